@@ -1,0 +1,1 @@
+"""What crosses the boundary: events in, changes out, settings."""

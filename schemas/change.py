@@ -1,0 +1,100 @@
+"""Changes out: one record a transition of one customer in one dimension (design section 2)."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+SPEC = 1
+"""The version of this contract; raised when a field changes its meaning."""
+
+
+class Cause(BaseModel):
+    """Why the label changed; `event_id` stands with `event` and `late`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["event", "time", "late", "recut", "definition", "merge", "erase"]
+    event_id: str | None = None
+
+
+class ChangeFacts(BaseModel):
+    """The customer's facts after the step that made the change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first_purchase_at: AwareDatetime | None
+    last_purchase_at: AwareDatetime | None
+    frequency: Annotated[int, Field(ge=0, description="orders that count")]
+    monetary: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", description="net money, major units")]
+
+
+class Next(BaseModel):
+    """What silence will bring, and when."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dimension: str
+    label: str
+    at: AwareDatetime
+
+
+class Change(BaseModel):
+    """A customer moved from one segment to another."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    change_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="hash of the content that may not differ")]
+    customer_id: str
+    dimension: str
+    previous: str | None
+    current: str | None
+    effective_at: AwareDatetime
+    previous_since: AwareDatetime | None
+    version: Annotated[int, Field(ge=1, description="counts this customer's changes: 1, 2, 3 …, no gaps")]
+    cause: Cause
+    segments: dict[str, str | None]
+    facts: ChangeFacts
+    next: Next | None
+    currency: str
+    definition: int
+    cuts: int
+    holdout: bool
+    spec: Literal[1]
+    detected_at: AwareDatetime
+    position: dict[str, int]
+    mode: Literal["live", "backfill"]
+
+
+class Current(BaseModel):
+    """The latest segments of one customer: the value of the compacted topic `segments.current`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    customer_id: str
+    version: int
+    segments: dict[str, str | None]
+    since: dict[str, AwareDatetime | None]
+    facts: ChangeFacts
+    next: Next | None
+    currency: str
+    definition: int
+    cuts: int
+    holdout: bool
+    spec: Literal[1]
+    updated_at: datetime
+
+
+class DeadLetter(BaseModel):
+    """A record that could not be used, with a reason a person can act on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: str
+    kind: Annotated[str, Field(description="a short name of the reason, to count by")]
+    topic: str
+    partition: int
+    offset: int
+    key: Annotated[str | None, Field(description="base64 of the record's key")]
+    value: Annotated[str | None, Field(description="base64 of the raw bytes, cut where oversized; null: a tombstone")]
+    cut: Annotated[bool, Field(description="whether `value` was cut")] = False

@@ -1,0 +1,143 @@
+"""Events in: the contract of design section 1, and the reason a record is refused.
+
+These pydantic models are the authority. The hot path (streams/decode.py) only accepts what they accept and asks
+them about everything it is not sure of.
+"""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, WithJsonSchema
+
+from schemas.currency import AMOUNT, CODE, LIMIT_MAJOR
+
+RFC3339: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+def _instant(value: object) -> datetime:
+    """An aware datetime from RFC 3339 text; what is finer than a microsecond is cut off."""
+    if not isinstance(value, str):
+        raise ValueError("must be a string with a time such as 2026-03-02T09:15:00Z")  # noqa: TRY004 - pydantic reads ValueError
+    found = RFC3339.fullmatch(value)
+    if found is None:
+        naive = RFC3339.fullmatch(value + "Z") is not None
+        raise ValueError("has no offset: append Z or +hh:mm" if naive else "is no RFC 3339 time such as 2026-03-02T09:15:00Z")
+    day, clock, fraction, offset = found.groups()
+    offset = "+00:00" if offset in "Zz" else offset
+    moment = datetime.fromisoformat(f"{day}T{clock}{(fraction or '.0')[:7].ljust(7, '0')}{offset}")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from error
+
+
+def _amount(value: object) -> Decimal:
+    """A decimal from a JSON number or a string of one."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise ValueError("must be a decimal, as a number or a string")  # noqa: TRY004 - pydantic reads ValueError
+    if isinstance(value, str) and AMOUNT.fullmatch(value) is None:
+        raise ValueError(f"{value[:40]!r} is no decimal number")
+    amount = Decimal(value)
+    if not amount.is_finite():
+        raise ValueError("must be a finite number")
+    if abs(amount) >= LIMIT_MAJOR or amount.as_tuple().exponent < -300:  # type: ignore[operator] - finite, so an int
+        raise ValueError(f"must be below {LIMIT_MAJOR} and have fewer than 300 decimals")
+    return amount
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+_AMOUNT_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "string", "pattern": f"^{AMOUNT.pattern}$"}, {"type": "number"}]}
+Amount = Annotated[Decimal, BeforeValidator(_amount), Field(ge=0), WithJsonSchema(_AMOUNT_SCHEMA)]
+PositiveAmount = Annotated[Decimal, BeforeValidator(_amount), Field(gt=0), WithJsonSchema(_AMOUNT_SCHEMA)]
+Currency = Annotated[str, StringConstraints(pattern=CODE)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+CustomerId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Scalar = bool | int | Decimal | Annotated[str, StringConstraints(max_length=1024)] | None
+
+
+class Event(BaseModel):
+    """What every event carries. Unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    topic: ClassVar[Literal["purchases", "interactions"]] = "interactions"
+
+    event_id: Name
+    source: Name | None = None
+    customer_id: CustomerId
+    occurred_at: Instant
+    channel: str | None = None
+
+
+class Purchase(Event):
+    """An order that was paid. A purchase may cost zero and still counts as an order."""
+
+    topic = "purchases"
+    type: Literal["purchase"]
+    order_id: Name
+    amount: Amount  # what was paid, after `discount`
+    currency: Currency | None = None
+    discount: Amount = Decimal(0)
+
+
+class Refund(Event):
+    """Money given back; `full`: the order no longer counts."""
+
+    topic = "purchases"
+    type: Literal["refund"]
+    order_id: Name
+    amount: PositiveAmount
+    currency: Currency | None = None
+    full: bool = False
+
+
+class Interaction(Event):
+    """Something a customer did without buying: visit, view, search, cart, wishlist, click, open, login, share, …."""
+
+    type: Literal["interaction"]
+    kind: Name
+
+
+class Feedback(Event):
+    """A score from 0 to 10."""
+
+    type: Literal["feedback"]
+    score: Annotated[int, Field(ge=0, le=10)]
+
+
+class Payment(Event):
+    """An invoice, open while `paid_at` is null."""
+
+    type: Literal["payment"]
+    invoice_id: Name
+    due_at: Instant
+    paid_at: Instant | None = None
+    amount: Amount
+
+
+class Profile(Event):
+    """Attributes of the customer; null removes one."""
+
+    type: Literal["profile"]
+    attributes: dict[Name, Scalar]
+
+
+class Alias(Event):
+    """`previous_id` is this customer too."""
+
+    type: Literal["alias"]
+    previous_id: CustomerId
+
+
+class Erase(Event):
+    """Forget this customer."""
+
+    type: Literal["erase"]
+
+
+AnyEvent = Annotated[
+    Purchase | Refund | Interaction | Feedback | Payment | Profile | Alias | Erase, Field(discriminator="type")
+]
+EVENT: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)

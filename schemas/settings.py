@@ -1,0 +1,196 @@
+"""Settings: one YAML file, every field defaulted, nonsense refused with its path and the reason."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+from schemas.currency import CODE
+from schemas.duration import Duration
+
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Dimension = Literal["lifecycle", "rfm"]
+FiveLabels = tuple[Label, Label, Label, Label, Label]
+Money = Annotated[Decimal, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the settings: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class KafkaTopics(Section):
+    """The names of every topic segflow reads and writes."""
+
+    purchases: str = "commerce.purchases"
+    interactions: str = "commerce.interactions"
+    changes: str = "segments.changes"
+    current: str = "segments.current"
+    dead_letters: str = "segments.dead-letters"
+    journal: str = "segments.journal"
+    control: str = "segments.control"
+
+
+class Kafka(Section):
+    """Where Kafka is and how to reach it."""
+
+    address: str = Field("127.0.0.1:9092", description="host:port, several with commas")
+    group: str = Field("segflow", description="consumer group; also the prefix of the shards' transactional ids")
+    topics: KafkaTopics = KafkaTopics()
+    partitioner: Literal["murmur2", "crc32"] = Field(
+        "murmur2", description="how the producers of both inputs place keys: murmur2 (Java) or crc32 (librdkafka)"
+    )
+    tls: bool = False
+    tls_ca: str | None = Field(None, description="file with the certificate authority; the system's without it")
+    tls_certificate: str | None = Field(None, description="file with the client's certificate")
+    tls_key: str | None = Field(None, description="file with the client's key")
+    sasl: Literal["none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "none"
+    username: str | None = None
+    password: SecretStr | None = None
+    replication: Count = Field(1, description="replicas of the topics that `segflow topics --create` makes")
+
+    @model_validator(mode="after")
+    def _sasl_has_a_user(self) -> Self:
+        if self.sasl != "none" and (self.username is None or self.password is None):
+            raise ValueError(f"sasl {self.sasl} needs username and password (SEGFLOW_KAFKA_USERNAME, SEGFLOW_KAFKA_PASSWORD)")
+        return self
+
+
+class Redis(Section):
+    """Where Redis is and how to reach it."""
+
+    url: str = Field("redis://127.0.0.1:6379/0", description="redis:// or rediss:// (TLS)")
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.-]{0,64}$")] = Field(
+        "segflow", description="starts every key, so that two installations share a Redis"
+    )
+    username: str | None = Field(None, description="ACL user")
+    password: SecretStr | None = None
+    tls_ca: str | None = None
+    timeout: Duration = Field(timedelta(seconds=10), description="for one round trip; a slice is far quicker")
+
+
+class Lifecycle(Section):
+    """Thresholds of the lifecycle dimension."""
+
+    at_risk_after: Duration = timedelta(days=60)
+    churned_after: Duration = timedelta(days=180)
+    loyal_orders: Count = 5
+    reactivated_for: Duration = timedelta(days=30)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not timedelta(0) < self.at_risk_after < self.churned_after:
+            raise ValueError("at_risk_after must be above zero and below churned_after")
+        if self.reactivated_for <= timedelta(0):
+            raise ValueError("reactivated_for must be above zero")
+        return self
+
+
+class FixedCuts(Section):
+    """A value at or above a threshold has crossed it; four thresholds make five scores."""
+
+    recency: tuple[Duration, Duration, Duration, Duration] = (
+        timedelta(days=30),
+        timedelta(days=60),
+        timedelta(days=120),
+        timedelta(days=240),
+    )
+    frequency: tuple[Count, Count, Count, Count] = (2, 3, 5, 10)
+    monetary: tuple[Money, Money, Money, Money] = (Decimal(50), Decimal(100), Decimal(250), Decimal(1000))
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        for name in ("recency", "frequency", "monetary"):
+            thresholds = list(getattr(self, name))
+            if thresholds != sorted(set(thresholds)):
+                raise ValueError(f"{name} must be four ascending thresholds")
+        if self.recency[0] <= timedelta(0):
+            raise ValueError("recency must be above zero")
+        return self
+
+
+GRID: Final[tuple[FiveLabels, ...]] = (
+    ("new", "potential_loyalist", "potential_loyalist", "champion", "champion"),
+    ("promising", "potential_loyalist", "potential_loyalist", "loyal", "loyal"),
+    ("about_to_sleep", "about_to_sleep", "need_attention", "loyal", "loyal"),
+    ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"),
+    ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"),
+)
+
+
+class Rfm(Section):
+    """The RFM dimension: where its cut points come from, and the grid that names its cells."""
+
+    cuts: Literal["fixed", "quantile"] = "fixed"
+    fixed: FixedCuts = FixedCuts()
+    min_population: Count = Field(500, description="below it quantile cuts would be noise, and the fixed ones hold")
+    recut_every: Duration = Field(timedelta(days=1), description="event time between two re-cuts")
+    grid: tuple[FiveLabels, FiveLabels, FiveLabels, FiveLabels, FiveLabels] = Field(
+        GRID, description="rows R 5 to R 1, columns FM 1 to FM 5"
+    )
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        if self.recut_every < timedelta(minutes=1):
+            raise ValueError("recut_every must be a minute or more: every re-cut looks at every customer")
+        if any(label == "none" for row in self.grid for label in row):
+            raise ValueError("grid must not use the label none: it is for customers without an order")
+        return self
+
+
+class Worker(Section):
+    """Bounds and waits of one worker process."""
+
+    batch_max_records: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        8192, description="records of one commit: large enough to spread a commit's cost, small enough to stay under 0.5 s"
+    )
+    sweep_max_customers: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        2000, description="due customers of one commit, so that a wave never holds live events up for long"
+    )
+    sweep_every: Duration = Field(timedelta(seconds=1), description="how often a quiet shard looks for due timers")
+    merge_wait: Duration = Field(
+        timedelta(seconds=5), description="how long one input may keep the other waiting while it is behind"
+    )
+    grace: Duration = Field(timedelta(milliseconds=500), description="how far the wall clock's sweep stays behind")
+    record_max_bytes: Annotated[int, Field(ge=256)] = Field(65_536, description="larger records are dead letters")
+    future_max: Duration = Field(
+        timedelta(minutes=5), description="an event further ahead of the worker's clock is a dead letter"
+    )
+    backfill_after: Duration = Field(
+        timedelta(hours=1), description="a batch whose events are older than this is history: mode backfill"
+    )
+    transaction_timeout: Duration = Field(
+        timedelta(seconds=10), description="after which the broker ends a dead worker's transaction"
+    )
+    session_timeout: Duration = Field(timedelta(seconds=10), description="silence after which a worker counts as dead")
+    http_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="of health and metrics; 0: none")
+
+
+class Settings(Section):
+    """segflow.yaml."""
+
+    kafka: Kafka = Kafka()
+    redis: Redis = Redis()
+    clock: Literal["wall", "event"] = Field(
+        "wall", description="wall: silence is noticed as time passes; event: only events move time (history)"
+    )
+    currency: Annotated[str, StringConstraints(pattern=CODE)] = "EUR"
+    rates: dict[Annotated[str, StringConstraints(pattern=CODE)], Annotated[Decimal, Field(gt=0, lt=10**9)]] = Field(
+        {}, description="units of `currency` for one unit of another"
+    )
+    dimensions: tuple[Dimension, ...] = Field(("lifecycle", "rfm"), min_length=1)
+    lifecycle: Lifecycle = Lifecycle()
+    rfm: Rfm = Rfm()
+    holdout_share: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="share of customers in the control group")
+    worker: Worker = Worker()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.dimensions)) != len(self.dimensions):
+            raise ValueError("dimensions must not repeat")
+        if self.currency in self.rates:
+            raise ValueError(f"rates must not have {self.currency}: it is the currency itself")
+        return self

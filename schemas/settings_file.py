@@ -1,0 +1,72 @@
+"""Reading segflow.yaml and the environment into settings, with errors a person can act on."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import ValidationError
+
+from schemas.settings import Settings
+
+DEFAULT_FILE: Final = "segflow.yaml"
+ENVIRONMENT: Final = {
+    "SEGFLOW_KAFKA": ("kafka", "address"),
+    "SEGFLOW_KAFKA_USERNAME": ("kafka", "username"),
+    "SEGFLOW_KAFKA_PASSWORD": ("kafka", "password"),
+    "SEGFLOW_REDIS": ("redis", "url"),
+    "SEGFLOW_REDIS_USERNAME": ("redis", "username"),
+    "SEGFLOW_REDIS_PASSWORD": ("redis", "password"),
+}
+"""Addresses and secrets may come from the environment, which wins over the file."""
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names the file, the path in it and the reason."""
+
+
+def load(path: Path | None = None, *, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `path`, or from ./segflow.yaml if there is one, else the defaults.
+
+    Raises:
+        SettingsError: no such file, no YAML, an unknown key or a value that makes no sense.
+    """
+    if path is None and not Path(DEFAULT_FILE).exists():
+        return parse({}, name="settings", environment=environment)
+    path = path or Path(DEFAULT_FILE)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: is no YAML: {error}") from error
+    if content is not None and not isinstance(content, dict):
+        raise SettingsError(f"{path}: must be a mapping such as 'clock: wall', found {type(content).__name__}")
+    return parse(content or {}, name=str(path), environment=environment)
+
+
+def parse(content: dict[str, Any], *, name: str, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from a parsed file called `name` in messages.
+
+    Raises:
+        SettingsError: an unknown key or a value that makes no sense.
+    """
+    merged = dict(content)
+    for variable, (section, field) in ENVIRONMENT.items():
+        if environment.get(variable) and isinstance(merged.get(section) or {}, dict):
+            merged[section] = {**(merged.get(section) or {}), field: environment[variable]}
+    merged = {key: value for key, value in merged.items() if value is not None}  # `kafka:` with nothing below it
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        reasons = [_reason(name, found["loc"], found["msg"], found["type"]) for found in error.errors()]
+        raise SettingsError("\n".join(reasons)) from error
+
+
+def _reason(name: str, location: tuple[int | str, ...], message: str, kind: str) -> str:
+    message = message.removeprefix("Value error, ")
+    path = ".".join(str(part) for part in location)
+    if kind == "extra_forbidden":
+        message = "is no setting; see `segflow schemas` or examples/segflow.yaml for those there are"
+    return f"{name}: {path}: {message}" if path else f"{name}: {message}"

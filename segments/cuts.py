@@ -1,0 +1,27 @@
+"""Cut points: the thresholds that turn recency, frequency and money into scores from 1 to 5."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Score = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cuts:
+    """Ascending thresholds, four a score; a value crosses a threshold when value >= threshold.
+
+    Quantile cuts count the cuts *strictly below* a value; on integers that is value >= cut + 1, so both
+    kinds are kept in this one form. `version` is 0 for fixed cuts, else the control record's offset.
+    """
+
+    version: int
+    recency_us: tuple[int, int, int, int]  # idle time, microseconds
+    frequency: tuple[int, int, int, int]  # orders that count
+    monetary_minor: tuple[int, int, int, int]  # net money, minor units
+
+
+def crossed(values: npt.NDArray[np.int64], thresholds: tuple[int, ...]) -> Score:
+    """How many of the ascending `thresholds` each value has reached, shape kept."""
+    return np.searchsorted(np.asarray(thresholds, dtype=np.int64), values, side="right").astype(np.int64)

@@ -1,0 +1,53 @@
+"""Event time as integer microseconds since the Unix epoch, UTC."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+NEVER: Final = np.iinfo(np.int64).max
+"""No deadline: compares later than every time there is."""
+UNKNOWN: Final = np.iinfo(np.int64).min
+"""No such time yet: compares earlier than every time there is."""
+
+DAY_US: Final = 86_400_000_000
+SECOND_US: Final = 1_000_000
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+LATEST_US: Final = (datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC) - EPOCH) // MICROSECOND
+"""The last instant that can be written down; a deadline beyond it is never."""
+
+
+def to_us(moment: datetime) -> int:
+    """Microseconds since the epoch of an aware `moment`, exactly."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def duration_us(span: timedelta) -> int:
+    """`span` in microseconds, exactly."""
+    return span // MICROSECOND
+
+
+def after(times_us: npt.NDArray[np.int64], span_us: int) -> npt.NDArray[np.int64]:
+    """`times_us` + `span_us`, shape kept; UNKNOWN and whatever falls beyond the year 9999 give NEVER."""
+    known = (times_us != UNKNOWN) & (times_us <= LATEST_US - span_us)
+    return np.where(known, np.where(known, times_us, 0) + span_us, NEVER)
+
+
+def to_text(time_us: int) -> str:
+    """RFC 3339 in UTC: no fraction on whole seconds, else six digits."""
+    moment = EPOCH + timedelta(microseconds=time_us)
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def to_texts(times_us: npt.NDArray[np.int64]) -> list[str]:
+    """`to_text` of a whole column; UNKNOWN and NEVER give an empty string."""
+    cached: dict[int, str] = {int(UNKNOWN): "", int(NEVER): ""}
+    texts = []
+    for time_us in times_us.tolist():
+        text = cached.get(time_us)
+        if text is None:
+            text = cached[time_us] = to_text(time_us)
+        texts.append(text)
+    return texts

@@ -1,0 +1,33 @@
+"""What every model of segments is: a pure function over columns, and its deadline."""
+
+from typing import Protocol
+
+from segments.cuts import Cuts
+from segments.facts import Facts, Labels, Times
+
+NO_LABEL = 255
+"""The code of "no label yet" (null); no model has that many labels."""
+
+
+class Model(Protocol):
+    """One way to divide customers. Labels are mutually exclusive and complete; a code is an index into `labels`.
+
+    The law: a customer's label is constant on [at, deadline) and different at the deadline, or examined there
+    again without harm. No clock, no I/O, no state.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    start: int
+    """Code of the label every customer starts with, without a change; NO_LABEL where the model has none."""
+
+    def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:
+        """Label codes of n customers at their moments `at_us`; `labels`: what earlier models gave there."""
+        ...
+
+    def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
+        """When each label would change if nothing more happened: > `at_us`, NEVER where silence changes nothing.
+
+        `labels` holds this model's own codes at `at_us` too, beside those of the models before it.
+        """
+        ...

@@ -1,0 +1,93 @@
+"""The rules in force: the models in the settings' order, and the cuts they use."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from schemas.currency import minor_digits, to_minor
+from schemas.settings import Settings
+from segments.cuts import Cuts
+from segments.facts import Facts, Labels, Times
+from segments.instant import NEVER, duration_us
+from segments.lifecycle import Lifecycle
+from segments.model import Model
+from segments.rfm import Rfm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What divides customers at one time: `definition` and `cuts.version` are offsets of control records.
+
+    Label codes of n customers are one array of shape (n, number of models), columns in the settings' order.
+    """
+
+    models: tuple[Model, ...]
+    cuts: Cuts
+    definition: int = 0
+
+    @property
+    def version(self) -> int:
+        """Offset of the control record that made these rules the latest."""
+        return max(self.definition, self.cuts.version)
+
+    @cached_property
+    def start(self) -> Labels:
+        """The labels of a customer nothing is known of, shape (number of models,)."""
+        return np.array([model.start for model in self.models], dtype=np.uint8)
+
+    def classify(self, facts: Facts, at_us: Times) -> Labels:
+        """Label codes at `at_us`, shape (n, models), dtype uint8."""
+        labels: dict[str, Labels] = {}
+        for model in self.models:
+            labels[model.name] = model.classify(facts, at_us, self.cuts, labels)
+        return np.stack(list(labels.values()), axis=1)
+
+    def deadlines(self, facts: Facts, at_us: Times, codes: Labels) -> Times:
+        """When silence alone would change each label, shape (n, models); `codes` are the labels at `at_us`."""
+        labels: dict[str, Labels] = {}
+        due = np.full(codes.shape, NEVER, dtype=np.int64)
+        for column, model in enumerate(self.models):
+            labels[model.name] = codes[:, column]
+            due[:, column] = model.deadline(facts, at_us, self.cuts, labels)
+        return due
+
+    def deadline(self, facts: Facts, at_us: Times, codes: Labels) -> Times:
+        """The earliest of `deadlines`, shape (n,)."""
+        return self.deadlines(facts, at_us, codes).min(axis=1)
+
+    def with_cuts(self, cuts: Cuts) -> Self:
+        """The same definition under other cuts."""
+        return replace(self, cuts=cuts)
+
+
+def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
+    """The rules of `settings` with fixed cuts."""
+    lifecycle = settings.lifecycle
+    models: dict[str, Model] = {
+        "lifecycle": Lifecycle(
+            at_risk_after_us=duration_us(lifecycle.at_risk_after),
+            churned_after_us=duration_us(lifecycle.churned_after),
+            loyal_orders=lifecycle.loyal_orders,
+            reactivated_for_us=duration_us(lifecycle.reactivated_for),
+        ),
+        "rfm": Rfm(grid=settings.rfm.grid),
+    }
+    return Rules(
+        models=tuple(models[name] for name in settings.dimensions), cuts=fixed_cuts(settings), definition=definition
+    )
+
+
+def fixed_cuts(settings: Settings) -> Cuts:
+    """The cuts of `settings.rfm.fixed`, version 0."""
+    fixed = settings.rfm.fixed
+    digits = minor_digits(settings.currency)
+    recency = [duration_us(cut) for cut in fixed.recency]
+    monetary = [to_minor(cut, digits) for cut in fixed.monetary]
+    return Cuts(
+        version=0,
+        recency_us=(recency[0], recency[1], recency[2], recency[3]),
+        frequency=fixed.frequency,
+        monetary_minor=(monetary[0], monetary[1], monetary[2], monetary[3]),
+    )

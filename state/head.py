@@ -1,0 +1,56 @@
+"""The shard's head: what one shard knows of itself, stored beside its customers and guarded at every commit."""
+
+from typing import Final
+
+import msgspec
+
+from segments.instant import UNKNOWN
+
+PAGE_CUSTOMERS: Final = 512
+"""Customers a page of the directory: a scan's smallest slice; a page of 20-byte ids is 10 KiB."""
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one input was read."""
+
+    topic_id: str = ""  # so that a topic deleted and made again is noticed
+    offset: int = 0  # the next to read
+
+
+class Adopting(msgspec.Struct, frozen=True, kw_only=True):
+    """New rules the shard has adopted and not yet brought to every customer."""
+
+    old: int  # version of the rules before
+    at_us: int  # the adoption time
+    page: int = 0  # the directory's pages before it are done
+    pages: int = 0  # there were so many at the adoption; customers after them are born under the new rules
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The fold of a shard's log but for its customers."""
+
+    owner: str = ""  # random token of the worker that holds the shard
+    sequence: int = 0  # commits so far
+    purchases: Position = Position()
+    interactions: Position = Position()
+    clock_us: int = UNKNOWN  # C of design section 3
+    population: int = 0  # customers so far; their directory pages follow from it
+    rules: int = 0  # version of the rules adopted last
+    adopting: Adopting | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(Head)
+
+
+def encode(head: Head) -> bytes:
+    """The head as stored: JSON, so that an operator can read it."""
+    return msgspec.json.encode(head)
+
+
+def decode(value: bytes) -> Head:
+    """A stored head.
+
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
+    return _DECODER.decode(value)

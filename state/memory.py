@@ -1,0 +1,75 @@
+"""The store of `segflow run`, of the audit and of the property tests: dictionaries."""
+
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+
+from state.head import PAGE_CUSTOMERS, Head
+from state.record import NO_TIMER
+from state.store import ShardLostError, Write
+
+
+class MemoryStore:
+    """One shard's state in this process; gone with it."""
+
+    def __init__(self) -> None:
+        self._head: Head | None = None
+        self._records: dict[str, bytes] = {}
+        self._directory: list[str] = []
+        self._timers: dict[str, int] = {}
+        self._queue: list[tuple[int, bytes, str]] = []  # by (timer, id); an entry whose timer has moved is stale
+
+    def head(self) -> Head | None:
+        """See Store."""
+        return self._head
+
+    def begin(self, expected: Head) -> None:
+        """See Store."""
+        if self._head != expected:
+            raise ShardLostError(f"the head is {self._head}, expected {expected}")
+
+    def load(self, ids: Sequence[str]) -> list[bytes | None]:
+        """See Store."""
+        return list(map(self._records.get, ids))
+
+    def due(self, until_us: int, limit: int) -> list[str]:
+        """See Store. Looks without taking: the commit moves the timers."""
+        found: list[tuple[int, bytes, str]] = []
+        while self._queue and self._queue[0][0] <= until_us and len(found) < limit:
+            entry = heappop(self._queue)
+            if self._timers.get(entry[2]) == entry[0] and (not found or found[-1] != entry):
+                found.append(entry)
+        for entry in found:
+            heappush(self._queue, entry)
+        return [entry[2] for entry in found]
+
+    def page(self, number: int) -> list[str]:
+        """See Store."""
+        return self._directory[number * PAGE_CUSTOMERS : (number + 1) * PAGE_CUSTOMERS]
+
+    def commit(self, write: Write) -> None:
+        """See Store."""
+        self._records.update(write.records)
+        self._directory.extend(write.born)
+        for customer_id, timer_us in write.timers:
+            if timer_us == NO_TIMER:
+                self._timers.pop(customer_id, None)
+            else:
+                self._timers[customer_id] = timer_us
+                heappush(self._queue, (timer_us, customer_id.encode(), customer_id))
+        if len(self._queue) > 2 * len(self._timers) + PAGE_CUSTOMERS:  # mostly stale: start it anew
+            self._queue = [(timer_us, who.encode(), who) for who, timer_us in self._timers.items()]
+            heapify(self._queue)
+        self._head = write.head
+
+    def take(self, head: Head, expected: Head | None) -> None:
+        """See Store."""
+        if self._head != expected:
+            raise ShardLostError(f"the head is {self._head}, expected {expected}")
+        self._head = head
+
+    def wipe(self) -> None:
+        """See Store."""
+        self.__init__()  # type: ignore[misc]
+
+    def close(self) -> None:
+        """See Store."""

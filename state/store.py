@@ -1,0 +1,73 @@
+"""What a shard needs of a store. The memory and the Redis store are held to one contract suite."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from state.head import Head
+
+
+class ShardLostError(Exception):
+    """The stored head is not what this worker last wrote: another worker has the shard, or the store was rolled back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Write:
+    """What one commit changes: records, timers, directory and head, all or nothing."""
+
+    records: Sequence[tuple[str, bytes]]  # customer id, encoded record
+    timers: Sequence[tuple[str, int]]  # customer id, deadline in microseconds; NO_TIMER takes it out
+    born: Sequence[str]  # ids that had no record, in the order they enter the directory
+    head: Head
+
+
+class Store(Protocol):
+    """One shard's state. Not for two threads at once."""
+
+    def head(self) -> Head | None:
+        """The stored head, None where the shard has no state."""
+        ...
+
+    def begin(self, expected: Head) -> None:
+        """Start a commit: from here to `commit`, a change of the head by anybody else makes `commit` fail.
+
+        Raises:
+            ShardLostError: the stored head is not `expected`.
+        """
+        ...
+
+    def load(self, ids: Sequence[str]) -> list[bytes | None]:
+        """The records of `ids`, None where there is none."""
+        ...
+
+    def due(self, until_us: int, limit: int) -> list[str]:
+        """At most `limit` customers whose timer is at or before `until_us`, by (timer, id)."""
+        ...
+
+    def page(self, number: int) -> list[str]:
+        """The ids of one page of the directory, in the order they entered; empty beyond the last."""
+        ...
+
+    def commit(self, write: Write) -> None:
+        """Apply `write` as a whole.
+
+        Raises:
+            ShardLostError: the head was changed since `begin`.
+        """
+        ...
+
+    def take(self, head: Head, expected: Head | None) -> None:
+        """Write `head` (with the own token) where the stored head is still `expected`.
+
+        Raises:
+            ShardLostError: it is not.
+        """
+        ...
+
+    def wipe(self) -> None:
+        """Forget everything of this shard."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...

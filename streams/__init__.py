@@ -1,0 +1,1 @@
+"""How it flows: decode, load, advance, commit, publish; Faust, Kafka and the command line at the edge."""

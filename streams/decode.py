@@ -1,0 +1,289 @@
+"""Records to columns. The fast path takes what it is sure of; pydantic (schemas/event.py) decides on the rest."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final, NoReturn
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, Raw, UnsetType
+from pydantic import ValidationError
+from xxhash import xxh3_64_intdigest
+
+from schemas import event as contract
+from schemas.currency import convert, minor_digits, to_minor
+from schemas.settings import Settings
+from segments.instant import UNKNOWN, to_us
+from streams import times
+from streams.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
+
+TOPIC_OF: Final = {"purchase": PURCHASES, "refund": PURCHASES}
+UNSUPPORTED: Final = frozenset({"alias", "erase"})
+"""In the contract, not yet in this version: refused loudly, so that nobody takes them for done."""
+KIND_OF: Final = {
+    "purchase": Kind.PURCHASE,
+    "refund": Kind.REFUND,
+    "feedback": Kind.FEEDBACK,
+    "payment": Kind.PAYMENT,
+    "interaction": Kind.OTHER,
+    "profile": Kind.OTHER,
+}
+REASON_LIMIT: Final = 1000
+"""Characters of a dead letter's reason: a record of a thousand mistakes needs no thousand sentences."""
+
+
+class _Fast(msgspec.Struct, gc=False):
+    """The fields of the two commonest events; whatever else a record says sends it to the slow path."""
+
+    event_id: str
+    type: str
+    customer_id: str
+    occurred_at: str
+    source: str | UnsetType = UNSET
+    channel: str | UnsetType = UNSET
+    order_id: str | UnsetType = UNSET
+    amount: Raw | UnsetType = UNSET
+    currency: str | UnsetType = UNSET
+    discount: Raw | UnsetType = UNSET
+    kind: str | UnsetType = UNSET
+
+
+class _RefusedError(Exception):
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.unusable = Unusable(kind, reason[:REASON_LIMIT])
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Growing columns of one chunk."""
+
+    kinds: list[int] = field(default_factory=list)
+    occurred: list[str] = field(default_factory=list)
+    occurred_us: dict[int, int] = field(default_factory=dict)  # rows of the slow path
+    identities: list[int] = field(default_factory=list)
+    amounts_minor: list[int] = field(default_factory=list)
+    full_rows: list[int] = field(default_factory=list)
+    customer_ids: list[str] = field(default_factory=list)
+    event_ids: list[str] = field(default_factory=list)
+
+    def add(self, kind: int, occurred: str, identity: int, amount_minor: int, customer_id: str, event_id: str) -> None:
+        self.kinds.append(kind)
+        self.occurred.append(occurred)
+        self.identities.append(identity)
+        self.amounts_minor.append(amount_minor)
+        self.customer_ids.append(customer_id)
+        self.event_ids.append(event_id)
+
+
+class Decoder:
+    """Turns the raw records of one input into columns.
+
+    Args:
+        settings: currency, rates and the limit of a record's size.
+        topic: PURCHASES or INTERACTIONS, whose types alone are welcome; None takes both (files).
+    """
+
+    def __init__(self, settings: Settings, topic: int | None) -> None:
+        self._topic = topic
+        self._limit_bytes = settings.worker.record_max_bytes
+        self._currency = settings.currency
+        self._digits = minor_digits(settings.currency)
+        self._rates = settings.rates
+        self._fast = msgspec.json.Decoder(_Fast)
+        self._plain_whole = 12  # digits of a whole amount below schemas.currency.LIMIT_MAJOR
+
+    def decode(
+        self, values: Sequence[bytes | None], keys: Sequence[bytes | None] | None, offsets: Sequence[int]
+    ) -> Chunk:
+        """Columns of the records in their order; `keys` None: there are none to check (files)."""
+        columns = _Columns()
+        unusable: dict[int, Unusable] = {}
+        decode = self._fast.decode
+        for row, value in enumerate(values):
+            fast = None
+            if value is not None and len(value) <= self._limit_bytes and _is_utf8(value):
+                try:
+                    fast = decode(value)
+                except (msgspec.MsgspecError, RecursionError):
+                    fast = None  # the slow path says why
+            if fast is None or not self._add_fast(columns, fast):
+                self._add_slow(columns, unusable, row, value)
+            if keys is not None and row not in unusable and keys[row] != columns.customer_ids[row].encode():
+                unusable[row] = Unusable("key_mismatch", _key_reason(keys[row], columns.customer_ids[row]))
+        return self._chunk(columns, unusable, values, keys, offsets)
+
+    def _chunk(
+        self,
+        columns: _Columns,
+        unusable: dict[int, Unusable],
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None] | None,
+        offsets: Sequence[int],
+    ) -> Chunk:
+        occurred_us = times.read(columns.occurred)
+        for row, time_us in columns.occurred_us.items():
+            occurred_us[row] = time_us
+        usable = np.ones(len(values), dtype=np.bool_)
+        usable[list(unusable)] = False
+        for row in np.flatnonzero(usable & (occurred_us == UNKNOWN)).tolist():  # a form of time that numpy left to us
+            try:
+                occurred_us[row] = to_us(self._explain(values[row]).occurred_at)
+            except _RefusedError as refused:
+                unusable[row] = refused.unusable
+                usable[row] = False
+        full = np.zeros(len(values), dtype=np.bool_)
+        full[columns.full_rows] = True
+        return Chunk(
+            offsets=np.asarray(offsets, dtype=np.int64),
+            usable=usable,
+            kinds=np.array(columns.kinds, dtype=np.uint8),
+            occurred_us=np.where(usable, occurred_us, 0),
+            identities=np.array(columns.identities, dtype=np.uint64),
+            amounts_minor=np.array(columns.amounts_minor, dtype=np.int64),
+            full=full,
+            customer_ids=columns.customer_ids,
+            event_ids=columns.event_ids,
+            keys=keys if keys is not None else [None] * len(values),
+            values=values,
+            unusable=unusable,
+        )
+
+    def _add_fast(self, columns: _Columns, fast: _Fast) -> bool:
+        """Add the record where nothing about it is doubtful, else say False."""
+        event_id, customer_id = fast.event_id, fast.customer_id
+        if not (0 < len(event_id) <= 128 and 0 < len(customer_id) <= 256) or fast.source is not UNSET:
+            return False
+        if fast.type == "interaction":
+            if self._topic == PURCHASES or fast.kind is UNSET or not 0 < len(fast.kind) <= 128:
+                return False
+            if not (fast.order_id is UNSET and fast.amount is UNSET and fast.currency is UNSET and fast.discount is UNSET):
+                return False
+            columns.add(Kind.OTHER, fast.occurred_at, _identity(None, event_id), 0, customer_id, event_id)
+            return True
+        if fast.type != "purchase" or self._topic == INTERACTIONS or fast.amount is UNSET or fast.kind is not UNSET:
+            return False
+        if fast.order_id is UNSET or not 0 < len(fast.order_id) <= 128:
+            return False
+        if fast.currency is not UNSET and fast.currency != self._currency:
+            return False
+        amount_minor = self._plain_minor(fast.amount)
+        if amount_minor is None or (fast.discount is not UNSET and self._plain_minor(fast.discount) is None):
+            return False
+        columns.add(Kind.PURCHASE, fast.occurred_at, _identity(None, event_id), amount_minor, customer_id, event_id)
+        return True
+
+    def _plain_minor(self, raw: Raw) -> int | None:
+        """Minor units of a plain decimal such as 12.5 or "12.50", None where it is anything else."""
+        text = bytes(raw)
+        if text[0] == ord('"'):
+            text = text[1:-1]
+        whole, point, decimals = text.partition(b".")
+        if not whole.isdigit() or len(whole) > self._plain_whole or (whole[0] == ord("0") and len(whole) > 1):
+            return None
+        if point and not (decimals.isdigit() and len(decimals) <= self._digits):
+            return None
+        return int(whole + decimals.ljust(self._digits, b"0"))
+
+    def _add_slow(self, columns: _Columns, unusable: dict[int, Unusable], row: int, value: bytes | None) -> None:
+        """Add what pydantic makes of the record, or an empty row and the reason."""
+        try:
+            event = self._explain(value)
+            amount_minor = self._minor(event)
+        except _RefusedError as refused:
+            unusable[row] = refused.unusable
+            columns.add(Kind.OTHER, "", 1, 0, "", "")
+            return
+        kind = KIND_OF[event.type]
+        identity = _identity(event.source, event.event_id)
+        columns.occurred_us[row] = to_us(event.occurred_at)
+        if isinstance(event, contract.Refund) and event.full:
+            columns.full_rows.append(row)
+        columns.add(kind, "", identity, amount_minor, event.customer_id, event.event_id)
+
+    def _explain(self, value: bytes | None) -> contract.AnyEvent:
+        """The record as the contract's event.
+
+        Raises:
+            _RefusedError: with the reason a person can act on.
+        """
+        if value is None:
+            _refuse("tombstone", "the record has no value (a tombstone); to forget a customer send an erase event")
+        if len(value) > self._limit_bytes:
+            _refuse("oversized", f"{len(value)} bytes are over worker.record_max_bytes = {self._limit_bytes}")
+        try:
+            text = value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            _refuse("not_utf8", f"is not UTF-8: byte {error.start} is 0x{value[error.start]:02x}")
+        try:
+            content = json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+        except (ValueError, RecursionError, ArithmeticError) as error:
+            _refuse("not_json", f"is not JSON: {error}")
+        if not isinstance(content, dict):
+            _refuse("not_object", f"is JSON, but no object: {type(content).__name__}")
+        try:
+            event = contract.EVENT.validate_python(content)
+        except ValidationError as error:
+            _refuse(*_describe(error))
+        if event.type in UNSUPPORTED:
+            _refuse("unsupported_type", f"type {event.type} is not supported by this version of segflow yet")
+        if self._topic is not None and TOPIC_OF.get(event.type, INTERACTIONS) != self._topic:
+            _refuse("wrong_topic", f"type {event.type} belongs into the other input topic")
+        return event
+
+    def _minor(self, event: contract.AnyEvent) -> int:
+        if not isinstance(event, contract.Purchase | contract.Refund):
+            return 0
+        if event.currency is None or event.currency == self._currency:
+            return to_minor(event.amount, self._digits)
+        if event.currency not in self._rates:
+            known = ", ".join([self._currency, *self._rates])
+            _refuse("unknown_currency", f"currency {event.currency} has no rate in the settings (known: {known})")
+        digits = minor_digits(event.currency)
+        amount_minor = convert(to_minor(event.amount, digits), digits, self._rates[event.currency], self._digits)
+        if abs(amount_minor) >= 10 ** (self._plain_whole + self._digits):
+            _refuse("bad_field", f"amount: is too large once converted to {self._currency}")
+        return amount_minor
+
+
+def _is_utf8(value: bytes) -> bool:
+    """Asked beforehand: msgspec does not look into the fields it skips."""
+    if value.isascii():
+        return True
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _identity(source: str | None, event_id: str) -> int:
+    """A 64-bit hash of (source, event_id); never 0, which marks an empty place in the memory."""
+    seed = xxh3_64_intdigest(source.encode()) | 1 if source is not None else 0
+    return xxh3_64_intdigest(event_id.encode(), seed) or 1
+
+
+def _refuse(kind: str, reason: str) -> NoReturn:
+    raise _RefusedError(kind, reason)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _key_reason(key: bytes | None, customer_id: str) -> str:
+    shown = "no key" if key is None else f"the key {key[:64]!r}"
+    return f"has {shown}, but customer_id {customer_id[:64]!r}: the Kafka key must be the customer_id"
+
+
+def _describe(error: ValidationError) -> tuple[str, str]:
+    """A short kind and a full reason from pydantic's findings."""
+    found: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
+    kinds = {"missing": "missing_field", "union_tag_not_found": "missing_field", "union_tag_invalid": "unknown_type"}
+    reasons = []
+    for each in found:
+        path = ".".join(str(part) for part in each["loc"][1:]) or "type"
+        reasons.append(f"{path}: {each['msg'].removeprefix('Value error, ')}")
+    return kinds.get(found[0]["type"], "bad_field"), "; ".join(reasons)

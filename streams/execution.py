@@ -1,0 +1,226 @@
+"""One commit of one shard: decode is done, here is load, advance, and what to write and publish.
+
+Everything a commit depends on beside its input and the stored state stands in its plan, so that it can be done again
+from the journal to the same result.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from schemas.change import DeadLetter
+from schemas.settings import Settings
+from segments.instant import UNKNOWN, duration_us
+from state import record
+from state.head import PAGE_CUSTOMERS, Adopting, Head
+from state.record import Customers
+from state.store import Store, Write
+from streams.changes import Changes
+from streams.encode import Encoder, Message, Publication
+from streams.events import Chunk
+from streams.merge import Merged, merge
+from streams.processor import Adoption, Work, advance, start_labels
+from streams.rulebook import Rulebook
+
+DEAD_VALUE_BYTES: Final = 65_536
+"""How much of a record's raw bytes a dead letter carries; as much as the largest record that is accepted by default."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a commit does, decided before it is done; the journal keeps it."""
+
+    sequence: int
+    purchases_to: int  # the input read up to here, exclusive
+    interactions_to: int
+    wall_us: int  # the worker's clock
+    future_us: int  # usable events are at or before it
+    sweep_us: int  # the sweep goes at least to here; UNKNOWN: to C only
+    sweep_limit: int  # customers it may take
+    rules: int  # version of the rules to adopt, where no adoption is going on
+    pages: int  # directory pages to bring under adopted rules
+    mode: str  # live or backfill
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a commit writes and publishes."""
+
+    write: Write
+    changes: list[Message]
+    current: list[Message]
+    dead: list[Message]
+    dead_kinds: list[str]
+    events: int
+    duplicates: int
+    late: int
+    swept: int
+    change_columns: Changes
+    digest: str  # hash of the changes' content, for the journal
+
+
+class Executor:
+    """Executes plans on one shard's store. Pure but for the store's reads."""
+
+    def __init__(self, settings: Settings, rulebook: Rulebook, partition: int) -> None:
+        self._settings = settings
+        self._rulebook = rulebook
+        self._partition = partition
+        self._encoder = Encoder(settings.currency, settings.holdout_share)
+
+    def execute(self, plan: Plan, purchases: Chunk, interactions: Chunk, head: Head, store: Store) -> Outcome:
+        """The outcome of `plan` on the state behind `head`, whose inputs `purchases` and `interactions` are."""
+        merged = merge(purchases, interactions, plan.future_us)
+        in_order = merged.order[merged.chunk.usable[merged.order]]
+        events = merged.chunk.take(in_order)
+        head = self._adopt(plan, head)
+        clock_us = max(head.clock_us, int(events.occurred_us.max()) if len(events) else UNKNOWN)
+        horizon_us = max(clock_us, plan.sweep_us)
+        due = store.due(horizon_us, plan.sweep_limit) if horizon_us != UNKNOWN else []
+        page = self._page(plan, head, store)
+        place: dict[str, int] = {}
+        rows = [place.setdefault(customer_id, len(place)) for customer_id in events.customer_ids]
+        due_rows = [place.setdefault(customer_id, len(place)) for customer_id in due]
+        for customer_id in page:
+            place.setdefault(customer_id, len(place))
+        ids = list(place)
+        rules = self._rulebook.rules(head.rules)
+        values = store.load(ids)
+        customers = record.decode(ids, values, start_labels(rules), rules.version)
+        born = [customer_id for customer_id, value in zip(ids, values, strict=True) if value is None]
+        work = Work(
+            events=events,
+            rows=np.array(rows, dtype=np.intp),
+            clock_us=head.clock_us,
+            due=np.array(due_rows, dtype=np.intp),
+            horizon_us=horizon_us,
+        )
+        old = head.adopting and self._rulebook.rules(head.adopting.old)
+        adoption = None
+        if head.adopting is not None and old is not None:
+            adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=self._rulebook.cause(head.rules))
+        done = advance(customers, work, rules, adoption)
+        assert done.clock_us == clock_us
+        at = Publication(detected_us=plan.wall_us, position=self._position(plan), mode=plan.mode)
+        changed = np.unique(done.changes.rows).tolist()
+        changes = self._encoder.changes(done.changes, customers, events.event_ids, rules, old, at)
+        return Outcome(
+            write=self._write(plan, head, customers, done.touched, done.timers, born, clock_us),
+            changes=changes,
+            current=self._encoder.current(changed, customers, rules, plan.wall_us),
+            dead=self._dead(merged),
+            dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
+            events=len(events),
+            duplicates=done.duplicates,
+            late=done.late,
+            swept=len(due),
+            change_columns=done.changes,
+            digest=_digest(changes),
+        )
+
+    def _adopt(self, plan: Plan, head: Head) -> Head:
+        """Start adopting the plan's rules at C; a shard without customers just takes them."""
+        if plan.rules == head.rules or head.adopting is not None:
+            return head
+        if head.population == 0:
+            return msgspec.structs.replace(head, rules=plan.rules)
+        pages = -(-head.population // PAGE_CUSTOMERS)
+        adopting = Adopting(old=head.rules, at_us=head.clock_us, pages=pages)
+        return msgspec.structs.replace(head, rules=plan.rules, adopting=adopting)
+
+    def _page(self, plan: Plan, head: Head, store: Store) -> list[str]:
+        if head.adopting is None:
+            return []
+        stop = min(head.adopting.page + plan.pages, head.adopting.pages)
+        return [customer_id for number in range(head.adopting.page, stop) for customer_id in store.page(number)]
+
+    def _write(
+        self,
+        plan: Plan,
+        head: Head,
+        customers: Customers,
+        touched: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+        timers: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+        born: list[str],
+        clock_us: int,
+    ) -> Write:
+        rows = np.flatnonzero(touched)
+        stored = Customers(
+            [customers.ids[row] for row in rows.tolist()],
+            customers.fixed[rows],
+            (customers.seen[0][rows], customers.seen[1][rows]),
+        )
+        moved = np.flatnonzero(timers).tolist()
+        timers_us = customers.fixed["timer_us"]
+        adopting = head.adopting
+        if adopting is not None:
+            adopting = msgspec.structs.replace(adopting, page=adopting.page + plan.pages)
+            adopting = None if adopting.page >= adopting.pages else adopting
+        return Write(
+            records=list(zip(stored.ids, record.encode(stored), strict=True)),
+            timers=[(customers.ids[row], int(timers_us[row])) for row in moved],
+            born=born,
+            head=msgspec.structs.replace(
+                head,
+                sequence=plan.sequence,
+                purchases=msgspec.structs.replace(head.purchases, offset=plan.purchases_to),
+                interactions=msgspec.structs.replace(head.interactions, offset=plan.interactions_to),
+                clock_us=clock_us,
+                population=head.population + len(born),
+                adopting=adopting,
+            ),
+        )
+
+    def _position(self, plan: Plan) -> dict[str, int]:
+        topics = self._settings.kafka.topics
+        return {topics.purchases: plan.purchases_to, topics.interactions: plan.interactions_to}
+
+    def _dead(self, merged: Merged) -> list[Message]:
+        """One dead letter a record that cannot be used."""
+        topics = self._settings.kafka.topics
+        letters = []
+        for row, why in sorted(merged.chunk.unusable.items()):
+            key, value = merged.chunk.keys[row], merged.chunk.values[row]
+            topic = topics.interactions if merged.from_interactions[row] else topics.purchases
+            letter = DeadLetter(
+                reason=why.reason,
+                kind=why.kind,
+                topic=topic,
+                partition=self._partition,
+                offset=int(merged.chunk.offsets[row]),
+                key=None if key is None else b64encode(key).decode(),
+                value=None if value is None else b64encode(value[:DEAD_VALUE_BYTES]).decode(),
+                cut=value is not None and len(value) > DEAD_VALUE_BYTES,
+            )
+            headers = [("reason", why.kind.encode()), ("topic", topic.encode())]
+            letters.append(Message(key=key or b"", value=letter.model_dump_json().encode(), headers=headers))
+        return letters
+
+
+def plan_for(settings: Settings, head: Head, *, purchases_to: int, interactions_to: int, wall_us: int, rules: int) -> Plan:
+    """A plan that reads up to the given offsets at `wall_us`, sweeping to C and no further."""
+    return Plan(
+        sequence=head.sequence + 1,
+        purchases_to=purchases_to,
+        interactions_to=interactions_to,
+        wall_us=wall_us,
+        future_us=wall_us + duration_us(settings.worker.future_max),
+        sweep_us=UNKNOWN,
+        sweep_limit=settings.worker.sweep_max_customers,
+        rules=rules,
+        pages=max(1, settings.worker.sweep_max_customers // PAGE_CUSTOMERS),
+        mode="backfill",
+    )
+
+
+def _digest(changes: list[Message]) -> str:
+    """A hash over the changes' ids, which are hashes of their content."""
+    digest = blake2b(digest_size=16)
+    for change in changes:
+        digest.update(dict(change.headers)["ce_id"])
+    return digest.hexdigest()
+
+

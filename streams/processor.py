@@ -1,0 +1,347 @@
+"""The heart: how events, silence and new rules change customers (design section 3), vectorised over a batch.
+
+Pure: no clock, no I/O. Customers go in and come out as columns, changes come out as columns.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from segments.facts import Facts, Labels, Times
+from segments.instant import NEVER, UNKNOWN
+from segments.rules import Rules
+from state.record import DIMENSION_SLOTS, NO_TIMER, REMEMBERED, Customers
+from streams.changes import NO_EVENT, Cause, Changes
+from streams.events import REMEMBERED_LONG, Chunk, Kind
+
+Rows = npt.NDArray[np.intp]
+STEPS_MAX: Final = 100_000
+"""Deadlines one customer may pass in one go: far beyond any model's (a slot of 28 days for 7,000 years)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adoption:
+    """New rules a shard has adopted at the event time `at_us`; customers still under `old` go through it first."""
+
+    old: Rules
+    at_us: int
+    cause: Cause
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What one commit asks: m usable events in the shard's order, and rows whose timers are due."""
+
+    events: Chunk  # every row usable
+    rows: Rows  # (m,) the events' customers
+    clock_us: int  # C before the first event, UNKNOWN before the first of all
+    due: Rows  # (k,) rows to sweep, taken out of the timer set
+    horizon_us: int  # how far the sweep goes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Advance:
+    """What came of it. `customers` were changed in place."""
+
+    changes: Changes
+    clock_us: int  # C after the last event
+    touched: npt.NDArray[np.bool_]  # (n,) customers to store
+    timers: npt.NDArray[np.bool_]  # (n,) customers whose place in the timer set moved
+    duplicates: int
+    late: int
+
+
+def slots_of(rules: Rules) -> Rows:
+    """Where each model's label stands in the record."""
+    return np.array([DIMENSION_SLOTS.index(model.name) for model in rules.models], dtype=np.intp)
+
+
+def start_labels(rules: Rules) -> Labels:
+    """The labels of an unknown customer, in the record's slots."""
+    labels = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)
+    labels[slots_of(rules)] = rules.start
+    return labels
+
+
+def advance(customers: Customers, work: Work, rules: Rules, adoption: Adoption | None = None) -> Advance:
+    """Advance `customers` by `work` under `rules`, in place.
+
+    The order within a customer is: adoption, the events in the shard's order (each after the deadlines it makes due),
+    then the sweep up to the horizon.
+    """
+    return _Advancing(customers, work, rules).run(adoption)
+
+
+@dataclass(slots=True)
+class _Advancing:
+    customers: Customers
+    work: Work
+    rules: Rules
+    slots: Rows = field(init=False)
+    parts: list[Changes] = field(default_factory=list)
+    touched: npt.NDArray[np.bool_] = field(init=False)
+    due_us: Times = field(init=False)  # a lower bound of each customer's next deadline
+    duplicates: int = 0
+    late: int = 0
+
+    def __post_init__(self) -> None:
+        self.slots = slots_of(self.rules)
+        self.touched = np.zeros(len(self.customers), dtype=np.bool_)
+        self.due_us = self.customers.fixed["timer_us"].copy()
+
+    def run(self, adoption: Adoption | None) -> Advance:
+        fixed = self.customers.fixed
+        before_us = fixed["timer_us"].copy()
+        if adoption is not None:
+            self._adopt(adoption)
+        occurred_us = self.work.events.occurred_us
+        horizons_us = np.maximum(np.maximum.accumulate(occurred_us), self.work.clock_us) if len(occurred_us) else occurred_us
+        for events in rounds(self.work.rows):
+            self._round(events, horizons_us[events])
+        self._sweep()
+        self._set_timers()
+        return Advance(
+            changes=Changes.join(self.parts, len(self.rules.models)),
+            clock_us=int(horizons_us[-1]) if len(horizons_us) else self.work.clock_us,
+            touched=self.touched,
+            timers=fixed["timer_us"] != before_us,
+            duplicates=self.duplicates,
+            late=self.late,
+        )
+
+    def _adopt(self, adoption: Adoption) -> None:
+        """Step 1 up to the adoption under the old rules, then classify there under the new."""
+        rows = np.flatnonzero(self.customers.fixed["rules"] != self.rules.version)
+        if not len(rows):
+            return
+        self.touched[rows] = True
+        new, self.rules = self.rules, adoption.old
+        self._silence(rows, np.full(len(rows), adoption.at_us), old_rules=True)
+        self.rules = new
+        fixed = self.customers.fixed
+        fixed["rules"][rows] = new.version
+        at_us = np.maximum(fixed["concluded_us"][rows], adoption.at_us)
+        fixed["concluded_us"][rows] = at_us
+        self._conclude(rows, at_us, np.full(len(rows), adoption.cause, dtype=np.uint8))
+
+    def _round(self, events: Rows, horizons_us: Times) -> None:
+        """One event of each of many customers (design section 3, steps 0 to 3)."""
+        fresh = self._fresh(events)
+        self.duplicates += int(len(events) - np.count_nonzero(fresh))
+        events, horizons_us = events[fresh], horizons_us[fresh]
+        rows = self.work.rows[events]
+        self.touched[rows] = True
+        ripe = self.due_us[rows] <= horizons_us
+        self._silence(rows[ripe], horizons_us[ripe])
+        self._apply(rows, events)
+        fixed = self.customers.fixed
+        occurred_us = self.work.events.occurred_us[events]
+        late = occurred_us < fixed["concluded_us"][rows]
+        self.late += int(np.count_nonzero(late))
+        at_us = np.maximum(fixed["concluded_us"][rows], occurred_us)
+        fixed["concluded_us"][rows] = at_us
+        self._conclude(rows, at_us, np.where(late, Cause.LATE, Cause.EVENT).astype(np.uint8), events)
+
+    def _fresh(self, events: Rows) -> npt.NDArray[np.bool_]:
+        """Step 0: which events are no repeats; they are remembered."""
+        rows = self.work.rows[events]
+        identities = self.work.events.identities[events]
+        repeated = np.zeros(len(events), dtype=np.bool_)
+        for seen in self.customers.seen:
+            repeated |= (seen[rows] == identities[:, None]).any(axis=1)
+        fresh = ~repeated
+        long = self.work.events.kinds[events] <= REMEMBERED_LONG
+        for memory, mine in ((0, fresh & long), (1, fresh & ~long)):
+            self._remember(memory, rows[mine], identities[mine])
+        return fresh
+
+    def _remember(self, memory: int, rows: Rows, identities: npt.NDArray[np.uint64]) -> None:
+        if not len(rows):
+            return
+        seen, limit = self.customers.seen[memory], REMEMBERED[memory]
+        counts = self.customers.fixed["remembered"][:, memory]
+        held = counts[rows]
+        full = rows[held == limit]
+        seen[full, :-1] = seen[full, 1:]
+        seen[rows, np.minimum(held, limit - 1)] = identities
+        counts[rows] = np.minimum(held + 1, limit)
+
+    def _apply(self, rows: Rows, events: Rows) -> None:
+        """Step 2: sums, counts and extremes."""
+        kinds = self.work.events.kinds[events]
+        amounts_minor = self.work.events.amounts_minor[events]
+        fixed = self.customers.fixed
+        buys = kinds == Kind.PURCHASE
+        bought, times_us = rows[buys], self.work.events.occurred_us[events][buys]
+        fixed["purchases"][bought] += 1
+        self._add_money(bought, amounts_minor[buys])
+        first_us, last_us, before_us = (fixed[name][bought] for name in ("first_us", "last_us", "before_last_us"))
+        fixed["first_us"][bought] = np.where(first_us == UNKNOWN, times_us, np.minimum(first_us, times_us))
+        fixed["before_last_us"][bought] = np.maximum(before_us, np.minimum(last_us, times_us))
+        fixed["last_us"][bought] = np.maximum(last_us, times_us)
+        returns = kinds == Kind.REFUND
+        returned = rows[returns]
+        self._add_money(returned, -amounts_minor[returns])
+        fixed["full_refunds"][returned] += self.work.events.full[events][returns]
+
+    def _add_money(self, rows: Rows, amounts_minor: npt.NDArray[np.int64]) -> None:
+        """Add to net money.
+
+        Raises:
+            OverflowError: a customer's money leaves the range of 64 bits; going on would corrupt it.
+        """
+        held = self.customers.fixed["net_minor"][rows]
+        total = held + amounts_minor
+        wrapped = ((held ^ total) & (amounts_minor ^ total)) < 0
+        if wrapped.any():
+            who = self.customers.ids[int(rows[wrapped][0])]
+            raise OverflowError(f"the net money of customer {who!r} no longer fits 64 bits of minor units")
+        self.customers.fixed["net_minor"][rows] = total
+
+    def _sweep(self) -> None:
+        """Step 1 for customers that got no event: up to the horizon."""
+        ripe = self.work.due[self.due_us[self.work.due] <= self.work.horizon_us]
+        self._silence(ripe, np.full(len(ripe), self.work.horizon_us))
+
+    def _silence(self, rows: Rows, until_us: Times, *, old_rules: bool = False) -> None:
+        """Step 1: while a deadline is due, classify there; it concludes the customer only where a label changed."""
+        if not len(rows):
+            return
+        concluded_us = self.customers.fixed["concluded_us"][rows]
+        self.due_us[rows] = self.rules.deadline(self.customers.facts(rows), concluded_us, self._codes(rows))
+        for _ in range(STEPS_MAX):
+            ripe = self.due_us[rows] <= until_us
+            rows, until_us = rows[ripe], until_us[ripe]
+            if not len(rows):
+                return
+            at_us = self.due_us[rows]
+            self._conclude(rows, at_us, np.full(len(rows), Cause.TIME, dtype=np.uint8), old_rules=old_rules)
+        raise AssertionError("a model's deadline does not move forward")
+
+    def _codes(self, rows: Rows) -> Labels:
+        codes: Labels = self.customers.fixed["labels"][rows][:, self.slots]
+        return codes
+
+    def _conclude(
+        self, rows: Rows, at_us: Times, causes: npt.NDArray[np.uint8], events: Rows | None = None, *, old_rules: bool = False
+    ) -> None:
+        """Classify `rows` at their moments and note what moved."""
+        if not len(rows):
+            return
+        facts = self.customers.facts(rows)
+        new = self.rules.classify(facts, at_us)
+        old = self._codes(rows)
+        moved = new != old
+        some = moved.any(axis=1)
+        if some.any():
+            taken = np.flatnonzero(some)
+            happened = events[taken] if events is not None else np.full(len(taken), NO_EVENT, dtype=np.int64)
+            self._note(
+                rows[taken], facts.take(taken), at_us[taken], causes[taken], happened, old[taken], new[taken], old_rules
+            )
+        self.due_us[rows] = self.rules.deadline(facts, at_us, new)
+
+    def _note(
+        self,
+        rows: Rows,
+        facts: Facts,
+        at_us: Times,
+        causes: npt.NDArray[np.uint8],
+        events: npt.NDArray[np.int64],
+        old: Labels,
+        new: Labels,
+        old_rules: bool,
+    ) -> None:
+        """Write the new labels into the records and one change a dimension that moved."""
+        fixed = self.customers.fixed
+        moved = new != old
+        step, dimension = np.nonzero(moved)  # by customer, then in the settings' order
+        slot = self.slots[dimension]
+        versions = fixed["changes"][rows][:, None].astype(np.int64) + np.cumsum(moved, axis=1)
+        next_dimension, next_label, next_us = upcoming(self.rules, facts, at_us, new)
+        self.parts.append(
+            Changes(
+                rows=rows[step],
+                dimensions=dimension,
+                previous=old[moved],
+                current=new[moved],
+                effective_us=at_us[step],
+                previous_since_us=fixed["since_us"][rows[step], slot],
+                versions=versions[moved],
+                causes=causes[step],
+                events=events[step],
+                labels=new[step],
+                first_us=facts.first_us[step],
+                last_us=facts.last_us[step],
+                orders=facts.orders[step],
+                net_minor=facts.net_minor[step],
+                next_dimensions=next_dimension[step],
+                next_labels=next_label[step],
+                next_us=next_us[step],
+                old_rules=np.full(len(step), old_rules),
+            )
+        )
+        fixed["changes"][rows] += np.count_nonzero(moved, axis=1).astype(np.uint32)
+        fixed["since_us"][rows[step], slot] = at_us[step]
+        fixed["labels"][rows[step], slot] = new[moved]
+        fixed["concluded_us"][rows] = at_us
+        self.touched[rows] = True
+
+    def _set_timers(self) -> None:
+        """Step 4: a timer only moves earlier, but for those taken out of the set, which go where they belong."""
+        fixed = self.customers.fixed
+        rows = np.flatnonzero(self.touched)
+        fixed["timer_us"][rows] = np.minimum(fixed["timer_us"][rows], self.due_us[rows])
+        swept = self.work.due
+        fixed["timer_us"][swept] = self.due_us[swept]
+        self.touched[swept] = True
+
+
+def upcoming(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[Rows, Labels, Times]:
+    """For n customers with the labels `codes` at `at_us`: the first change that silence brings.
+
+    Returns:
+        Dimension (column of the models; the first in the settings' order where several change together), its label
+        then, and when; NEVER where silence changes nothing more.
+    """
+    count = len(at_us)
+    dimension = np.zeros(count, dtype=np.intp)
+    label = np.zeros(count, dtype=np.uint8)
+    when_us = np.full(count, NEVER, dtype=np.int64)
+    rows = np.arange(count)
+    for _ in range(STEPS_MAX):
+        due_us = rules.deadline(facts, at_us, codes)
+        ahead = np.flatnonzero(due_us != NEVER)
+        if not len(ahead):
+            return dimension, label, when_us
+        rows, at_us, codes, facts = rows[ahead], due_us[ahead], codes[ahead], facts.take(ahead)
+        then = rules.classify(facts, at_us)
+        moved = then != codes
+        found = moved.any(axis=1)
+        first = moved.argmax(axis=1)
+        dimension[rows[found]] = first[found]
+        label[rows[found]] = then[np.arange(len(rows)), first][found]
+        when_us[rows[found]] = at_us[found]
+        left = np.flatnonzero(~found)  # examined there without a change: look further
+        rows, at_us, codes, facts = rows[left], at_us[left], codes[left], facts.take(left)
+        if not len(rows):
+            return dimension, label, when_us
+    raise AssertionError("a model's deadline does not move forward")
+
+
+def rounds(rows: Rows) -> list[Rows]:
+    """Event indices by round: round j has the j-th event of every customer that has so many, in the shard's order."""
+    if not len(rows):
+        return []
+    order = np.argsort(rows, kind="stable")
+    first = np.concatenate(([True], rows[order][1:] != rows[order][:-1]))
+    starts = np.flatnonzero(first)
+    rank = np.empty(len(rows), dtype=np.intp)
+    rank[order] = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
+    by_rank = np.argsort(rank, kind="stable")
+    return np.split(by_rank, np.cumsum(np.bincount(rank))[:-1])
+
+
+assert NO_TIMER == NEVER  # a deadline that never comes is a timer that is not set
