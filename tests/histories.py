@@ -1,0 +1,58 @@
+"""Random histories for the property tests: a few customers, and times that meet each other and the thresholds."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+START = datetime(2024, 2, 20, tzinfo=UTC)  # just before a leap day
+CUSTOMERS = ("c1", "c2", "ü3")
+MICROSECOND = timedelta(microseconds=1)
+# Days that meet the default thresholds of both models, and a microsecond to either side of them.
+DAYS = (0, 1, 10, 29, 30, 31, 59, 60, 61, 90, 119, 120, 121, 180, 181, 239, 240, 241, 300, 420)
+NUDGES = (-MICROSECOND, timedelta(0), timedelta(0), timedelta(0), MICROSECOND)
+
+moments = st.builds(lambda day, nudge: START + timedelta(days=day) + nudge, st.sampled_from(DAYS), st.sampled_from(NUDGES))
+amounts = st.sampled_from(["0", "0.00", "0.005", "0.015", "49.99", "50", 99.99, "100.00", 249, "250", "1000", "1e3", "12345.678"])
+
+
+def written(moment: datetime) -> str:
+    """RFC 3339, as a producer may write it."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+@st.composite
+def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> dict[str, Any]:
+    """One valid event; ids are few, so that repeats come up."""
+    kind = draw(st.sampled_from(["purchase"] * 5 + ["refund"] * 2 + ["interaction", "feedback", "payment", "profile"]))
+    event: dict[str, Any] = {
+        "type": kind,
+        "event_id": f"e{draw(st.integers(0, 60))}",
+        "customer_id": draw(st.sampled_from(CUSTOMERS)),
+        "occurred_at": written(draw(times)),
+    }
+    amount = draw(amounts)
+    if kind == "purchase":
+        event |= {"order_id": "o", "amount": amount}
+    elif kind == "refund":
+        event |= {"order_id": "o", "amount": amount if str(amount).strip("0.") else "5", "full": draw(st.booleans())}
+    elif kind == "interaction":
+        event |= {"kind": "visit"}
+    elif kind == "feedback":
+        event |= {"score": 7}
+    elif kind == "payment":
+        event |= {"invoice_id": "i", "due_at": event["occurred_at"], "amount": 5}
+    else:
+        event |= {"attributes": {"a": 1}}
+    if draw(st.integers(0, 9)) == 0:
+        event["source"] = "shop"
+    return event
+
+
+@st.composite
+def histories(draw: st.DrawFn, most: int = 40) -> list[dict[str, Any]]:
+    """A log, in time order for the most part."""
+    log = draw(st.lists(events(), min_size=1, max_size=most))
+    if draw(st.booleans()):
+        log.sort(key=lambda event: event["occurred_at"])
+    return log

@@ -1,0 +1,103 @@
+"""What is remembered of a customer's purchases, and how times and money are read and written."""
+
+from bisect import insort
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from tests.oracle.rules import OracleRules
+
+
+@dataclass(kw_only=True)
+class Facts:
+    """Everything the models may look at; nothing in it depends on the order in which events came.
+
+    All purchase times are kept, sorted, where the product keeps three of them: the first, the latest and the one
+    before the latest can then be read off, and equal times count separately of themselves.
+    """
+
+    purchase_times: list[datetime] = field(default_factory=list)
+    full_refunds: int = 0
+    money_minor: int = 0
+
+    def apply(self, body: Mapping[str, Any], rules: OracleRules) -> None:
+        """Add one event; events other than purchases and refunds change no fact."""
+        if body["type"] == "purchase":
+            insort(self.purchase_times, read_time(body["occurred_at"]))
+            self.money_minor += paid_minor(body, rules)
+        elif body["type"] == "refund":
+            self.money_minor -= paid_minor(body, rules)
+            if body.get("full", False):
+                self.full_refunds += 1
+
+    @property
+    def orders(self) -> int:
+        """How many orders count."""
+        return max(0, len(self.purchase_times) - self.full_refunds)
+
+    @property
+    def last_purchase_at(self) -> datetime | None:
+        """The latest purchase, refunded or not."""
+        return self.purchase_times[-1] if self.purchase_times else None
+
+    def shown(self, rules: OracleRules) -> dict[str, Any]:
+        """Return the facts as a change shows them."""
+        times = self.purchase_times
+        return {
+            "first_purchase_at": written_time(times[0]) if times else None,
+            "last_purchase_at": written_time(times[-1]) if times else None,
+            "frequency": self.orders,
+            "monetary": written_money(self.money_minor, rules.minor_digits),
+        }
+
+
+def read_time(text: str) -> datetime:
+    """Read RFC 3339 as UTC; digits beyond the microsecond are cut off. ValueError without an offset."""
+    moment = datetime.fromisoformat(text.upper())
+    if moment.tzinfo is None:
+        message = f"a time needs an offset: {text}"
+        raise ValueError(message)
+    return moment.astimezone(UTC)
+
+
+def written_time(moment: datetime) -> str:
+    """Write a UTC time as RFC 3339 with `Z`, with six digits of fraction or none."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def paid_minor(body: Mapping[str, Any], rules: OracleRules) -> int:
+    """Return an event's amount in minor units of the settings' currency.
+
+    The amount is rounded to its own currency's minor unit first, and again after the conversion. Python's `round` of an
+    exact Fraction is half-even. The discount is not looked at: `amount` is what was paid, after it.
+    """
+    currency: str = body.get("currency") or rules.currency
+    amount = exact(body["amount"])
+    if currency == rules.currency:
+        return round(amount * units_in_one(rules.minor_digits))
+    own_units = units_in_one(rules.rate_digits.get(currency, 2))
+    rounded = Fraction(round(amount * own_units), own_units)
+    return round(rounded * exact(rules.rates[currency]) * units_in_one(rules.minor_digits))
+
+
+def units_in_one(digits: int) -> int:
+    """Return how many minor units make one major unit."""
+    return int(10**digits)
+
+
+def exact(number: str | int | Decimal) -> Fraction:
+    """Return a decimal as an exact fraction. TypeError for a float, which is no decimal any more."""
+    if isinstance(number, float):
+        message = f"money must not pass through a float: {number}"
+        raise TypeError(message)
+    return Fraction(Decimal(number))
+
+
+def written_money(minor: int, digits: int) -> str:
+    """Write minor units as major units with exactly `digits` decimals; zero has no sign."""
+    sign = "-" if minor < 0 else ""
+    figures = str(abs(minor)).zfill(digits + 1)
+    return f"{sign}{figures}" if digits == 0 else f"{sign}{figures[:-digits]}.{figures[-digits:]}"

@@ -1,0 +1,51 @@
+"""What an analyst may set, with the contract's defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+
+# Copied row by row from the contract's table: R 5 down to R 1, each from FM 1 to FM 5.
+_GRID_ROWS = {
+    5: ("new", "potential_loyalist", "potential_loyalist", "champion", "champion"),
+    4: ("promising", "potential_loyalist", "potential_loyalist", "loyal", "loyal"),
+    3: ("about_to_sleep", "about_to_sleep", "need_attention", "loyal", "loyal"),
+    2: ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"),
+    1: ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"),
+}
+DESIGN_GRID: Mapping[tuple[int, int], str] = {
+    (r, fm): label for r, row in _GRID_ROWS.items() for fm, label in enumerate(row, start=1)
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OracleRules:
+    """One version of the settings.
+
+    A value crosses a cut when it is at or above it (`value >= cut`), for all three kinds of cuts; a quantile re-cut,
+    which says "strictly above", is written here with the next larger value.
+
+    `monetary_cuts` are in major units of `currency`; `rates` give the units of `currency` for one unit of another one,
+    `rate_digits` the minor-unit digits of the others (2 where not given); `grid` maps (R, FM) to a label.
+    """
+
+    at_risk_after: timedelta = timedelta(days=60)
+    churned_after: timedelta = timedelta(days=180)
+    loyal_orders: int = 5
+    reactivated_for: timedelta = timedelta(days=30)
+    recency_cuts: tuple[timedelta, ...] = (
+        timedelta(days=30),
+        timedelta(days=60),
+        timedelta(days=120),
+        timedelta(days=240),
+    )
+    frequency_cuts: tuple[int, ...] = (2, 3, 5, 10)
+    monetary_cuts: tuple[Decimal, ...] = (Decimal(50), Decimal(100), Decimal(250), Decimal(1000))
+    grid: Mapping[tuple[int, int], str] = field(default_factory=lambda: DESIGN_GRID)
+    dimensions: tuple[str, ...] = ("lifecycle", "rfm")
+    currency: str = "EUR"
+    minor_digits: int = 2
+    rates: Mapping[str, Decimal] = field(default_factory=dict)
+    rate_digits: Mapping[str, int] = field(default_factory=dict)
+    definition: int = 0
+    cuts: int = 0

@@ -1,0 +1,241 @@
+"""How a shard's log is applied: section 3 of the contract, one customer and one event at a time."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from tests.oracle.facts import Facts, read_time, written_time
+from tests.oracle.models import MODELS, instants_of_silence, labels_at
+from tests.oracle.rules import OracleRules
+
+__all__ = ["Adopt", "Change", "Event", "OracleRules", "Shard", "Sweep", "final", "simulate"]
+
+Change: TypeAlias = dict[str, Any]
+
+MONEY_TYPES = frozenset({"purchase", "refund", "payment", "feedback"})
+OTHER_TYPES = frozenset({"interaction", "profile"})
+# How many event ids a customer's record remembers: the contract's numbers.
+MONEY_IDS = 16
+OTHER_IDS = 8
+
+
+@dataclass(frozen=True)
+class Event:
+    """A valid event as it was read, amounts as text, int or Decimal."""
+
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Step 1 for everybody, up to the shard's clock or `to`, the later; the clock stays where it is."""
+
+    to: datetime | None
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """The shard takes new rules at its clock."""
+
+    rules: OracleRules
+    kind: Literal["recut", "definition"]
+
+
+@dataclass(kw_only=True)
+class Customer:
+    """What is remembered of one customer; `concluded_at` is c of the contract."""
+
+    customer_id: str
+    labels: dict[str, str | None]
+    facts: Facts = field(default_factory=Facts)
+    label_since: dict[str, datetime] = field(default_factory=dict)
+    version: int = 0
+    concluded_at: datetime | None = None
+    money_ids: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MONEY_IDS))
+    other_ids: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=OTHER_IDS))
+
+    def ids_remembered_with(self, event_type: str) -> deque[tuple[str, str]]:
+        """Return the latest event ids, as applied, that share a memory with this type."""
+        if event_type in MONEY_TYPES:
+            return self.money_ids
+        if event_type in OTHER_TYPES:
+            return self.other_ids
+        message = f"the oracle knows no events of type {event_type}"
+        raise ValueError(message)
+
+    def next_turn(self, rules: OracleRules) -> tuple[datetime, str] | None:
+        """Return when silence first changes a label, and the first dimension it changes then; None for never."""
+        for instant in instants_of_silence(self.facts, rules):
+            if self.concluded_at is None or instant <= self.concluded_at:
+                continue
+            for dimension, label in labels_at(self.facts, instant, rules).items():
+                if label != self.labels[dimension]:
+                    return instant, dimension
+        return None
+
+    def shown_next(self, rules: OracleRules) -> dict[str, str] | None:
+        """Return what silence will bring, as a change shows it."""
+        turn = self.next_turn(rules)
+        if turn is None:
+            return None
+        instant, dimension = turn
+        label = MODELS[dimension].label(self.facts, instant, rules)
+        return {"dimension": dimension, "label": label, "at": written_time(instant)}
+
+
+class Shard:
+    """One shard, its customers and its clock (C of the contract, None while nothing was read)."""
+
+    def __init__(self, rules: OracleRules) -> None:
+        """Start empty under these rules."""
+        self.rules = rules
+        self.clock: datetime | None = None
+        self.customers: dict[str, Customer] = {}
+
+    def step(self, item: Event | Sweep | Adopt) -> list[Change]:
+        """Take the next item of the log and return the changes it made, in order."""
+        if isinstance(item, Event):
+            return self._take_event(item.body)
+        if isinstance(item, Sweep):
+            return self._sweep(item.to)
+        return self._adopt(item.rules, item.kind)
+
+    def _take_event(self, body: Mapping[str, Any]) -> list[Change]:
+        """Take one event through steps 0 to 4."""
+        occurred_at = read_time(body["occurred_at"])
+        horizon = occurred_at if self.clock is None else max(occurred_at, self.clock)
+        self.clock = horizon  # what the next record will find; a duplicate raises it too
+
+        customer = self.customers.get(body["customer_id"])
+        if customer is None:
+            customer = self._new_customer(body["customer_id"])
+        identity = (body.get("source") or "", body["event_id"])
+        if identity in customer.money_ids or identity in customer.other_ids:
+            return []
+        remembered = customer.ids_remembered_with(body["type"])
+
+        changes = self._conclude(customer, horizon)
+
+        customer.facts.apply(body, self.rules)
+        remembered.append(identity)
+
+        c = customer.concluded_at
+        late = c is not None and occurred_at < c
+        customer.concluded_at = occurred_at if c is None else max(c, occurred_at)
+        cause = {"kind": "late" if late else "event", "event_id": body["event_id"]}
+        return changes + self._classify(customer, customer.concluded_at, cause)
+
+    def _sweep(self, to: datetime | None) -> list[Change]:
+        """Step 1 for every customer."""
+        if self.clock is None:
+            return []
+        horizon = self.clock if to is None else max(self.clock, to)
+        return [change for customer in self.customers.values() for change in self._conclude(customer, horizon)]
+
+    def _adopt(self, new: OracleRules, kind: str) -> list[Change]:
+        """Conclude every customer up to the clock under the old rules, then classify it there under the new ones."""
+        old = self.rules
+        if (new.currency, new.minor_digits) != (old.currency, old.minor_digits):
+            message = (
+                f"money is remembered in {old.currency} with {old.minor_digits} digits and cannot change to another"
+            )
+            raise ValueError(message)
+        changes: list[Change] = []
+        if self.clock is not None:
+            for customer in self.customers.values():
+                changes += self._conclude(customer, self.clock)
+        self.rules = new
+        for customer in self.customers.values():
+            self._fit_dimensions(customer)
+            customer.concluded_at = self._adoption_time(customer)
+            changes += self._classify(customer, customer.concluded_at, {"kind": kind})
+        return changes
+
+    def _adoption_time(self, customer: Customer) -> datetime:
+        """Return the shard's clock or the customer's c, the later; a known customer has both."""
+        return max(moment for moment in (self.clock, customer.concluded_at) if moment is not None)
+
+    def _fit_dimensions(self, customer: Customer) -> None:
+        """Start a dimension the rules newly name at its neutral label; forget one they name no longer."""
+        customer.labels = {
+            dimension: customer.labels.get(dimension, MODELS[dimension].neutral) for dimension in self.rules.dimensions
+        }
+        customer.label_since = {
+            dimension: since for dimension, since in customer.label_since.items() if dimension in customer.labels
+        }
+
+    def _new_customer(self, customer_id: str) -> Customer:
+        """Return a customer of whom nothing is known yet."""
+        customer = Customer(
+            customer_id=customer_id,
+            labels={dimension: MODELS[dimension].neutral for dimension in self.rules.dimensions},
+        )
+        self.customers[customer_id] = customer
+        return customer
+
+    def _conclude(self, customer: Customer, horizon: datetime) -> list[Change]:
+        """Step 1: take every deadline up to and including the horizon that changes a label."""
+        changes: list[Change] = []
+        while (turn := customer.next_turn(self.rules)) is not None and turn[0] <= horizon:
+            changes += self._classify(customer, turn[0], {"kind": "time"})
+        return changes
+
+    def _classify(self, customer: Customer, at: datetime, cause: dict[str, str]) -> list[Change]:
+        """Take the labels at a moment and return one change a dimension that moved; c follows if one did."""
+        before = customer.labels
+        labels = labels_at(customer.facts, at, self.rules)
+        customer.labels = dict(labels)
+        moved = [dimension for dimension, label in labels.items() if label != before[dimension]]
+        if moved:
+            customer.concluded_at = at
+
+        changes: list[Change] = []
+        for dimension in moved:
+            since = customer.label_since.get(dimension)
+            customer.label_since[dimension] = at
+            customer.version += 1
+            changes.append(
+                {
+                    "customer_id": customer.customer_id,
+                    "dimension": dimension,
+                    "previous": before[dimension],
+                    "current": labels[dimension],
+                    "effective_at": written_time(at),
+                    "previous_since": None if since is None else written_time(since),
+                    "version": customer.version,
+                    "cause": dict(cause),
+                    "segments": dict(labels),
+                    "facts": customer.facts.shown(self.rules),
+                    "next": customer.shown_next(self.rules),
+                    "currency": self.rules.currency,
+                    "definition": self.rules.definition,
+                    "cuts": self.rules.cuts,
+                    "holdout": False,
+                    "spec": 1,
+                }
+            )
+        return changes
+
+
+def simulate(log: Iterable[Event | Sweep | Adopt], rules: OracleRules) -> list[Change]:
+    """Return the changes one shard's log makes, in the order they are made."""
+    shard = Shard(rules)
+    return [change for item in log for change in shard.step(item)]
+
+
+def final(log: Iterable[Event | Sweep | Adopt], rules: OracleRules) -> dict[str, dict[str, Any]]:
+    """Return what every customer is after the log, by customer id."""
+    shard = Shard(rules)
+    for item in log:
+        shard.step(item)
+    return {
+        customer.customer_id: {
+            "segments": dict(customer.labels),
+            "facts": customer.facts.shown(shard.rules),
+            "concluded_at": None if customer.concluded_at is None else written_time(customer.concluded_at),
+            "next": customer.shown_next(shard.rules),
+        }
+        for customer in shard.customers.values()
+    }

@@ -1,0 +1,732 @@
+"""The oracle, held to examples worked out by hand from the contract."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.oracle.rules import OracleRules
+from tests.oracle.simulation import Adopt, Change, Event, Shard, Sweep, final, simulate
+
+DAY_0 = datetime(2026, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+RULES = OracleRules()
+# Shows the scores themselves: "52" is R 5, FM 2.
+SCORES = OracleRules(dimensions=("rfm",), grid={(r, fm): f"{r}{fm}" for r in range(1, 6) for fm in range(1, 6)})
+
+Item = Event | Sweep | Adopt
+
+
+def day(number: float) -> datetime:
+    """Return the moment that many days after the first of January 2026."""
+    return DAY_0 + timedelta(days=number)
+
+
+def event(event_type: str, event_id: str, occurred_at: datetime, customer: str = "c1", **fields: Any) -> Item:
+    """Return an event of any type."""
+    body: dict[str, Any] = {
+        "type": event_type,
+        "event_id": event_id,
+        "customer_id": customer,
+        "occurred_at": occurred_at.isoformat(),
+    }
+    return Event(body | fields)
+
+
+def purchase(event_id: str, number: float, amount: str | int | Decimal = "10.00", **fields: Any) -> Item:
+    """Return a purchase on that day."""
+    return event("purchase", event_id, day(number), amount=amount, order_id=f"o-{event_id}", **fields)
+
+
+def refund(event_id: str, number: float, amount: str = "10.00", **fields: Any) -> Item:
+    """Return a refund on that day."""
+    return event("refund", event_id, day(number), amount=amount, order_id=f"o-{event_id}", **fields)
+
+
+def visit(event_id: str, number: float, **fields: Any) -> Item:
+    """Return an interaction on that day."""
+    return event("interaction", event_id, day(number), kind="visit", **fields)
+
+
+def orders(count: int, number: float = 0, total: str = "0") -> list[Item]:
+    """Return that many purchases on one day, the first of them paying the total."""
+    return [purchase(f"{number}-{i}", number, total if i == 0 else "0") for i in range(count)]
+
+
+def moves(changes: list[Change]) -> list[tuple[str, str, str | None, str, str]]:
+    """Return each change in short: day, dimension, previous, current, cause."""
+    return [(c["effective_at"][:10], c["dimension"], c["previous"], c["current"], c["cause"]["kind"]) for c in changes]
+
+
+def segment(log: list[Item], dimension: str, rules: OracleRules = RULES) -> str:
+    """Return what c1 is after the log."""
+    label: str = final(log, rules)["c1"]["segments"][dimension]
+    return label
+
+
+def facts(log: list[Item], rules: OracleRules = RULES) -> dict[str, Any]:
+    """Return c1's facts after the log."""
+    shown: dict[str, Any] = final(log, rules)["c1"]["facts"]
+    return shown
+
+
+# --- lifecycle ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("purchases", "idle", "label"),
+    [
+        (1, timedelta(0), "new"),
+        (2, timedelta(0), "active"),
+        (4, timedelta(0), "active"),
+        (5, timedelta(0), "loyal"),
+        (1, timedelta(days=60) - MICROSECOND, "new"),
+        (1, timedelta(days=60), "at_risk"),
+        (5, timedelta(days=60) - MICROSECOND, "loyal"),
+        (5, timedelta(days=60), "at_risk"),
+        (5, timedelta(days=180) - MICROSECOND, "at_risk"),
+        (5, timedelta(days=180), "churned"),
+    ],
+)
+def test_lifecycle_follows_the_table_row_by_row(purchases: int, idle: timedelta, label: str) -> None:
+    """Order counts and idle times, on both sides of each limit, give the table's labels."""
+    assert segment([*orders(purchases), Sweep(DAY_0 + idle)], "lifecycle") == label
+
+
+@pytest.mark.parametrize(
+    ("gap", "idle", "label"),
+    [
+        (timedelta(days=60), timedelta(0), "reactivated"),
+        (timedelta(days=60) - MICROSECOND, timedelta(0), "active"),
+        (timedelta(days=60), timedelta(days=30) - MICROSECOND, "reactivated"),
+        (timedelta(days=60), timedelta(days=30), "active"),
+        (timedelta(days=400), timedelta(days=1), "reactivated"),
+    ],
+)
+def test_a_customer_who_comes_back_is_reactivated_for_a_while(gap: timedelta, idle: timedelta, label: str) -> None:
+    """A gap of at_risk_after or more gives `reactivated` while idle is below reactivated_for."""
+    back = DAY_0 + gap
+    log = [purchase("a", 0), event("purchase", "b", back, amount=1), Sweep(back + idle)]
+    assert segment(log, "lifecycle") == label
+
+
+def test_reactivated_comes_before_loyal_and_then_gives_way_to_it() -> None:
+    """With five orders, the one after 100 days reactivates; 30 days later the customer is loyal."""
+    log = [*orders(4), purchase("back", 100)]
+    assert segment(log, "lifecycle") == "reactivated"
+    assert segment([*log, Sweep(day(130))], "lifecycle") == "loyal"
+
+
+def test_two_purchases_at_the_same_latest_moment_count_separately() -> None:
+    """Coming back with two purchases at one moment leaves a gap of zero, so the customer is not reactivated."""
+    log = [purchase("a", 0), purchase("b", 100), purchase("c", 100)]
+    assert segment(log[:2], "lifecycle") == "reactivated"
+    assert segment(log, "lifecycle") == "active"
+
+
+def test_an_interaction_makes_a_prospect_and_no_rfm_change() -> None:
+    """Who only browses moves from null to prospect; rfm stays at its neutral `none`, and silence changes nothing."""
+    (change,) = simulate([visit("v", 0)], RULES)
+    assert change["previous"] is None
+    assert change["current"] == "prospect"
+    assert change["segments"] == {"lifecycle": "prospect", "rfm": "none"}
+    assert change["facts"] == {
+        "first_purchase_at": None,
+        "last_purchase_at": None,
+        "frequency": 0,
+        "monetary": "0.00",
+    }
+    assert change["next"] is None
+
+
+@pytest.mark.parametrize("event_type", ["interaction", "feedback", "payment", "profile"])
+def test_an_event_without_facts_still_goes_through_all_steps(event_type: str) -> None:
+    """Each of the other types first concludes the silence before it."""
+    changes = simulate([purchase("p", 0), event(event_type, "x", day(30))], RULES)
+    assert moves(changes)[2:] == [("2026-01-31", "rfm", "new", "promising", "time")]
+
+
+def test_a_prospect_who_buys_becomes_new() -> None:
+    """The first purchase moves prospect to new, and says since when the customer was a prospect."""
+    change = simulate([visit("v", 0), purchase("p", 1)], RULES)[1]
+    assert (change["previous"], change["current"]) == ("prospect", "new")
+    assert change["previous_since"] == "2026-01-01T00:00:00Z"
+    assert change["version"] == 2
+
+
+# --- rfm ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("idle_days", "row"),
+    [
+        (0, ["new", "potential_loyalist", "potential_loyalist", "champion", "champion"]),
+        (30, ["promising", "potential_loyalist", "potential_loyalist", "loyal", "loyal"]),
+        (60, ["about_to_sleep", "about_to_sleep", "need_attention", "loyal", "loyal"]),
+        (120, ["hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"]),
+        (240, ["hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"]),
+    ],
+)
+def test_every_cell_of_the_grid_is_the_contracts(idle_days: int, row: list[str]) -> None:
+    """(F, M) of (1, 1), (2, 2), (3, 3), (4, 4), (5, 5) are FM 1 to 5; each recency row reads as the design's."""
+    columns = [(1, "49.99"), (2, "50"), (3, "100"), (5, "250"), (10, "1000")]
+    seen = [segment([*orders(n, total=money), Sweep(day(idle_days))], "rfm") for n, money in columns]
+    assert seen == row
+
+
+@pytest.mark.parametrize(("limit_days", "above", "below"), [(30, 5, 4), (60, 4, 3), (120, 3, 2), (240, 2, 1)])
+def test_recency_falls_exactly_at_each_cut(limit_days: int, above: int, below: int) -> None:
+    """One microsecond before a cut the higher score holds, at the cut the lower one."""
+    log = orders(1)
+    assert segment([*log, Sweep(day(limit_days) - MICROSECOND)], "rfm", SCORES) == f"{above}1"
+    assert segment([*log, Sweep(day(limit_days))], "rfm", SCORES) == f"{below}1"
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "fm"),
+    [
+        (1, "0", 1),  # F 1, M 1
+        (2, "0", 2),  # F 2, M 1: 4 // 2
+        (2, "50", 2),  # F 2, M 2: 5 // 2
+        (3, "50", 3),  # F 3, M 2: 6 // 2
+        (4, "0", 2),  # F 3, M 1: 5 // 2
+        (5, "0", 3),  # F 4, M 1: 6 // 2
+        (9, "50", 3),  # F 4, M 2: 7 // 2
+        (10, "50", 4),  # F 5, M 2: 8 // 2
+        (1, "49.99", 1),  # F 1, M 1
+        (1, "50", 2),  # F 1, M 2: 4 // 2, halves go up
+        (2, "99.99", 2),  # F 2, M 2: 5 // 2
+        (2, "100", 3),  # F 2, M 3: 6 // 2
+        (1, "249.99", 2),  # F 1, M 3: 5 // 2
+        (1, "250", 3),  # F 1, M 4: 6 // 2
+        (2, "999.99", 3),  # F 2, M 4: 7 // 2
+        (2, "1000", 4),  # F 2, M 5: 8 // 2
+        (1, "1000", 3),  # F 1, M 5: 7 // 2
+        (10, "0", 3),  # F 5, M 1: 7 // 2
+        (10, "1000", 5),  # F 5, M 5: 11 // 2
+    ],
+)
+def test_frequency_and_money_cross_their_cuts_and_are_averaged_upwards(count: int, total: str, fm: int) -> None:
+    """Each cut of F and of M is reached at its value, and FM = (F + M + 1) // 2."""
+    assert segment([*orders(count, total=total)], "rfm", SCORES) == f"5{fm}"
+
+
+def test_a_customer_whose_orders_were_all_returned_is_none_again() -> None:
+    """A full refund of the only order moves lifecycle to prospect and rfm to none; the purchase time stays."""
+    log = [purchase("p", 0), refund("r", 3, full=True)]
+    assert moves(simulate(log, RULES))[2:] == [
+        ("2026-01-04", "lifecycle", "new", "prospect", "event"),
+        ("2026-01-04", "rfm", "new", "none", "event"),
+    ]
+    assert facts(log) == {
+        "first_purchase_at": "2026-01-01T00:00:00Z",
+        "last_purchase_at": "2026-01-01T00:00:00Z",
+        "frequency": 0,
+        "monetary": "0.00",
+    }
+
+
+# --- silence ------------------------------------------------------------------------------------------------------
+
+
+def test_silence_walks_a_one_time_buyer_down_to_churned_and_then_stops() -> None:
+    """One purchase of 10 euro and nothing more: every change, at its exact deadline, each counted."""
+    changes = simulate([purchase("p", 0), Sweep(day(1000))], RULES)
+    assert moves(changes) == [
+        ("2026-01-01", "lifecycle", None, "new", "event"),
+        ("2026-01-01", "rfm", "none", "new", "event"),
+        ("2026-01-31", "rfm", "new", "promising", "time"),
+        ("2026-03-02", "lifecycle", "new", "at_risk", "time"),
+        ("2026-03-02", "rfm", "promising", "about_to_sleep", "time"),
+        ("2026-05-01", "rfm", "about_to_sleep", "hibernating", "time"),
+        ("2026-06-30", "lifecycle", "at_risk", "churned", "time"),
+    ]
+    assert [c["version"] for c in changes] == [1, 2, 3, 4, 5, 6, 7]
+    assert [c["previous_since"] for c in changes] == [
+        None,
+        None,
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T00:00:00Z",
+        "2026-01-31T00:00:00Z",
+        "2026-03-02T00:00:00Z",
+        "2026-03-02T00:00:00Z",
+    ]
+    assert [c["next"] and (c["next"]["dimension"], c["next"]["label"], c["next"]["at"][:10]) for c in changes] == [
+        ("rfm", "promising", "2026-01-31"),
+        ("rfm", "promising", "2026-01-31"),
+        ("lifecycle", "at_risk", "2026-03-02"),
+        ("rfm", "hibernating", "2026-05-01"),
+        ("rfm", "hibernating", "2026-05-01"),
+        ("lifecycle", "churned", "2026-06-30"),
+        None,
+    ]
+
+
+def test_a_crossing_at_which_no_label_changes_leaves_no_trace() -> None:
+    """R falls from 2 to 1 at 240 days, but both are `hibernating`: c stays at the churn of day 180."""
+    assert final([purchase("p", 0), Sweep(day(500))], RULES)["c1"]["concluded_at"] == "2026-06-30T00:00:00Z"
+
+
+def test_a_change_has_exactly_the_agreed_fields() -> None:
+    """The first change of a purchase, field by field."""
+    change = simulate([purchase("p", 0.5, "12.5", source="shop")], RULES)[0]
+    assert change == {
+        "customer_id": "c1",
+        "dimension": "lifecycle",
+        "previous": None,
+        "current": "new",
+        "effective_at": "2026-01-01T12:00:00Z",
+        "previous_since": None,
+        "version": 1,
+        "cause": {"kind": "event", "event_id": "p"},
+        "segments": {"lifecycle": "new", "rfm": "new"},
+        "facts": {
+            "first_purchase_at": "2026-01-01T12:00:00Z",
+            "last_purchase_at": "2026-01-01T12:00:00Z",
+            "frequency": 1,
+            "monetary": "12.50",
+        },
+        "next": {"dimension": "rfm", "label": "promising", "at": "2026-01-31T12:00:00Z"},
+        "currency": "EUR",
+        "definition": 0,
+        "cuts": 0,
+        "holdout": False,
+        "spec": 1,
+    }
+
+
+def test_two_changes_of_one_deadline_both_show_where_the_step_ended() -> None:
+    """At day 60 lifecycle and rfm move together: settings order, and both carry both new labels."""
+    first, second = simulate([purchase("p", 0), Sweep(day(60))], RULES)[3:]
+    assert (first["dimension"], second["dimension"]) == ("lifecycle", "rfm")
+    assert first["segments"] == second["segments"] == {"lifecycle": "at_risk", "rfm": "about_to_sleep"}
+    assert first["next"] == second["next"]
+
+
+def test_the_settings_order_decides_ties() -> None:
+    """With rfm named first, it is emitted first and is what `next` names at a shared moment."""
+    rules = OracleRules(dimensions=("rfm", "lifecycle"))
+    changes = simulate([purchase("p", 0), Sweep(day(60))], rules)
+    assert [c["dimension"] for c in changes] == ["rfm", "lifecycle", "rfm", "rfm", "lifecycle"]
+    assert changes[2]["next"] == {"dimension": "rfm", "label": "about_to_sleep", "at": "2026-03-02T00:00:00Z"}
+    assert list(changes[0]["segments"]) == ["rfm", "lifecycle"]
+
+
+def test_only_the_configured_dimensions_are_seen() -> None:
+    """With lifecycle alone, there is no rfm label, no rfm change, and no rfm deadline."""
+    changes = simulate([purchase("p", 0), Sweep(day(60))], OracleRules(dimensions=("lifecycle",)))
+    assert [c["segments"] for c in changes] == [{"lifecycle": "new"}, {"lifecycle": "at_risk"}]
+    assert changes[0]["next"]["at"] == "2026-03-02T00:00:00Z"
+
+
+def test_a_deadline_beyond_the_calendar_never_comes() -> None:
+    """A purchase in December 9999 has no later year to churn in."""
+    late_in_time = datetime(9999, 12, 1, tzinfo=UTC)
+    changes = simulate([event("purchase", "p", late_in_time, amount=1)], RULES)
+    assert changes[-1]["next"] == {"dimension": "rfm", "label": "promising", "at": "9999-12-31T00:00:00Z"}
+    swept = simulate([event("purchase", "p", late_in_time, amount=1), Sweep(datetime.max.replace(tzinfo=UTC))], RULES)
+    assert swept[-1]["next"] is None
+
+
+# --- clocks -------------------------------------------------------------------------------------------------------
+
+
+def test_a_deadline_at_the_very_moment_of_an_event_comes_first() -> None:
+    """A purchase exactly at day 30: first the silence is told, then the purchase."""
+    assert moves(simulate([purchase("a", 0), purchase("b", 30)], RULES))[2:] == [
+        ("2026-01-31", "rfm", "new", "promising", "time"),
+        ("2026-01-31", "lifecycle", "new", "active", "event"),
+        ("2026-01-31", "rfm", "promising", "potential_loyalist", "event"),
+    ]
+
+
+def test_another_customers_events_move_the_shards_clock_but_touch_nobody_else() -> None:
+    """c2 at day 45 says nothing of c1; the sweep to the clock then does."""
+    log: list[Item] = [purchase("a", 0), purchase("b", 45, customer="c2")]
+    assert {c["customer_id"] for c in simulate(log, RULES)[2:]} == {"c2"}
+    assert moves(simulate([*log, Sweep(None)], RULES))[4:] == [("2026-01-31", "rfm", "new", "promising", "time")]
+
+
+def test_an_old_event_first_meets_the_silence_up_to_the_clock() -> None:
+    """With the clock at day 100, c1's visit of day 10 first concludes days 30 and 60, and is then late."""
+    log = [purchase("a", 0), purchase("b", 100, customer="c2"), visit("v", 10)]
+    assert moves(simulate(log, RULES))[4:] == [
+        ("2026-01-31", "rfm", "new", "promising", "time"),
+        ("2026-03-02", "lifecycle", "new", "at_risk", "time"),
+        ("2026-03-02", "rfm", "promising", "about_to_sleep", "time"),
+    ]
+    assert final(log, RULES)["c1"]["concluded_at"] == "2026-03-02T00:00:00Z"
+
+
+def test_an_event_older_than_what_was_concluded_is_late_and_takes_effect_there() -> None:
+    """c1 concluded to day 60; a purchase of day 50 makes it active then (idle 10 days), told as `late` at day 60."""
+    log = [purchase("a", 0), purchase("b", 100, customer="c2"), Sweep(None), purchase("x", 50)]
+    changes = simulate(log, RULES)[7:]
+    assert moves(changes) == [
+        ("2026-03-02", "lifecycle", "at_risk", "active", "late"),
+        ("2026-03-02", "rfm", "about_to_sleep", "potential_loyalist", "late"),
+    ]
+    assert changes[0]["cause"] == {"kind": "late", "event_id": "x"}
+    assert changes[0]["next"] == {"dimension": "lifecycle", "label": "at_risk", "at": "2026-04-21T00:00:00Z"}
+
+
+def test_an_event_at_the_concluded_moment_is_not_late() -> None:
+    """Late is strictly before c: a second purchase at c itself is an ordinary event."""
+    assert moves(simulate([purchase("a", 0), purchase("b", 0)], RULES))[2:] == [
+        ("2026-01-01", "lifecycle", "new", "active", "event"),
+        ("2026-01-01", "rfm", "new", "potential_loyalist", "event"),
+    ]
+
+
+def test_a_new_customer_far_behind_the_clock_is_concluded_only_to_its_event() -> None:
+    """As c is never raised to C, the first event of day 10 is an `event` there; the sweep tells what followed."""
+    log: list[Item] = [purchase("b", 100, customer="c2"), purchase("a", 10)]
+    state = final(log, RULES)["c1"]
+    assert state["concluded_at"] == "2026-01-11T00:00:00Z"
+    assert state["next"] == {"dimension": "rfm", "label": "promising", "at": "2026-02-10T00:00:00Z"}
+    assert moves(simulate([*log, Sweep(None)], RULES))[2:] == [
+        ("2026-01-11", "lifecycle", None, "new", "event"),
+        ("2026-01-11", "rfm", "none", "new", "event"),
+        ("2026-02-10", "rfm", "new", "promising", "time"),
+        ("2026-03-12", "lifecycle", "new", "at_risk", "time"),
+        ("2026-03-12", "rfm", "promising", "about_to_sleep", "time"),
+    ]
+
+
+def test_the_order_of_two_late_purchases_does_not_matter_to_the_facts() -> None:
+    """First, latest and the one before it are the smallest and the two largest times, however they came."""
+    forth = final([purchase("a", 0), purchase("b", 20), purchase("c", 90)], RULES)["c1"]
+    back = final([purchase("c", 90), purchase("b", 20), purchase("a", 0)], RULES)["c1"]
+    assert forth == back
+    assert forth["segments"]["lifecycle"] == "reactivated"
+    assert forth["facts"]["first_purchase_at"] == "2026-01-01T00:00:00Z"
+
+
+def test_until_goes_past_the_clock_but_does_not_move_it() -> None:
+    """A sweep to day 60 tells its deadlines; a second sweep to the clock (day 0) and an earlier until tell nothing."""
+    log: list[Item] = [purchase("a", 0), Sweep(day(60))]
+    shard = Shard(RULES)
+    assert [len(shard.step(item)) for item in log] == [2, 3]
+    assert shard.step(Sweep(None)) == []
+    assert shard.clock == DAY_0
+
+
+def test_until_cuts_nothing() -> None:
+    """An until before the clock sweeps to the clock all the same."""
+    log: list[Item] = [purchase("a", 0), purchase("b", 45, customer="c2")]
+    assert simulate([*log, Sweep(day(10))], RULES) == simulate([*log, Sweep(None)], RULES)
+
+
+def test_a_sweep_beyond_the_clock_makes_older_events_late() -> None:
+    """Swept to day 70, c is the deadline of day 60: an event of day 65 is ordinary, one of day 59 late."""
+    swept: list[Item] = [purchase("a", 0), Sweep(day(70))]
+    assert simulate([*swept, purchase("b", 65)], RULES)[5]["cause"]["kind"] == "event"
+    late = simulate([*swept, purchase("b", 59)], RULES)[5]
+    assert late["cause"]["kind"] == "late"
+    assert late["effective_at"] == "2026-03-02T00:00:00Z"
+
+
+def test_a_sweep_of_an_empty_shard_tells_nothing() -> None:
+    """No customer, no change, with or without a time."""
+    assert simulate([Sweep(None), Sweep(day(10))], RULES) == []
+
+
+# --- duplicates ---------------------------------------------------------------------------------------------------
+
+
+def test_the_sixteenth_latest_purchase_is_still_remembered() -> None:
+    """Its id repeated after 15 more purchases changes nothing."""
+    log = [purchase(f"p{i}", 0) for i in range(16)]
+    assert facts([*log, purchase("p0", 0)])["frequency"] == 16
+
+
+def test_the_seventeenth_latest_purchase_is_forgotten() -> None:
+    """Its id repeated after 16 more purchases is applied again."""
+    log = [purchase(f"p{i}", 0) for i in range(17)]
+    assert facts([*log, purchase("p0", 0)])["frequency"] == 18
+
+
+def test_a_duplicate_does_not_refresh_its_place_in_the_memory() -> None:
+    """A repeat after 15 more is ignored; one purchase later the id is forgotten, as if it had not been repeated."""
+    log = [purchase(f"p{i}", 0) for i in range(16)]
+    again = purchase("p0", 0)
+    assert facts([*log, again, purchase("p16", 0), again])["frequency"] == 18
+
+
+def test_browsing_does_not_push_purchases_out_of_the_memory() -> None:
+    """After twenty visits and profiles a repeated purchase is still known."""
+    browsing = [event("profile" if i % 2 else "interaction", f"v{i}", DAY_0) for i in range(20)]
+    assert facts([purchase("p", 0), *browsing, purchase("p", 0)])["frequency"] == 1
+
+
+def test_an_id_is_remembered_whatever_the_type_that_had_it() -> None:
+    """A visit with a purchase's event id is a repeat: ids are unique across types."""
+    assert simulate([purchase("a", 0), visit("a", 5)], RULES) == simulate([purchase("a", 0)], RULES)
+
+
+def test_refunds_payments_and_feedback_share_the_purchases_memory() -> None:
+    """Sixteen of them push a purchase's id out; fifteen do not."""
+    kinds = ["refund", "payment", "feedback", "payment"] * 4
+    others = [event(kind, f"x{i}", DAY_0, amount="1") for i, kind in enumerate(kinds)]
+    assert facts([purchase("p", 0), *others[:15], purchase("p", 0)])["frequency"] == 1
+    assert facts([purchase("p", 0), *others, purchase("p", 0)])["frequency"] == 2
+
+
+@pytest.mark.parametrize(("visits", "told"), [(8, 0), (9, 1)])
+def test_eight_other_events_are_remembered(visits: int, told: int) -> None:
+    """The first of eight visits, repeated at day 30, does not even conclude the silence; the first of nine does."""
+    log = [purchase("p", 0), *(visit(f"v{i}", 0) for i in range(visits))]
+    shard = Shard(RULES)
+    for item in log:
+        shard.step(item)
+    assert len(shard.step(visit("v0", 30))) == told
+
+
+def test_the_same_id_from_another_source_is_another_event() -> None:
+    """Ids are unique within a source; no source is a source of its own, the same as an empty one."""
+    log = [purchase("p", 0), purchase("p", 0, source="web"), purchase("p", 0, source="till")]
+    assert facts(log)["frequency"] == 3
+    assert facts([*log, purchase("p", 0, source=""), purchase("p", 0, source="web")])["frequency"] == 3
+
+
+def test_the_same_id_of_another_customer_is_another_event() -> None:
+    """The memory is the customer's own."""
+    assert final([purchase("p", 0), purchase("p", 0, customer="c2")], RULES)["c2"]["facts"]["frequency"] == 1
+
+
+def test_a_duplicate_changes_nothing_of_its_customer_but_raises_the_clock() -> None:
+    """A repeat dated day 100 tells nothing itself; the next sweep goes to day 100."""
+    shard = Shard(RULES)
+    shard.step(purchase("p", 0))
+    assert shard.step(purchase("p", 100)) == []
+    assert shard.clock == day(100)
+    assert moves(shard.step(Sweep(None))) == [
+        ("2026-01-31", "rfm", "new", "promising", "time"),
+        ("2026-03-02", "lifecycle", "new", "at_risk", "time"),
+        ("2026-03-02", "rfm", "promising", "about_to_sleep", "time"),
+    ]
+
+
+# --- money --------------------------------------------------------------------------------------------------------
+
+
+def test_a_partial_refund_takes_money_and_no_order() -> None:
+    """Two orders of 30 less 15: M falls from 2 to 1 (45), F stays 2, so FM is 2 both times."""
+    log = [purchase("a", 0, "30"), purchase("b", 0, "30"), refund("r", 1, "15")]
+    assert facts(log)["frequency"] == 2
+    assert facts(log)["monetary"] == "45.00"
+
+
+def test_a_refund_can_move_a_customer_down() -> None:
+    """One order of 50 is FM 2; a cent less is FM 1."""
+    changes = simulate([purchase("a", 0, "50"), refund("r", 1, "0.01")], RULES)
+    assert moves(changes)[2:] == [("2026-01-02", "rfm", "potential_loyalist", "new", "event")]
+
+
+def test_a_full_refund_leaves_the_purchase_times_alone() -> None:
+    """The latest order returned: one order counts, but the customer was here on its day."""
+    seen = facts([purchase("a", 0), purchase("b", 10), refund("b", 12, full=True)])
+    assert seen["frequency"] == 2  # refund "b" repeats the id of purchase "b": a duplicate
+    seen = facts([purchase("a", 0), purchase("b", 10), refund("r", 12, full=True)])
+    assert (seen["frequency"], seen["last_purchase_at"]) == (1, "2026-01-11T00:00:00Z")
+
+
+def test_a_customer_with_only_a_refund_is_a_prospect_in_debt() -> None:
+    """Net money may be negative; no order counts, not minus one."""
+    (change,) = simulate([refund("r", 0, "3", full=True)], RULES)
+    assert change["segments"] == {"lifecycle": "prospect", "rfm": "none"}
+    assert change["facts"]["monetary"] == "-3.00"
+    assert change["facts"]["frequency"] == 0
+
+
+def test_a_full_refund_before_its_purchase_still_takes_the_order_away() -> None:
+    """Order does not matter: refund, then purchase, leaves no order that counts."""
+    log = [refund("r", 1, full=True), purchase("p", 0)]
+    assert segment(log, "lifecycle") == "prospect"
+    assert facts(log)["frequency"] == 0
+    assert facts(log)["last_purchase_at"] == "2026-01-01T00:00:00Z"
+
+
+def test_a_purchase_of_nothing_is_an_order() -> None:
+    """Amount zero counts as an order and moves the customer."""
+    changes = simulate([purchase("p", 0, 0)], RULES)
+    assert changes[0]["segments"] == {"lifecycle": "new", "rfm": "new"}
+    assert changes[0]["facts"]["monetary"] == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("amount", "monetary"),
+    [("0.125", "0.12"), ("0.135", "0.14"), ("0.0050", "0.00"), ("0.0051", "0.01"), (7, "7.00"), ("1e2", "100.00")],
+)
+def test_amounts_are_rounded_half_even_to_the_minor_unit(amount: str | int, monetary: str) -> None:
+    """Ties go to the even cent."""
+    assert facts([purchase("p", 0, amount)])["monetary"] == monetary
+    assert facts([purchase("p", 0, Decimal(amount))])["monetary"] == monetary
+
+
+def test_a_tiny_refund_leaves_no_negative_zero() -> None:
+    """A refund that rounds to nothing shows 0.00."""
+    assert facts([refund("r", 0, "0.004")])["monetary"] == "0.00"
+
+
+def test_the_discount_is_already_off_the_amount() -> None:
+    """`amount` is what was paid."""
+    assert facts([purchase("p", 0, "20", discount="5")])["monetary"] == "20.00"
+
+
+def test_other_currencies_are_rounded_before_and_after_conversion() -> None:
+    """0.125 USD is 0.12 USD, times 1.5 is 0.18 (unrounded it had been 0.19); 100.5 JPY is 100 JPY, is 0.65."""
+    rules = OracleRules(rates={"USD": Decimal("1.5"), "JPY": Decimal("0.0065")}, rate_digits={"JPY": 0})
+    assert facts([purchase("p", 0, "0.125", currency="USD")], rules)["monetary"] == "0.18"
+    assert facts([purchase("p", 0, "100.5", currency="JPY")], rules)["monetary"] == "0.65"
+    assert facts([purchase("p", 0, "0.135", currency="USD")], rules)["monetary"] == "0.21"  # 0.14 USD, not 0.13
+    assert facts([purchase("p", 0, "1", currency="EUR")], rules)["monetary"] == "1.00"
+
+
+def test_a_currency_without_minor_units_is_written_without_decimals() -> None:
+    """Yen: 1200.5 is 1200, and cuts are in yen."""
+    rules = OracleRules(currency="JPY", minor_digits=0)
+    assert facts([purchase("p", 0, "1200.5")], rules)["monetary"] == "1200"
+    assert facts([refund("p", 0, "3")], rules)["monetary"] == "-3"
+    assert segment([purchase("p", 0, "1200.5")], "rfm", rules) == "potential_loyalist"
+
+
+def test_a_float_is_refused() -> None:
+    """Money never passes through a float."""
+    with pytest.raises(TypeError, match="float"):
+        simulate([event("purchase", "p", DAY_0, amount=0.1)], RULES)
+
+
+# --- times --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("2026-01-01T01:00:00+01:00", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.500000Z"),
+        ("2026-01-01T00:00:00.1234569Z", "2026-01-01T00:00:00.123456Z"),
+        ("2025-12-31T19:00:00.999999999-05:00", "2026-01-01T00:00:00.999999Z"),
+        ("2026-01-01t00:00:00z", "2026-01-01T00:00:00Z"),
+        ("1969-12-31T23:59:59.9999999Z", "1969-12-31T23:59:59.999999Z"),
+    ],
+)
+def test_times_are_kept_in_utc_to_the_microsecond_and_cut_not_rounded(written: str, kept: str) -> None:
+    """Any offset and any fraction reads; what is finer than a microsecond is cut off."""
+    log = [Event({"type": "purchase", "event_id": "p", "customer_id": "c1", "occurred_at": written, "amount": "1"})]
+    assert simulate(log, RULES)[0]["effective_at"] == kept
+
+
+# --- adoption -----------------------------------------------------------------------------------------------------
+
+SOONER = (timedelta(days=10), timedelta(days=60), timedelta(days=120), timedelta(days=240))
+
+
+def test_new_cuts_are_applied_at_the_shards_clock() -> None:
+    """At day 20 the first recency cut moves to 10 days: c1, idle 20, is promising from the adoption time on."""
+    rules = OracleRules(recency_cuts=SOONER, cuts=31)
+    log: list[Item] = [purchase("a", 0), visit("v", 20, customer="c2"), Adopt(rules, "recut")]
+    (change,) = simulate(log, RULES)[3:]
+    assert moves([change]) == [("2026-01-21", "rfm", "new", "promising", "recut")]
+    assert change["cause"] == {"kind": "recut"}
+    assert (change["cuts"], change["definition"]) == (31, 0)
+    assert change["next"] == {"dimension": "lifecycle", "label": "at_risk", "at": "2026-03-02T00:00:00Z"}
+    assert final(log, RULES)["c1"]["concluded_at"] == "2026-01-21T00:00:00Z"
+
+
+def test_silence_before_an_adoption_is_told_under_the_old_rules() -> None:
+    """At day 70, days 30 and 60 are told as they were meant; then at_risk_after of 90 days makes c1 new again."""
+    rules = OracleRules(at_risk_after=timedelta(days=90), definition=12)
+    log: list[Item] = [purchase("a", 0), visit("v", 70, customer="c2"), Adopt(rules, "definition")]
+    changes = simulate(log, RULES)[3:]
+    assert moves(changes) == [
+        ("2026-01-31", "rfm", "new", "promising", "time"),
+        ("2026-03-02", "lifecycle", "new", "at_risk", "time"),
+        ("2026-03-02", "rfm", "promising", "about_to_sleep", "time"),
+        ("2026-03-12", "lifecycle", "at_risk", "new", "definition"),
+    ]
+    assert [c["definition"] for c in changes] == [0, 0, 0, 12]
+    assert changes[-1]["next"] == {"dimension": "lifecycle", "label": "at_risk", "at": "2026-04-01T00:00:00Z"}
+
+
+def test_an_adoption_behind_what_is_concluded_takes_effect_there() -> None:
+    """Swept to day 60 while the clock is at day 0: the change is dated day 60, not day 0."""
+    rules = OracleRules(at_risk_after=timedelta(days=90))
+    log = [purchase("a", 0), Sweep(day(60)), Adopt(rules, "definition")]
+    assert moves(simulate(log, RULES))[5:] == [("2026-03-02", "lifecycle", "at_risk", "new", "definition")]
+
+
+def test_an_adoption_that_changes_no_label_concludes_the_customer_all_the_same() -> None:
+    """Adopted at day 20 without effect on c1: a visit of day 5 is late for it, since its labels hold from day 20."""
+    rules = OracleRules(loyal_orders=7, cuts=31)
+    log: list[Item] = [purchase("a", 0), visit("v", 20, customer="c2"), Adopt(rules, "definition")]
+    assert len(simulate(log, RULES)) == 3
+    assert final(log, RULES)["c1"]["concluded_at"] == "2026-01-21T00:00:00Z"
+    assert simulate([*log, purchase("b", 5)], RULES)[3]["cause"]["kind"] == "late"
+
+
+def test_after_an_adoption_silence_is_reckoned_from_the_adoption_time() -> None:
+    """Under the new cuts R 4 would have begun at day 32, before they held; at day 50 the label is as before."""
+    grid = {(r, fm): {5: "promising", 4: "other", 3: "promising"}.get(r, "low") for r in range(1, 6) for fm in (1, 2)}
+    rules = OracleRules(recency_cuts=tuple(timedelta(days=d) for d in (32, 45, 120, 240)), grid=grid)
+    log: list[Item] = [purchase("a", 0), visit("v", 50, customer="c2"), Adopt(rules, "recut"), Sweep(None)]
+    changes = [c for c in simulate(log, RULES) if c["customer_id"] == "c1"]
+    assert moves(changes)[2:] == [("2026-01-31", "rfm", "new", "promising", "time")]
+    state = final(log, RULES)["c1"]
+    assert state["concluded_at"] == "2026-02-20T00:00:00Z"
+    assert state["next"] == {"dimension": "lifecycle", "label": "at_risk", "at": "2026-03-02T00:00:00Z"}
+
+
+def test_rules_adopted_by_an_empty_shard_simply_hold() -> None:
+    """Nobody is there to change; the first customer is classified under the new rules."""
+    log = [Adopt(OracleRules(definition=5, loyal_orders=1), "definition"), purchase("a", 0)]
+    change = simulate(log, RULES)[0]
+    assert (change["current"], change["definition"], change["cause"]["kind"]) == ("loyal", 5, "event")
+
+
+def test_a_dimension_added_by_a_definition_starts_at_its_neutral_label() -> None:
+    """When lifecycle joins rfm at day 0: null to new, told as `definition`; rfm keeps its history."""
+    log: list[Item] = [purchase("a", 0), Adopt(RULES, "definition"), Sweep(day(30))]
+    changes = simulate(log, OracleRules(dimensions=("rfm",)))
+    assert moves(changes)[1:] == [
+        ("2026-01-01", "lifecycle", None, "new", "definition"),
+        ("2026-01-31", "rfm", "new", "promising", "time"),
+    ]
+    assert [c["previous_since"] for c in changes] == [None, None, "2026-01-01T00:00:00Z"]
+
+
+def test_a_definition_cannot_change_the_currency() -> None:
+    """The money remembered is in the old currency, so the oracle refuses rather than guess."""
+    with pytest.raises(ValueError, match="EUR"):
+        simulate([Adopt(OracleRules(currency="USD"), "definition")], RULES)
+
+
+# --- the whole ----------------------------------------------------------------------------------------------------
+
+
+def test_the_changes_of_a_prefix_are_a_prefix_of_the_changes() -> None:
+    """Nothing told is ever taken back."""
+    log: list[Item] = [purchase("a", 0), purchase("b", 100, customer="c2"), Sweep(None), purchase("x", 50)]
+    log += [Adopt(OracleRules(recency_cuts=SOONER, cuts=1), "recut"), refund("r", 55, full=True), Sweep(day(400))]
+    whole = simulate(log, RULES)
+    for length in range(len(log)):
+        told = simulate(log[:length], RULES)
+        assert told == whole[: len(told)]
+
+
+def test_the_chain_of_each_dimension_is_unbroken() -> None:
+    """Each change starts where the dimension's last one ended, at the time that one says; versions have no gaps."""
+    log: list[Item] = [*orders(5, 0, "300"), visit("v", 70), purchase("x", 20), refund("r", 71, full=True)]
+    last: dict[str, Change] = {}
+    for version, change in enumerate(simulate([*log, Sweep(day(400))], RULES), start=1):
+        assert change["version"] == version
+        before = last.get(change["dimension"])
+        if before is not None:
+            assert change["previous"] == before["current"]
+            assert change["previous_since"] == before["effective_at"]
+        last[change["dimension"]] = change
+    assert {dimension: change["current"] for dimension, change in last.items()} == {
+        "lifecycle": "churned",
+        "rfm": "at_risk",
+    }
