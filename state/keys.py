@@ -1,0 +1,39 @@
+"""The names of every Redis key. All of a shard's share the hash tag `{partition}`, so they live in one cluster slot."""
+
+from dataclasses import dataclass
+
+
+def installation(prefix: str) -> str:
+    """The one key beside the shards: JSON of what holds for all of them (`partitions`)."""
+    return f"{prefix}:installation"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of the shard `partition` under the settings' `redis.prefix`."""
+
+    prefix: str
+    partition: int
+
+    @property
+    def shard(self) -> str:
+        """What every key of the shard begins with."""
+        return f"{self.prefix}:{{{self.partition}}}:"
+
+    @property
+    def head(self) -> str:
+        """String: the shard's head (state/head.py)."""
+        return self.shard + "head"
+
+    @property
+    def timers(self) -> str:
+        """Sorted set: customer id by deadline, microseconds."""
+        return self.shard + "timers"
+
+    def record(self, customer_id: str) -> str:
+        """String: one customer's record (state/record.py)."""
+        return self.shard + "c:" + customer_id
+
+    def page(self, number: int) -> str:
+        """List: the ids of one page of the directory, in the order they entered."""
+        return f"{self.shard}dir:{number}"

@@ -1,0 +1,144 @@
+"""The store that lasts: one shard in Redis, on one connection, its head guarding every commit."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Final
+
+import redis
+from redis.exceptions import ResponseError
+
+from state import head as head_codec
+from state.head import PAGE_CUSTOMERS, Head
+from state.keys import Keys
+from state.record import NO_TIMER
+from state.store import ShardLostError, Write
+
+EXACT_SCORE: Final = 2**53
+"""A sorted set's score is a double: beyond this one (the year 2255) it may be a microsecond off, so it is made earlier."""
+
+Command = tuple[Any, ...]
+
+
+class RedisStore:
+    """One shard's state in Redis.
+
+    All of it shares one hash tag, so a commit is one MULTI/EXEC also on a cluster. `begin` WATCHes the head on the
+    connection that will EXEC: whatever happens to the head, the server or the connection in between, the EXEC fails.
+    Any connection error leaves the store disconnected; the shard then has to be taken anew.
+    """
+
+    def __init__(self, client: "redis.Redis[bytes]", keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._connection: Any = None
+
+    def head(self) -> Head | None:
+        """See Store."""
+        stored = self._call(("GET", self._keys.head))[0]
+        return None if stored is None else head_codec.decode(stored)
+
+    def begin(self, expected: Head) -> None:
+        """See Store."""
+        self._watch(head_codec.encode(expected))
+
+    def load(self, ids: Sequence[str]) -> list[bytes | None]:
+        """See Store."""
+        if not ids:
+            return []
+        key = self._keys.record("")
+        records: list[bytes | None] = self._call(("MGET", *[key + customer_id for customer_id in ids]))[0]
+        return records
+
+    def due(self, until_us: int, limit: int) -> list[str]:
+        """See Store."""
+        found = self._call(("ZRANGEBYSCORE", self._keys.timers, "-inf", until_us, "LIMIT", 0, limit))[0]
+        return [member.decode() for member in found]
+
+    def page(self, number: int) -> list[str]:
+        """See Store."""
+        return [member.decode() for member in self._call(("LRANGE", self._keys.page(number), 0, -1))[0]]
+
+    def commit(self, write: Write) -> None:
+        """See Store."""
+        self._execute(self._commands(write))
+
+    def take(self, head: Head, expected: Head | None) -> None:
+        """See Store."""
+        self._watch(None if expected is None else head_codec.encode(expected))
+        self._execute([("SET", self._keys.head, head_codec.encode(head))])
+
+    def wipe(self) -> None:
+        """See Store."""
+        head = self.head()
+        pages = 0 if head is None else -(-head.population // PAGE_CUSTOMERS)
+        for number in range(pages):
+            ids = self.page(number)
+            self._call(("UNLINK", self._keys.page(number), *[self._keys.record(customer_id) for customer_id in ids]))
+        self._call(("UNLINK", self._keys.timers, self._keys.head))
+
+    def close(self) -> None:
+        """See Store."""
+        if self._connection is not None:
+            self._connection.disconnect()
+            self._client.connection_pool.release(self._connection)
+            self._connection = None
+
+    def _watch(self, expected: bytes | None) -> None:
+        stored = self._call(("WATCH", self._keys.head), ("GET", self._keys.head))[1]
+        if stored != expected:
+            self._call(("UNWATCH",))
+            raise ShardLostError(f"the head of shard {self._keys.partition} in Redis is {stored!r}, expected {expected!r}")
+
+    def _execute(self, commands: list[Command]) -> None:
+        replies = self._call(("MULTI",), *commands, ("EXEC",))
+        if replies[-1] is None:
+            raise ShardLostError(f"the head of shard {self._keys.partition} in Redis changed during a commit")
+
+    def _commands(self, write: Write) -> list[Command]:
+        commands: list[Command] = []
+        if write.records:
+            key = self._keys.record("")
+            pairs = chain.from_iterable((key + customer_id, value) for customer_id, value in write.records)
+            commands.append(("MSET", *pairs))
+        moved = [(_score(timer_us), customer_id) for customer_id, timer_us in write.timers if timer_us != NO_TIMER]
+        if moved:
+            commands.append(("ZADD", self._keys.timers, *chain.from_iterable(moved)))
+        gone = [customer_id for customer_id, timer_us in write.timers if timer_us == NO_TIMER]
+        if gone:
+            commands.append(("ZREM", self._keys.timers, *gone))
+        first = write.head.population - len(write.born)
+        for number in range(first // PAGE_CUSTOMERS, -(-write.head.population // PAGE_CUSTOMERS) if write.born else 0):
+            start, stop = (max(0, number * PAGE_CUSTOMERS - first), (number + 1) * PAGE_CUSTOMERS - first)
+            commands.append(("RPUSH", self._keys.page(number), *write.born[start:stop]))
+        commands.append(("SET", self._keys.head, head_codec.encode(write.head)))
+        return commands
+
+    def _call(self, *commands: Command) -> list[Any]:
+        """Send the commands in one go and return their replies.
+
+        Raises:
+            redis.RedisError: the server cannot be reached or refuses; the connection is dropped.
+        """
+        if self._connection is None:
+            self._connection = self._client.connection_pool.get_connection()
+        try:
+            self._connection.send_packed_command(self._connection.pack_commands(commands))
+            replies = [self._reply() for _ in commands]
+        except BaseException:
+            self.close()
+            raise
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                self.close()
+                raise reply
+        return replies
+
+    def _reply(self) -> Any:
+        try:
+            return self._connection.read_response()
+        except ResponseError as error:
+            return error  # the other replies of this round trip are still to be read
+
+
+def _score(timer_us: int) -> int:
+    return timer_us if abs(timer_us) < EXACT_SCORE else timer_us - 1024  # half the widest gap of doubles below 2**63

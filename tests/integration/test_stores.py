@@ -1,0 +1,146 @@
+"""One contract for both stores: what holds for memory holds for Redis."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.settings import Redis
+from state.head import PAGE_CUSTOMERS, Head, Position
+from state.keys import Keys
+from state.memory import MemoryStore
+from state.record import NO_TIMER
+from state.redis import RedisStore
+from state.redis_connection import client
+from state.store import ShardLostError, Store, Write
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty store of each kind."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    connected = client(Redis(url=request.getfixturevalue("redis_db")))
+    redis_store = RedisStore(connected, Keys("test", 3))
+    redis_store.wipe()
+    yield redis_store
+    redis_store.close()
+    connected.close()
+
+
+def write(head: Head, **changes: object) -> Write:
+    """A write of nothing but `changes`."""
+    return Write(**({"records": [], "timers": [], "born": [], "head": head} | changes))  # type: ignore[arg-type]
+
+
+def test_an_unused_shard_has_no_head(store: Store) -> None:
+    """Nothing was taken yet."""
+    assert store.head() is None
+
+
+def test_what_is_committed_is_read_back(store: Store) -> None:
+    """Records, timers, directory and head come back as they went in."""
+    first = Head(owner="me")
+    store.take(first, None)
+    store.begin(first)
+    head = Head(owner="me", sequence=1, purchases=Position(offset=7), population=2)
+    store.commit(write(head, records=[("a", b"1"), ("ü", b"\x00\xff")], timers=[("ü", 5), ("a", 5)], born=["ü", "a"]))
+    assert store.head() == head
+    assert store.load(["a", "b", "ü"]) == [b"1", None, b"\x00\xff"]
+    assert store.due(4, 10) == []
+    assert store.due(5, 10) == ["a", "ü"]
+    assert store.due(5, 1) == ["a"]
+    assert store.page(0) == ["ü", "a"]
+    assert store.page(1) == []
+
+
+def test_a_timer_moves_and_goes(store: Store) -> None:
+    """A customer has one timer; NO_TIMER takes it out."""
+    store.take(Head(), None)
+    for sequence, timers in enumerate(([("a", 10), ("b", 20)], [("a", 30)], [("b", NO_TIMER)]), start=1):
+        before = store.head()
+        assert before is not None
+        store.begin(before)
+        store.commit(write(Head(sequence=sequence), timers=timers))
+    assert store.due(29, 10) == []
+    assert store.due(30, 10) == ["a"]
+
+
+def test_a_head_that_is_not_ours_stops_the_commit_before_it_begins(store: Store) -> None:
+    """Another owner has taken the shard."""
+    mine = Head(owner="me")
+    store.take(mine, None)
+    store.take(Head(owner="other"), mine)
+    with pytest.raises(ShardLostError):
+        store.begin(mine)
+
+
+def test_a_shard_is_taken_only_from_the_head_that_was_read(store: Store) -> None:
+    """Two workers that both read an empty shard cannot both take it."""
+    store.take(Head(owner="one"), None)
+    with pytest.raises(ShardLostError):
+        store.take(Head(owner="two"), None)
+
+
+def test_the_directory_fills_page_after_page(store: Store) -> None:
+    """Pages hold the ids in the order they came, however many a commit brings."""
+    store.take(Head(), None)
+    ids = [f"c{number}" for number in range(2 * PAGE_CUSTOMERS + 10)]
+    population = 0
+    for count in (10, PAGE_CUSTOMERS, PAGE_CUSTOMERS):
+        before = store.head()
+        assert before is not None
+        store.begin(before)
+        born = ids[population : population + count]
+        population += count
+        store.commit(write(Head(sequence=before.sequence + 1, population=population), born=born))
+    assert [customer for number in range(4) for customer in store.page(number)] == ids
+    assert len(store.page(0)) == len(store.page(1)) == PAGE_CUSTOMERS
+
+
+@pytest.mark.redis
+def test_a_head_changed_by_another_during_a_commit_fails_the_commit(redis_db: str) -> None:
+    """The zombie's EXEC does nothing: neither record nor head is its own."""
+    connected = client(Redis(url=redis_db))
+    zombie, other = (RedisStore(connected, Keys("zombie", 0)) for _ in range(2))
+    mine = Head(owner="zombie")
+    zombie.take(mine, None)
+    zombie.begin(mine)
+    other.take(Head(owner="other"), mine)
+    with pytest.raises(ShardLostError):
+        zombie.commit(write(Head(owner="zombie", sequence=1), records=[("a", b"1")]))
+    assert other.load(["a"]) == [None]
+    zombie.close()
+    other.close()
+    connected.close()
+
+
+moves = st.lists(
+    st.lists(st.tuples(st.sampled_from("abcdeü"), st.integers(-5, 30) | st.just(NO_TIMER)), max_size=5), max_size=8
+)
+
+
+@pytest.mark.redis
+@given(commits=moves, until=st.integers(-6, 31), limit=st.integers(1, 4))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_memory_and_redis_find_the_same_timers_due_in_the_same_order(
+    redis_db: str, commits: list[list[tuple[str, int]]], until: int, limit: int
+) -> None:
+    """A journal written over one store can be re-executed over the other."""
+    connected = client(Redis(url=redis_db))
+    stores: list[Store] = [MemoryStore(), RedisStore(connected, Keys("timers", 0))]
+    found = []
+    for each in stores:
+        each.wipe()
+        each.take(Head(), None)
+        for sequence, timers in enumerate(commits, start=1):
+            before = each.head()
+            assert before is not None
+            each.begin(before)
+            each.commit(write(Head(sequence=sequence), timers=list(dict(timers).items())))
+        found.append(each.due(until, limit))
+        each.close()
+    connected.close()
+    assert found[0] == found[1]
