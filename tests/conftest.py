@@ -1,0 +1,51 @@
+"""Real servers for the tests: one Apache Kafka and one Redis a session, started when a test first asks for them."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+from redis import Redis
+
+from embedded.kafka import ApacheKafka
+from embedded.options import UnavailableError, real_is_required
+from embedded.redis_server import RedisServer
+from embedded.server_process import ServerT, started
+
+
+def started_or_skipped(make: Callable[[], ServerT]) -> ServerT:
+    """The server, answering; else the test is skipped with the reason, or fails where SEGFLOW_REQUIRE_REAL is set."""
+    try:
+        return started(make())
+    except UnavailableError as reason:
+        if real_is_required():
+            raise
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[ApacheKafka]:
+    """The session's Apache Kafka. Its topics are shared: use `unique_prefix`."""
+    with closing(started_or_skipped(ApacheKafka)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The session's Redis. Its data is shared: use `redis_db`."""
+    with closing(started_or_skipped(RedisServer)) as server:
+        yield server
+
+
+@pytest.fixture
+def unique_prefix() -> str:
+    """A start for names (topics, groups) that no other test uses."""
+    return f"t{secrets.token_hex(4)}-"
+
+
+@pytest.fixture
+def redis_db(redis_server: RedisServer) -> str:
+    """The URL of an empty database of the session's Redis."""
+    with Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return redis_server.url
