@@ -74,7 +74,7 @@ class Customers:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def facts(self, rows: npt.NDArray[np.intp]) -> Facts:
+    def facts(self, rows: npt.NDArray[np.intp] | slice) -> Facts:
         """The facts of `rows`, copied."""
         fixed = self.fixed
         return Facts(

@@ -1,10 +1,12 @@
 """The command `segflow`: one file a command in streams/commands."""
 
+import logging
 import sys
 
 import typer
 
-from schemas.settings_file import SettingsError
+from streams import commands
+from streams.usage_error import UsageError
 
 app = typer.Typer(
     name="segflow",
@@ -16,17 +18,12 @@ app = typer.Typer(
 )
 
 
-class UsageError(Exception):
-    """Something the user can mend; the message says what and how."""
-
-
 def main() -> None:
     """Run the command line; what a user can cause ends in one message and exit code 2."""
-    from streams import commands
-
     commands.register(app)
     try:
         app()
-    except (SettingsError, UsageError) as error:
+    except UsageError as error:
+        logging.shutdown()
         sys.stderr.write(f"segflow: {error}\n")
         sys.exit(2)

@@ -27,6 +27,10 @@ class Rulebook:
         if cuts.version > max(self._versions):
             self._versions[cuts.version] = (self.latest.with_cuts(cuts), Cause.RECUT)
 
+    def has(self, version: int) -> bool:
+        """Whether the control topic had this version."""
+        return version in self._versions
+
     def rules(self, version: int) -> Rules:
         """The rules of a version.
 

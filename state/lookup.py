@@ -1,0 +1,63 @@
+"""Looking up one customer in Redis, beside the worker that owns the shard."""
+
+import json
+from dataclasses import dataclass
+
+import redis
+
+from state import head as head_codec
+from state import keys
+from state.head import Head
+from state.keys import Keys
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """One shard's head, and one customer's record as stored, both of the same moment."""
+
+    head: Head | None  # None: the shard has no state
+    record: bytes | None  # None: nothing is remembered of the customer; state.record.decode reads it
+
+
+def partitions(client: redis.Redis, prefix: str) -> int | None:
+    """The number of shards of the installation; None where no worker has ever run.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached or refuses.
+        ValueError: what is stored is no description of an installation.
+    """
+    stored = client.get(keys.installation(prefix))
+    if stored is None:
+        return None
+    content = json.loads(stored)
+    count = content.get("partitions") if isinstance(content, dict) else None
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"{keys.installation(prefix)} does not say how many partitions there are: {stored!r:.200}")
+    return count
+
+
+def heads(client: redis.Redis, prefix: str, count: int) -> list[Head | None]:
+    """The heads of all shards; None where a shard has no state.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached or refuses.
+        msgspec.MsgspecError: a stored head is none.
+    """
+    pipeline = client.pipeline(transaction=False)
+    for partition in range(count):
+        pipeline.get(Keys(prefix, partition).head)
+    return [None if stored is None else head_codec.decode(stored) for stored in pipeline.execute()]
+
+
+def find(client: redis.Redis, place: Keys, customer_id: str) -> Found:
+    """What is stored of a customer of the shard `place`.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached or refuses.
+        msgspec.MsgspecError: the stored head is none.
+    """
+    pipeline = client.pipeline(transaction=True)
+    pipeline.get(place.head)
+    pipeline.get(place.record(customer_id))
+    head, record = pipeline.execute()
+    return Found(head=None if head is None else head_codec.decode(head), record=record)

@@ -1,0 +1,155 @@
+"""segflow show: what is known of a customer, and what silence will bring."""
+
+import json
+import sys
+from contextlib import closing
+from datetime import timedelta
+from time import time_ns
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from schemas.settings import Settings
+from segments.instant import NEVER, UNKNOWN, to_text
+from segments.rules import Rules, from_settings
+from state import lookup, record, redis_connection
+from state.head import Head
+from state.keys import Keys
+from streams.commands.printable import printable
+from streams.commands.settings_option import SettingsFile, load
+from streams.connections import address, kafka_errors, redis_errors
+from streams.control import Control, DefinitionChangedError
+from streams.encode import Encoder
+from streams.outlook import outlook
+from streams.partitioner import partition_of
+from streams.processor import slots_of, start_labels
+from streams.usage_error import UsageError
+
+EPILOG: Final = """\b
+Example:
+  segflow show c42
+
+Exit codes: 0 shown, 1 nothing is known of this customer, 2 usage, settings or connection."""
+
+
+def command(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer_id.")],
+    *,
+    settings: SettingsFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+) -> None:
+    """Show a customer's segments, since when, the facts behind them, and what silence will bring."""
+    loaded = load(settings)
+    try:
+        with redis_errors(loaded.redis), closing(redis_connection.client(loaded.redis)) as client:
+            partitions = lookup.partitions(client, loaded.redis.prefix)
+            if partitions is None:
+                _unknown(
+                    f"no worker has run yet on Redis at {address(loaded.redis)} with redis.prefix {loaded.redis.prefix}"
+                )
+            partition = partition_of(customer.encode(), loaded.kafka.partitioner, partitions or 1)
+            found = lookup.find(client, Keys(loaded.redis.prefix, partition), customer)
+        if found.record is None:
+            _unknown(
+                f"nothing is known of the customer {printable(customer)} (shard {partition}): no usable event came yet"
+            )
+        shown = _describe(loaded, customer, partition, found)
+    except (record.LayoutError, msgspec.MsgspecError) as error:
+        raise UsageError(f"what Redis holds of {printable(customer)} cannot be read: {error}") from error
+    if as_json:
+        print(json.dumps(shown, ensure_ascii=False))
+    else:
+        Console(soft_wrap=True, highlight=False).print(_text(shown))
+
+
+def _unknown(message: str) -> None:
+    sys.stderr.write(f"segflow: {message}\n")
+    raise typer.Exit(1)
+
+
+def _describe(settings: Settings, customer_id: str, partition: int, found: lookup.Found) -> dict[str, Any]:
+    """The customer as JSON: the content of `segments.current` and what lies ahead."""
+    base = from_settings(settings)
+    customers = record.decode([customer_id], [found.record], start_labels(base), base.version)
+    fixed = customers.fixed[0]
+    rules = _rules(settings, int(fixed["rules"]))
+    current = Encoder(settings.currency, settings.holdout_share).current([0], customers, rules, time_ns() // 1000)
+    shown: dict[str, Any] = json.loads(current[0].value or b"{}")
+    del shown["updated_at"]  # of the record, where this is only a look
+    row = customers.fixed["labels"][:, slots_of(rules)]
+    concluded_us = int(fixed["concluded_us"])
+    ahead = outlook(rules, customers.facts(np.array([0], dtype=np.intp)), concluded_us, row)
+    swept_us = _due_us(settings, found.head)
+    return shown | {
+        "partition": partition,
+        "concluded_at": _time(concluded_us),
+        "timer_at": _time(int(fixed["timer_us"])),
+        "silence": [{"dimension": turn.dimension, "label": turn.label, "at": to_text(turn.at_us)} for turn in ahead],
+        "overdue_s": (swept_us - ahead[0].at_us) / 1e6 if ahead and ahead[0].at_us <= swept_us else None,
+        "clock": settings.clock,
+        "clock_at": _time(found.head.clock_us) if found.head is not None else None,
+    }
+
+
+def _rules(settings: Settings, version: int) -> Rules:
+    """The rules of a version: the settings', or those the control topic keeps since cuts or definition changed.
+
+    Raises:
+        UsageError: Kafka cannot be reached, or the topic has no such version.
+    """
+    if version == 0:
+        return from_settings(settings)
+    with kafka_errors(settings.kafka):
+        try:
+            control = Control(settings)
+            control.start()
+            return control.rulebook.rules(version)
+        except (DefinitionChangedError, KeyError) as error:
+            raise UsageError(
+                f"the rules of version {version} cannot be had from {settings.kafka.topics.control}: {error}"
+            ) from error
+
+
+def _due_us(settings: Settings, head: Head | None) -> int:
+    """Up to when deadlines should have been noticed."""
+    clock_us = head.clock_us if head is not None else int(UNKNOWN)
+    return max(clock_us, time_ns() // 1000) if settings.clock == "wall" else clock_us
+
+
+def _time(time_us: int) -> str | None:
+    return None if time_us in (NEVER, UNKNOWN) else to_text(time_us)
+
+
+def _text(shown: dict[str, Any]) -> Text:
+    """For a person."""
+    facts = shown["facts"]
+    text = Text()
+    text.append(printable(shown["customer_id"]), style="bold")
+    text.append(f"  shard {shown['partition']}, {shown['version']} changes so far")
+    text.append(", control group\n" if shown["holdout"] else "\n")
+    for dimension, label in shown["segments"].items():
+        text.append(f"  {dimension:<12}")
+        text.append(f"{label or '-':<20}", style="bold cyan")
+        text.append(f"since {shown['since'][dimension]}\n" if shown["since"][dimension] else "from the start\n")
+    text.append(f"  orders that count: {facts['frequency']}, net {facts['monetary']} {shown['currency']}")
+    if facts["first_purchase_at"]:
+        text.append(f", first purchase {facts['first_purchase_at']}, latest {facts['last_purchase_at']}")
+    text.append(
+        "\nif nothing more happens:\n" if shown["silence"] else "\nnothing changes as long as nothing happens\n"
+    )
+    for turn in shown["silence"]:
+        text.append(f"  {turn['at']}  {turn['dimension']} becomes ")
+        text.append(f"{turn['label']}\n", style="bold")
+    if shown["overdue_s"] is not None:
+        late = timedelta(seconds=round(shown["overdue_s"]))
+        text.append(
+            f"overdue: the first was due {late} ago and is not noticed yet: the shard's worker is stopped or behind "
+            f"(it has read up to {shown['clock_at']})\n",
+            style="yellow",
+        )
+    text.rstrip()
+    return text

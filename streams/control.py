@@ -1,0 +1,147 @@
+"""The control topic: definitions and cuts, each version a record, its offset the version."""
+
+import asyncio
+import json
+import logging
+from contextlib import closing
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
+from kafka import TopicPartition as AdminPartition
+
+from schemas.settings import Settings
+from segments.cuts import Cuts
+from segments.rules import from_settings
+from streams.encode import Message
+from streams.histograms import Histograms
+from streams.kafka_clients import aiokafka_options, kafka_python_options
+from streams.rulebook import Rulebook
+
+log = logging.getLogger(__name__)
+
+ANSWER_S: Final = 30
+"""How long the broker may take for the handful of records read at start-up."""
+
+
+class DefinitionChangedError(Exception):
+    """The settings define segments otherwise than this installation does."""
+
+
+def definition_of(settings: Settings) -> dict[str, Any]:
+    """What of the settings decides labels, as plain JSON."""
+    content = settings.model_dump(
+        mode="json", include={"currency", "rates", "dimensions", "lifecycle", "rfm", "holdout_share"}
+    )
+    return json.loads(json.dumps(content, sort_keys=True))  # type: ignore[no-any-return] - a dictionary went in
+
+
+def cuts_message(cuts: Cuts, at_us: int, population: int, *, moved: bool) -> Message:
+    """A re-cut as a control record. Where the cuts `moved`, the record's offset is their version; else it only
+    says that the boundary is done with."""
+    value = {
+        "kind": "cuts" if moved else "cuts-kept",
+        "at_us": at_us,
+        "population": population,
+        "recency_us": cuts.recency_us,
+        "frequency": cuts.frequency,
+        "monetary_minor": cuts.monetary_minor,
+    }
+    return Message(key=b"cuts", value=json.dumps(value).encode(), headers=[])
+
+
+class Control:
+    """What this worker knows of the control topic."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = settings.kafka.topics.control
+        self._next = 0
+        self._definition: dict[str, Any] | None = None
+        self.rulebook: Rulebook
+        self.histograms = Histograms()
+        self.changed = asyncio.Event()
+
+    def start(self) -> None:
+        """Read the topic to its end; the first worker of an installation writes the definition. Blocking.
+
+        Raises:
+            DefinitionChangedError: the settings' definition is not the installation's.
+            kafka.errors.KafkaError: Kafka cannot be reached.
+        """
+        self._read_all()
+        if self._definition is None:
+            options = kafka_python_options(self._settings.kafka)
+            with closing(KafkaProducer(acks="all", **options)) as producer:
+                content = {"kind": "definition", "content": definition_of(self._settings)}
+                producer.send(self._topic, key=b"definition", value=json.dumps(content).encode(), partition=0).get(ANSWER_S)
+            self._read_all()
+        mine = definition_of(self._settings)
+        if self._definition != mine:
+            raise DefinitionChangedError(
+                f"the settings define segments otherwise than this installation ({self._topic}): "
+                + "; ".join(_differences(self._definition or {}, mine))
+                + ". Take the old values back; or begin a new installation with other topics, kafka.group and redis.prefix"
+            )
+
+    async def follow(self) -> None:
+        """Read what is added from now on, for ever."""
+        place = TopicPartition(self._topic, 0)
+        consumer = AIOKafkaConsumer(
+            isolation_level="read_committed", enable_auto_commit=False, **aiokafka_options(self._settings.kafka)
+        )
+        await consumer.start()
+        try:
+            consumer.assign([place])
+            consumer.seek(place, self._next)
+            while True:
+                record = await consumer.getone(place)
+                self._take(record.offset, record.value)
+                self.changed.set()
+        finally:
+            await consumer.stop()
+
+    def _read_all(self) -> None:
+        place = AdminPartition(self._topic, 0)
+        options = kafka_python_options(self._settings.kafka)
+        with closing(KafkaConsumer(isolation_level="read_committed", enable_auto_commit=False, **options)) as consumer:
+            consumer.assign([place])
+            end = consumer.end_offsets([place])[place]
+            consumer.seek(place, self._next)
+            while consumer.position(place) < end:
+                for record in consumer.poll(timeout_ms=1000).get(place, []):
+                    self._take(record.offset, record.value)
+
+    def _take(self, offset: int, value: bytes) -> None:
+        self._next = offset + 1
+        content = json.loads(value)
+        if content["kind"] == "definition":
+            if self._definition is None:  # two workers that start at once may both write it; the first counts
+                self._definition = content["content"]
+                self.rulebook = Rulebook(from_settings(self._settings, definition=offset))
+        elif content["kind"] == "cuts":
+            self.rulebook.add_cuts(
+                Cuts(
+                    version=offset,
+                    recency_us=tuple(content["recency_us"]),
+                    frequency=tuple(content["frequency"]),
+                    monetary_minor=tuple(content["monetary_minor"]),
+                )
+            )
+            self.histograms.answered(content["at_us"])
+        elif content["kind"] == "cuts-kept":
+            self.histograms.answered(content["at_us"])
+        elif content["kind"] == "histogram":
+            self.histograms.add(content)
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
+    """Each setting that differs, with both values."""
+    found = []
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += _differences(before, after, f"{path}{name}.")
+        elif before != after:
+            found.append(f"{path}{name} was {json.dumps(before)}, is {json.dumps(after)}")
+    return found

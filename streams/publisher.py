@@ -1,0 +1,67 @@
+"""One shard's transactional producer: everything a commit publishes becomes visible at once, or not at all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.settings import Settings
+from streams.encode import Message
+from streams.kafka_clients import aiokafka_options
+
+Records = Mapping[str, Sequence[Message]]
+"""Topic to messages, all for one partition each."""
+
+
+class Publisher:
+    """The producer of transactional id `{group}-{partition}`; starting it fences whoever had that id before.
+
+    Any error leaves the transaction's fate unknown: the publisher is then closed and the shard taken anew.
+    """
+
+    def __init__(self, settings: Settings, partition: int) -> None:
+        self._partition = partition
+        self._producer = AIOKafkaProducer(
+            transactional_id=f"{settings.kafka.group}-{partition}",
+            transaction_timeout_ms=int(settings.worker.transaction_timeout.total_seconds() * 1000),
+            max_batch_size=2**19,  # bytes; half the broker's default limit of a batch, so that headers never tip it over
+            linger_ms=0,
+            **aiokafka_options(settings.kafka),
+        )
+
+    async def start(self) -> None:
+        """InitTransactions: ends the transaction of any earlier producer with this id and fences it."""
+        await self._producer.start()
+
+    async def publish(self, records: Records, control_topics: frozenset[str] = frozenset()) -> None:
+        """One transaction with all `records`, on the shard's own partition (0 in a control topic).
+
+        Raises:
+            aiokafka.errors.KafkaError: whether it was committed is known only from the journal.
+        """
+        await self._producer.begin_transaction()
+        futures: list[Any] = []
+        for topic, messages in records.items():
+            partition = 0 if topic in control_topics else self._partition
+            futures += await self._send(topic, partition, messages)
+        for future in futures:
+            await future
+        await self._producer.commit_transaction()
+
+    async def close(self) -> None:
+        """Stop; an open transaction is left to the next producer of this id, which ends it."""
+        await self._producer.stop()
+
+    async def _send(self, topic: str, partition: int, messages: Sequence[Message]) -> list[Any]:
+        """Fill batches by hand: no future a message, which is what costs in `send`."""
+        futures = []
+        batch = self._producer.create_batch()
+        for message in messages:
+            if batch.append(key=message.key, value=message.value, timestamp=None, headers=message.headers) is None:
+                futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+                batch = self._producer.create_batch()
+                added = batch.append(key=message.key, value=message.value, timestamp=None, headers=message.headers)
+                assert added is not None  # an empty batch takes a record of any size
+        if batch.record_count():
+            futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+        return futures

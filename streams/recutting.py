@@ -1,0 +1,78 @@
+"""A shard's part in a re-cut: scan its customers in slices, hand the count in; shard 0 decides the new cuts."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.settings import Settings
+from segments.instant import UNKNOWN, duration_us
+from segments.recut import Scan, next_cuts
+from segments.rules import fixed_cuts
+from state import record
+from state.head import PAGE_CUSTOMERS, Head
+from state.store import Store
+from streams import histograms
+from streams.control import Control, cuts_message
+from streams.processor import start_labels
+
+
+@dataclass(slots=True)
+class Recutting:
+    """Called between commits; a slice a call. What it returns goes into the next commit's transaction."""
+
+    settings: Settings
+    partition: int
+    partitions: int
+    control: Control
+    _boundary_us: int | None = None  # being scanned for
+    _scanned_us: int = UNKNOWN  # handed in
+    _decided_us: int = UNKNOWN  # decided for, by shard 0
+    _page: int = 0
+    _scan: Scan = field(default_factory=Scan)
+
+    def work(self, head: Head, store: Store, caught_up: bool, horizon_us: int) -> list[Any]:
+        """Control records to publish: this shard's scan once it is whole, new cuts where this is shard 0."""
+        if self.settings.rfm.cuts != "quantile":
+            return []
+        messages = []
+        if self._boundary_us is None:
+            self._begin(head, caught_up, horizon_us)
+        if self._boundary_us is not None and self._slice(head, store):
+            messages.append(histograms.message(self._scan, self._boundary_us, self.partition))
+            self._scanned_us, self._boundary_us = self._boundary_us, None
+        if self.partition == 0:
+            messages += self._decide()
+        return messages
+
+    def _begin(self, head: Head, caught_up: bool, horizon_us: int) -> None:
+        """Start a scan when the shard's time has passed a boundary, or when it has read everything and others ask."""
+        every_us = duration_us(self.settings.rfm.recut_every)
+        now_us = max(head.clock_us, horizon_us)
+        wanted_us = UNKNOWN if now_us == UNKNOWN else now_us // every_us * every_us
+        if caught_up:
+            wanted_us = max(wanted_us, self.control.histograms.asked_us)
+        if wanted_us > max(self._scanned_us, self.control.histograms.answered_us):
+            self._boundary_us, self._page, self._scan = wanted_us, 0, Scan()
+
+    def _slice(self, head: Head, store: Store) -> bool:
+        """Count some pages of customers; whether that was all."""
+        assert self._boundary_us is not None
+        pages = -(-head.population // PAGE_CUSTOMERS)
+        stop = min(pages, self._page + max(1, self.settings.worker.sweep_max_customers // PAGE_CUSTOMERS))
+        ids = [customer_id for number in range(self._page, stop) for customer_id in store.page(number)]
+        rules = self.control.rulebook.first
+        customers = record.decode(ids, store.load(ids), start_labels(rules), rules.version)
+        churned_after_us = duration_us(self.settings.lifecycle.churned_after)
+        everyone = customers.facts(slice(None))
+        self._scan = self._scan + Scan.of(everyone, self._boundary_us, churned_after_us)
+        self._page = stop
+        return stop >= pages
+
+    def _decide(self) -> list[Any]:
+        complete = self.control.histograms.complete(self.partitions)
+        if complete is None or complete[0] == self._decided_us:
+            return []
+        at_us, scan = complete
+        self._decided_us = at_us
+        held = self.control.rulebook.latest.cuts
+        new = next_cuts(scan, held, fixed_cuts(self.settings), self.settings.rfm.min_population)
+        return [cuts_message(new or held, at_us, scan.population, moved=new is not None)]

@@ -1,0 +1,332 @@
+"""One shard's life: take it, work it batch by batch, let go of it.
+
+The commit is one numbered protocol, in `_commit`; taking a shard, in `_take`, is its other half.
+"""
+
+import asyncio
+import logging
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import msgspec
+import redis
+from aiokafka.errors import KafkaError
+
+from schemas.settings import Settings
+from segments.instant import UNKNOWN, duration_us
+from state.head import Head, Position
+from state.store import ShardLostError, Store
+from streams import events, journal
+from streams.control import Control
+from streams.decode import Decoder
+from streams.events import INTERACTIONS, PURCHASES, Chunk
+from streams.execution import Executor, Outcome, Plan, plan_for
+from streams.inbox import Inbox
+from streams.journal import Entry, JournalError
+from streams.merge import ready
+from streams.metrics import Metrics
+from streams.publisher import Publisher
+from streams.recutting import Recutting
+from streams.replay import InputReader
+from streams.transport import Reading, now_us
+
+log = logging.getLogger(__name__)
+
+RETRY_S: Final = (0.1, 5.0)
+"""First and longest pause before a shard is taken anew after an error."""
+INPUTS: Final = (PURCHASES, INTERACTIONS)
+
+
+class ShardStoppedError(Exception):
+    """The shard cannot go on without a person; the message says why and what to do."""
+
+
+class Feed(Protocol):
+    """How a shard opens and reads its two inputs; the worker's consumer, or a test's."""
+
+    async def open(self, partition: int, offsets: tuple[int, int]) -> None:
+        """Read both inputs of `partition` from the given offsets on."""
+        ...
+
+    def close(self, partition: int) -> None:
+        """Read nothing more of `partition`."""
+        ...
+
+    def reading(self, side: int, partition: int) -> Reading | None:
+        """How far an input was read, None while nothing was fetched."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Shard:
+    """Partition p of both inputs, worked by this process."""
+
+    settings: Settings
+    partition: int
+    partitions: int  # of each input
+    topic_ids: tuple[str, str]  # of purchases and interactions
+    control: Control
+    store: Store
+    feed: Feed
+    metrics: Metrics
+    inbox: Inbox = field(init=False)
+    head: Head = field(init=False)
+    _publisher: Publisher | None = None
+    _stopping: bool = False
+    _held_since_us: int | None = None  # since when one input keeps the other waiting
+    _more_due: bool = False
+    _executor: Executor = field(init=False)
+    _recutting: Recutting = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._executor = Executor(self.settings, self.control.rulebook, self.partition)
+        self._fresh_inbox()
+
+    def stop(self) -> None:
+        """Finish the commit under way, then let go."""
+        self._stopping = True
+        self.inbox.arrived.set()
+
+    async def run(self) -> None:
+        """Take the shard and work it until it is stopped.
+
+        An error of Kafka or Redis leaves unknown what was committed: everything is dropped and the shard taken anew.
+
+        Raises:
+            ShardStoppedError: it cannot go on without a person.
+        """
+        pause_s = RETRY_S[0]
+        while not self._stopping:
+            try:
+                await self._take()
+                pause_s = RETRY_S[0]
+                await self._work()
+            except (JournalError, msgspec.MsgspecError) as error:
+                raise ShardStoppedError(f"shard {self.partition}: {error}") from error
+            except (KafkaError, redis.RedisError, ShardLostError, OSError) as error:
+                log.warning("shard %d: %s: %s; taking it anew", self.partition, type(error).__name__, error)
+                self.metrics.retakes.inc()
+                await asyncio.sleep(pause_s * (0.5 + secrets.randbelow(1000) / 1000))
+                pause_s = min(RETRY_S[1], pause_s * 2)
+            finally:
+                await self._let_go()
+
+    def _fresh_inbox(self) -> None:
+        self.inbox = Inbox(Decoder(self.settings, PURCHASES), Decoder(self.settings, INTERACTIONS))
+        self._recutting = Recutting(self.settings, self.partition, self.partitions, self.control)
+
+    async def _take(self) -> None:
+        """Take the shard.
+
+        1. InitTransactions: an earlier owner's open transaction is ended, and it can commit no more.
+        2. Read the stored head.
+        3. Read the journal beyond it: commits that were published but did not reach the store.
+        4. Execute them again from the input, unpublished, checking that they give what they gave.
+        5. Write the head with an own token, if it is still the one that was read: from here on, whoever held the
+           shard before fails at its next commit.
+        6. Open the inputs where the state stands.
+        """
+        self._fresh_inbox()
+        self._publisher = Publisher(self.settings, self.partition)
+        await self._publisher.start()  # 1
+        stored = await asyncio.to_thread(self.store.head)  # 2
+        head = stored or Head(rules=self.control.rulebook.first.version)
+        entries = await journal.read_after(self.settings, self.partition, head.sequence)  # 3
+        async with InputReader(self.settings, self.partition) as reader:
+            head = await self._positions(head, reader)
+            if entries:
+                head, stored = await self._execute_again(entries, head, stored, reader)  # 4
+        self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
+        await asyncio.to_thread(self.store.take, self.head, stored)  # 5
+        for side, position in zip(self.inbox.sides, (self.head.purchases, self.head.interactions), strict=True):
+            side.offset = position.offset
+        await self.feed.open(self.partition, (self.head.purchases.offset, self.head.interactions.offset))  # 6
+        self.metrics.taken(self.partition, self.head.sequence)
+
+    async def _positions(self, head: Head, reader: InputReader) -> Head:
+        """The head with its offsets checked against the topics."""
+        first, end = await reader.bounds()
+        places = []
+        for side, (name, position) in enumerate((("purchases", head.purchases), ("interactions", head.interactions))):
+            topic = getattr(self.settings.kafka.topics, name)
+            where = f"shard {self.partition}: {topic}"
+            if not position.topic_id:
+                places.append(Position(topic_id=self.topic_ids[side], offset=first[side]))
+                continue
+            if position.topic_id != self.topic_ids[side]:
+                raise ShardStoppedError(f"{where} was deleted and made again; the state belongs to the old one")
+            if position.offset < first[side]:
+                raise ShardStoppedError(f"{where} was cut to offset {first[side]} by retention; the state needs {position.offset}")
+            if position.offset > end[side]:
+                raise ShardStoppedError(f"{where} ends at {end[side]}, before the state's offset {position.offset}")
+            places.append(position)
+        return msgspec.structs.replace(head, purchases=places[0], interactions=places[1])
+
+    async def _execute_again(
+        self, entries: list[Entry], head: Head, stored: Head | None, reader: InputReader
+    ) -> tuple[Head, Head | None]:
+        """Commits of the journal, from the input, into the store."""
+        if stored is None:
+            self.store.take(head, None)
+            stored = head
+        elif stored != head:
+            raise JournalError("the stored head has no topic ids but the journal has commits beyond it")
+        for entry in entries:
+            chunks = []
+            for side, (start, stop) in enumerate(
+                ((entry.purchases_from, entry.plan.purchases_to), (entry.interactions_from, entry.plan.interactions_to))
+            ):
+                records = await reader.read(side, start, stop)
+                self.inbox.sides[side].offset = start
+                self.inbox.offer(side, records)
+                chunks.append(self.inbox.sides[side].peek(len(records)) if records else events.none())
+                self.inbox.sides[side].take(len(records), None)
+            if not self.control.rulebook.has(entry.plan.rules):
+                raise JournalError(f"commit {entry.plan.sequence} used rules {entry.plan.rules}, which the control topic lacks")
+            await asyncio.to_thread(self.store.begin, head)
+            outcome = await asyncio.to_thread(self._executor.execute, entry.plan, chunks[0], chunks[1], head, self.store)
+            if outcome.digest != entry.digest:
+                raise JournalError(
+                    f"commit {entry.plan.sequence} done again gives other changes than it published: "
+                    "the input, the settings or the version of segflow is not what it was"
+                )
+            await asyncio.to_thread(self.store.commit, outcome.write)
+            head = outcome.write.head
+            self.metrics.reexecuted.inc()
+        log.info("shard %d: %d commits of the journal executed again", self.partition, len(entries))
+        return head, head
+
+    async def _work(self) -> None:
+        """Commit whatever there is to do; wait where there is nothing."""
+        sweep_every_s = self.settings.worker.sweep_every.total_seconds()
+        while not self._stopping:
+            self.inbox.arrived.clear()
+            wall_us = now_us()
+            chunks = self._takeable(wall_us)
+            horizon_us = self._horizon_us(wall_us)
+            extra = await asyncio.to_thread(self._recutting.work, self.head, self.store, self._caught_up(), horizon_us)
+            if any(map(len, chunks)) or extra or await self._has_other_work(horizon_us):
+                await self._commit(chunks, wall_us, horizon_us, extra)
+                await asyncio.sleep(0)
+                continue
+            try:
+                await asyncio.wait_for(self.inbox.arrived.wait(), timeout=sweep_every_s)
+            except TimeoutError:
+                continue
+
+    def _takeable(self, wall_us: int) -> tuple[Chunk, Chunk]:
+        """The records of both inputs that are next in the shard's order."""
+        most = self.settings.worker.batch_max_records
+        purchases, interactions = (side.peek(most) for side in self.inbox.sides)
+        latest_us = wall_us + duration_us(self.settings.worker.future_max)
+        waits = (self._more_to_come(PURCHASES, len(purchases)), self._more_to_come(INTERACTIONS, len(interactions)))
+        counts = ready(purchases, interactions, waits, latest_us)
+        if not any(counts) and (len(purchases) or len(interactions)):
+            self._held_since_us = self._held_since_us or wall_us
+            if wall_us - self._held_since_us >= duration_us(self.settings.worker.merge_wait):
+                counts = (len(purchases), len(interactions))  # waited long enough for the other input
+        if any(counts):
+            self._held_since_us = None
+        return purchases.slice(0, counts[0]), interactions.slice(0, counts[1])
+
+    def _more_to_come(self, side: int, seen: int) -> bool:
+        """Whether the input has records beyond those `seen` that are not at hand."""
+        if self.inbox.sides[side].waiting > seen:
+            return True
+        reading = self.feed.reading(side, self.partition)
+        return reading is None or reading.end is None or reading.position < reading.end
+
+    def _caught_up(self) -> bool:
+        return not any(self._more_to_come(side, 0) for side in INPUTS)
+
+    def _horizon_us(self, wall_us: int) -> int:
+        """How far the sweep may go beyond C: to when both inputs were last seen read to their end, less the grace."""
+        if self.settings.clock == "event" or not self._caught_up():
+            return UNKNOWN
+        readings = [self.feed.reading(side, self.partition) for side in INPUTS]
+        seen_us = min(reading.fetched_us for reading in readings if reading is not None)
+        return min(seen_us, wall_us) - duration_us(self.settings.worker.grace)
+
+    async def _has_other_work(self, horizon_us: int) -> bool:
+        if self._more_due or self.head.adopting is not None:
+            return True
+        if self.control.rulebook.latest.version != self.head.rules:
+            return True
+        until_us = max(self.head.clock_us, horizon_us)
+        return until_us != UNKNOWN and bool(await asyncio.to_thread(self.store.due, until_us, 1))
+
+    def _plan(self, chunks: tuple[Chunk, Chunk], wall_us: int, horizon_us: int) -> Plan:
+        sides = self.inbox.sides
+        plan = plan_for(
+            self.settings,
+            self.head,
+            purchases_to=sides[PURCHASES].offset,
+            interactions_to=sides[INTERACTIONS].offset,
+            wall_us=wall_us,
+            rules=self.control.rulebook.latest.version,
+        )
+        newest_us = max((int(chunk.occurred_us.max()) for chunk in chunks if chunk.usable.any()), default=wall_us)
+        old = newest_us < wall_us - duration_us(self.settings.worker.backfill_after)
+        mode = "backfill" if old or self.settings.clock == "event" else "live"
+        return msgspec.structs.replace(plan, sweep_us=horizon_us, mode=mode)
+
+    async def _commit(self, chunks: tuple[Chunk, Chunk], wall_us: int, horizon_us: int, extra: list[Any]) -> None:
+        """One commit.
+
+        1. Watch the head: it must be what this worker last wrote. Read the records, advance them in memory.
+        2. In one Kafka transaction: the changes, current segments, dead letters, control records, and the journal's
+           record of this commit. It is the commit: from here on the changes are published.
+        3. In one Redis transaction that fails if the head was touched since 1: records, timers, directory, head.
+
+        A crash before 2 leaves nothing; between 2 and 3, the journal has a commit that the store lacks, which taking
+        the shard executes again.
+        """
+        starts = [side.offset for side in self.inbox.sides]
+        for number, (side, chunk) in enumerate(zip(self.inbox.sides, chunks, strict=True)):
+            reading = self.feed.reading(number, self.partition)
+            side.take(len(chunk), None if reading is None else reading.position)
+        plan = self._plan(chunks, wall_us, horizon_us)
+        with self.metrics.step("execute"):
+            outcome = await asyncio.to_thread(self._execute, plan, chunks)  # 1
+        entry = Entry(
+            plan=plan,
+            purchases_from=starts[PURCHASES],
+            interactions_from=starts[INTERACTIONS],
+            changes=len(outcome.changes),
+            dead_letters=len(outcome.dead),
+            digest=outcome.digest,
+        )
+        topics = self.settings.kafka.topics
+        assert self._publisher is not None
+        with self.metrics.step("publish"):
+            await self._publisher.publish(  # 2
+                {
+                    topics.changes: outcome.changes,
+                    topics.current: outcome.current,
+                    topics.dead_letters: outcome.dead,
+                    topics.control: extra,
+                    topics.journal: [journal.message(entry)],
+                },
+                frozenset({topics.control}),
+            )
+        with self.metrics.step("store"):
+            await asyncio.to_thread(self.store.commit, outcome.write)  # 3
+        self.head = outcome.write.head
+        self._more_due = outcome.swept >= plan.sweep_limit
+        self.metrics.committed(self.partition, outcome, self.head, self.settings.dimensions)
+
+    def _execute(self, plan: Plan, chunks: tuple[Chunk, Chunk]) -> Outcome:
+        self.store.begin(self.head)
+        return self._executor.execute(plan, chunks[PURCHASES], chunks[INTERACTIONS], self.head, self.store)
+
+    async def _let_go(self) -> None:
+        self.feed.close(self.partition)
+        if self._publisher is not None:
+            publisher, self._publisher = self._publisher, None
+            try:
+                await publisher.close()
+            except (KafkaError, OSError) as error:
+                log.warning("shard %d: closing its producer: %s", self.partition, error)
+        await asyncio.to_thread(self.store.close)
+

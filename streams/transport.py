@@ -1,0 +1,179 @@
+"""Faust's Kafka transport with one message a partition and poll, its value the list of records.
+
+Faust gives membership and the worker's life; its way per event is what costs (design section 5). Positions do not
+come from Kafka's committed offsets but from the state: nothing is fetched from a partition until its shard opens it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiokafka
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from schemas.settings import Settings
+
+FETCH_WAIT_MS: Final = 20
+"""How long the broker may hold an empty fetch back. A partition whose records were just taken waits for the fetch that
+is under way, so this bounds a quiet partition's delay; fifty empty fetches a second cost 1 % of a core."""
+POLL_S: Final = 0.1
+"""How long one poll waits for records before it looks again at which partitions want some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How far one partition was read, as of one poll."""
+
+    position: int  # the next offset to read; beyond the last record where transaction markers follow it
+    end: int | None  # the partition's end (last stable offset) as the broker last said
+    fetched_us: int  # when it said so, wall clock
+
+
+class Gate:
+    """Which partitions are read: shared by the shards (which open and close) and the consumer (which looks).
+
+    Set by `streams.worker` on the Faust app as `app.gate` before the transport is made.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.open: set[TP] = set()
+        self.readings: dict[TP, Reading] = {}
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that holds the aiokafka consumer."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        """As Faust does it, but for what design section 5 lists as traps.
+
+        Range: partition i of both inputs to one worker (their counts are equal). read_committed. No silent reset:
+        positions are set by the shards. A member is dead after the settings' silence, not after a minute.
+        """
+        from streams.kafka_clients import aiokafka_options
+
+        settings: Settings = self.app.gate.settings
+        self._assignor = RangePartitionAssignor
+        session_ms = int(settings.worker.session_timeout.total_seconds() * 1000)
+        return aiokafka.AIOKafkaConsumer(
+            group_id=settings.kafka.group,
+            client_id=self.app.conf.broker_client_id,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            session_timeout_ms=session_ms,
+            rebalance_timeout_ms=session_ms,
+            heartbeat_interval_ms=session_ms // 4,
+            max_poll_interval_ms=24 * 3_600_000,  # progress is watched by the worker, by lag and not by polls
+            **aiokafka_options(settings.kafka),
+        )
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Hold every partition back until its shard opens it."""
+        self._ensure_consumer().pause(*map(driver.ensure_aiokafka_TP, assigned))
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Nothing to seek: a shard seeks when it has been taken."""
+        return {}
+
+    async def open(self, offsets: Mapping[TP, int]) -> None:
+        """Read the partitions from the given offsets on."""
+        await self.call_thread(self._open, offsets)
+
+    async def _open(self, offsets: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        for place, offset in offsets.items():
+            consumer.seek(driver.ensure_aiokafka_TP(place), offset)
+        consumer.resume(*map(driver.ensure_aiokafka_TP, offsets))
+
+    async def _fetch_records(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
+        max_records: int | None = None,  # noqa: ARG002 - a poll takes what one fetch brought, which is bounded
+    ) -> Mapping[TP, list[Any]]:
+        if not self.consumer.flow_active:
+            return {}
+        fetcher = consumer._fetcher  # noqa: SLF001 - as Faust does
+        if consumer._closed or fetcher._closed:  # noqa: SLF001
+            raise aiokafka.errors.ConsumerStoppedError
+        with fetcher._subscriptions.fetch_context():  # noqa: SLF001
+            records: Mapping[TP, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=timeout)
+        self._note_positions(fetcher, active_partitions)
+        return records
+
+    def _note_positions(self, fetcher: Any, places: Iterable[TP]) -> None:
+        """Where each partition stands, so that a shard knows whether it has read everything."""
+        subscription = fetcher._subscriptions.subscription  # noqa: SLF001
+        if subscription is None or subscription.assignment is None:
+            return
+        readings = self.app.gate.readings
+        for place in places:
+            if place not in subscription.assignment.tps:
+                continue
+            state = subscription.assignment.state_value(place)
+            if state.has_valid_position and state.timestamp is not None:
+                readings[place] = Reading(state.position, state.lso, state.timestamp * 1000)
+
+
+class Consumer(driver.Consumer):
+    """Yields the records of one partition and poll as one message."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def open(self, offsets: Mapping[TP, int]) -> None:
+        """See ConsumerThread."""
+        await self._thread.open(offsets)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ARG002, ASYNC109 - Faust's signature
+        """One message a partition: its offset the last record's, its value all of them."""
+        gate: Gate = self.app.gate
+        wanted = {place for place in gate.open if place in self._active_partitions}
+        if not wanted or not self.flow_active:
+            await asyncio.sleep(POLL_S / 10)
+            return
+        records = await self._thread.getmany(wanted, POLL_S)
+        for place, batch in records.items():
+            place = TP(*place)  # noqa: PLW2901 - Faust's own kind of name for it
+            if batch and place in gate.open and self.flow_active:
+                yield place, self._to_batch(place, batch)
+
+    def _to_batch(self, place: TP, batch: list[Any]) -> ConsumerMessage:
+        last = batch[-1]
+        return ConsumerMessage(
+            last.topic,
+            last.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            (),
+            None,
+            batch,
+            None,
+            0,
+            len(batch),
+            place,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+
+class Transport(driver.Transport):
+    """`segflow://host:port` in Faust's settings; an entry point of the group faust.transports."""
+
+    Consumer = Consumer
+
+
+def now_us() -> int:
+    """The wall clock, microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
