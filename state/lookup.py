@@ -12,6 +12,14 @@ from state.keys import Keys
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Installation:
+    """What holds for all shards, as the first worker wrote it."""
+
+    partitions: int
+    partitioner: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """One shard's head, and one customer's record as stored, both of the same moment."""
 
@@ -19,8 +27,8 @@ class Found:
     record: bytes | None  # None: nothing is remembered of the customer; state.record.decode reads it
 
 
-def partitions(client: redis.Redis, prefix: str) -> int | None:
-    """The number of shards of the installation; None where no worker has ever run.
+def installation(client: redis.Redis, prefix: str) -> Installation | None:
+    """The installation under `prefix`; None where no worker has ever run.
 
     Raises:
         redis.RedisError: Redis cannot be reached or refuses.
@@ -29,11 +37,11 @@ def partitions(client: redis.Redis, prefix: str) -> int | None:
     stored = client.get(keys.installation(prefix))
     if stored is None:
         return None
-    content = json.loads(stored)
-    count = content.get("partitions") if isinstance(content, dict) else None
-    if not isinstance(count, int) or count < 1:
-        raise ValueError(f"{keys.installation(prefix)} does not say how many partitions there are: {stored!r:.200}")
-    return count
+    try:
+        content = json.loads(stored)
+        return Installation(partitions=int(content["partitions"]), partitioner=str(content["partitioner"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{keys.installation(prefix)} does not describe an installation: {stored!r:.200}") from error
 
 
 def heads(client: redis.Redis, prefix: str, count: int) -> list[Head | None]:

@@ -61,9 +61,9 @@ def checkup(settings: Settings, file: Path | None) -> Iterator[Finding]:
     try:
         with redis_errors(settings.redis), closing(redis_connection.client(settings.redis)) as client:
             yield from _redis(settings, client.info())
-            partitions = lookup.partitions(client, settings.redis.prefix)
-            yield _installation(settings, partitions, report)
-            heads = lookup.heads(client, settings.redis.prefix, partitions) if partitions else None
+            installation = lookup.installation(client, settings.redis.prefix)
+            yield _installation(settings, installation, report)
+            heads = lookup.heads(client, settings.redis.prefix, installation.partitions) if installation else None
     except (UsageError, msgspec.MsgspecError) as error:
         yield Finding(name="redis", status="FAIL", message=str(error))
     if heads:
@@ -163,14 +163,23 @@ def _eviction(policy: str, limit_bytes: int) -> Finding:
     )
 
 
-def _installation(settings: Settings, partitions: int | None, report: TopicsReport | None) -> Finding:
+def _installation(settings: Settings, installation: lookup.Installation | None, report: TopicsReport | None) -> Finding:
     prefix = settings.redis.prefix
-    if partitions is None:
+    if installation is None:
         return Finding(
             name="shards",
             status="WARN",
             message=f"no worker has run yet on this Redis with redis.prefix {prefix}",
             advice="Start one: segflow worker.",
+        )
+    partitions = installation.partitions
+    if installation.partitioner != settings.kafka.partitioner:
+        return Finding(
+            name="shards",
+            status="FAIL",
+            message=f"kafka.partitioner is {settings.kafka.partitioner}, but the shards are made with "
+            f"{installation.partitioner}",
+            advice="Take the old value back; or begin a new installation.",
         )
     if report is not None and report.partitions and report.partitions != partitions:
         return Finding(

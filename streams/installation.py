@@ -3,18 +3,19 @@
 import json
 
 import redis
-from kafka.errors import KafkaError
 
 from schemas.settings import Settings
 from state.keys import installation
 from state.redis_connection import client
 from streams import topics
+from streams.connections import kafka_errors, redis_errors
 from streams.control import Control, DefinitionChangedError
 from streams.key_samples import check_keys
+from streams.usage_error import UsageError
 from streams.worker import Worker
 
 
-class NotReadyError(Exception):
+class NotReadyError(UsageError):
     """A worker cannot start; the message says why and what to do."""
 
 
@@ -24,24 +25,26 @@ def prepare(settings: Settings, *, create_topics: bool = False, partitions: int 
     Raises:
         NotReadyError: something is missing or does not fit, with what to do.
     """
-    try:
-        if create_topics:
-            topics.create(settings, partitions)
-        report = topics.check(settings)
+    with kafka_errors(settings.kafka):
+        try:
+            if create_topics:
+                topics.create(settings, partitions)
+            report = topics.check(settings)
+        except topics.TopicsError as error:
+            raise NotReadyError(str(error)) from error
         if report.problems:
             raise NotReadyError("\n".join(report.problems))
         problem = check_keys(settings, report.partitions)
         if problem is not None:
             raise NotReadyError(problem)
-        _check_redis(settings, report.partitions)
-        control = Control(settings)
-        control.start()
-    except DefinitionChangedError as error:
-        raise NotReadyError(str(error)) from error
-    except topics.TopicsError as error:
-        raise NotReadyError(str(error)) from error
-    except (KafkaError, OSError) as error:
-        raise NotReadyError(f"Kafka at {settings.kafka.address} does not answer: {error}; is kafka.address right?") from error
+    with redis_errors(settings.redis), client(settings.redis) as connected:
+        _claim(connected, settings, report.partitions)
+    control = Control(settings)
+    with kafka_errors(settings.kafka):
+        try:
+            control.start()
+        except DefinitionChangedError as error:
+            raise NotReadyError(str(error)) from error
     names = settings.kafka.topics
     ids = report.topic_ids
     return Worker(
@@ -49,18 +52,14 @@ def prepare(settings: Settings, *, create_topics: bool = False, partitions: int 
     )
 
 
-def _check_redis(settings: Settings, partitions: int) -> None:
-    """Redis answers, and its state is of as many shards as there are partitions."""
+def _claim(connected: "redis.Redis[bytes]", settings: Settings, partitions: int) -> None:
+    """Note how customers are divided into shards; the state in Redis must be divided so already, or be new."""
     key = installation(settings.redis.prefix)
     wanted = json.dumps({"partitions": partitions, "partitioner": settings.kafka.partitioner})
-    try:
-        with client(settings.redis) as connected:
-            connected.set(key, wanted, nx=True)
-            stored = connected.get(key)
-    except (redis.RedisError, OSError, ValueError) as error:
-        raise NotReadyError(f"Redis at {settings.redis.url} does not answer: {error}; is redis.url right?") from error
+    connected.set(key, wanted, nx=True)
+    stored = connected.get(key)
     if stored is not None and stored.decode() != wanted:
         raise NotReadyError(
-            f"the state in Redis is of {stored.decode()}, the inputs are {wanted}: a customer would change shards. "
+            f"the state in Redis is of {stored.decode()}, the inputs are {wanted}: customers would change shards. "
             "Take the old number of partitions and partitioner back, or begin a new installation with another redis.prefix"
         )

@@ -8,16 +8,19 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from streams.usage_error import UsageError
 
 STDIN: Final = "-"
 BLOCK_BYTES: Final = 4 << 20
-"""Read at once, and so a batch: some 20,000 events; larger ones gain no speed. A pipe gives what it has."""
+"""Read at once, and so a batch: some 20,000 events; larger ones gain no speed."""
 LINE_MAX_BYTES: Final = 16 << 20
 """No line of JSON Lines is that long: such a file is something else, and would not fit into memory."""
 GZIP_MAGIC: Final = b"\x1f\x8b"  # no JSON starts so, so that gzip is known without the file's name
+
+
+File: TypeAlias = "io.BufferedReader[io.FileIO]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,12 +36,15 @@ class Lines:
 class LineFiles:
     """The lines of `names` (paths; `-`: standard input), one file after the other.
 
+    live: take from a pipe what it has; else wait for whole blocks, so that the same lines make the same batches.
+
     Raises:
         UsageError: a file is missing or no file; found before anything is read.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], *, live: bool = False) -> None:
         self._names = names
+        self._live = live
         self._finished_bytes = 0
         self.total_bytes = self._measure()
 
@@ -68,30 +74,30 @@ class LineFiles:
         """
         for name in self._names:
             try:
-                with io.FileIO(sys.stdin.fileno(), closefd=False) if name == STDIN else io.FileIO(name) as raw:
-                    yield from self._batches(name, raw)
-                    self._finished_bytes += _position(raw)
+                raw = io.FileIO(sys.stdin.fileno(), closefd=False) if name == STDIN else io.FileIO(name)
+                with io.BufferedReader(raw, BLOCK_BYTES) as file:
+                    yield from self._batches(name, file)
+                    self._finished_bytes += _position(file)
             except EOFError as error:
                 raise UsageError(f"{name}: the gzip file ends in the middle; was it copied whole?") from error
             except (OSError, zlib.error) as error:
                 raise UsageError(f"{name}: {_reason(error)}") from error
 
-    def _batches(self, name: str, raw: io.FileIO) -> Iterator[Lines]:
-        buffered = io.BufferedReader(raw, BLOCK_BYTES)
-        read: Callable[[int], bytes] = buffered.read1
-        if buffered.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] == GZIP_MAGIC:
-            read = gzip.GzipFile(fileobj=buffered).read
+    def _batches(self, name: str, file: File) -> Iterator[Lines]:
+        read: Callable[[int], bytes] = file.read1 if self._live else file.read
+        if file.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] == GZIP_MAGIC:
+            read = gzip.GzipFile(fileobj=file).read
         rest = b""
         first = 1  # the number of the next line
         while block := read(BLOCK_BYTES):
             *lines, rest = (rest + block).split(b"\n")
-            yield from self._batch(name, raw, first, lines)
+            yield from self._batch(name, file, first, lines)
             first += len(lines)
             if len(rest) > LINE_MAX_BYTES:
                 raise UsageError(f"{name}: line {first} is longer than {LINE_MAX_BYTES >> 20} MiB: is this JSON Lines?")
-        yield from self._batch(name, raw, first, [rest])
+        yield from self._batch(name, file, first, [rest])
 
-    def _batch(self, name: str, raw: io.FileIO, first: int, lines: list[bytes]) -> Iterator[Lines]:
+    def _batch(self, name: str, file: File, first: int, lines: list[bytes]) -> Iterator[Lines]:
         """The lines that are not empty, stripped."""
         stripped = [line.strip() for line in lines]
         numbers: Sequence[int] = range(first, first + len(lines))
@@ -99,11 +105,11 @@ class LineFiles:
             numbers = [number for number, line in zip(numbers, stripped, strict=True) if line]
             stripped = [line for line in stripped if line]
         if stripped:
-            yield Lines(file=name, numbers=numbers, values=stripped, done_bytes=self._finished_bytes + _position(raw))
+            yield Lines(file=name, numbers=numbers, values=stripped, done_bytes=self._finished_bytes + _position(file))
 
 
-def _position(raw: io.FileIO) -> int:
-    return raw.tell() if raw.seekable() else 0
+def _position(file: File) -> int:
+    return file.raw.tell() if file.raw.seekable() else 0
 
 
 def _reason(error: Exception) -> str:

@@ -45,7 +45,7 @@ def command(
     The key is the customer_id, placed as kafka.partitioner says. Every record is acknowledged by all in-sync replicas.
     """
     loaded = load(settings)
-    log = LineFiles(files)
+    log = LineFiles(files, live=True)
     started = perf_counter()
     with progress("sending", log.total_bytes) as show, kafka_errors(loaded.kafka):
 

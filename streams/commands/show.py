@@ -5,7 +5,7 @@ import sys
 from contextlib import closing
 from datetime import timedelta
 from time import time_ns
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 import numpy as np
@@ -46,12 +46,17 @@ def command(
     loaded = load(settings)
     try:
         with redis_errors(loaded.redis), closing(redis_connection.client(loaded.redis)) as client:
-            partitions = lookup.partitions(client, loaded.redis.prefix)
-            if partitions is None:
+            installation = lookup.installation(client, loaded.redis.prefix)
+            if installation is None:
                 _unknown(
                     f"no worker has run yet on Redis at {address(loaded.redis)} with redis.prefix {loaded.redis.prefix}"
                 )
-            partition = partition_of(customer.encode(), loaded.kafka.partitioner, partitions or 1)
+            if installation.partitioner != loaded.kafka.partitioner:
+                raise UsageError(
+                    f"kafka.partitioner is {loaded.kafka.partitioner}, but the workers run with "
+                    f"{installation.partitioner}: take their settings"
+                )
+            partition = partition_of(customer.encode(), loaded.kafka.partitioner, installation.partitions)
             found = lookup.find(client, Keys(loaded.redis.prefix, partition), customer)
         if found.record is None:
             _unknown(
@@ -66,7 +71,7 @@ def command(
         Console(soft_wrap=True, highlight=False).print(_text(shown))
 
 
-def _unknown(message: str) -> None:
+def _unknown(message: str) -> NoReturn:
     sys.stderr.write(f"segflow: {message}\n")
     raise typer.Exit(1)
 

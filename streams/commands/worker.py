@@ -1,0 +1,56 @@
+"""segflow worker: the service itself."""
+
+import logging
+from typing import Annotated, Final
+
+import typer
+
+from streams.commands.settings_option import SettingsFile, load
+
+EPILOG: Final = """\b
+Example:
+  segflow worker --settings segflow.yaml --processes 2
+
+Exit codes: 0 stopped by SIGTERM or Ctrl-C, 1 it failed, 2 usage, settings, connection, or something that a person
+must decide (said on standard error)."""
+FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+LOUD: Final = ("aiokafka", "faust", "kafka", "mode")
+"""Libraries whose everyday messages are nobody's news."""
+
+
+def command(
+    *,
+    settings: SettingsFile = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=256, metavar="N", help="Worker processes; shards are shared among them.")
+    ] = 1,
+    http_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of /live, /ready and /metrics; worker.http_port without it."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log what the libraries say, too.")] = False,
+) -> None:
+    """Consume both inputs, keep segments in Redis and publish every change, until stopped.
+
+    Start as many workers as you like, on as many machines: shards move to them by themselves. With --processes, this
+    process only watches over the workers and starts a failed one anew.
+    """
+    logging.basicConfig(level=logging.INFO, format=FORMAT)
+    if not verbose:
+        for name in LOUD:
+            logging.getLogger(name).setLevel(logging.WARNING)
+    loaded = load(settings)
+    if http_port is not None:
+        loaded = loaded.model_copy(update={"worker": loaded.worker.model_copy(update={"http_port": http_port})})
+    if processes == 1:
+        from streams.installation import prepare  # Faust takes half a second to import
+
+        prepare(loaded).run()
+        return
+    from streams.supervisor import Supervisor
+
+    port = loaded.worker.http_port
+    shared = ["worker", *(["--settings", str(settings)] if settings else []), *(["--verbose"] if verbose else [])]
+    raise typer.Exit(
+        Supervisor([[*shared, "--http-port", str(port + number if port else 0)] for number in range(processes)]).run()
+    )
