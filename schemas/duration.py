@@ -28,7 +28,9 @@ def parse(value: object) -> timedelta:
         return value
     found = re.match(PATTERN, value) if isinstance(value, str) else None
     if found is None:
-        raise ValueError(f"{value!r} is no duration: write a whole number and a unit (us, ms, s, m, h, d, w), as in 60d")
+        raise ValueError(
+            f"{value!r} is no duration: write a whole number and a unit (us, ms, s, m, h, d, w), as in 60d"
+        )
     return int(found[1]) * UNITS[found[2]]
 
 

@@ -13,17 +13,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from schemas.currency import AMOUNT, CODE, LIMIT_MAJOR
 
+DECIMALS_MAX: Final = 300
+"""Nobody's money is so finely divided; it keeps exact arithmetic within schemas.currency.EXACT."""
 RFC3339: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
 def _instant(value: object) -> datetime:
     """An aware datetime from RFC 3339 text; what is finer than a microsecond is cut off."""
     if not isinstance(value, str):
-        raise ValueError("must be a string with a time such as 2026-03-02T09:15:00Z")  # noqa: TRY004 - pydantic reads ValueError
+        raise ValueError("must be a time such as 2026-03-02T09:15:00Z")  # noqa: TRY004 - what pydantic reads
     found = RFC3339.fullmatch(value)
     if found is None:
         naive = RFC3339.fullmatch(value + "Z") is not None
-        raise ValueError("has no offset: append Z or +hh:mm" if naive else "is no RFC 3339 time such as 2026-03-02T09:15:00Z")
+        raise ValueError("has no offset: append Z or +hh:mm" if naive else "is no time such as 2026-03-02T09:15:00Z")
     day, clock, fraction, offset = found.groups()
     offset = "+00:00" if offset in "Zz" else offset
     moment = datetime.fromisoformat(f"{day}T{clock}{(fraction or '.0')[:7].ljust(7, '0')}{offset}")
@@ -36,14 +38,14 @@ def _instant(value: object) -> datetime:
 def _amount(value: object) -> Decimal:
     """A decimal from a JSON number or a string of one."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise ValueError("must be a decimal, as a number or a string")  # noqa: TRY004 - pydantic reads ValueError
+        raise ValueError("must be a decimal, as a number or a string")  # noqa: TRY004 - what pydantic reads
     if isinstance(value, str) and AMOUNT.fullmatch(value) is None:
         raise ValueError(f"{value[:40]!r} is no decimal number")
     amount = Decimal(value)
     if not amount.is_finite():
         raise ValueError("must be a finite number")
-    if abs(amount) >= LIMIT_MAJOR or amount.as_tuple().exponent < -300:  # type: ignore[operator] - finite, so an int
-        raise ValueError(f"must be below {LIMIT_MAJOR} and have fewer than 300 decimals")
+    if abs(amount) >= LIMIT_MAJOR or int(amount.as_tuple().exponent) < -DECIMALS_MAX:
+        raise ValueError(f"must be below {LIMIT_MAJOR} and have no more than {DECIMALS_MAX} decimals")
     return amount
 
 

@@ -173,7 +173,7 @@ def _change_headers() -> dict[str, Any]:
             "ce_source": {"type": "string", "const": "segflow"},
             "ce_id": _TEXT | {"description": "`change_id`"},
             "ce_time": {"type": "string", "format": "date-time", "description": "`effective_at`"},
-            "ce_datacontenttype": {"type": "string", "const": "application/json"},
+            "content-type": {"type": "string", "const": "application/json"},
         }
     )
 

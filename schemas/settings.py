@@ -55,7 +55,9 @@ class Kafka(Section):
     @model_validator(mode="after")
     def _sasl_has_a_user(self) -> Self:
         if self.sasl != "none" and (self.username is None or self.password is None):
-            raise ValueError(f"sasl {self.sasl} needs username and password (SEGFLOW_KAFKA_USERNAME, SEGFLOW_KAFKA_PASSWORD)")
+            raise ValueError(
+                f"sasl {self.sasl} needs username and password (SEGFLOW_KAFKA_USERNAME, SEGFLOW_KAFKA_PASSWORD)"
+            )
         return self
 
 
@@ -112,7 +114,7 @@ class FixedCuts(Section):
         return self
 
 
-GRID: Final[tuple[FiveLabels, ...]] = (
+GRID: Final[tuple[FiveLabels, FiveLabels, FiveLabels, FiveLabels, FiveLabels]] = (
     ("new", "potential_loyalist", "potential_loyalist", "champion", "champion"),
     ("promising", "potential_loyalist", "potential_loyalist", "loyal", "loyal"),
     ("about_to_sleep", "about_to_sleep", "need_attention", "loyal", "loyal"),
@@ -145,7 +147,7 @@ class Worker(Section):
     """Bounds and waits of one worker process."""
 
     batch_max_records: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        8192, description="records of one commit: large enough to spread a commit's cost, small enough to stay under 0.5 s"
+        8192, description="records of one commit: enough to spread its cost, few enough to stay under half a second"
     )
     sweep_max_customers: Annotated[int, Field(ge=1, le=100_000)] = Field(
         2000, description="due customers of one commit, so that a wave never holds live events up for long"
@@ -184,7 +186,9 @@ class Settings(Section):
     dimensions: tuple[Dimension, ...] = Field(("lifecycle", "rfm"), min_length=1)
     lifecycle: Lifecycle = Lifecycle()
     rfm: Rfm = Rfm()
-    holdout_share: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="share of customers in the control group")
+    holdout_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="share of customers in the control group"
+    )
     worker: Worker = Worker()
 
     @model_validator(mode="after")

@@ -29,7 +29,8 @@ class Facts:
     @property
     def orders(self) -> npt.NDArray[np.int64]:
         """Orders that count: purchases less full refunds, never below zero."""
-        return np.maximum(self.purchases - self.full_refunds, 0)
+        orders: npt.NDArray[np.int64] = np.maximum(self.purchases - self.full_refunds, 0)
+        return orders
 
     def take(self, rows: npt.NDArray[np.intp]) -> Self:
         """The facts of `rows` only."""
@@ -37,4 +38,5 @@ class Facts:
 
     def idle_us(self, at_us: Times) -> Times:
         """Time since the latest purchase at `at_us`; 0 without a purchase."""
-        return np.where(self.last_us == UNKNOWN, 0, at_us - np.where(self.last_us == UNKNOWN, at_us, self.last_us))
+        idle_us: Times = at_us - np.where(self.last_us == UNKNOWN, at_us, self.last_us)
+        return idle_us

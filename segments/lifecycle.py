@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from segments.cuts import Cuts
 from segments.facts import Facts, Labels, Times
@@ -47,8 +48,9 @@ class Lifecycle:
         ends = np.minimum(due, after(facts.last_us, self.reactivated_for_us))
         return np.where(own == REACTIVATED, ends, due)
 
-    def _came_back(self, facts: Facts) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def _came_back(self, facts: Facts) -> npt.NDArray[np.bool_]:
         """Whether the latest purchase came `at_risk_after` or more after the one before it."""
         has_two = facts.before_last_us != UNKNOWN
         gap_us = np.where(has_two, facts.last_us, 0) - np.where(has_two, facts.before_last_us, 0)
-        return has_two & (gap_us >= self.at_risk_after_us)
+        came_back: npt.NDArray[np.bool_] = has_two & (gap_us >= self.at_risk_after_us)
+        return came_back

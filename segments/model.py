@@ -16,10 +16,20 @@ class Model(Protocol):
     again without harm. No clock, no I/O, no state.
     """
 
-    name: str
-    labels: tuple[str, ...]
-    start: int
-    """Code of the label every customer starts with, without a change; NO_LABEL where the model has none."""
+    @property
+    def name(self) -> str:
+        """The dimension."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels by code."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """Code of the label every customer starts with, without a change; NO_LABEL where the model has none."""
+        ...
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:
         """Label codes of n customers at their moments `at_us`; `labels`: what earlier models gave there."""

@@ -55,7 +55,8 @@ class Rules:
 
     def deadline(self, facts: Facts, at_us: Times, codes: Labels) -> Times:
         """The earliest of `deadlines`, shape (n,)."""
-        return self.deadlines(facts, at_us, codes).min(axis=1)
+        earliest: Times = self.deadlines(facts, at_us, codes).min(axis=1)
+        return earliest
 
     def with_cuts(self, cuts: Cuts) -> Self:
         """The same definition under other cuts."""

@@ -14,7 +14,7 @@ from state.record import NO_TIMER
 from state.store import ShardLostError, Write
 
 EXACT_SCORE: Final = 2**53
-"""A sorted set's score is a double: beyond this one (the year 2255) it may be a microsecond off, so it is made earlier."""
+"""A sorted set's score is a double: beyond this one (the year 2255) it is rounded, so it is made earlier first."""
 
 Command = tuple[Any, ...]
 
@@ -27,7 +27,7 @@ class RedisStore:
     Any connection error leaves the store disconnected; the shard then has to be taken anew.
     """
 
-    def __init__(self, client: "redis.Redis[bytes]", keys: Keys) -> None:
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._connection: Any = None
@@ -87,7 +87,9 @@ class RedisStore:
         stored = self._call(("WATCH", self._keys.head), ("GET", self._keys.head))[1]
         if stored != expected:
             self._call(("UNWATCH",))
-            raise ShardLostError(f"the head of shard {self._keys.partition} in Redis is {stored!r}, expected {expected!r}")
+            raise ShardLostError(
+                f"the head of shard {self._keys.partition} in Redis is {stored!r}, expected {expected!r}"
+            )
 
     def _execute(self, commands: list[Command]) -> None:
         replies = self._call(("MULTI",), *commands, ("EXEC",))

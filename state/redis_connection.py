@@ -9,7 +9,7 @@ from redis.retry import Retry
 from schemas.settings import Redis
 
 
-def client(settings: Redis) -> "redis.Redis[bytes]":
+def client(settings: Redis) -> redis.Redis:
     """A client that never retries by itself: whoever commits looks before repeating (design section 5).
 
     Raises:

@@ -8,7 +8,7 @@ from state.head import Head
 
 
 class ShardLostError(Exception):
-    """The stored head is not what this worker last wrote: another worker has the shard, or the store was rolled back."""
+    """The stored head is not what this worker last wrote: another has the shard, or the store was rolled back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

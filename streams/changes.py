@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,9 +59,8 @@ class Changes:
     @classmethod
     def none(cls, models: int) -> Self:
         """No change at all."""
-        empty = np.zeros(0, dtype=np.int64)
         labels = np.zeros(0, dtype=np.uint8)
-        names = {each.name: empty for each in fields(cls)}
+        names: dict[str, Any] = {each.name: np.zeros(0, dtype=np.int64) for each in fields(cls)}
         names |= {"previous": labels, "current": labels, "next_labels": labels, "causes": labels}
         names |= {"labels": np.zeros((0, models), dtype=np.uint8), "old_rules": np.zeros(0, dtype=np.bool_)}
         return cls(**names)

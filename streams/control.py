@@ -33,12 +33,15 @@ def definition_of(settings: Settings) -> dict[str, Any]:
     content = settings.model_dump(
         mode="json", include={"currency", "rates", "dimensions", "lifecycle", "rfm", "holdout_share"}
     )
-    return json.loads(json.dumps(content, sort_keys=True))  # type: ignore[no-any-return] - a dictionary went in
+    plain: dict[str, Any] = json.loads(json.dumps(content, sort_keys=True))
+    return plain
 
 
 def cuts_message(cuts: Cuts, at_us: int, population: int, *, moved: bool) -> Message:
-    """A re-cut as a control record. Where the cuts `moved`, the record's offset is their version; else it only
-    says that the boundary is done with."""
+    """A re-cut as a control record.
+
+    Where the cuts `moved`, the record's offset is their version; else it only says that the boundary is done with.
+    """
     value = {
         "kind": "cuts" if moved else "cuts-kept",
         "at_us": at_us,
@@ -74,14 +77,15 @@ class Control:
             options = kafka_python_options(self._settings.kafka)
             with closing(KafkaProducer(acks="all", **options)) as producer:
                 content = {"kind": "definition", "content": definition_of(self._settings)}
-                producer.send(self._topic, key=b"definition", value=json.dumps(content).encode(), partition=0).get(ANSWER_S)
+                value = json.dumps(content).encode()
+                producer.send(self._topic, key=b"definition", value=value, partition=0).get(ANSWER_S)
             self._read_all()
         mine = definition_of(self._settings)
         if self._definition != mine:
             raise DefinitionChangedError(
                 f"the settings define segments otherwise than this installation ({self._topic}): "
                 + "; ".join(_differences(self._definition or {}, mine))
-                + ". Take the old values back; or begin a new installation with other topics, kafka.group and redis.prefix"
+                + ". Take the old values back; or begin anew with other topics, kafka.group and redis.prefix"
             )
 
     async def follow(self) -> None:

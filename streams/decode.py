@@ -151,7 +151,7 @@ class Decoder:
             unusable=unusable,
         )
 
-    def _add_fast(self, columns: _Columns, fast: _Fast) -> bool:
+    def _add_fast(self, columns: _Columns, fast: _Fast) -> bool:  # noqa: PLR0911 - each return is one doubt
         """Add the record where nothing about it is doubtful, else say False."""
         event_id, customer_id = fast.event_id, fast.customer_id
         if not (0 < len(event_id) <= 128 and 0 < len(customer_id) <= 256) or fast.source is not UNSET:
@@ -159,7 +159,9 @@ class Decoder:
         if fast.type == "interaction":
             if self._topic == PURCHASES or fast.kind is UNSET or not 0 < len(fast.kind) <= 128:
                 return False
-            if not (fast.order_id is UNSET and fast.amount is UNSET and fast.currency is UNSET and fast.discount is UNSET):
+            if not (
+                fast.order_id is UNSET and fast.amount is UNSET and fast.currency is UNSET and fast.discount is UNSET
+            ):
                 return False
             columns.add(Kind.OTHER, fast.occurred_at, _identity(None, event_id), 0, customer_id, event_id)
             return True

@@ -98,7 +98,7 @@ class Executor:
             due=np.array(due_rows, dtype=np.intp),
             horizon_us=horizon_us,
         )
-        old = head.adopting and self._rulebook.rules(head.adopting.old)
+        old = None if head.adopting is None else self._rulebook.rules(head.adopting.old)
         adoption = None
         if head.adopting is not None and old is not None:
             adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=self._rulebook.cause(head.rules))
@@ -200,7 +200,9 @@ class Executor:
         return letters
 
 
-def plan_for(settings: Settings, head: Head, *, purchases_to: int, interactions_to: int, wall_us: int, rules: int) -> Plan:
+def plan_for(
+    settings: Settings, head: Head, *, purchases_to: int, interactions_to: int, wall_us: int, rules: int
+) -> Plan:
     """A plan that reads up to the given offsets at `wall_us`, sweeping to C and no further."""
     return Plan(
         sequence=head.sequence + 1,
@@ -217,10 +219,8 @@ def plan_for(settings: Settings, head: Head, *, purchases_to: int, interactions_
 
 
 def _digest(changes: list[Message]) -> str:
-    """A hash over the changes' ids, which are hashes of their content."""
+    """A hash over the changes' ids (their first header), which are hashes of their content."""
     digest = blake2b(digest_size=16)
     for change in changes:
-        digest.update(dict(change.headers)["ce_id"])
+        digest.update(change.headers[0][1])
     return digest.hexdigest()
-
-

@@ -55,4 +55,4 @@ class Histograms:
 
 
 def _histogram(pairs: list[list[int]]) -> Histogram:
-    return Counter({number: count for number, count in pairs})
+    return Counter({each[0]: each[1] for each in pairs})

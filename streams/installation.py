@@ -48,18 +48,21 @@ def prepare(settings: Settings, *, create_topics: bool = False, partitions: int 
     names = settings.kafka.topics
     ids = report.topic_ids
     return Worker(
-        settings, partitions=report.partitions, topic_ids=(ids[names.purchases], ids[names.interactions]), control=control
+        settings,
+        partitions=report.partitions,
+        topic_ids=(ids[names.purchases], ids[names.interactions]),
+        control=control,
     )
 
 
-def _claim(connected: "redis.Redis[bytes]", settings: Settings, partitions: int) -> None:
+def _claim(connected: redis.Redis, settings: Settings, partitions: int) -> None:
     """Note how customers are divided into shards; the state in Redis must be divided so already, or be new."""
     key = installation(settings.redis.prefix)
     wanted = json.dumps({"partitions": partitions, "partitioner": settings.kafka.partitioner})
     connected.set(key, wanted, nx=True)
-    stored = connected.get(key)
-    if stored is not None and stored.decode() != wanted:
+    stored: object = connected.get(key)
+    if stored != wanted.encode():
         raise NotReadyError(
-            f"the state in Redis is of {stored.decode()}, the inputs are {wanted}: customers would change shards. "
-            "Take the old number of partitions and partitioner back, or begin a new installation with another redis.prefix"
+            f"the state in Redis is of {stored!r}, the inputs are {wanted}: customers would change shards. "
+            "Take the old number of partitions and partitioner back, or begin anew with another redis.prefix"
         )

@@ -63,7 +63,9 @@ def _refuse_future(chunk: Chunk, latest_us: int) -> Chunk:
     late = np.flatnonzero(chunk.usable & (chunk.occurred_us > latest_us))
     if not len(late):
         return chunk
-    why = Unusable("future", "occurred_at is further ahead of the worker's clock than worker.future_max: is a clock wrong?")
+    why = Unusable(
+        "future", "occurred_at is further ahead of the worker's clock than worker.future_max: is a clock wrong?"
+    )
     usable = chunk.usable.copy()
     usable[late] = False
     return chunk.with_unusable(usable, chunk.unusable | dict.fromkeys(late.tolist(), why))

@@ -28,7 +28,9 @@ class Metrics:
         self.changes = Counter("segflow_changes", "changes published", ["dimension", "cause"], registry=self.registry)
         self.swept = Counter("segflow_swept", "customers whose timer was due", registry=self.registry)
         self.retakes = Counter("segflow_retakes", "shards taken anew after an error", registry=self.registry)
-        self.reexecuted = Counter("segflow_reexecuted", "commits executed again from the journal", registry=self.registry)
+        self.reexecuted = Counter(
+            "segflow_reexecuted", "commits executed again from the journal", registry=self.registry
+        )
         self.commits = Counter("segflow_commits", "commits", registry=self.registry)
         self.sequence = Gauge("segflow_sequence", "commits of a shard so far", ["shard"], registry=self.registry)
         self.clock = Gauge("segflow_clock_seconds", "event clock of a shard", ["shard"], registry=self.registry)
@@ -57,10 +59,10 @@ class Metrics:
         for kind in outcome.dead_kinds:
             self.dead.labels(kind).inc()
         columns = outcome.change_columns
-        for (dimension, cause), count in TallyOf(zip(columns.dimensions.tolist(), columns.causes.tolist(), strict=True)).items():
+        for (dimension, cause), count in TallyOf(
+            zip(columns.dimensions.tolist(), columns.causes.tolist(), strict=True)
+        ).items():
             self.changes.labels(dimensions[dimension], Cause(cause).name.lower()).inc(count)
         self.sequence.labels(partition).set(head.sequence)
         if head.clock_us != UNKNOWN:
             self.clock.labels(partition).set(head.clock_us / SECOND_US)
-
-

@@ -97,7 +97,9 @@ class _Advancing:
         if adoption is not None:
             self._adopt(adoption)
         occurred_us = self.work.events.occurred_us
-        horizons_us = np.maximum(np.maximum.accumulate(occurred_us), self.work.clock_us) if len(occurred_us) else occurred_us
+        horizons_us = (
+            np.maximum(np.maximum.accumulate(occurred_us), self.work.clock_us) if len(occurred_us) else occurred_us
+        )
         for events in rounds(self.work.rows):
             self._round(events, horizons_us[events])
         self._sweep()
@@ -225,7 +227,13 @@ class _Advancing:
         return codes
 
     def _conclude(
-        self, rows: Rows, at_us: Times, causes: npt.NDArray[np.uint8], events: Rows | None = None, *, old_rules: bool = False
+        self,
+        rows: Rows,
+        at_us: Times,
+        causes: npt.NDArray[np.uint8],
+        events: Rows | None = None,
+        *,
+        old_rules: bool = False,
     ) -> None:
         """Classify `rows` at their moments and note what moved."""
         if not len(rows):

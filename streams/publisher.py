@@ -24,7 +24,8 @@ class Publisher:
         self._producer = AIOKafkaProducer(
             transactional_id=f"{settings.kafka.group}-{partition}",
             transaction_timeout_ms=int(settings.worker.transaction_timeout.total_seconds() * 1000),
-            max_batch_size=2**19,  # bytes; half the broker's default limit of a batch, so that headers never tip it over
+            max_batch_size=2
+            ** 19,  # bytes; half the broker's default limit of a batch, so that headers never tip it over
             linger_ms=0,
             **aiokafka_options(settings.kafka),
         )

@@ -24,7 +24,9 @@ class InputReader:
         self._consumer.assign(self._places)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._consumer.stop()
 
     async def bounds(self) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -110,7 +110,8 @@ class FileRun:
             parts[shard_of(customer_id, self.shards)].append(row)
         for shard, rows in zip(self._shards, parts, strict=True):
             if rows:
-                yield shard.feed(self._decoder.decode([lines[row] for row in rows], None, [numbers[row] for row in rows]), self.wall_us)
+                mine, its_numbers = [lines[row] for row in rows], [numbers[row] for row in rows]
+                yield shard.feed(self._decoder.decode(mine, None, its_numbers), self.wall_us)
 
     def finish(self, until_us: int = UNKNOWN) -> Iterator[Outcome]:
         """Sweep every shard up to max(C, until_us)."""
@@ -120,7 +121,7 @@ class FileRun:
 
 def shard_of(customer_id: str, shards: int) -> int:
     """The partition Kafka's default partitioner gives a key."""
-    return (murmur2(customer_id.encode()) & 0x7FFFFFFF) % shards
+    return (int(murmur2(customer_id.encode())) & 0x7FFFFFFF) % shards
 
 
 def read_lines(path: Path, batch: int = BATCH_LINES) -> Iterator[list[bytes]]:

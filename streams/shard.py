@@ -157,7 +157,9 @@ class Shard:
             if position.topic_id != self.topic_ids[side]:
                 raise ShardStoppedError(f"{where} was deleted and made again; the state belongs to the old one")
             if position.offset < first[side]:
-                raise ShardStoppedError(f"{where} was cut to offset {first[side]} by retention; the state needs {position.offset}")
+                raise ShardStoppedError(
+                    f"{where} was cut to offset {first[side]} by retention; the state needs {position.offset}"
+                )
             if position.offset > end[side]:
                 raise ShardStoppedError(f"{where} ends at {end[side]}, before the state's offset {position.offset}")
             places.append(position)
@@ -183,9 +185,13 @@ class Shard:
                 chunks.append(self.inbox.sides[side].peek(len(records)) if records else events.none())
                 self.inbox.sides[side].take(len(records), None)
             if not self.control.rulebook.has(entry.plan.rules):
-                raise JournalError(f"commit {entry.plan.sequence} used rules {entry.plan.rules}, which the control topic lacks")
+                raise JournalError(
+                    f"commit {entry.plan.sequence} used rules {entry.plan.rules}, which the control topic lacks"
+                )
             await asyncio.to_thread(self.store.begin, head)
-            outcome = await asyncio.to_thread(self._executor.execute, entry.plan, chunks[0], chunks[1], head, self.store)
+            outcome = await asyncio.to_thread(
+                self._executor.execute, entry.plan, chunks[0], chunks[1], head, self.store
+            )
             if outcome.digest != entry.digest:
                 raise JournalError(
                     f"commit {entry.plan.sequence} done again gives other changes than it published: "
@@ -329,4 +335,3 @@ class Shard:
             except (KafkaError, OSError) as error:
                 log.warning("shard %d: closing its producer: %s", self.partition, error)
         await asyncio.to_thread(self.store.close)
-

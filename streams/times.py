@@ -18,7 +18,7 @@ Int = npt.NDArray[np.int64]
 
 
 def read(texts: list[str]) -> Int:
-    """Microseconds since the epoch, shape (n,); UNKNOWN where a text is not in the plain form `2026-03-02T09:15:00[.f]Z`.
+    """Microseconds since the epoch, shape (n,); UNKNOWN where a text is not plainly `2026-03-02T09:15:00[.f]Z`.
 
     UNKNOWN does not mean that the text is wrong, only that this reader is not sure.
     """
@@ -81,4 +81,5 @@ def _days(year: Int, month: Int, day: Int) -> Int:
     year_of_era = year - era * 400
     day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
     day_of_era = year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year
-    return era * 146_097 + day_of_era - 719_468
+    days: Int = era * 146_097 + day_of_era - 719_468
+    return days

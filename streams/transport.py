@@ -16,6 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from schemas.settings import Settings
+from streams.kafka_clients import aiokafka_options
 
 FETCH_WAIT_MS: Final = 20
 """How long the broker may hold an empty fetch back. A partition whose records were just taken waits for the fetch that
@@ -48,14 +49,12 @@ class Gate:
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that holds the aiokafka consumer."""
 
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002 - Faust's signature
         """As Faust does it, but for what design section 5 lists as traps.
 
         Range: partition i of both inputs to one worker (their counts are equal). read_committed. No silent reset:
         positions are set by the shards. A member is dead after the settings' silence, not after a minute.
         """
-        from streams.kafka_clients import aiokafka_options
-
         settings: Settings = self.app.gate.settings
         self._assignor = RangePartitionAssignor
         session_ms = int(settings.worker.session_timeout.total_seconds() * 1000)
@@ -175,5 +174,3 @@ class Transport(driver.Transport):
 def now_us() -> int:
     """The wall clock, microseconds since the epoch."""
     return time.time_ns() // 1000
-
-

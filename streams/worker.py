@@ -22,8 +22,6 @@ from streams.transport import Gate, Reading
 
 log = logging.getLogger(__name__)
 
-HELD_RECORDS: Final = 4
-"""Batches of records a shard holds before nothing more is fetched for it: one under way, one ready, two for the merge."""
 COMMIT_EVERY_S: Final = 5.0
 """How often Kafka is told how far the group has read: for lag monitors; positions come from the state."""
 SWITCH_S: Final = 0.001
@@ -124,7 +122,7 @@ class Worker:
         for partition in sorted({place.partition for place in assigned}):
             missing = [topic for topic in self._topics if TP(topic, partition) not in assigned]
             if missing:
-                raise RuntimeError(f"partition {partition} of {missing} went to another worker: the inputs are not co-partitioned")
+                raise RuntimeError(f"partition {partition} of {missing} went to another worker: not co-partitioned")
             self._shards[partition] = shard = Shard(
                 settings=self.settings,
                 partition=partition,
@@ -167,11 +165,11 @@ class Worker:
 
     async def _tell_kafka(self) -> None:
         """The group's offsets as the state has them."""
-        offsets = {}
+        offsets: dict[TP, int] = {}
         for shard in self._shards.values():
             if hasattr(shard, "head"):
-                positions = (shard.head.purchases.offset, shard.head.interactions.offset)
-                offsets |= {TP(topic, shard.partition): offset for topic, offset in zip(self._topics, positions, strict=True)}
+                offsets[TP(self._topics[PURCHASES], shard.partition)] = shard.head.purchases.offset
+                offsets[TP(self._topics[INTERACTIONS], shard.partition)] = shard.head.interactions.offset
         if offsets:
             await self.app.consumer._thread.commit(offsets)  # noqa: SLF001 - Faust's own commit counts acks we do not give
 
@@ -189,5 +187,3 @@ class Worker:
             taken = sorted(number for number, shard in self._shards.items() if hasattr(shard, "head"))
             is_ready = bool(self._shards) and len(taken) == len(self._shards)
             return web.json({"ready": is_ready, "shards": taken}, status=200 if is_ready else 503)
-
-
