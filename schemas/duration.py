@@ -15,6 +15,8 @@ UNITS: Final = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
+LONGEST: Final = timedelta(days=3_652_059)
+"""The whole calendar, years 1 to 9999: no two times are further apart, and it fits 64 bits of microseconds."""
 PATTERN: Final = r"^\s*(\d{1,9})\s*(us|ms|s|m|h|d|w)\s*$"
 
 
@@ -22,7 +24,7 @@ def parse(value: object) -> timedelta:
     """A duration from text such as "60d"; a timedelta passes through.
 
     Raises:
-        ValueError: the text is no whole number with one of the units us, ms, s, m, h, d, w.
+        ValueError: the text is no whole number with one of the units us, ms, s, m, h, d, w, or is beyond LONGEST.
     """
     if isinstance(value, timedelta):
         return value
@@ -31,6 +33,8 @@ def parse(value: object) -> timedelta:
         raise ValueError(
             f"{value!r} is no duration: write a whole number and a unit (us, ms, s, m, h, d, w), as in 60d"
         )
+    if int(found[1]) > LONGEST // UNITS[found[2]]:
+        raise ValueError(f"{value!r} is longer than the calendar, {LONGEST.days}d")
     return int(found[1]) * UNITS[found[2]]
 
 

@@ -44,7 +44,7 @@ def _amount(value: object) -> Decimal:
     amount = Decimal(value)
     if not amount.is_finite():
         raise ValueError("must be a finite number")
-    if abs(amount) >= LIMIT_MAJOR or int(amount.as_tuple().exponent) < -DECIMALS_MAX:
+    if amount.copy_abs() >= LIMIT_MAJOR or int(amount.as_tuple().exponent) < -DECIMALS_MAX:
         raise ValueError(f"must be below {LIMIT_MAJOR} and have no more than {DECIMALS_MAX} decimals")
     return amount
 

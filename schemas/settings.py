@@ -1,44 +1,77 @@
 """Settings: one YAML file, every field defaulted, nonsense refused with its path and the reason."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
-from schemas.currency import CODE
+from schemas.currency import CODE, LIMIT_MAJOR
 from schemas.duration import Duration
+
+
+def _wait(span: timedelta) -> timedelta:
+    if span <= timedelta(0):
+        raise ValueError("must be above zero")
+    return span
+
+
+def _broker(address: str) -> str:
+    if re.fullmatch(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", address) is None:
+        raise ValueError("must be host:port such as 127.0.0.1:9092, several with commas")
+    return address
+
+
+def _redis_url(url: str) -> str:
+    if re.fullmatch(r"(redis|rediss|unix)://\S+", url) is None:
+        raise ValueError("must be a URL such as redis://127.0.0.1:6379/0, or rediss:// with TLS")
+    return url
+
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Dimension = Literal["lifecycle", "rfm"]
 FiveLabels = tuple[Label, Label, Label, Label, Label]
-Money = Annotated[Decimal, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Money = Annotated[Decimal, Field(gt=-LIMIT_MAJOR, lt=LIMIT_MAJOR)]
+Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]  # strict: `true` is no count; nobody has 10^9 of anything
+Wait = Annotated[Duration, AfterValidator(_wait)]
+Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]  # what Kafka allows
 
 
 class Section(BaseModel):
     """A part of the settings: unknown keys are refused, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 
 
 class KafkaTopics(Section):
     """The names of every topic segflow reads and writes."""
 
-    purchases: str = "commerce.purchases"
-    interactions: str = "commerce.interactions"
-    changes: str = "segments.changes"
-    current: str = "segments.current"
-    dead_letters: str = "segments.dead-letters"
-    journal: str = "segments.journal"
-    control: str = "segments.control"
+    purchases: Topic = "commerce.purchases"
+    interactions: Topic = "commerce.interactions"
+    changes: Topic = "segments.changes"
+    current: Topic = "segments.current"
+    dead_letters: Topic = "segments.dead-letters"
+    journal: Topic = "segments.journal"
+    control: Topic = "segments.control"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = list(self.model_dump().values())
+        if len(set(names)) != len(names):
+            raise ValueError("every topic needs a name of its own")
+        return self
 
 
 class Kafka(Section):
     """Where Kafka is and how to reach it."""
 
-    address: str = Field("127.0.0.1:9092", description="host:port, several with commas")
-    group: str = Field("segflow", description="consumer group; also the prefix of the shards' transactional ids")
+    address: Annotated[str, AfterValidator(_broker)] = Field(
+        "127.0.0.1:9092", description="host:port, several with commas"
+    )
+    group: Annotated[str, StringConstraints(min_length=1)] = Field(
+        "segflow", description="consumer group; also the prefix of the shards' transactional ids"
+    )
     topics: KafkaTopics = KafkaTopics()
     partitioner: Literal["murmur2", "crc32"] = Field(
         "murmur2", description="how the producers of both inputs place keys: murmur2 (Java) or crc32 (librdkafka)"
@@ -64,14 +97,16 @@ class Kafka(Section):
 class Redis(Section):
     """Where Redis is and how to reach it."""
 
-    url: str = Field("redis://127.0.0.1:6379/0", description="redis:// or rediss:// (TLS)")
+    url: Annotated[str, AfterValidator(_redis_url)] = Field(
+        "redis://127.0.0.1:6379/0", description="redis:// or rediss:// (TLS)", repr=False
+    )  # not in repr: a password may stand in it
     prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.-]{0,64}$")] = Field(
         "segflow", description="starts every key, so that two installations share a Redis"
     )
     username: str | None = Field(None, description="ACL user")
     password: SecretStr | None = None
     tls_ca: str | None = None
-    timeout: Duration = Field(timedelta(seconds=10), description="for one round trip; a slice is far quicker")
+    timeout: Wait = Field(timedelta(seconds=10), description="for one round trip; a slice is far quicker")
 
 
 class Lifecycle(Section):
@@ -152,7 +187,7 @@ class Worker(Section):
     sweep_max_customers: Annotated[int, Field(ge=1, le=100_000)] = Field(
         2000, description="due customers of one commit, so that a wave never holds live events up for long"
     )
-    sweep_every: Duration = Field(timedelta(seconds=1), description="how often a quiet shard looks for due timers")
+    sweep_every: Wait = Field(timedelta(seconds=1), description="how often a quiet shard looks for due timers")
     merge_wait: Duration = Field(
         timedelta(seconds=5), description="how long one input may keep the other waiting while it is behind"
     )
@@ -164,10 +199,10 @@ class Worker(Section):
     backfill_after: Duration = Field(
         timedelta(hours=1), description="a batch whose events are older than this is history: mode backfill"
     )
-    transaction_timeout: Duration = Field(
+    transaction_timeout: Wait = Field(
         timedelta(seconds=10), description="after which the broker ends a dead worker's transaction"
     )
-    session_timeout: Duration = Field(timedelta(seconds=10), description="silence after which a worker counts as dead")
+    session_timeout: Wait = Field(timedelta(seconds=10), description="silence after which a worker counts as dead")
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="of health and metrics; 0: none")
 
 
@@ -186,7 +221,7 @@ class Settings(Section):
     dimensions: tuple[Dimension, ...] = Field(("lifecycle", "rfm"), min_length=1)
     lifecycle: Lifecycle = Lifecycle()
     rfm: Rfm = Rfm()
-    holdout_share: Annotated[float, Field(ge=0, le=1)] = Field(
+    holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         0.0, description="share of customers in the control group"
     )
     worker: Worker = Worker()

@@ -1,6 +1,7 @@
 """Reading segflow.yaml and the environment into settings, with errors a person can act on."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -40,7 +41,7 @@ def load(path: Path | None = None, *, environment: Mapping[str, str] = os.enviro
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is no YAML: {error}") from error
+        raise SettingsError(f"{path}: is no YAML: {_yaml_reason(error)}") from None  # its text quotes the file
     if content is not None and not isinstance(content, dict):
         raise SettingsError(f"{path}: must be a mapping such as 'clock: wall', found {type(content).__name__}")
     return parse(content or {}, name=str(path), environment=environment)
@@ -62,6 +63,14 @@ def parse(content: dict[str, Any], *, name: str, environment: Mapping[str, str] 
     except ValidationError as error:
         reasons = [_reason(name, found["loc"], found["msg"], found["type"]) for found in error.errors()]
         raise SettingsError("\n".join(reasons)) from error
+
+
+def _yaml_reason(error: yaml.YAMLError) -> str:
+    """What is wrong and where, without the lines themselves: a password may stand in them."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return "it has a character that YAML does not allow"
+    problem = re.sub(r"'.*'", "'…'", error.problem or "cannot be understood")
+    return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {problem}"
 
 
 def _reason(name: str, location: tuple[int | str, ...], message: str, kind: str) -> str:

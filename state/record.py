@@ -116,18 +116,19 @@ def decode(ids: list[str], values: Sequence[bytes | None], start: Labels, rules:
         LayoutError: a record of a layout this version does not know, or one cut short.
     """
     customers = Customers.unknown(ids, start, rules)
-    known = [row for row, value in enumerate(values) if value]
+    known = [row for row, value in enumerate(values) if value is not None]
     if not known:
         return customers
-    stored = [value for value in values if value]
+    stored = [value for value in values if value is not None]
     rows = np.array(known, dtype=np.intp)
-    if {value[0] for value in stored} != {LAYOUT} or min(map(len, stored)) < FIXED_BYTES:
+    lengths = np.fromiter(map(len, stored), dtype=np.int64, count=len(stored))
+    if lengths.min() < FIXED_BYTES or {value[0] for value in stored} != {LAYOUT}:
         raise LayoutError(f"a customer record is not of layout {LAYOUT}: was it written by a newer segflow?")
     customers.fixed[rows] = np.frombuffer(b"".join([value[:FIXED_BYTES] for value in stored]), dtype=RECORD)
     counts = customers.fixed["remembered"][rows].astype(np.int64)
-    flat = np.frombuffer(b"".join([value[FIXED_BYTES:] for value in stored]), dtype="<u8")
-    if len(flat) != counts.sum() or (counts > REMEMBERED).any():
+    if (lengths != FIXED_BYTES + ID_BYTES * counts.sum(axis=1)).any() or (counts > REMEMBERED).any():
         raise LayoutError("a customer record does not have the event ids it says it has")
+    flat = np.frombuffer(b"".join([value[FIXED_BYTES:] for value in stored]), dtype="<u8")
     starts = np.concatenate(([0], np.cumsum(counts.sum(axis=1))[:-1]))
     for memory in (0, 1):
         _scatter(customers.seen[memory], rows, counts[:, memory], flat, starts)

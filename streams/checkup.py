@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import CoordinatorNotAvailableError
 
 from schemas.settings import Settings
 from schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
@@ -229,7 +230,7 @@ def _lag(settings: Settings, client: KafkaAdminClient, heads: list[Head | None])
         for partition, head in enumerate(heads)
     ]
     worst = max(range(len(behind)), key=behind.__getitem__)
-    members = len(client.describe_groups([settings.kafka.group])[settings.kafka.group]["members"])
+    members = _members(client, settings.kafka.group)
     message = f"{sum(behind):,} records behind" + (
         f" (the most in shard {worst}: {behind[worst]:,})" if behind[worst] else ""
     )
@@ -237,6 +238,13 @@ def _lag(settings: Settings, client: KafkaAdminClient, heads: list[Head | None])
     if members == 0:
         return Finding(name="lag", status="WARN", message=message, advice="Start a worker: segflow worker.")
     return Finding(name="lag", status="OK", message=message)
+
+
+def _members(client: KafkaAdminClient, group: str) -> int:
+    try:
+        return len(client.describe_groups([group])[group]["members"])
+    except CoordinatorNotAvailableError:  # no group ever was on this Kafka: it makes the place for them when one comes
+        return 0
 
 
 def _dotted(version: tuple[int, ...]) -> str:

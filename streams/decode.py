@@ -1,9 +1,11 @@
 """Records to columns. The fast path takes what it is sure of; pydantic (schemas/event.py) decides on the rest."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from itertools import accumulate
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -32,6 +34,12 @@ KIND_OF: Final = {
 }
 REASON_LIMIT: Final = 1000
 """Characters of a dead letter's reason: a record of a thousand mistakes needs no thousand sentences."""
+NESTING_MAX: Final = 200
+"""Arrays and objects in one another. JSON readers stop where the call stack happens to end, which differs from call to
+call; this is well before, so that a record that was read once is read the same whenever it is read again."""
+WHOLE_DIGITS_MAX: Final = 600
+"""Longer whole numbers become decimals: Python refuses to make an int of some thousand digits, JSON has no limit."""
+STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
 class _Fast(msgspec.Struct, gc=False):
@@ -104,10 +112,10 @@ class Decoder:
         decode = self._fast.decode
         for row, value in enumerate(values):
             fast = None
-            if value is not None and len(value) <= self._limit_bytes and _is_utf8(value):
+            if value is not None and len(value) <= self._limit_bytes and _is_utf8(value) and _is_shallow(value):
                 try:
                     fast = decode(value)
-                except (msgspec.MsgspecError, RecursionError):
+                except msgspec.MsgspecError:
                     fast = None  # the slow path says why
             if fast is None or not self._add_fast(columns, fast):
                 self._add_slow(columns, unusable, row, value)
@@ -219,9 +227,11 @@ class Decoder:
             text = value.decode("utf-8")
         except UnicodeDecodeError as error:
             _refuse("not_utf8", f"is not UTF-8: byte {error.start} is 0x{value[error.start]:02x}")
+        if not _is_shallow(value) and _nesting(text) > NESTING_MAX:
+            _refuse("too_deep", f"is nested deeper than {NESTING_MAX} arrays and objects")
         try:
-            content = json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
-        except (ValueError, RecursionError, ArithmeticError) as error:
+            content = json.loads(text, parse_float=_decimal, parse_int=_whole, parse_constant=_no_constant)
+        except ValueError as error:
             _refuse("not_json", f"is not JSON: {error}")
         if not isinstance(content, dict):
             _refuse("not_object", f"is JSON, but no object: {type(content).__name__}")
@@ -271,6 +281,29 @@ def _refuse(kind: str, reason: str) -> NoReturn:
     raise _RefusedError(kind, reason)
 
 
+def _is_shallow(value: bytes) -> bool:
+    """Whether nothing in it can be nested deeper than NESTING_MAX, told at a glance: brackets come in pairs."""
+    return len(value) <= 2 * NESTING_MAX or value.count(b"[") + value.count(b"{") <= NESTING_MAX
+
+
+def _nesting(text: str) -> int:
+    """The deepest nesting of arrays and objects, where `text` is JSON."""
+    brackets = re.findall(r"[\[\]{}]", STRING.sub("", text))
+    return max(accumulate((1 if bracket in "[{" else -1 for bracket in brackets), initial=0))
+
+
+def _decimal(text: str) -> Decimal:
+    """A JSON number; one whose exponent no Decimal holds is not finite, and no field takes it."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("Infinity")
+
+
+def _whole(text: str) -> int | Decimal:
+    return int(text) if len(text) <= WHOLE_DIGITS_MAX else Decimal(text)
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
@@ -287,5 +320,6 @@ def _describe(error: ValidationError) -> tuple[str, str]:
     reasons = []
     for each in found:
         path = ".".join(str(part) for part in each["loc"][1:]) or "type"
-        reasons.append(f"{path}: {each['msg'].removeprefix('Value error, ')}")
+        message = "Field required" if each["type"] == "union_tag_not_found" else each["msg"]
+        reasons.append(f"{path}: {message.removeprefix('Value error, ')}")
     return kinds.get(found[0]["type"], "bad_field"), "; ".join(reasons)

@@ -77,7 +77,7 @@ class Chunk:
         return replace(self, usable=usable, unusable=unusable)
 
     def take(self, rows: npt.NDArray[np.intp]) -> "Chunk":
-        """The usable `rows`, in that order; reasons and raw bytes stay behind."""
+        """The given rows, in that order."""
         picked = rows.tolist()
         return Chunk(
             offsets=self.offsets[rows],
@@ -89,8 +89,11 @@ class Chunk:
             full=self.full[rows],
             customer_ids=[self.customer_ids[row] for row in picked],
             event_ids=[self.event_ids[row] for row in picked],
-            keys=(),
-            values=(),
+            keys=[self.keys[row] for row in picked],
+            values=[self.values[row] for row in picked],
+            unusable={place: self.unusable[row] for place, row in enumerate(picked) if row in self.unusable}
+            if self.unusable
+            else {},
         )
 
 

@@ -7,12 +7,11 @@ from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
 from segments.recut import Scan, next_cuts
 from segments.rules import fixed_cuts
-from state import record
 from state.head import PAGE_CUSTOMERS, Head
 from state.store import Store
 from streams import histograms
 from streams.control import Control, cuts_message
-from streams.processor import start_labels
+from streams.scanning import pages_of, scan
 
 
 @dataclass(slots=True)
@@ -56,14 +55,9 @@ class Recutting:
     def _slice(self, head: Head, store: Store) -> bool:
         """Count some pages of customers; whether that was all."""
         assert self._boundary_us is not None
-        pages = -(-head.population // PAGE_CUSTOMERS)
+        pages = pages_of(head)
         stop = min(pages, self._page + max(1, self.settings.worker.sweep_max_customers // PAGE_CUSTOMERS))
-        ids = [customer_id for number in range(self._page, stop) for customer_id in store.page(number)]
-        rules = self.control.rulebook.first
-        customers = record.decode(ids, store.load(ids), start_labels(rules), rules.version)
-        churned_after_us = duration_us(self.settings.lifecycle.churned_after)
-        everyone = customers.facts(slice(None))
-        self._scan = self._scan + Scan.of(everyone, self._boundary_us, churned_after_us)
+        self._scan = self._scan + scan(self.settings, store, self._page, stop, self._boundary_us)
         self._page = stop
         return stop >= pages
 

@@ -1,27 +1,24 @@
 """Files in, changes out: the engine over the memory store, with no server."""
 
-import gzip
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from dataclasses import dataclass, field, replace
 
 import msgspec
-from aiokafka.partitioner import murmur2
+import numpy as np
 
 from schemas.settings import Settings
-from segments.instant import LATEST_US, UNKNOWN
-from segments.rules import from_settings
+from segments.instant import LATEST_US, UNKNOWN, duration_us
+from segments.recut import Scan, next_cuts
+from segments.rules import fixed_cuts, from_settings
 from state.head import Head
 from state.memory import MemoryStore
 from streams import events
 from streams.decode import Decoder
 from streams.events import Chunk
 from streams.execution import Executor, Outcome, Plan, plan_for
+from streams.partitioner import partitions_of
 from streams.rulebook import Rulebook
-
-BATCH_LINES: Final = 20_000
-"""Lines of one batch: a few MB of memory; larger ones gain no speed."""
+from streams.scanning import pages_of, scan
 
 
 @dataclass(slots=True)
@@ -40,7 +37,7 @@ class MemoryShard:
 
     def feed(self, chunk: Chunk, wall_us: int) -> Outcome:
         """Apply the next records of the log, in their order, and sweep what they make due."""
-        head = self._head()
+        head = self.head
         plan = plan_for(
             self.settings,
             head,
@@ -54,7 +51,7 @@ class MemoryShard:
     def sweep(self, until_us: int, wall_us: int) -> Iterator[Outcome]:
         """Everybody up to max(C, until_us), in slices, and whatever new rules are still to be brought to customers."""
         while True:
-            head = self._head()
+            head = self.head
             plan = plan_for(
                 self.settings,
                 head,
@@ -65,25 +62,28 @@ class MemoryShard:
             )
             outcome = self._commit(msgspec.structs.replace(plan, sweep_us=until_us), events.none())
             yield outcome
-            if not outcome.swept and self._head().adopting is None:
+            if not outcome.swept and self.head.adopting is None:
                 return
 
-    def _head(self) -> Head:
+    @property
+    def head(self) -> Head:
+        """The shard's head."""
         head = self.store.head()
         assert head is not None
         return head
 
     def _commit(self, plan: Plan, chunk: Chunk) -> Outcome:
-        outcome = self.executor.execute(plan, chunk, events.none(), self._head(), self.store)
+        outcome = self.executor.execute(plan, chunk, events.none(), self.head, self.store)
         self.store.commit(outcome.write)
         return outcome
 
 
 @dataclass(slots=True)
 class FileRun:
-    """The run of one log over one or more shards.
+    """The run of one log over one or more shards. The order of the file is each shard's order.
 
-    A batch is one line's worth at a time of work for every shard; the order of the file is each shard's order.
+    With quantile cuts, all shards are scanned and take the new cuts at the first record whose time has passed a
+    boundary of `rfm.recut_every`, before that record; versions count 1, 2, 3 ….
     """
 
     settings: Settings
@@ -92,6 +92,7 @@ class FileRun:
     rulebook: Rulebook = field(init=False)
     _shards: list[MemoryShard] = field(init=False)
     _decoder: Decoder = field(init=False)
+    _clock_us: int = UNKNOWN  # the latest event time of the file so far
 
     def __post_init__(self) -> None:
         self.rulebook = Rulebook(from_settings(self.settings))
@@ -100,46 +101,48 @@ class FileRun:
 
     def feed(self, lines: list[bytes], first_line: int) -> Iterator[Outcome]:
         """Apply lines of the file in their order; `first_line` is the number of the first."""
-        numbers = range(first_line, first_line + len(lines))
-        if self.shards == 1:
-            yield self._shards[0].feed(self._decoder.decode(lines, None, numbers), self.wall_us)
-            return
-        parts: list[list[int]] = [[] for _ in self._shards]
-        whole = self._decoder.decode(lines, None, numbers)
-        for row, customer_id in enumerate(whole.customer_ids):
-            parts[shard_of(customer_id, self.shards)].append(row)
-        for shard, rows in zip(self._shards, parts, strict=True):
-            if rows:
-                mine, its_numbers = [lines[row] for row in rows], [numbers[row] for row in rows]
-                yield shard.feed(self._decoder.decode(mine, None, its_numbers), self.wall_us)
+        chunk = self._decoder.decode(lines, None, range(first_line, first_line + len(lines)))
+        start = 0
+        for row, boundary_us in self._boundaries(chunk):
+            yield from self._apply(chunk.slice(start, row))
+            yield from self._recut(boundary_us)
+            start = row
+        yield from self._apply(chunk.slice(start, len(chunk)))
 
     def finish(self, until_us: int = UNKNOWN) -> Iterator[Outcome]:
         """Sweep every shard up to max(C, until_us)."""
         for shard in self._shards:
             yield from shard.sweep(until_us, self.wall_us)
 
+    def _apply(self, chunk: Chunk) -> Iterator[Outcome]:
+        if self.shards == 1:
+            yield self._shards[0].feed(chunk, self.wall_us)
+            return
+        placed = partitions_of([each.encode() for each in chunk.customer_ids], "murmur2", self.shards)
+        for shard in self._shards:
+            rows = np.flatnonzero(placed == shard.partition)
+            if len(rows):
+                yield shard.feed(chunk.take(rows), self.wall_us)
 
-def shard_of(customer_id: str, shards: int) -> int:
-    """The partition Kafka's default partitioner gives a key."""
-    return (int(murmur2(customer_id.encode())) & 0x7FFFFFFF) % shards
+    def _boundaries(self, chunk: Chunk) -> list[tuple[int, int]]:
+        """Rows before which the cuts are made anew, with the boundary each has passed."""
+        times_us = np.where(chunk.usable, chunk.occurred_us, UNKNOWN)
+        clocks_us = np.maximum.accumulate(np.concatenate(([self._clock_us], times_us)))
+        self._clock_us = int(clocks_us[-1])
+        if self.settings.rfm.cuts == "fixed":
+            return []
+        every_us = duration_us(self.settings.rfm.recut_every)
+        known = clocks_us != UNKNOWN
+        periods = np.where(known, clocks_us, 0) // every_us
+        rows = np.flatnonzero(known[:-1] & (periods[1:] > periods[:-1]))
+        return [(row, int(periods[row + 1]) * every_us) for row in rows.tolist()]
 
-
-def read_lines(path: Path, batch: int = BATCH_LINES) -> Iterator[list[bytes]]:
-    """The non-empty lines of a JSON Lines file, gzip too, in batches.
-
-    Raises:
-        OSError: the file cannot be read.
-        EOFError: a gzip file ends in the middle.
-    """
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
-        lines: list[bytes] = []
-        for line in file:
-            stripped = line.strip()
-            if stripped:
-                lines.append(stripped)
-            if len(lines) == batch:
-                yield lines
-                lines = []
-        if lines:
-            yield lines
+    def _recut(self, boundary_us: int) -> Iterator[Outcome]:
+        """Scan all shards, and bring new cuts to every customer at each shard's C."""
+        parts = (scan(self.settings, shard.store, 0, pages_of(shard.head), boundary_us) for shard in self._shards)
+        held = self.rulebook.latest.cuts
+        new = next_cuts(sum(parts, start=Scan()), held, fixed_cuts(self.settings), self.settings.rfm.min_population)
+        if new is not None:
+            self.rulebook.add_cuts(replace(new, version=self.rulebook.latest.version + 1))
+            for shard in self._shards:
+                yield from shard.sweep(UNKNOWN, self.wall_us)

@@ -1,0 +1,88 @@
+"""`python -m benchmarks [NAME…]`."""
+
+import json
+import time
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import machine
+from benchmarks.bench import Bench
+from benchmarks.figure import Figure, number
+
+RESULTS: Final = Path(__file__).parent / "results"
+
+
+class Name(StrEnum):
+    """The benchmarks, in the order in which they run."""
+
+    RUN_FILE = "run_file"
+    MEMORY = "memory"
+    THROUGHPUT = "throughput"
+    LATENCY = "latency"
+    WAVE = "wave"
+    STARTUP = "startup"
+
+
+def command(
+    names: Annotated[list[Name] | None, typer.Argument(metavar="NAME", help="Which; all without it.")] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Shrink everything: shows that it works, measures nothing.")] = False,
+    customers: Annotated[int | None, typer.Option(min=100, help="In place of each benchmark's own number.")] = None,
+    events: Annotated[int | None, typer.Option(min=200, help="In place of each benchmark's own number.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where results go; benchmarks/results, but for quick runs.")
+    ] = None,
+) -> None:
+    """Measure how fast segflow is on this machine: all of it, or the benchmarks named."""
+    folder = results or (None if quick else RESULTS)
+    console = Console()
+    tables: list[tuple[str, list[Figure]]] = []
+    with Bench(quick=quick, customers=customers, events=events) as bench:
+        for name in names or list(Name):
+            there = machine.describe()
+            console.print(f"[bold]{name}[/bold] (load average {there['load_average']})", highlight=False)
+            started = time.monotonic()
+            figures = import_module(f"benchmarks.{name}").run(bench)
+            bench.say(f"took {time.monotonic() - started:.0f} s")
+            tables.append((name, figures))
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                content = {
+                    "benchmark": name,
+                    "quick": quick,
+                    "machine": there,
+                    "servers": bench.servers(),
+                    "figures": [figure.as_json() for figure in figures],
+                }
+                (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            console.print(_table([(name, figures)]))
+    if len(tables) > 1:
+        console.print(_table(tables))
+
+
+def _table(found: list[tuple[str, list[Figure]]]) -> Table:
+    table = Table("benchmark", "figure")
+    table.add_column("measured", justify="right")
+    table.add_column("unit")
+    table.add_column("target", justify="right")
+    table.add_column("")
+    verdicts = {None: "", True: "met", False: "MISSED"}
+    for name, figures in found:
+        for row, figure in enumerate(figures):
+            table.add_row(
+                "" if row else name, figure.name, number(figure.value), figure.unit, figure.target, verdicts[figure.met]
+            )
+        table.add_section()
+    return table
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    app()

@@ -1,0 +1,41 @@
+"""What the figures were measured on, and what processes cost it."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+PACKAGES: Final = ("aiokafka", "faust-streaming", "hiredis", "msgspec", "numpy", "redis")
+"""Whose versions bear on speed."""
+STAT_CPU_FIELDS: Final = slice(11, 13)  # utime and stime of /proc/PID/stat, counted after the name in brackets
+
+
+def describe() -> dict[str, Any]:
+    """The machine, now."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 2),
+        "system": platform.platform(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+    }
+
+
+def cpu_s(pid: int | None) -> float:
+    """Processor seconds a process has used so far; NaN where this system (or an unknown pid) does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return sum(map(int, fields[STAT_CPU_FIELDS])) / os.sysconf("SC_CLK_TCK")
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,69 @@
+"""Redis memory a customer costs, everything included."""
+
+import time
+from typing import Final
+
+import numpy as np
+import redis
+
+from benchmarks.bench import Bench
+from benchmarks.figure import Figure
+from benchmarks.filled_state import fill, names
+from benchmarks.history import BEGIN_US
+from benchmarks.installation import Installation, installation
+from segments.instant import DAY_US, UNKNOWN
+from state.head import PAGE_CUSTOMERS
+
+TARGET_BYTES: Final = 450
+EVENTS_EACH: Final = 5
+APART_DAYS: Final = 4
+"""Between a customer's events: no deadline passes in between, and every customer ends with a timer."""
+SAMPLE: Final = 200
+"""Keys of a kind that are asked for their size."""
+STEADY_S: Final = 0.5
+"""Redis gives buffers back and finishes its tables' growth within a few of its ticks of 100 ms."""
+STEADY_TRIES: Final = 20
+
+
+def run(bench: Bench) -> list[Figure]:
+    """used_memory before and after 1 M customers with 5 events each, over 8 shards."""
+    customers = bench.sized(bench.customers, 1_000_000, 4_000)
+    with installation(bench, clock="event", kafka=False) as site:
+        before = _used(site.redis)
+        times_us = BEGIN_US + np.arange(EVENTS_EACH) * APART_DAYS * DAY_US
+        fill(bench, site, names("c", customers), times_us, UNKNOWN)
+        each = (_used(site.redis) - before) / customers
+        record, value, timer, page = _parts(site)
+        directory = page / PAGE_CUSTOMERS
+    return [
+        Figure(name=f"{customers:,} customers, {EVENTS_EACH} events each", value=each, unit="bytes/customer", at_most=TARGET_BYTES),
+        Figure(name="of it the record's key and value", value=record, unit="bytes/customer"),
+        Figure(name="of that the value", value=value, unit="bytes/customer"),
+        Figure(name="of it the timer", value=timer, unit="bytes/customer"),
+        Figure(name="of it the directory", value=directory, unit="bytes/customer"),
+        Figure(name="of it the rest (key table)", value=each - record - timer - directory, unit="bytes/customer"),
+    ]
+
+
+def _used(connected: "redis.Redis[bytes]") -> int:
+    """used_memory once it holds still."""
+    last = -1
+    for _ in range(STEADY_TRIES):
+        used = int(connected.info("memory")["used_memory"])
+        if abs(used - last) < 4096:  # what the question itself costs
+            break
+        last = used
+        time.sleep(STEADY_S)
+    return used
+
+
+def _parts(site: Installation) -> tuple[float, float, float, float]:
+    """Bytes of a record with its key, of its value, of a timer, and of a full directory page."""
+    place, store = site.places()[0], site.stores()[0]
+    ids = store.page(0)[:SAMPLE]
+    store.close()
+    records = [site.redis.memory_usage(place.record(who)) or 0 for who in ids]
+    values = [site.redis.strlen(place.record(who)) for who in ids]
+    timers = (site.redis.memory_usage(place.timers, samples=SAMPLE) or 0) / max(1, site.redis.zcard(place.timers))
+    page = site.redis.memory_usage(place.page(0), samples=0) or 0
+    return float(np.mean(records)), float(np.mean(values)), timers, page * PAGE_CUSTOMERS / max(1, site.redis.llen(place.page(0)))

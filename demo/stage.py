@@ -1,0 +1,108 @@
+"""All the demo needs, started and gone again: a broker, a Redis, the topics, a worker."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from demo.worker_process import WorkerProcess
+from embedded.broker import Broker, GivenBroker, broker
+from embedded.options import NothingToRunError, UnavailableError
+from embedded.redis_server import GivenRedis, RunningRedis, redis
+from embedded.tansu import Tansu
+from schemas import settings_file
+from schemas.settings import KafkaTopics, Settings
+from state.redis_connection import client
+from streams import topics
+from streams.connections import kafka_errors, redis_errors
+from streams.usage_error import UsageError
+
+SHARDS: Final = 8
+"""As a new installation has (streams.topics.DEFAULT_PARTITIONS)."""
+KEYS_AT_ONCE: Final = 1000
+"""Keys removed in one round trip from a Redis that is not ours to stop."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """What runs."""
+
+    settings: Settings
+    worker: WorkerProcess
+
+
+@contextmanager
+def stage(announce: Callable[[str], None]) -> Iterator[Stage]:
+    """Everything runs within the block and is gone after it; `announce` is told what was chosen, a line each.
+
+    Raises:
+        UsageError: something cannot be had on this machine; the message says what would help.
+    """
+    try:
+        with broker(announce=announce) as kafka_server:
+            _refuse_tansu(kafka_server)
+            announce(f"broker: {kafka_server.description} at {kafka_server.address}")
+            with redis() as redis_server:
+                announce(f"redis: {redis_server.description}")
+                with closing(WorkerProcess(_content(kafka_server, redis_server), shards=SHARDS)) as worker:
+                    settings = settings_file.load(worker.settings_file)
+                    with _left_as_found(settings, kafka_server, redis_server):
+                        _make_topics(settings)
+                        worker.start()
+                        announce(f"worker: {worker.description}, on {settings.kafka.topics.purchases} and others")
+                        yield Stage(settings=settings, worker=worker)
+                        worker.close()
+    except (NothingToRunError, UnavailableError, settings_file.SettingsError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _refuse_tansu(found: Broker) -> None:
+    """The worker publishes in Kafka transactions, through aiokafka, and Tansu fails at those."""
+    if isinstance(found, Tansu):
+        reasons = "".join(f"\n- {reason}" for reason in found.passed_over)
+        raise UsageError(
+            f"the demo needs Apache Kafka: the worker publishes in transactions, which {found.description} cannot do. "
+            f"What was tried before it:{reasons}"
+        )
+
+
+def _content(kafka_server: Broker, redis_server: RunningRedis) -> dict[str, Any]:
+    """Settings with names of their own, since a given broker or Redis may hold an installation already."""
+    prefix = f"demo-{secrets.token_hex(4)}"
+    return {
+        "kafka": {
+            "address": kafka_server.address,
+            "group": prefix,
+            "topics": {role: f"{prefix}.{name}" for role, name in KafkaTopics().model_dump().items()},
+        },
+        "redis": {"url": redis_server.url, "prefix": prefix},
+        "currency": "USD",
+        "clock": "event",
+    }
+
+
+def _make_topics(settings: Settings) -> None:
+    with kafka_errors(settings.kafka):
+        try:
+            topics.create(settings, SHARDS)
+        except topics.TopicsError as error:
+            raise UsageError(str(error)) from error
+
+
+@contextmanager
+def _left_as_found(settings: Settings, kafka_server: Broker, redis_server: RunningRedis) -> Iterator[None]:
+    """Removes the demo's topics and keys from servers that somebody else runs."""
+    try:
+        yield
+    finally:
+        if isinstance(redis_server, GivenRedis):
+            with redis_errors(settings.redis), client(settings.redis) as connected:
+                keys = list(connected.scan_iter(f"{settings.redis.prefix}:*", count=KEYS_AT_ONCE))
+                for start in range(0, len(keys), KEYS_AT_ONCE):
+                    connected.unlink(*keys[start : start + KEYS_AT_ONCE])
+        if isinstance(kafka_server, GivenBroker):
+            with kafka_errors(settings.kafka), topics.admin(settings.kafka) as admin:
+                made = [topic.name for topic in topics.check(settings).topics.values() if topic.partitions]
+                admin.delete_topics(made)
+                admin.delete_groups([settings.kafka.group])

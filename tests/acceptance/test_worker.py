@@ -1,0 +1,255 @@
+"""The worker over real Kafka and Redis: what it publishes is what the oracle says, once."""
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embedded.kafka import ApacheKafka
+from schemas.change import Change, Current, DeadLetter
+from schemas.settings import Settings
+from streams.run import FileRun
+from tests.agreement import by_customer, content, parsed
+from tests.histories import START, written
+from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
+from tests.service import Service
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+CDNOW = Path(__file__).parents[2] / "examples" / "cdnow.jsonl.gz"
+Make = Callable[..., Service]
+
+
+@pytest.fixture
+def service(tmp_path: Path, kafka: ApacheKafka, redis_db: str, unique_prefix: str) -> Make:
+    """Makes an installation of the given settings."""
+
+    def make(partitions: int = 4, **content: Any) -> Service:
+        return Service(tmp_path, kafka.address, redis_db, unique_prefix, partitions, **content)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def cdnow() -> list[bytes]:
+    """Every line of the CDNOW history, in time order."""
+    return gzip.decompress(CDNOW.read_bytes()).splitlines()
+
+
+@pytest.fixture(scope="module")
+def cdnow_changes(cdnow: list[bytes]) -> dict[str, list[dict[str, Any]]]:
+    """What `segflow run` makes of it, by customer."""
+    run = FileRun(Settings(currency="USD"))
+    values: list[bytes] = []
+    for outcome in [*run.feed(cdnow, 1), *run.finish()]:
+        values += [message.value for message in outcome.changes]
+    return by_customer(parsed(values))
+
+
+def count(changes: dict[str, list[dict[str, Any]]]) -> int:
+    """Changes of all customers."""
+    return sum(map(len, changes.values()))
+
+
+def buy(customer: str, number: int, moment: datetime, amount: str = "60.00") -> dict[str, Any]:
+    """A purchase."""
+    event = {"type": "purchase", "event_id": f"p{number}", "customer_id": customer, "occurred_at": written(moment)}
+    return event | {"order_id": f"o{number}", "amount": amount}
+
+
+def test_the_oracle_and_the_run_agree_on_all_of_cdnow(
+    cdnow: list[bytes], cdnow_changes: dict[str, list[dict[str, Any]]]
+) -> None:
+    """69,659 purchases of 23,570 customers, change for change."""
+    oracle = Shard(OracleRules(currency="USD"))
+    expected = [change for line in cdnow for change in oracle.step(Event(json.loads(line)))]
+    expected += oracle.step(Sweep(None))
+    assert cdnow_changes == by_customer(expected)
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_workers_publish_for_cdnow_exactly_what_the_run_gives(
+    processes: int, service: Make, cdnow: list[bytes], cdnow_changes: dict[str, list[dict[str, Any]]]
+) -> None:
+    """The same changes, each once, whether one process works all shards or three share them."""
+    installed = service(partitions=6, clock="event", currency="USD")
+    installed.send(json.loads(line) for line in cdnow)
+    with installed.worker(processes):
+        found = installed.changes(count(cdnow_changes))
+    assert by_customer(installed.changes(len(found))) == cdnow_changes
+    assert len({change["change_id"] for change in found}) == len(found)
+
+
+def test_a_worker_stopped_in_mid_stream_and_started_again_misses_and_repeats_nothing(
+    service: Make, cdnow: list[bytes], cdnow_changes: dict[str, list[dict[str, Any]]]
+) -> None:
+    """Three clean stops while records are waiting; the changes are those of one run."""
+    installed = service(partitions=2, clock="event", currency="USD", worker={"batch_max_records": 500})
+    installed.send(json.loads(line) for line in cdnow)
+    stopped_at = []
+    for part in (0.05, 0.3, 0.6):
+        with installed.worker():
+            installed.changes(int(part * count(cdnow_changes)))
+        stopped_at.append(len(installed.read("changes")))
+    assert stopped_at[-1] < count(cdnow_changes), "the last stop came too late to prove anything"
+    with installed.worker():
+        installed.changes(count(cdnow_changes))
+    found = [json.loads(record.value) for record in installed.read("changes")]
+    assert by_customer(found) == cdnow_changes
+    sequences = [entry["plan"]["sequence"] for entry in installed.journal() if entry["partition"] == 0]
+    assert sequences == list(range(1, len(sequences) + 1))
+
+
+def test_silence_is_told_within_a_second_of_its_deadline(service: Make) -> None:
+    """A customer who buys once is told at risk at the exact microsecond, detected within a second of it."""
+    installed = service(lifecycle={"at_risk_after": "3s", "churned_after": "5s"}, dimensions=["lifecycle"])
+    with installed.worker():
+        moment = datetime.now(UTC)
+        installed.send([buy("c1", 1, moment)])
+        changes = installed.changes(3)
+    assert [change["current"] for change in changes] == ["new", "at_risk", "churned"]
+    for change, after_s in zip(changes[1:], (3, 5), strict=True):
+        effective = datetime.fromisoformat(change["effective_at"])
+        assert effective == moment + timedelta(seconds=after_s)
+        assert change["cause"] == {"kind": "time"}
+        assert change["mode"] == "live"
+        assert timedelta(0) < datetime.fromisoformat(change["detected_at"]) - effective < timedelta(seconds=1)
+
+
+def test_a_year_of_purchases_is_not_read_before_the_first_interaction(service: Make) -> None:
+    """The two inputs of a shard are merged by event time, so a visit is not late for what came after it."""
+    installed = service(partitions=1, clock="event")
+    log = [buy("c1", day, START + timedelta(days=day)) for day in range(0, 360, 3)]
+    log += [
+        {
+            "type": "interaction",
+            "event_id": f"v{day}",
+            "customer_id": "c1",
+            "occurred_at": written(START + timedelta(days=day)),
+            "kind": "visit",
+        }
+        for day in range(1, 360, 3)
+    ]
+    installed.send(log)
+    oracle = Shard(OracleRules())
+    log.sort(key=lambda event: event["occurred_at"])
+    expected = [change for event in log for change in oracle.step(Event(event))]
+    with installed.worker():
+        found = installed.changes(len(expected))
+    assert [content(change) for change in found] == expected
+    assert not any(change["cause"]["kind"] == "late" for change in found)
+
+
+def test_bad_records_become_dead_letters_and_the_partition_moves_on(service: Make) -> None:
+    """Each bad record gives one dead letter, with where it stood, and the good one behind it is applied."""
+    installed = service(partitions=1)
+    now = datetime.now(UTC)
+    installed.send([b"\xff", b"{", b"[]", b'{"type":"purchase"}'])
+    installed.send([buy("c1", 1, now + timedelta(hours=1)), buy("c1", 2, now)])
+    with installed.worker():
+        changes = installed.changes(2)
+        dead = installed.read("dead_letters", lambda found: len(found) >= 5)
+    letters = [DeadLetter.model_validate_json(record.value) for record in dead]
+    assert [letter.kind for letter in letters] == ["not_utf8", "not_json", "not_object", "missing_field", "future"]
+    assert [letter.offset for letter in letters] == [0, 1, 2, 3, 4]
+    assert {change["cause"]["event_id"] for change in changes} == {"p2"}
+
+
+def test_changes_and_current_segments_follow_their_contract(service: Make) -> None:
+    """Every record validates; current holds each customer's latest, keyed by customer, on the shard's partition."""
+    installed = service(partitions=4, clock="event")
+    log = [buy(f"c{number % 20}", number, START + timedelta(days=number)) for number in range(100)]
+    installed.send(log)
+    oracle = Shard(OracleRules())
+    expected = [change for event in log for change in oracle.step(Event(event))] + oracle.step(Sweep(None))
+    with installed.worker():
+        installed.changes(1)
+        latest = {change["customer_id"]: change for change in expected}
+
+        def all_told(found: list[Any]) -> bool:
+            return {record.key.decode() for record in found} == set(latest)
+
+        records = installed.read("current", all_told)
+    for record in installed.read("changes"):
+        Change.model_validate_json(record.value)
+        headers = dict(record.headers)
+        assert headers["dimension"].decode() == json.loads(record.value)["dimension"]
+    current = {record.key.decode(): (record, Current.model_validate_json(record.value)) for record in records}
+    for customer, (_, known) in current.items():
+        assert known.customer_id == customer
+    assert {record.partition for record, _ in current.values()} == {
+        record.partition for record in installed.read("changes")
+    }
+
+
+def test_quantile_cuts_reach_every_customer_and_the_oracle_agrees(service: Make) -> None:
+    """Shards scan, shard 0 decides, all adopt; replayed by the oracle with the adoptions where the journal has them."""
+    installed = service(
+        partitions=2, clock="event", rfm={"cuts": "quantile", "min_population": 50, "recut_every": "20d"}
+    )
+    log = [
+        buy(f"c{number * number % 211}", number, START + timedelta(hours=number), f"{(number * 37) % 400}.50")
+        for number in range(2400)
+    ]
+    with installed.worker():
+        for start in range(0, len(log), 480):  # slowly enough that cuts are made on the way
+            installed.send(log[start : start + 480])
+            end = sum(1 for event in log[: start + 480])
+            installed.journal(lambda found, end=end: read_so_far(found) >= end)  # type: ignore[misc]
+            time.sleep(0)
+        installed.read("control", lambda found: any(json.loads(each.value)["kind"] == "cuts" for each in found))
+        installed.journal(lambda found: all(last(found, shard)["plan"]["rules"] > 0 for shard in range(2)))
+        versions = {each.offset: json.loads(each.value) for each in installed.read("control")}
+    assert by_customer(json.loads(each.value) for each in installed.read("changes")) == by_customer(
+        oracle_by_journal(installed, versions)
+    )
+
+
+def read_so_far(entries: list[dict[str, Any]]) -> int:
+    """Purchases the journal's commits have taken: ranges, so transaction markers (none here) would count."""
+    return sum(last(entries, shard)["plan"]["purchases_to"] for shard in {entry["partition"] for entry in entries})
+
+
+def last(entries: list[dict[str, Any]], shard: int) -> dict[str, Any]:
+    """The shard's latest entry."""
+    return max(
+        (entry for entry in entries if entry["partition"] == shard),
+        key=lambda entry: entry["plan"]["sequence"],
+        default={"plan": {"rules": 0, "purchases_to": 0, "sequence": 0}},
+    )
+
+
+def oracle_by_journal(installed: Service, versions: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each shard's log through the oracle, new cuts adopted before the commit that first used them."""
+    from decimal import Decimal
+
+    from tests.oracle.simulation import Adopt
+
+    changes: list[dict[str, Any]] = []
+    records = installed.read("purchases")
+    entries = installed.journal()
+    for shard in range(installed.partitions):
+        oracle = Shard(OracleRules())
+        mine = [record for record in records if record.partition == shard]
+        held = 0
+        for entry in sorted((each for each in entries if each["partition"] == shard), key=lambda each: each["plan"]["sequence"]):
+            if entry["adopts"] is not None and entry["adopts"] != held:
+                held = entry["adopts"]
+                cuts = versions[held]
+                rules = OracleRules(
+                    recency_cuts=tuple(timedelta(microseconds=cut) for cut in cuts["recency_us"]),
+                    frequency_cuts=tuple(cuts["frequency"]),
+                    monetary_cuts=tuple(Decimal(cut) / 100 for cut in cuts["monetary_minor"]),
+                    cuts=held,
+                )
+                changes += oracle.step(Adopt(rules, "recut"))
+            for record in mine:
+                if entry["purchases_from"] <= record.offset < entry["plan"]["purchases_to"]:
+                    changes += oracle.step(Event(json.loads(record.value)))
+        changes += oracle.step(Sweep(None))
+    return changes

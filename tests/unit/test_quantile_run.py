@@ -1,0 +1,101 @@
+"""Quantile cuts in a run over a file: made at a stated event time, adopted as the oracle says, however it is cut."""
+
+import json
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schemas.settings import Rfm, Settings
+from segments.instant import MICROSECOND, to_us
+from streams.run import FileRun
+from tests.agreement import by_customer, parsed
+from tests.histories import START, written
+from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
+
+EVERY = timedelta(days=30)
+SETTINGS = Settings(rfm=Rfm(cuts="quantile", min_population=50, recut_every=EVERY))
+
+
+def population(customers: int, events: int, seed: int = 7) -> list[dict[str, Any]]:
+    """Purchases over a year in time order, amounts and rhythms spread widely."""
+    rng = np.random.default_rng(seed)
+    seconds = np.sort(rng.integers(0, 365 * 86_400, events))
+    return [
+        {
+            "type": "purchase",
+            "event_id": f"e{number}",
+            "customer_id": f"c{int(customers * rng.power(2))}",
+            "occurred_at": written(START + timedelta(seconds=int(second))),
+            "order_id": "o",
+            "amount": f"{rng.lognormal(3.5, 1.2):.2f}",
+        }
+        for number, second in enumerate(seconds)
+    ]
+
+
+def run(log: list[dict[str, Any]], batch: int, shards: int = 1) -> tuple[FileRun, list[dict[str, Any]]]:
+    """The run of `log` in batches, swept in the end, and its changes."""
+    file_run = FileRun(SETTINGS, shards=shards)
+    values: list[bytes] = []
+    for start in range(0, len(log), batch):
+        lines = [json.dumps(event).encode() for event in log[start : start + batch]]
+        values += [each.value for outcome in file_run.feed(lines, start + 1) for each in outcome.changes]
+    values += [each.value for outcome in file_run.finish() for each in outcome.changes]
+    return file_run, parsed(values)
+
+
+def oracle_of(log: list[dict[str, Any]], file_run: FileRun) -> list[dict[str, Any]]:
+    """The oracle over the same log, given the cuts that the run made, adopted where the boundary was passed."""
+    versions = iter(range(1, file_run.rulebook.latest.version + 1))
+    oracle = Shard(OracleRules())
+    changes: list[dict[str, Any]] = []
+    latest: int | None = None
+    for event in log:
+        period = to_us(datetime.fromisoformat(event["occurred_at"])) // (EVERY // MICROSECOND)
+        if latest is not None and period > latest:  # with this log, cuts move at every boundary
+            changes += oracle.step(Adopt(oracle_rules(file_run, next(versions)), "recut"))
+        latest = period
+        changes += oracle.step(Event(event))
+    assert next(versions, None) is None
+    return changes + oracle.step(Sweep(None))
+
+
+def oracle_rules(file_run: FileRun, version: int) -> OracleRules:
+    """Cuts of the run as the oracle takes them."""
+    cuts = file_run.rulebook.rules(version).cuts
+    return OracleRules(
+        recency_cuts=tuple(timedelta(microseconds=cut) for cut in cuts.recency_us),
+        frequency_cuts=cuts.frequency,
+        monetary_cuts=tuple(Decimal(cut) / 100 for cut in cuts.monetary_minor),
+        cuts=cuts.version,
+    )
+
+
+@pytest.fixture(scope="module")
+def log() -> list[dict[str, Any]]:
+    """Three hundred customers, large enough for quantiles from the first month on."""
+    return population(300, 3000)
+
+
+def test_recut_changes_are_the_oracles_under_the_cuts_that_were_made(log: list[dict[str, Any]]) -> None:
+    """Every month new cuts; each customer goes up to the adoption under the old ones, then under the new."""
+    file_run, changes = run(log, batch=500)
+    assert sum(change["cause"]["kind"] == "recut" for change in changes) > 300
+    assert by_customer(changes) == by_customer(oracle_of(log, file_run))
+
+
+def test_batches_do_not_show_in_quantile_cuts(log: list[dict[str, Any]]) -> None:
+    """The cut is made at an event time of the log, wherever the batches end."""
+    expected = by_customer(run(log, batch=3000)[1])
+    for batch in (1, 37, 1000):
+        assert by_customer(run(log[:600], batch)[1]) == by_customer(run(log[:600], 600)[1])
+    assert by_customer(run(log, batch=501)[1]) == expected
+
+
+def test_below_the_least_population_the_fixed_cuts_hold() -> None:
+    """Forty customers are too few for quantiles: version 0 throughout."""
+    changes = run(population(40, 600), batch=100)[1]
+    assert {change["cuts"] for change in changes} == {0}
