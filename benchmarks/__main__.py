@@ -32,7 +32,9 @@ class Name(StrEnum):
 def command(
     names: Annotated[list[Name] | None, typer.Argument(metavar="NAME", help="Which; all without it.")] = None,
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="Shrink everything: shows that it works, measures nothing.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Shrink everything: shows that it works, measures nothing.")
+    ] = False,
     customers: Annotated[int | None, typer.Option(min=100, help="In place of each benchmark's own number.")] = None,
     events: Annotated[int | None, typer.Option(min=200, help="In place of each benchmark's own number.")] = None,
     results: Annotated[

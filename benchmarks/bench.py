@@ -54,9 +54,7 @@ class Bench:
 
     def servers(self) -> dict[str, str]:
         """What was started, for the results."""
-        return {
-            name: getattr(self, name).description for name in ("kafka", "redis") if name in self.__dict__
-        }
+        return {name: getattr(self, name).description for name in ("kafka", "redis") if name in self.__dict__}
 
 
 def pid_of(server: Broker | RunningRedis) -> int | None:

@@ -15,7 +15,6 @@ from schemas.settings import Settings
 from state.redis_connection import client
 from streams.kafka_clients import aiokafka_options
 
-
 KEY: Final = b"c000000000"
 """A compacted topic takes no record without one."""
 
@@ -54,7 +53,7 @@ def rate(settings: Settings, limit_s: float, traffic: Traffic) -> float:
 class _Loop:
     settings: Settings
     traffic: Traffic
-    redis: "redis.Redis[bytes]"
+    redis: redis.Redis
     keys: set[str]
 
     async def rate(self, limit_s: float) -> float:
@@ -99,7 +98,9 @@ class _Loop:
                 (topics.changes, traffic.change_bytes, traffic.changes_per_event),
                 (topics.current, traffic.current_bytes, traffic.current_per_event),
             )
-            for answer in await _send(producer, topic, partition, bytes(max(0, size - len(KEY))), round(count * len(records)))
+            for answer in await _send(
+                producer, topic, partition, bytes(max(0, size - len(KEY))), round(count * len(records))
+            )
         ]
         for answer in answers:
             await answer

@@ -61,7 +61,9 @@ class FilledShard:
         return outcome.swept
 
 
-def fill(bench: Bench, site: Installation, ids: Iterator[list[str]], times_us: npt.NDArray[np.int64], sweep_us: int) -> None:
+def fill(
+    bench: Bench, site: Installation, ids: Iterator[list[str]], times_us: npt.NDArray[np.int64], sweep_us: int
+) -> None:
     """Every customer of `ids` purchases at each of `times_us` (ascending); then all are swept up to `sweep_us`.
 
     The customers' shards are those their keys have in Kafka.
@@ -107,6 +109,6 @@ def purchases(ids: list[str], times_us: npt.NDArray[np.int64]) -> Chunk:
         full=np.zeros(count, dtype=np.bool_),
         customer_ids=who,
         event_ids=[f"event-{number}" for number in range(count)],
-        keys=(),
-        values=(),
+        keys=[name.encode() for name in who],
+        values=[None] * count,
     )

@@ -44,7 +44,7 @@ class Installation:
 
     settings: Settings
     folder: Path
-    redis: "redis.Redis[bytes]"
+    redis: redis.Redis
 
     def stores(self) -> list[RedisStore]:
         """Each shard's store."""

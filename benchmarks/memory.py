@@ -36,7 +36,12 @@ def run(bench: Bench) -> list[Figure]:
         record, value, timer, page = _parts(site)
         directory = page / PAGE_CUSTOMERS
     return [
-        Figure(name=f"{customers:,} customers, {EVENTS_EACH} events each", value=each, unit="bytes/customer", at_most=TARGET_BYTES),
+        Figure(
+            name=f"{customers:,} customers, {EVENTS_EACH} events each",
+            value=each,
+            unit="bytes/customer",
+            at_most=TARGET_BYTES,
+        ),
         Figure(name="of it the record's key and value", value=record, unit="bytes/customer"),
         Figure(name="of that the value", value=value, unit="bytes/customer"),
         Figure(name="of it the timer", value=timer, unit="bytes/customer"),
@@ -45,7 +50,7 @@ def run(bench: Bench) -> list[Figure]:
     ]
 
 
-def _used(connected: "redis.Redis[bytes]") -> int:
+def _used(connected: redis.Redis) -> int:
     """used_memory once it holds still."""
     last = -1
     for _ in range(STEADY_TRIES):
@@ -66,4 +71,9 @@ def _parts(site: Installation) -> tuple[float, float, float, float]:
     values = [site.redis.strlen(place.record(who)) for who in ids]
     timers = (site.redis.memory_usage(place.timers, samples=SAMPLE) or 0) / max(1, site.redis.zcard(place.timers))
     page = site.redis.memory_usage(place.page(0), samples=0) or 0
-    return float(np.mean(records)), float(np.mean(values)), timers, page * PAGE_CUSTOMERS / max(1, site.redis.llen(place.page(0)))
+    return (
+        float(np.mean(records)),
+        float(np.mean(values)),
+        timers,
+        page * PAGE_CUSTOMERS / max(1, site.redis.llen(place.page(0))),
+    )

@@ -1,6 +1,7 @@
 """A plain Faust agent, as Faust's users write one: an event at a time, a Redis read and a Redis write each."""
 
 import asyncio
+import contextlib
 import json
 import time
 from typing import Any, Final
@@ -43,7 +44,7 @@ async def _rate(settings: Settings, limit_s: float) -> float:
     first, last = asyncio.Event(), asyncio.Event()
     names: list[str] = []
 
-    @app.agent(app.topic(settings.kafka.topics.purchases, value_serializer="json"))
+    @app.agent(app.topic(settings.kafka.topics.purchases, value_serializer="json"))  # type: ignore[untyped-decorator]
     async def remember(stream: Any) -> None:
         nonlocal count, started
         async for event in stream:
@@ -65,10 +66,8 @@ async def _rate(settings: Settings, limit_s: float) -> float:
     await app.start()
     try:
         await asyncio.wait_for(first.wait(), START_S)
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(last.wait(), limit_s)
-        except TimeoutError:
-            pass
         return count / (time.perf_counter() - started)
     finally:
         await app.stop()

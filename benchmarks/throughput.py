@@ -78,7 +78,9 @@ def _send(bench: Bench, site: Installation, history: History) -> None:
     bench.say(f"{sent.records:,} events of {history.customers:,} customers sent in {elapsed_s:.0f} s")
 
 
-def _follow(bench: Bench, site: Installation, worker: WorkerProcess, ends: list[tuple[int, int]]) -> tuple[float, float]:
+def _follow(
+    bench: Bench, site: Installation, worker: WorkerProcess, ends: list[tuple[int, int]]
+) -> tuple[float, float]:
     """When all was read, and when no timer was due any more (seconds since the epoch)."""
     said = time.monotonic()
 

@@ -33,7 +33,9 @@ class Board:
     per_second: float = 0.0  # changes
     moved_to: Counter[tuple[str, str]] = field(default_factory=Counter)  # changes by (dimension, label)
     population: Counter[tuple[str, str]] = field(default_factory=Counter)  # customers now, by (dimension, label)
-    latest: deque[Change] = field(default_factory=lambda: deque(maxlen=LATEST))  # the newest first
+    latest: deque[Change] = field(
+        default_factory=lambda: deque(maxlen=LATEST)
+    )  # the newest first, each unlike the next
     gone_quiet: deque[Change] = field(default_factory=lambda: deque(maxlen=LATEST))  # to at_risk, the newest first
     ever_at_risk: set[str] = field(default_factory=set)  # customers
     at_risk: dict[str, Change] = field(default_factory=dict)  # customer -> the change that made them so, while they are
@@ -58,6 +60,8 @@ class Board:
         self._customers.add(customer_id)
         self.changes += 1
         self.clock = max(self.clock, change["effective_at"])
+        if self.latest and _move(self.latest[0]) == _move(change):
+            self.latest.popleft()  # a hundred who go the same way at once would hide all others
         self.latest.appendleft(change)
         if dimension == "lifecycle":
             self.at_risk.pop(customer_id, None)
@@ -73,3 +77,7 @@ class Board:
             self._marks.popleft()
         first_s, first = self._marks[0]
         self.per_second = (self.changes - first) / (now_s - first_s) if now_s > first_s else 0.0
+
+
+def _move(change: Change) -> tuple[str, ...]:
+    return change["dimension"], str(change["previous"]), str(change["current"])

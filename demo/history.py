@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -72,19 +73,22 @@ def read(path: Path | None) -> History:
 
 
 async def send(settings: Settings, history: History, on_sent: Callable[[int], None], *, paced: bool) -> None:
-    """Send all of it as `segflow produce` does; `paced`: over SHOW_S, every month in equal time.
+    """Send all of it as `segflow produce` does; `paced`: over SHOW_S, every month in equal time, late ones faster.
 
     Raises:
         UsageError: a line is no event.
         aiokafka.errors.KafkaError: Kafka cannot be reached or refuses.
     """
     before = 0
+    months = history.months if paced else [list(chain.from_iterable(history.months))]
+    started_s = monotonic()
 
     def on_progress(sent: Sent, _done_bytes: int) -> None:
         on_sent(before + sent.records)
 
-    for month in history.months if paced else [list(chain.from_iterable(history.months))]:
-        rate = len(month) * len(history.months) / SHOW_S if paced else None
+    for number, month in enumerate(months, start=1):
+        left_s = started_s + SHOW_S * number / len(months) - monotonic()
+        rate = len(month) / left_s if paced and left_s > 0 else None
         await produce(settings, _pieces(history.path, month, before), on_progress, rate=rate)
         before += len(month)
 

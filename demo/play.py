@@ -29,11 +29,13 @@ BOUND_S: Final = 75.0
 """From the first event to the end, whatever happens; the sending takes 30 of them."""
 QUIET_S: Final = 0.5
 """So long nothing more must come once all has: a repeated change would show. A commit takes some 20 ms."""
+SILENT_S: Final = 15.0
+"""After so long without a change, with everything sent, the rest will not come."""
 POLL_MS: Final = 50
 CHANGES_AT_ONCE: Final = 2000
 """Changes of one poll; they take some 30 ms, so that frames keep their time."""
-PICTURE_AT: Final = 0.8
-"""The share of events after which the picture is taken: every segment has customers."""
+PICTURE_AT: Final = 0.75
+"""The share of the changes after which the picture is taken: every segment has customers."""
 
 
 def play(history: History, *, paced: bool, picture: Path | None, console: Console) -> bool:
@@ -95,7 +97,7 @@ class _Following:
     def difference(self) -> str | None:
         """See Account.difference."""
         if not self._expected.done:
-            return "`segflow run` did not end in time"
+            return f"that did not end within {BOUND_S:.0f} s"
         return self._account.difference(self._expected.account)
 
     async def run(self, *, paced: bool) -> None:
@@ -107,7 +109,7 @@ class _Following:
             )
             try:
                 latest_s = now_s = time.monotonic()
-                while now_s < until_s and not (self._all_came(sending) and now_s - latest_s > QUIET_S):
+                while now_s < until_s and now_s - latest_s < self._patience_s(sending):
                     if await self._take(consumer):
                         latest_s = time.monotonic()
                     self._check_worker()
@@ -116,14 +118,16 @@ class _Following:
                 self._show(self._board, float("inf"))
             finally:
                 sending.cancel()
-                await asyncio.wait([sending])
+                await asyncio.gather(sending, return_exceptions=True)
 
-    def _all_came(self, sending: "asyncio.Task[None]") -> bool:
-        """Whether everything was sent, and as many changes are here as there must be."""
+    def _patience_s(self, sending: "asyncio.Task[None]") -> float:
+        """How long to wait for one more change."""
         if not sending.done():
-            return False
+            return BOUND_S
         sending.result()
-        return self._expected.done and self._account.changes >= self._expected.account.changes
+        if not self._expected.done:
+            return BOUND_S
+        return QUIET_S if self._account.changes >= self._expected.account.changes else SILENT_S
 
     async def _take(self, consumer: Any) -> int:
         """The changes that are at hand, else those that come within POLL_MS; how many."""
@@ -142,7 +146,9 @@ class _Following:
 
     def _look(self, now_s: float) -> None:
         self._show(self._board, now_s)
-        if self._picture is not None and self._board.sent >= PICTURE_AT * self._board.total:
+        if self._picture is None or not self._expected.done:
+            return
+        if self._board.changes >= PICTURE_AT * self._expected.account.changes:
             save_picture(self._board, self._picture)
             self._picture = None
 

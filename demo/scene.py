@@ -30,6 +30,8 @@ COLOURS: Final = {
     "churned": "red",
 }
 """From green (they buy) over yellow (they may leave) to red (they left); a label of somebody's own grid is white."""
+CAUSES: Final = {"event": "by an event", "time": "by silence", "late": "by a late event"}
+"""Causes for people."""
 
 
 def frame(board: Board, height: int) -> RenderableType:
@@ -95,7 +97,7 @@ def _gone_quiet(board: Board, lines: int) -> Text:
 
 def _latest(board: Board, lines: int) -> Text:
     shown = list(board.latest)[:lines]
-    return _lines([_move(change, change["cause"]["kind"]) for change in shown])
+    return _lines([_move(change, CAUSES.get(change["cause"]["kind"], change["cause"]["kind"])) for change in shown])
 
 
 def _lines(texts: list[Text]) -> Text:

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from demo.worker_process import WorkerProcess
+from demo.worker_process import STOP_TIMEOUT_S, WorkerProcess
 from embedded.broker import Broker, GivenBroker, broker
 from embedded.options import NothingToRunError, UnavailableError
 from embedded.redis_server import GivenRedis, RunningRedis, redis
@@ -50,9 +50,11 @@ def stage(announce: Callable[[str], None]) -> Iterator[Stage]:
                     with _left_as_found(settings, kafka_server, redis_server):
                         _make_topics(settings)
                         worker.start()
-                        announce(f"worker: {worker.description}, on {settings.kafka.topics.purchases} and others")
-                        yield Stage(settings=settings, worker=worker)
-                        worker.close()
+                        announce(f"worker: {worker.description}")
+                        try:
+                            yield Stage(settings=settings, worker=worker)
+                        finally:
+                            worker.stop(STOP_TIMEOUT_S)
     except (NothingToRunError, UnavailableError, settings_file.SettingsError) as error:
         raise UsageError(str(error)) from error
 

@@ -37,5 +37,7 @@ def _worth(change: Change) -> tuple[float, str]:
 def _customer(change: Change) -> str:
     facts = change["facts"]
     orders = "1 order" if facts["frequency"] == 1 else f"{facts['frequency']} orders"
-    move = f"{change['previous']} → at_risk on {change['effective_at'][:10]}, silent since {facts['last_purchase_at'][:10]}"
-    return f"  customer {printable(change['customer_id'])}: {move}; {orders}, {facts['monetary']} {change['currency']}"
+    move = f"{change['previous']} → at_risk on {change['effective_at'][:10]}"
+    since = f"silent since {facts['last_purchase_at'][:10]}"
+    worth = f"{orders}, {facts['monetary']} {change['currency']}"
+    return f"  customer {printable(change['customer_id'])}: {move}, {since}; {worth}"

@@ -1,6 +1,7 @@
 """Showing a board while it fills: live on a terminal, in plain lines elsewhere."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,4 +88,6 @@ def save_picture(board: Board, file: Path) -> None:
     width, height = PICTURE_SIZE
     console = Console(record=True, width=width, height=height, file=io.StringIO(), force_terminal=True)
     console.print(frame(board, height))
-    file.write_text(console.export_svg(title="make demo"), encoding="utf-8")
+    # Rich's fonts come from the web; a picture must need nothing from elsewhere.
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="make demo"), flags=re.DOTALL)
+    file.write_text(picture, encoding="utf-8")

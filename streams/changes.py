@@ -1,17 +1,17 @@
 """Changes as columns, between the processor that finds them and the encoder that writes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from segments.facts import Labels
+from segments.facts import Labels, Times
 
 NO_EVENT = -1
-"""In `Changes.events`: the change was not caused by an event."""
+"""In `Steps.events`: the step was not an event."""
 
 
 class Cause(IntEnum):
@@ -25,42 +25,83 @@ class Cause(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Changes:
-    """k changes, each column of shape (k,) but where said. A customer's changes stand in their order."""
+class Steps:
+    """m steps (one event, one deadline, one adoption of one customer) at which labels changed; columns of shape (m,).
+
+    A customer's steps stand in their order. `labels`, `since_us` and the facts are as they are after the step.
+    """
 
     rows: npt.NDArray[np.intp]  # into the customers of the batch
-    dimensions: npt.NDArray[np.intp]  # column in the rules' models
-    previous: Labels
-    current: Labels
-    effective_us: npt.NDArray[np.int64]
-    previous_since_us: npt.NDArray[np.int64]
-    versions: npt.NDArray[np.int64]
+    effective_us: Times
     causes: npt.NDArray[np.uint8]
     events: npt.NDArray[np.int64]  # the event of the batch, or NO_EVENT
-    labels: Labels  # (k, models) after the step
-    first_us: npt.NDArray[np.int64]  # facts after the step
-    last_us: npt.NDArray[np.int64]
+    labels: Labels  # (m, models)
+    since_us: Times  # (m, models)
+    versions: npt.NDArray[np.int64]  # the customer's version
+    first_us: Times
+    last_us: Times
     orders: npt.NDArray[np.int64]
     net_minor: npt.NDArray[np.int64]
     next_dimensions: npt.NDArray[np.intp]
     next_labels: Labels
-    next_us: npt.NDArray[np.int64]  # NEVER: silence changes nothing more
+    next_us: Times  # NEVER: silence changes nothing more
     old_rules: npt.NDArray[np.bool_]  # made under the rules before the adoption
 
     def __len__(self) -> int:
         return len(self.rows)
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moves:
+    """k changes: one dimension moving in one step; columns of shape (k,), steps ascending, then the settings' order."""
+
+    steps: npt.NDArray[np.intp]
+    dimensions: npt.NDArray[np.intp]  # column in the rules' models
+    previous: Labels
+    current: Labels
+    previous_since_us: Times
+    versions: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """The changes of a batch, and the steps that made them."""
+
+    steps: Steps
+    moves: Moves
+
+    def __len__(self) -> int:
+        return len(self.moves)
+
     @classmethod
     def join(cls, parts: Sequence[Self], models: int) -> Self:
         """The parts one after the other."""
-        parts = [part for part in parts if len(part)] or [cls.none(models)]
-        return cls(**{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)})
+        if not parts:
+            return cls.none(models)
+        firsts = np.cumsum([0, *(len(part.steps) for part in parts[:-1])])
+        moves = [
+            replace(part.moves, steps=part.moves.steps + first)
+            for part, first in zip(parts, firsts.tolist(), strict=True)
+        ]
+        return cls(steps=_join([part.steps for part in parts]), moves=_join(moves))
 
     @classmethod
     def none(cls, models: int) -> Self:
         """No change at all."""
-        labels = np.zeros(0, dtype=np.uint8)
-        names: dict[str, Any] = {each.name: np.zeros(0, dtype=np.int64) for each in fields(cls)}
-        names |= {"previous": labels, "current": labels, "next_labels": labels, "causes": labels}
-        names |= {"labels": np.zeros((0, models), dtype=np.uint8), "old_rules": np.zeros(0, dtype=np.bool_)}
-        return cls(**names)
+        times = np.zeros(0, dtype=np.int64)
+        codes = np.zeros(0, dtype=np.uint8)
+        steps: dict[str, Any] = {each.name: times for each in fields(Steps)}
+        steps |= {"labels": np.zeros((0, models), dtype=np.uint8), "since_us": np.zeros((0, models), dtype=np.int64)}
+        steps |= {"causes": codes, "next_labels": codes, "old_rules": np.zeros(0, dtype=np.bool_)}
+        moves: dict[str, Any] = {each.name: times for each in fields(Moves)} | {"previous": codes, "current": codes}
+        return cls(steps=Steps(**steps), moves=Moves(**moves))
+
+
+def _join(parts: Sequence[Any]) -> Any:
+    """Columns of equal tables, one after the other."""
+    return type(parts[0])(
+        **{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(parts[0])}
+    )

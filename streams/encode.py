@@ -6,12 +6,11 @@ few pieces. What comes from outside (ids) goes through a JSON encoder; everythin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 
 from schemas.change import SPEC
 from schemas.currency import minor_digits, to_text
@@ -19,11 +18,9 @@ from segments import instant
 from segments.model import NO_LABEL
 from segments.rules import Rules
 from state.record import Customers
-from streams.changes import Cause, Changes
+from streams.changes import NO_EVENT, Cause, Changes, Moves, Steps
 from streams.processor import slots_of, upcoming
 
-CHANGE_ID_BYTES: Final = 16
-"""128 bits: no two of a trillion changes collide."""
 SOURCE: Final = b"segflow"
 HOLDOUT_SCALE: Final = 2**64
 CAUSES: Final = {cause: cause.name.lower() for cause in Cause}
@@ -40,8 +37,7 @@ class Publication:
     mode: str  # live or backfill
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One record to publish."""
 
     key: bytes
@@ -58,7 +54,7 @@ class Encoder:
         self._holdout_below = int(holdout_share * HOLDOUT_SCALE)
         self._json = msgspec.json.Encoder()
 
-    def changes(
+    def encode(
         self,
         changes: Changes,
         customers: Customers,
@@ -66,77 +62,115 @@ class Encoder:
         rules: Rules,
         old: Rules | None,
         at: Publication,
-    ) -> list[Message]:
-        """One message a change, in their order; `old`: the rules before an adoption in progress."""
-        words = (_Words(rules, self._currency), _Words(old or rules, self._currency))
-        position = self._json.encode(at.position).decode()
-        after = (
-            f',"detected_at":"{instant.to_text(at.detected_us)}","position":{position},"mode":"{at.mode}"}}'.encode()
+    ) -> tuple[list[Message], list[Message]]:
+        """One message a change, in their order; and one for each customer that changed, as it was after its last.
+
+        `old`: the rules before an adoption in progress.
+        """
+        if not len(changes):
+            return [], []
+        steps = self._steps(
+            changes.steps, customers, event_ids, (_Words(rules, self._currency), _Words(old or rules, self._currency))
         )
-        mode = ("mode", at.mode.encode())
-        effective, since, first, last, then = (
-            instant.to_texts(times_us)
-            for times_us in (
-                changes.effective_us,
-                changes.previous_since_us,
-                changes.first_us,
-                changes.last_us,
-                changes.next_us,
-            )
+        return self._changes(changes.moves, steps, at), self._current(changes.steps, steps, at)
+
+    def current(self, customers: Customers, rules: Rules, at: Publication) -> list[Message]:
+        """The segments of every one of `customers` as they are now."""
+        fixed = customers.fixed
+        slots = slots_of(rules)
+        labels = fixed["labels"][:, slots]
+        facts = customers.facts(slice(None))
+        next_dimensions, next_labels, next_us = upcoming(rules, facts, fixed["concluded_us"], labels)
+        count = len(customers)
+        steps = Steps(
+            rows=np.arange(count),
+            effective_us=fixed["concluded_us"],
+            causes=np.full(count, Cause.EVENT, dtype=np.uint8),
+            events=np.full(count, NO_EVENT),
+            labels=labels,
+            since_us=fixed["since_us"][:, slots],
+            versions=fixed["changes"].astype(np.int64),
+            first_us=facts.first_us,
+            last_us=facts.last_us,
+            orders=facts.orders,
+            net_minor=facts.net_minor,
+            next_dimensions=next_dimensions,
+            next_labels=next_labels,
+            next_us=next_us,
+            old_rules=np.zeros(count, dtype=np.bool_),
         )
-        orders, net_minor, versions = (each.tolist() for each in (changes.orders, changes.net_minor, changes.versions))
-        moves = zip(changes.dimensions.tolist(), changes.previous.tolist(), changes.current.tolist(), strict=True)
-        nexts = zip(changes.next_dimensions.tolist(), changes.next_labels.tolist(), strict=True)
-        causes = zip(changes.causes.tolist(), changes.events.tolist(), strict=True)
-        labels = map(bytes, changes.labels)
-        rows = zip(changes.rows.tolist(), changes.old_rules.tolist(), moves, nexts, causes, labels, strict=True)
-        messages = []
-        for number, (row, by_old, move, following, (cause, event), codes) in enumerate(rows):
+        words = _Words(rules, self._currency)
+        return self._current(steps, self._steps(steps, customers, (), (words, words)), at)
+
+    def _steps(
+        self, steps: Steps, customers: Customers, event_ids: Sequence[str], words: tuple["_Words", "_Words"]
+    ) -> list["_Step"]:
+        """The text that the changes of one step, and the customer's current segments, have in common."""
+        first, last, then = (instant.to_texts(each) for each in (steps.first_us, steps.last_us, steps.next_us))
+        known = zip(first, last, steps.orders.tolist(), steps.net_minor.tolist(), strict=True)
+        nexts = zip(steps.next_dimensions.tolist(), steps.next_labels.tolist(), then, strict=True)
+        causes = zip(steps.causes.tolist(), steps.events.tolist(), strict=True)
+        effective = instant.to_texts(steps.effective_us)
+        labels = map(bytes, np.ascontiguousarray(steps.labels))
+        rows = zip(steps.rows.tolist(), steps.old_rules.tolist(), effective, causes, labels, known, nexts, strict=True)
+        texts = []
+        for row, by_old, moment, (cause, event), codes, facts, following in rows:
             said = words[by_old]
             customer_id = customers.ids[row]
             key = customer_id.encode()
-            moved, told = said.move(*move)
+            segments = said.segments(codes)
             by = f',"event_id":{self._quoted(event_ids[event])}' if event >= 0 else ""
-            stable = (
-                f'"customer_id":{self._quoted(customer_id)},{moved},"effective_at":"{effective[number]}",'
-                f'"previous_since":{_time(since[number])},"version":{versions[number]},'
-                f'"cause":{{"kind":"{CAUSES[cause]}"{by}}},"segments":{said.segments(codes)},'
-                f'"facts":{self._facts(first[number], last[number], orders[number], net_minor[number])},'
-                f'"next":{said.following(following[0], following[1], then[number])}{said.tail}{self._holdout(key)}'
-            ).encode()
-            change_id = blake2b(stable, digest_size=CHANGE_ID_BYTES).hexdigest().encode()
-            value = b'{"change_id":"%b",%b%b' % (change_id, stable, after)
-            headers = [("ce_id", change_id), ("ce_time", effective[number].encode()), *told, mode]
-            messages.append(Message(key=key, value=value, headers=headers))
+            after = f'"facts":{self._facts(*facts)},"next":{said.following(*following)}{said.tail}{self._holdout(key)}'
+            texts.append(
+                _Step(
+                    words=said,
+                    key=key,
+                    effective=moment.encode(),
+                    who=f'"customer_id":{self._quoted(customer_id)}',
+                    segments=segments,
+                    then=f'"effective_at":"{moment}","cause":{{"kind":"{CAUSES[cause]}"{by}}},"segments":{segments},{after}',
+                    after=after,
+                )
+            )
+        return texts
+
+    def _changes(self, moves: Moves, steps: list["_Step"], at: Publication) -> list[Message]:
+        position = self._json.encode(at.position).decode()
+        end = f',"detected_at":"{instant.to_text(at.detected_us)}","position":{position},"mode":"{at.mode}"}}'.encode()
+        mode = ("mode", at.mode.encode())
+        columns = zip(
+            moves.steps.tolist(),
+            moves.dimensions.tolist(),
+            moves.previous.tolist(),
+            moves.current.tolist(),
+            instant.to_texts(moves.previous_since_us),
+            moves.versions.tolist(),
+            strict=True,
+        )
+        messages = []
+        for number, dimension, previous, current, since, version in columns:
+            step = steps[number]
+            moved, told = step.words.move(dimension, previous, current)
+            stable = f'{step.who},{moved},"previous_since":{_time(since)},"version":{version},{step.then}'.encode()
+            change_id = xxh3_128_hexdigest(stable).encode()
+            value = b'{"change_id":"%b",%b%b' % (change_id, stable, end)
+            headers = [("ce_id", change_id), ("ce_time", step.effective), *told, mode]
+            messages.append(Message(step.key, value, headers))
         return messages
 
-    def current(self, rows: Sequence[int], customers: Customers, rules: Rules, detected_us: int) -> list[Message]:
-        """The latest segments of the customers `rows`, as they are after the batch."""
-        if not rows:
-            return []
-        taken = np.asarray(rows, dtype=np.intp)
-        fixed = customers.fixed[taken]
-        slots = slots_of(rules)
-        codes = np.ascontiguousarray(fixed["labels"][:, slots])
-        facts = customers.facts(taken)
-        next_dimension, next_label, next_us = upcoming(rules, facts, fixed["concluded_us"], codes)
-        said = _Words(rules, self._currency)
-        after = f',"updated_at":"{instant.to_text(detected_us)}"}}'
-        since = zip(*(instant.to_texts(fixed["since_us"][:, slot]) for slot in slots.tolist()), strict=True)
-        first, last, then = (instant.to_texts(times_us) for times_us in (facts.first_us, facts.last_us, next_us))
-        nexts = zip(next_dimension.tolist(), next_label.tolist(), then, strict=True)
-        counts = zip(first, last, facts.orders.tolist(), facts.net_minor.tolist(), strict=True)
-        columns = zip(rows, fixed["changes"].tolist(), map(bytes, codes), since, counts, nexts, strict=True)
+    def _current(self, columns: Steps, steps: list["_Step"], at: Publication) -> list[Message]:
+        last = dict(zip(columns.rows.tolist(), range(len(steps)), strict=True))  # the last step of each customer
+        taken = np.fromiter(last.values(), dtype=np.intp, count=len(last))
+        since = zip(*(instant.to_texts(each) for each in columns.since_us[taken].T), strict=True)
+        end = f',"updated_at":"{instant.to_text(at.detected_us)}"}}'
         messages = []
-        for row, version, labels, times, known, following in columns:
-            customer_id = customers.ids[row]
-            key = customer_id.encode()
+        for number, version, times in zip(taken.tolist(), columns.versions[taken].tolist(), since, strict=True):
+            step = steps[number]
             value = (
-                f'{{"customer_id":{self._quoted(customer_id)},"version":{version},"segments":{said.segments(labels)},'
-                f'"since":{said.since(times)},"facts":{self._facts(*known)},"next":{said.following(*following)}'
-                f"{said.tail}{self._holdout(key)}{after}"
+                f'{{{step.who},"version":{version},"segments":{step.segments},'
+                f'"since":{step.words.since(times)},{step.after}{end}'
             )
-            messages.append(Message(key=key, value=value.encode(), headers=[]))
+            messages.append(Message(step.key, value.encode(), []))
         return messages
 
     def _quoted(self, text: str) -> str:
@@ -152,6 +186,18 @@ class Encoder:
         """Whether a fixed share of customers, by hash, has this one in the control group."""
         held = self._holdout_below > 0 and xxh3_64_intdigest(key) < self._holdout_below
         return "true" if held else "false"
+
+
+class _Step(NamedTuple):
+    """Pieces of text of one step."""
+
+    words: "_Words"
+    key: bytes
+    effective: bytes
+    who: str
+    segments: str
+    then: str  # a change's members from effective_at on, but for those that may differ
+    after: str  # those from facts on
 
 
 class _Words:

@@ -59,6 +59,7 @@ class Outcome:
     late: int
     swept: int
     change_columns: Changes
+    adopts: int | None  # version of the rules adopted before the events, None where none were
     digest: str  # hash of the changes' content, for the journal
 
 
@@ -76,7 +77,7 @@ class Executor:
         merged = merge(purchases, interactions, plan.future_us)
         in_order = merged.order[merged.chunk.usable[merged.order]]
         events = merged.chunk.take(in_order)
-        head = self._adopt(plan, head)
+        before, head = head, self._adopt(plan, head)
         clock_us = max(head.clock_us, int(events.occurred_us.max()) if len(events) else UNKNOWN)
         horizon_us = max(clock_us, plan.sweep_us)
         due = store.due(horizon_us, plan.sweep_limit) if horizon_us != UNKNOWN else []
@@ -105,12 +106,11 @@ class Executor:
         done = advance(customers, work, rules, adoption)
         assert done.clock_us == clock_us
         at = Publication(detected_us=plan.wall_us, position=self._position(plan), mode=plan.mode)
-        changed = np.unique(done.changes.rows).tolist()
-        changes = self._encoder.changes(done.changes, customers, events.event_ids, rules, old, at)
+        changes, current = self._encoder.encode(done.changes, customers, events.event_ids, rules, old, at)
         return Outcome(
             write=self._write(plan, head, customers, done.touched, done.timers, born, clock_us),
             changes=changes,
-            current=self._encoder.current(changed, customers, rules, plan.wall_us),
+            current=current,
             dead=self._dead(merged),
             dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
             events=len(events),
@@ -118,6 +118,7 @@ class Executor:
             late=done.late,
             swept=len(due),
             change_columns=done.changes,
+            adopts=head.rules if head.rules != before.rules else None,
             digest=_digest(changes),
         )
 

@@ -26,6 +26,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     interactions_from: int
     changes: int
     dead_letters: int
+    adopts: int | None  # version of the rules adopted before this commit's events, None where none were
     digest: str  # hash of the changes' content
 
 

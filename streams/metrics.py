@@ -58,10 +58,9 @@ class Metrics:
         self.swept.inc(outcome.swept)
         for kind in outcome.dead_kinds:
             self.dead.labels(kind).inc()
-        columns = outcome.change_columns
-        for (dimension, cause), count in TallyOf(
-            zip(columns.dimensions.tolist(), columns.causes.tolist(), strict=True)
-        ).items():
+        moves = outcome.change_columns.moves
+        causes = outcome.change_columns.steps.causes[moves.steps].tolist()
+        for (dimension, cause), count in TallyOf(zip(moves.dimensions.tolist(), causes, strict=True)).items():
             self.changes.labels(dimensions[dimension], Cause(cause).name.lower()).inc(count)
         self.sequence.labels(partition).set(head.sequence)
         if head.clock_us != UNKNOWN:

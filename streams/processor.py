@@ -13,7 +13,7 @@ from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.rules import Rules
 from state.record import DIMENSION_SLOTS, NO_TIMER, REMEMBERED, Customers
-from streams.changes import NO_EVENT, Cause, Changes
+from streams.changes import NO_EVENT, Cause, Changes, Moves, Steps
 from streams.events import REMEMBERED_LONG, Chunk, Kind
 
 Rows = npt.NDArray[np.intp]
@@ -267,35 +267,42 @@ class _Advancing:
         moved = new != old
         step, dimension = np.nonzero(moved)  # by customer, then in the settings' order
         slot = self.slots[dimension]
-        versions = fixed["changes"][rows][:, None].astype(np.int64) + np.cumsum(moved, axis=1)
-        next_dimension, next_label, next_us = upcoming(self.rules, facts, at_us, new)
-        self.parts.append(
-            Changes(
-                rows=rows[step],
-                dimensions=dimension,
-                previous=old[moved],
-                current=new[moved],
-                effective_us=at_us[step],
-                previous_since_us=fixed["since_us"][rows[step], slot],
-                versions=versions[moved],
-                causes=causes[step],
-                events=events[step],
-                labels=new[step],
-                first_us=facts.first_us[step],
-                last_us=facts.last_us[step],
-                orders=facts.orders[step],
-                net_minor=facts.net_minor[step],
-                next_dimensions=next_dimension[step],
-                next_labels=next_label[step],
-                next_us=next_us[step],
-                old_rules=np.full(len(step), old_rules),
-            )
-        )
-        fixed["changes"][rows] += np.count_nonzero(moved, axis=1).astype(np.uint32)
+        count = np.count_nonzero(moved, axis=1)
+        versions = fixed["changes"][rows].astype(np.int64) + count
+        move_versions = (versions - count)[:, None] + np.cumsum(moved, axis=1)
+        previous_since_us = fixed["since_us"][rows[step], slot]
+        fixed["changes"][rows] = versions
         fixed["since_us"][rows[step], slot] = at_us[step]
         fixed["labels"][rows[step], slot] = new[moved]
         fixed["concluded_us"][rows] = at_us
         self.touched[rows] = True
+        next_dimensions, next_labels, next_us = upcoming(self.rules, facts, at_us, new)
+        steps = Steps(
+            rows=rows,
+            effective_us=at_us,
+            causes=causes,
+            events=events,
+            labels=new,
+            since_us=fixed["since_us"][rows][:, self.slots],
+            versions=versions,
+            first_us=facts.first_us,
+            last_us=facts.last_us,
+            orders=facts.orders,
+            net_minor=facts.net_minor,
+            next_dimensions=next_dimensions,
+            next_labels=next_labels,
+            next_us=next_us,
+            old_rules=np.full(len(rows), old_rules),
+        )
+        moves = Moves(
+            steps=step,
+            dimensions=dimension,
+            previous=old[moved],
+            current=new[moved],
+            previous_since_us=previous_since_us,
+            versions=move_versions[moved],
+        )
+        self.parts.append(Changes(steps=steps, moves=moves))
 
     def _set_timers(self) -> None:
         """Step 4: a timer only moves earlier, but for those taken out of the set, which go where they belong."""

@@ -301,6 +301,7 @@ class Shard:
             interactions_from=starts[INTERACTIONS],
             changes=len(outcome.changes),
             dead_letters=len(outcome.dead),
+            adopts=outcome.adopts,
             digest=outcome.digest,
         )
         topics = self.settings.kafka.topics

@@ -75,6 +75,11 @@ class Service:
                 producer.send(topic, key=key, value=json.dumps(event).encode(), partition=partition)
             producer.flush()
 
+    def produce(self, file: Path) -> None:
+        """A whole file of events, by `segflow produce`."""
+        command = [sys.executable, "-m", "streams", "produce", "--settings", str(self.file), str(file)]
+        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
+
     def read(self, role: str, enough: Callable[[list[Any]], bool] = lambda _: True) -> list[Any]:
         """The records of a topic, read_committed: all there are once `enough` of them are there.
 

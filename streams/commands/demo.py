@@ -8,6 +8,10 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from demo.failure import DemoFailedError
+from demo.history import read
+from demo.play import play
+
 EPILOG: Final = """\b
 Examples:
   segflow demo
@@ -33,10 +37,6 @@ def command(
     SEGFLOW_REDIS), shows the changes as they come, and compares them with those of `segflow run`. Ends by itself, and
     nothing of it stays.
     """
-    from demo.failure import DemoFailedError  # what the demo needs takes half a second to import
-    from demo.history import read
-    from demo.play import play
-
     for name in (signal.SIGTERM, signal.SIGHUP):  # whatever ends it, what it started ends first
         signal.signal(name, _interrupt)
     try:

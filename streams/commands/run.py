@@ -103,7 +103,7 @@ class Summary:
         self.duplicates += outcome.duplicates
         self.late += outcome.late
         self.customers += len(outcome.write.born)
-        columns = outcome.change_columns
+        columns = outcome.change_columns.moves
         if len(columns):
             pairs = columns.dimensions * 256 + columns.current
             for pair, count in zip(*(found.tolist() for found in np.unique(pairs, return_counts=True)), strict=True):

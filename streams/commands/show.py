@@ -23,7 +23,7 @@ from streams.commands.printable import printable
 from streams.commands.settings_option import SettingsFile, load
 from streams.connections import address, kafka_errors, redis_errors
 from streams.control import Control, DefinitionChangedError
-from streams.encode import Encoder
+from streams.encode import Encoder, Publication
 from streams.outlook import outlook
 from streams.partitioner import partition_of
 from streams.processor import slots_of, start_labels
@@ -82,8 +82,9 @@ def _describe(settings: Settings, customer_id: str, partition: int, found: looku
     customers = record.decode([customer_id], [found.record], start_labels(base), base.version)
     fixed = customers.fixed[0]
     rules = _rules(settings, int(fixed["rules"]))
-    current = Encoder(settings.currency, settings.holdout_share).current([0], customers, rules, time_ns() // 1000)
-    shown: dict[str, Any] = json.loads(current[0].value or b"{}")
+    looked = Publication(detected_us=time_ns() // 1000, position={}, mode="live")
+    current = Encoder(settings.currency, settings.holdout_share).current(customers, rules, looked)
+    shown: dict[str, Any] = json.loads(current[0].value)
     del shown["updated_at"]  # of the record, where this is only a look
     row = customers.fixed["labels"][:, slots_of(rules)]
     concluded_us = int(fixed["concluded_us"])

@@ -74,11 +74,11 @@ def test_the_oracle_and_the_run_agree_on_all_of_cdnow(
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_workers_publish_for_cdnow_exactly_what_the_run_gives(
-    processes: int, service: Make, cdnow: list[bytes], cdnow_changes: dict[str, list[dict[str, Any]]]
+    processes: int, service: Make, cdnow_changes: dict[str, list[dict[str, Any]]]
 ) -> None:
     """The same changes, each once, whether one process works all shards or three share them."""
     installed = service(partitions=6, clock="event", currency="USD")
-    installed.send(json.loads(line) for line in cdnow)
+    installed.produce(CDNOW)
     with installed.worker(processes):
         found = installed.changes(count(cdnow_changes))
     assert by_customer(installed.changes(len(found))) == cdnow_changes
@@ -86,11 +86,11 @@ def test_workers_publish_for_cdnow_exactly_what_the_run_gives(
 
 
 def test_a_worker_stopped_in_mid_stream_and_started_again_misses_and_repeats_nothing(
-    service: Make, cdnow: list[bytes], cdnow_changes: dict[str, list[dict[str, Any]]]
+    service: Make, cdnow_changes: dict[str, list[dict[str, Any]]]
 ) -> None:
     """Three clean stops while records are waiting; the changes are those of one run."""
     installed = service(partitions=2, clock="event", currency="USD", worker={"batch_max_records": 500})
-    installed.send(json.loads(line) for line in cdnow)
+    installed.produce(CDNOW)
     stopped_at = []
     for part in (0.05, 0.3, 0.6):
         with installed.worker():

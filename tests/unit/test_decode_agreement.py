@@ -75,7 +75,7 @@ STRINGS = (
     *('" 1"', '"1 "', '"1\\u0030"', '"١"'),
 )
 OTHERS = (
-    *("true", "false", "null", "tru", "[]", "{}", "[1,]", '{"a":1,}', '{"a":[1,{"b":null}]}', '{1:2}', '{"a":1,"a":2}'),
+    *("true", "false", "null", "tru", "[]", "{}", "[1,]", '{"a":1,}', '{"a":[1,{"b":null}]}', "{1:2}", '{"a":1,"a":2}'),
     *("[" * 50 + "]" * 50, "[" * NESTING_MAX + "]" * NESTING_MAX, '{"a":' * 300 + "1" + "}" * 300, "[" * 5000),
     *('"' + "[{" * 300 + '"', "[" + ",".join(["[]"] * 300) + "]"),
 )
@@ -88,6 +88,7 @@ amounts = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(str),
     st.sampled_from(NUMBERS),
 )
+plain_amounts = st.sampled_from(["0", "1", "12.5", '"12.50"', '"1e2"', "99.99", "999999999999"])
 FIELDS = {
     "purchase": ("order_id", "amount"),
     "refund": ("order_id", "amount"),
@@ -102,9 +103,9 @@ OPTIONAL = ("source", "channel", "currency", "discount", "full", "kind", "order_
 VALUES = {
     "event_id": st.sampled_from(['"e1"', '"e2"', '"e\\u0031"']),
     "customer_id": st.sampled_from(['"c1"', '"ü"', '"\\u00fc"']),
-    "occurred_at": plain_times | st.sampled_from(TIMES),
-    "amount": amounts,
-    "discount": amounts,
+    "occurred_at": plain_times | plain_times | st.sampled_from(TIMES),
+    "amount": plain_amounts | amounts,
+    "discount": plain_amounts | amounts,
     "currency": st.sampled_from(['"EUR"', '"JPY"', '"KWD"', '"USD"']),
     "score": st.integers(-1, 11).map(str),
     "due_at": plain_times,
@@ -123,7 +124,7 @@ def records(draw: st.DrawFn) -> bytes:
     names += draw(st.lists(st.sampled_from(OPTIONAL), max_size=2))
     pairs = [(f'"{name}"', draw(VALUES.get(name, st.just('"x1"')))) for name in names]
     pairs[0] = ('"type"', f'"{kind}"')
-    for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 1, 2]))):
         place = draw(st.integers(0, len(pairs) - 1))
         name, value = pairs[place]
         change = draw(st.sampled_from(["value", "value", "drop", "repeat", "escape", "move"]))
@@ -139,7 +140,7 @@ def records(draw: st.DrawFn) -> bytes:
                 pairs.append((name, value))
             pairs = pairs or [(name, value)]
     space = st.sampled_from(SPACES)
-    spaces = [draw(space) if draw(st.integers(0, 7)) == 0 else "" for _ in range(4)]
+    spaces = [draw(space) if draw(st.integers(0, 15)) == 0 else "" for _ in range(4)]
     body = ",".join(f"{spaces[0]}{name}{spaces[1]}:{value}{spaces[2]}" for name, value in pairs)
     return draw(spoilt((spaces[3] + "{" + body + "}" + spaces[2]).encode()))
 
@@ -147,7 +148,7 @@ def records(draw: st.DrawFn) -> bytes:
 @st.composite
 def spoilt(draw: st.DrawFn, value: bytes) -> bytes:
     """Mostly `value` as it is; else with bytes flipped, lost, put in, or cut off."""
-    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
+    for _ in range(draw(st.sampled_from([0, 0, 0, 0, 0, 1, 2]))):
         place = draw(st.integers(0, len(value)))
         change = draw(st.sampled_from(["flip", "lose", "insert", "cut"]))
         if change == "flip" and place < len(value):
@@ -196,11 +197,11 @@ def agreed(
 
 @given(
     values=st.lists(records() | st.none(), min_size=1, max_size=4),
-    keys=st.none() | st.sampled_from([b"c1", "ü".encode(), b"c2", None, b"\xff"]),
-    product=st.sampled_from(SETTINGS),
-    topic=st.sampled_from(TOPICS),
+    keys=st.sampled_from([None, None, None, b"c1", b"c1", "ü".encode(), b"\xff"]),
+    product=st.sampled_from(SETTINGS[:1] * 3 + SETTINGS),
+    topic=st.sampled_from(TOPICS[:1] * 3 + TOPICS),
 )
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_the_fast_path_agrees_with_the_contract_on_every_record(
     values: list[bytes | None], keys: bytes | None, product: Settings, topic: int | None
 ) -> None:
@@ -209,7 +210,7 @@ def test_the_fast_path_agrees_with_the_contract_on_every_record(
 
 
 @given(value=st.binary(max_size=40) | st.text(max_size=40).map(str.encode))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_bytes_that_are_nothing_are_refused_by_both(value: bytes) -> None:
     """Random bytes and random text are no event."""
     assert not agreed(SETTINGS[0], None, [value], None).usable.any()
@@ -229,7 +230,9 @@ def test_every_odd_value_in_every_field_is_read_as_the_contract_reads_it(text: s
         agreed(product, None, values, None)
 
 
-@pytest.mark.parametrize("text", ["9" * 5000, "1e99999999999999999999", "1e1000000", '"\\ud800"', "[" * 190 + "]" * 190])
+@pytest.mark.parametrize(
+    "text", ["9" * 5000, "1e99999999999999999999", "1e1000000", '"\\ud800"', "[" * 190 + "]" * 190]
+)
 def test_a_field_nobody_knows_spoils_no_event_however_odd_its_value(text: str) -> None:
     """JSON has no limit to its numbers, and unknown fields are ignored."""
     assert agreed(SETTINGS[0], None, [f'{PURCHASE},"unknown":{text}}}'.encode()], None).usable.all()
@@ -259,7 +262,7 @@ def test_brackets_within_strings_and_beside_each_other_are_no_nesting() -> None:
 
 
 @given(value=records())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_record_is_read_the_same_alone_and_in_any_batch(value: bytes) -> None:
     """Columns of a batch do not leak from one record to its neighbours."""
     decoder = Decoder(SETTINGS[0], None)

@@ -43,9 +43,7 @@ def order(purchases: Times, interactions: Times) -> list[tuple[bool, int]]:
     """What `merge` gives: whose record, and its place there."""
     merged = merge(chunk(purchases), chunk(interactions), LATEST)
     mine = merged.from_interactions
-    return [
-        (bool(mine[row]), row - len(purchases) if mine[row] else row) for row in merged.order.tolist()
-    ]
+    return [(bool(mine[row]), row - len(purchases) if mine[row] else row) for row in merged.order.tolist()]
 
 
 def by_heads(purchases: Times, interactions: Times) -> list[tuple[bool, int]]:
@@ -70,14 +68,14 @@ def by_heads(purchases: Times, interactions: Times) -> list[tuple[bool, int]]:
 
 
 @given(purchases=inputs, interactions=inputs)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_merging_is_taking_the_earlier_head_again_and_again(purchases: Times, interactions: Times) -> None:
     """For any two inputs, out of order, with ties, with records that cannot be used or lie in the future."""
     assert order(purchases, interactions) == by_heads(purchases, interactions)
 
 
 @given(purchases=inputs, interactions=inputs, more=inputs, waiting=st.sampled_from([PURCHASES, INTERACTIONS]))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_what_is_ready_comes_first_whatever_comes_later(
     purchases: Times, interactions: Times, more: Times, waiting: bool
 ) -> None:
@@ -93,10 +91,8 @@ def test_what_is_ready_comes_first_whatever_comes_later(
 
 
 @given(purchases=inputs, interactions=inputs, waits=st.tuples(st.booleans(), st.booleans()))
-@settings(max_examples=1000, deadline=None)
-def test_no_more_could_be_taken_than_is_ready(
-    purchases: Times, interactions: Times, waits: tuple[bool, bool]
-) -> None:
+@settings(max_examples=300, deadline=None)
+def test_no_more_could_be_taken_than_is_ready(purchases: Times, interactions: Times, waits: tuple[bool, bool]) -> None:
     """The next record in the order could still be overtaken by one that is to come. (An empty input holds all up.)"""
     first, second = ready(chunk(purchases), chunk(interactions), waits, LATEST)
     merged = order(purchases, interactions)
@@ -109,10 +105,10 @@ def test_no_more_could_be_taken_than_is_ready(
         following = merged[len(taken)]
         early: list[tuple[Times, Times]] = []
         if waits[0]:
-            early.append(([*purchases, 0], interactions))
+            early.append(([*purchases, None], interactions))
         if waits[1]:
-            early.append((purchases, [*interactions, 0]))
-        assert any(order(*inputs)[len(taken)] != following for inputs in early)
+            early.append((purchases, [*interactions, None]))
+        assert any(order(*later)[len(taken)] != following for later in early)
 
 
 def test_nothing_waits_and_everything_is_ready() -> None:

@@ -56,7 +56,7 @@ def same(one: Customers, other: Customers) -> bool:
 
 
 @given(many_customers())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_record_comes_back_as_it_was_written(customers: Customers) -> None:
     """Every field of every record, with any number of remembered ids, alone and among others."""
     values = encode(customers)

@@ -48,19 +48,19 @@ nearly = st.builds(
 
 
 @given(st.lists(plain | edges | nearly | st.text(max_size=30), min_size=1, max_size=6))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_what_the_reader_is_sure_of_is_what_the_contract_reads(texts: list[str]) -> None:
     """It never gives a time that the contract refuses or reads otherwise."""
     for text, time_us in zip(texts, read(texts).tolist(), strict=True):
         assert time_us in (UNKNOWN, by_contract(text))
 
 
-@given(st.lists(st.builds(lambda moment, some: f"{moment:%Y-%m-%dT%H:%M:%S}{some}Z", st.datetimes(), fractions)))
-@settings(max_examples=300, deadline=None)
+@given(st.lists(plain))
+@settings(max_examples=200, deadline=None)
 def test_the_common_form_is_read_here_and_not_left_to_the_slow_path(texts: list[str]) -> None:
-    """UTC with up to nine decimals: what nearly every producer writes. (Years below 1000 print short here.)"""
+    """UTC with up to nine decimals: what nearly every producer writes."""
     for text, time_us in zip(texts, read(texts).tolist(), strict=True):
-        if text[4] == "-" and len(text) <= len("2026-03-02T09:15:00.123456789Z"):
+        if len(text) <= len("2026-03-02T09:15:00.123456789Z"):
             assert time_us == by_contract(text) != UNKNOWN
 
 
@@ -93,13 +93,20 @@ def test_days_that_never_were_are_no_times(day: str) -> None:
 
 def test_a_text_beside_others_is_read_as_it_is_alone() -> None:
     """Lengths and scripts in one batch do not disturb each other."""
-    texts = ["2024-01-01T00:00:00Z", "2024-01-01T00:00:0éZ", "", "x" * 20, "2024-01-01T00:00:00.5Z", "2024-06-01T12:00:00Z"]
+    texts = [
+        "2024-01-01T00:00:00Z",
+        "2024-01-01T00:00:0éZ",
+        "",
+        "x" * 20,
+        "2024-01-01T00:00:00.5Z",
+        "2024-06-01T12:00:00Z",
+    ]
     assert read(texts).tolist() == [int(read([text])[0]) for text in texts]
     assert read([]).tolist() == []
 
 
 @given(st.integers(to_us(EPOCH.replace(year=1)), LATEST_US))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_written_time_is_read_back(time_us: int) -> None:
     """What segflow writes is RFC 3339, and the same instant."""
     assert read([to_text(time_us)]).tolist() == [time_us] == [by_contract(to_text(time_us))]

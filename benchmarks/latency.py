@@ -1,0 +1,53 @@
+"""From a produced event to its change at a read_committed subscriber, transactions on, clock: wall."""
+
+import asyncio
+import time
+from typing import Final
+
+from benchmarks.bench import Bench
+from benchmarks.figure import Figure, delays
+from benchmarks.installation import Installation, installation
+from benchmarks.live import Seen, live_events, subscriber
+from segments.instant import SECOND_US
+
+RATES_PER_S: Final = (200, 2_000, 5_000)
+TARGETS_MS: Final = {2_000: {"p50": 40.0, "p99": 120.0}}
+WARM_UP_S: Final = 5.0
+MEASURED_S: Final = 30.0
+DRAIN_S: Final = 3.0
+"""What has not come by then counts as not seen."""
+
+
+def run(bench: Bench) -> list[Figure]:
+    """Each rate on an installation of its own: every event a new customer's first purchase, which changes a label."""
+    figures: list[Figure] = []
+    for per_s in RATES_PER_S[:1] if bench.quick else RATES_PER_S:
+        with installation(bench, clock="wall") as site, site.worker() as worker:
+            site.wait_until_taken(worker)
+            figures += asyncio.run(_at(bench, site, per_s))
+    return figures
+
+
+async def _at(bench: Bench, site: Installation, per_s: int) -> list[Figure]:
+    warm_up_s, measured_s = (1.0, 3.0) if bench.quick else (WARM_UP_S, MEASURED_S)
+    seen = Seen()
+    async with subscriber(site.settings) as reader:
+        with live_events(site.settings, per_s):
+            while not seen.seen_us:
+                await reader.poll(seen)
+            begin_us = time.time_ns() // 1000 + int(warm_up_s * SECOND_US)
+            end_us = begin_us + int(measured_s * SECOND_US)
+            while time.time_ns() // 1000 < end_us:
+                await reader.poll(seen)
+        until = time.monotonic() + DRAIN_S
+        while time.monotonic() < until:
+            await reader.poll(seen)
+    times_us = seen.times_us()
+    measured = (times_us >= begin_us) & (times_us < end_us)
+    unseen = int(max(seen.customers).lstrip(b"c")) + 1 - len(seen.customers)
+    name = f"{per_s:,} events/s"
+    bench.say(f"{name}: {measured.sum():,} changes measured, {unseen} of earlier customers not seen")
+    return [
+        *delays(name, seen.delays_ms(times_us)[measured], TARGETS_MS.get(per_s)),
+        Figure(name=f"{name}, reached", value=float(measured.sum()) / measured_s, unit="events/s"),
+    ]

@@ -1,0 +1,145 @@
+"""Events as they happen: a process that sends new customers' purchases, and a read_committed subscriber."""
+
+import asyncio
+import multiprocessing
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from benchmarks.history import purchase
+from benchmarks.installation import PARTITIONS
+from schemas.settings import Settings
+from segments.instant import EPOCH, MICROSECOND
+from streams.kafka_clients import aiokafka_options
+
+TICK_S: Final = 0.002
+"""Between two looks at how many events are due: well below the delays measured."""
+FETCH_WAIT_MS: Final = 10
+"""How long the broker may hold the subscriber's empty fetch back; with the default of 500 it would measure that."""
+POLL_MS: Final = 100
+PAID_CENTS: Final = 4500
+
+
+@contextmanager
+def live_events(settings: Settings, per_s: int, first_number: int = 0) -> Iterator[None]:
+    """While the block lasts, a process of its own sends `per_s` purchases a second, each of a new customer.
+
+    The customers' ids count up from `first_number`; `occurred_at` is the moment an event is handed to the producer.
+    """
+    process = multiprocessing.get_context("spawn").Process(
+        target=_send, args=(settings, per_s, first_number), daemon=True
+    )
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _send(settings: Settings, per_s: int, first_number: int) -> None:
+    asyncio.run(_keep_sending(settings, per_s, first_number))
+
+
+async def _keep_sending(settings: Settings, per_s: int, first_number: int) -> None:
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    producer = AIOKafkaProducer(**aiokafka_options(settings.kafka))
+    await producer.start()
+    started = time.perf_counter()
+    sent = 0
+    while not stopping.is_set():
+        for _ in range(sent, int((time.perf_counter() - started) * per_s)):
+            await _send_one(producer, settings.kafka.topics.purchases, first_number + sent)
+            sent += 1
+        await asyncio.sleep(TICK_S)
+    await producer.stop()  # sends what it still has
+
+
+async def _send_one(producer: AIOKafkaProducer, topic: str, number: int) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    value = purchase(number, number, now.isoformat(timespec="microseconds"), PAID_CENTS)
+    await producer.send(topic, value, key=b"c%09d" % number)
+
+
+async def send_one(settings: Settings, number: int) -> None:
+    """One purchase, now, of the customer `number`; acknowledged on return."""
+    producer = AIOKafkaProducer(**aiokafka_options(settings.kafka))
+    await producer.start()
+    try:
+        await _send_one(producer, settings.kafka.topics.purchases, number)
+    finally:
+        await producer.stop()
+
+
+@dataclass(slots=True)
+class Seen:
+    """Changes of one dimension as a subscriber saw them, as growing columns."""
+
+    customers: list[bytes] = field(default_factory=list)
+    effective: list[bytes] = field(default_factory=list)  # the header ce_time
+    seen_us: list[int] = field(default_factory=list)  # wall clock when the poll that brought it returned
+
+    def times_us(self) -> npt.NDArray[np.int64]:
+        """Each change's `effective_at`: for a live event, when it was handed to its producer; shape (n,)."""
+        return np.array([_to_us(text) for text in self.effective], dtype=np.int64)
+
+    def delays_ms(self, effective_us: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """From the event to the subscriber, shape (n,)."""
+        return (np.array(self.seen_us) - effective_us) / 1000
+
+
+@dataclass(slots=True)
+class Subscriber:
+    """Reads `segments.changes` from the end on, committed records only."""
+
+    consumer: Any  # aiokafka has no types
+    dimension: bytes
+
+    async def poll(self, seen: Seen) -> None:
+        """Take what came, waiting at most POLL_MS for something."""
+        found = await self.consumer.getmany(timeout_ms=POLL_MS)
+        now_us = time.time_ns() // 1000
+        for records in found.values():
+            for record in records:
+                headers = dict(record.headers)
+                if headers["dimension"] == self.dimension:
+                    seen.customers.append(record.key)
+                    seen.effective.append(headers["ce_time"])
+                    seen.seen_us.append(now_us)
+
+
+@asynccontextmanager
+async def subscriber(settings: Settings, dimension: str = "lifecycle") -> AsyncIterator[Subscriber]:
+    """A subscriber to one dimension's changes, standing at the end of every partition."""
+    consumer = AIOKafkaConsumer(
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        **aiokafka_options(settings.kafka),
+    )
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(settings.kafka.topics.changes, p) for p in range(PARTITIONS)])
+        for place, end in (await consumer.end_offsets(consumer.assignment())).items():
+            consumer.seek(place, end)
+        yield Subscriber(consumer, dimension.encode())
+    finally:
+        await consumer.stop()
+
+
+def _to_us(text: bytes) -> int:
+    return (datetime.fromisoformat(text.decode()) - EPOCH) // MICROSECOND
+
+
+def ago(span: timedelta) -> int:
+    """The moment `span` before now, microseconds."""
+    return time.time_ns() // 1000 - span // MICROSECOND

@@ -1,0 +1,24 @@
+"""The benchmarks' own program: it runs, and prints its tables."""
+
+import subprocess
+import sys
+
+import pytest
+
+from embedded.redis_server import RedisServer
+from tests.conftest import started_or_skipped
+
+TIMEOUT_S = 60.0  # it takes some 5 s here; a busy small machine may need several times that
+
+
+@pytest.mark.redis
+def test_a_quick_run_prints_a_table_of_every_benchmark_asked_for() -> None:
+    """`python -m benchmarks run_file memory --quick` measures both and shows them together, target beside figure."""
+    started_or_skipped(RedisServer).close()
+    command = [sys.executable, "-m", "benchmarks", "run_file", "memory", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    assert done.returncode == 0, done.stderr
+    together = done.stdout.rpartition("benchmark")[2]
+    assert "events/s" in together
+    assert "bytes/customer" in together
+    assert "≤ 450" in together

@@ -1,0 +1,231 @@
+"""The law of every model: a label is constant until its deadline, and a deadline is the future."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.currency import minor_digits, to_minor
+from schemas.settings import FixedCuts, Lifecycle, Rfm, Settings
+from segments.cuts import Cuts
+from segments.facts import Facts
+from segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, duration_us
+from segments.rules import Rules, from_settings
+from state.record import DIMENSION_SLOTS
+
+CUSTOMERS = 150
+PROBES = 12
+MICROSECOND = timedelta(microseconds=1)
+LABELS = st.sampled_from(["a", "b", "c", "loyal", "none_such"])
+
+spans = st.one_of(
+    st.integers(1, 400).map(lambda days: timedelta(days=days)),
+    st.integers(1, 20).map(lambda count: count * MICROSECOND),
+    st.timedeltas(MICROSECOND, timedelta(days=3_652_059)),
+)
+counts = st.integers(1, 12)
+monies = st.decimals(-2000, 2000, places=2)
+
+
+def ascending(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
+    """Four different values in their order."""
+    return st.lists(values, min_size=4, max_size=4, unique=True).map(sorted).map(tuple)  # type: ignore[type-var]
+
+
+@st.composite
+def some_settings(draw: st.DrawFn) -> Settings:
+    """Settings with odd thresholds, and grids that repeat labels."""
+    at_risk, churned = sorted(draw(st.lists(spans, min_size=2, max_size=2, unique=True)))
+    grid = draw(st.lists(st.lists(LABELS, min_size=5, max_size=5).map(tuple), min_size=5, max_size=5).map(tuple))
+    fixed = {"recency": ascending(spans), "frequency": ascending(counts), "monetary": ascending(monies)}
+    return Settings(
+        currency=draw(st.sampled_from(["EUR", "JPY", "KWD"])),
+        dimensions=tuple(draw(st.permutations(DIMENSION_SLOTS))),
+        lifecycle=Lifecycle(
+            at_risk_after=at_risk, churned_after=churned, loyal_orders=draw(counts), reactivated_for=draw(spans)
+        ),
+        rfm=Rfm(grid=grid, fixed=FixedCuts.model_validate({name: draw(some) for name, some in fixed.items()})),
+    )
+
+
+@st.composite
+def some_rules(draw: st.DrawFn) -> tuple[Rules, Settings]:
+    """The rules of such settings, some with cuts of a population, which may be equal to each other."""
+    product = draw(some_settings())
+    rules = from_settings(product)
+    if draw(st.booleans()):
+        recency = sorted(draw(st.lists(spans.map(duration_us), min_size=4, max_size=4)))
+        recency = [draw(st.sampled_from(recency)) for _ in recency] if draw(st.booleans()) else recency
+        few = sorted(draw(st.lists(st.integers(1, 4), min_size=4, max_size=4)))
+        money = sorted(draw(st.lists(st.integers(-500, 500), min_size=4, max_size=4)))
+        rules = rules.with_cuts(
+            Cuts(
+                version=9,
+                recency_us=tuple(sorted(recency)),  # type: ignore[arg-type] - four by construction
+                frequency=tuple(few),  # type: ignore[arg-type]
+                monetary_minor=tuple(money),  # type: ignore[arg-type]
+            )
+        )
+    return rules, product
+
+
+def thresholds_us(rules: Rules, product: Settings) -> list[int]:
+    """Every idle time at which something may change."""
+    lifecycle = product.lifecycle
+    own = (lifecycle.at_risk_after, lifecycle.churned_after, lifecycle.reactivated_for)
+    return [*map(duration_us, own), *rules.cuts.recency_us]
+
+
+def some_facts(dice: np.random.Generator, near_us: list[int]) -> Facts:
+    """Customers whose purchases lie near thresholds from each other, some at the ends of the calendar."""
+    shape = CUSTOMERS
+    last_us = dice.integers(-2000 * DAY_US, 20_000 * DAY_US, shape)
+    last_us = np.where(dice.random(shape) < 0.1, LATEST_US - dice.integers(0, 500 * DAY_US, shape), last_us)
+    gaps_us = dice.choice([0, *near_us], shape) + dice.integers(-2, 3, shape)
+    gaps_us = np.where(dice.random(shape) < 0.3, dice.integers(0, 500 * DAY_US, shape), gaps_us)
+    before_us = np.maximum(last_us - np.maximum(gaps_us, 0), -(2**61))
+    purchases = dice.integers(0, 8, shape)
+    last_us = np.where(purchases == 0, UNKNOWN, last_us)
+    before_us = np.where(purchases < 2, UNKNOWN, before_us)
+    return Facts(
+        first_us=np.where(purchases < 2, last_us, before_us),
+        last_us=last_us,
+        before_last_us=before_us,
+        purchases=purchases,
+        full_refunds=np.where(dice.random(shape) < 0.7, 0, dice.integers(0, 9, shape)),
+        net_minor=dice.integers(-200_000, 200_000, shape) // dice.choice([1, 100, 1000], shape),
+    )
+
+
+def moments_for(
+    dice: np.random.Generator, facts: Facts, near_us: list[int]
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """A moment for each: about a threshold after the latest purchase, or anywhere, also before it."""
+    known = np.where(facts.last_us == UNKNOWN, 0, facts.last_us)
+    at_us = known + dice.choice([0, *near_us], CUSTOMERS) + dice.integers(-1, 2, CUSTOMERS)
+    anywhere = known + dice.integers(-30 * DAY_US, 500 * DAY_US, CUSTOMERS)
+    return np.minimum(np.where(dice.random(CUSTOMERS) < 0.3, anywhere, at_us), LATEST_US)
+
+
+@pytest.mark.parametrize("name", DIMENSION_SLOTS)
+@given(made=some_rules(), seed=st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_there(
+    name: str, made: tuple[Rules, Settings], seed: int
+) -> None:
+    """For any settings, cuts, facts and moment: constant on [at, deadline), which is ahead; never is never."""
+    rules, product = made
+    dice = np.random.default_rng(seed)
+    near_us = thresholds_us(rules, product)
+    facts = some_facts(dice, near_us)
+    at_us = moments_for(dice, facts, near_us)
+    column = [model.name for model in rules.models].index(name)
+    codes = rules.classify(facts, at_us)
+    due_us = rules.deadlines(facts, at_us, codes)[:, column]
+    label = codes[:, column]
+    assert (due_us > at_us).all()
+    assert ((due_us <= LATEST_US) | (due_us == NEVER)).all()
+    last_us = np.minimum(due_us - 1, LATEST_US)  # of the interval on which it must hold
+
+    def still(probe_us: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+        return bool((rules.classify(facts, np.clip(probe_us, at_us, last_us))[:, column] == label).all())
+
+    assert still(last_us)
+    width = (last_us - at_us).astype(np.float64)
+    for _ in range(PROBES):
+        assert still(at_us + (width * dice.random(CUSTOMERS)).astype(np.int64))
+    known = np.where(facts.last_us == UNKNOWN, at_us, facts.last_us)
+    for threshold_us in near_us:
+        for nudge in (-1, 0, 1):
+            assert still(np.minimum(known, LATEST_US - threshold_us) + threshold_us + nudge)
+    ahead = due_us != NEVER
+    then = rules.classify(facts, np.where(ahead, due_us, at_us))
+    if name == "lifecycle" or len(set(rules.cuts.recency_us)) == 4:
+        assert (then[ahead, column] != label[ahead]).all()
+    for _ in range(20):  # what is looked at in vain comes to an end
+        if not ahead.any():
+            break
+        at_us = np.where(ahead, due_us, at_us)
+        due_us = rules.deadlines(facts, at_us, rules.classify(facts, at_us))[:, column]
+        assert (due_us[ahead] > at_us[ahead]).all()
+        ahead = due_us != NEVER
+    assert not ahead.any()
+
+
+def lifecycle_by_hand(product: Settings, rules: Rules, facts: dict[str, int], at_us: int) -> str:
+    """Design section 3, row by row."""
+    del rules
+    table = product.lifecycle
+    n = max(0, facts["purchases"] - facts["full_refunds"])
+    if n == 0:
+        return "prospect"
+    idle = (at_us - facts["last_us"]) * MICROSECOND
+    if idle >= table.churned_after:
+        return "churned"
+    if idle >= table.at_risk_after:
+        return "at_risk"
+    if facts["before_last_us"] != UNKNOWN and idle < table.reactivated_for:
+        gap = (facts["last_us"] - facts["before_last_us"]) * MICROSECOND
+        if gap >= table.at_risk_after:
+            return "reactivated"
+    if n >= table.loyal_orders:
+        return "loyal"
+    return "active" if n >= 2 else "new"
+
+
+def rfm_by_hand(product: Settings, rules: Rules, facts: dict[str, int], at_us: int) -> str:
+    """Design section 3: scores, then the grid."""
+    n = max(0, facts["purchases"] - facts["full_refunds"])
+    if n == 0:
+        return "none"
+    idle_us = at_us - facts["last_us"]
+    recency = 5 - sum(idle_us >= cut for cut in rules.cuts.recency_us)
+    frequency = 1 + sum(n >= cut for cut in rules.cuts.frequency)
+    money = 1 + sum(facts["net_minor"] >= cut for cut in rules.cuts.monetary_minor)
+    return product.rfm.grid[5 - recency][(frequency + money + 1) // 2 - 1]
+
+
+BY_HAND: dict[str, Callable[[Settings, Rules, dict[str, int], int], str]] = {
+    "lifecycle": lifecycle_by_hand,
+    "rfm": rfm_by_hand,
+}
+
+
+@pytest.mark.parametrize("name", DIMENSION_SLOTS)
+@given(made=some_rules(), seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_every_row_of_the_table_is_read_as_it_is_written(name: str, made: tuple[Rules, Settings], seed: int) -> None:
+    """Whole columns give what plain Python gives one customer at a time."""
+    rules, product = made
+    dice = np.random.default_rng(seed)
+    near_us = thresholds_us(rules, product)
+    facts = some_facts(dice, near_us)
+    at_us = moments_for(dice, facts, near_us)
+    column = [model.name for model in rules.models].index(name)
+    codes = rules.classify(facts, at_us)[:, column].tolist()
+    for row, code in enumerate(codes):
+        one = {field: int(getattr(facts, field)[row]) for field in Facts.__slots__}
+        assert rules.models[column].labels[code] == BY_HAND[name](product, rules, one, int(at_us[row]))
+
+
+@given(product=some_settings())
+@settings(max_examples=50, deadline=None)
+def test_fixed_cuts_are_the_settings_thresholds_in_whole_numbers(product: Settings) -> None:
+    """Microseconds, orders, and minor units of the settings' currency."""
+    cuts, fixed = from_settings(product).cuts, product.rfm.fixed
+    assert cuts.version == 0
+    assert cuts.recency_us == tuple(map(duration_us, fixed.recency))
+    assert cuts.frequency == fixed.frequency
+    digits = minor_digits(product.currency)
+    assert cuts.monetary_minor == tuple(to_minor(money, digits) for money in fixed.monetary)
+
+
+def test_a_customer_starts_without_a_lifecycle_and_with_no_rfm() -> None:
+    """Null and `none`, in the settings' order."""
+    rules = from_settings(Settings(dimensions=("rfm", "lifecycle")))
+    assert [model.name for model in rules.models] == ["rfm", "lifecycle"]
+    assert rules.start.tolist() == [0, 255]
+    assert rules.models[0].labels[0] == "none"
