@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +16,8 @@ from rich.table import Table
 from benchmarks import machine
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure, number
+from benchmarks.installation import WorkerFailedError
+from embedded.options import NothingToRunError
 
 RESULTS: Final = Path(__file__).parent / "results"
 
@@ -45,7 +49,7 @@ def command(
     folder = results or (None if quick else RESULTS)
     console = Console()
     tables: list[tuple[str, list[Figure]]] = []
-    with Bench(quick=quick, customers=customers, events=events) as bench:
+    with _failures_said(), Bench(quick=quick, customers=customers, events=events) as bench:
         for name in names or list(Name):
             there = machine.describe()
             console.print(f"[bold]{name}[/bold] (load average {there['load_average']})", highlight=False)
@@ -66,6 +70,16 @@ def command(
             console.print(_table([(name, figures)]))
     if len(tables) > 1:
         console.print(_table(tables))
+
+
+@contextmanager
+def _failures_said() -> Iterator[None]:
+    """What this machine lacks, and what a worker died of, as a message."""
+    try:
+        yield
+    except (NothingToRunError, WorkerFailedError) as error:
+        typer.echo(f"benchmarks: {error}", err=True)
+        raise typer.Exit(2) from error
 
 
 def _table(found: list[tuple[str, list[Figure]]]) -> Table:

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure
 from benchmarks.filled_state import fill, names
-from benchmarks.installation import Installation, installation
+from benchmarks.installation import Installation, WorkerFailedError, installation
 from benchmarks.live import Seen, ago, send_one, subscriber
 from segments.instant import UNKNOWN
 
@@ -50,5 +50,5 @@ async def _first_change_s(site: Installation, customers: int) -> float:
             while not seen.seen_us:
                 await reader.poll(seen)
                 if worker.process.poll() is not None or time.perf_counter() - started > GIVE_UP_S:
-                    raise RuntimeError(f"no change after {GIVE_UP_S:.0f} s:\n{worker.tail()}")
+                    raise WorkerFailedError(f"no change after {GIVE_UP_S:.0f} s:\n{worker.tail()}")
             return time.perf_counter() - started

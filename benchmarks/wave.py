@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure, delays
 from benchmarks.filled_state import fill, names
-from benchmarks.installation import Installation, installation
+from benchmarks.installation import Installation, WorkerFailedError, installation
 from benchmarks.live import Seen, ago, live_events, subscriber
 from segments.instant import SECOND_US, duration_us
 
@@ -39,7 +39,7 @@ def run(bench: Bench) -> list[Figure]:
         left_s = (instant_us - ago(timedelta(0))) / SECOND_US
         bench.say(f"the instant comes in {left_s:.0f} s")
         if left_s < BEFORE_S:
-            raise RuntimeError("filling in took longer than planned: lower FILL_PER_S")
+            raise WorkerFailedError("filling in took longer than planned: lower FILL_PER_S")
         with site.worker() as worker:
             site.wait_until_taken(worker)
             return asyncio.run(_surf(bench, site, customers, instant_us))
@@ -60,7 +60,7 @@ async def _surf(bench: Bench, site: Installation, customers: int, instant_us: in
                 if fired == customers and not done_us:
                     done_us = seen.seen_us[-1]
                 if time.time_ns() // 1000 > give_up_us:
-                    raise RuntimeError(f"{fired:,} of {customers:,} fired after {GIVE_UP_S:.0f} s")
+                    raise WorkerFailedError(f"{fired:,} of {customers:,} fired after {GIVE_UP_S:.0f} s")
     times_us = seen.times_us()
     live = np.array([customer >= last for customer in seen.customers])
     delays_ms = seen.delays_ms(times_us)

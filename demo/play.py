@@ -34,8 +34,8 @@ SILENT_S: Final = 15.0
 POLL_MS: Final = 50
 CHANGES_AT_ONCE: Final = 2000
 """Changes of one poll; they take some 30 ms, so that frames keep their time."""
-PICTURE_AT: Final = 0.75
-"""The share of the changes after which the picture is taken: every segment has customers."""
+PICTURE_AT: Final = 2.7
+"""Changes an event at which the picture is taken: with CDNOW, three quarters of the way."""
 
 
 def play(history: History, *, paced: bool, picture: Path | None, console: Console) -> bool:
@@ -146,9 +146,7 @@ class _Following:
 
     def _look(self, now_s: float) -> None:
         self._show(self._board, now_s)
-        if self._picture is None or not self._expected.done:
-            return
-        if self._board.changes >= PICTURE_AT * self._expected.account.changes:
+        if self._picture is not None and self._board.changes >= PICTURE_AT * self._board.total:
             save_picture(self._board, self._picture)
             self._picture = None
 

@@ -30,8 +30,8 @@ COLOURS: Final = {
     "churned": "red",
 }
 """From green (they buy) over yellow (they may leave) to red (they left); a label of somebody's own grid is white."""
-CAUSES: Final = {"event": "by an event", "time": "by silence", "late": "by a late event"}
-"""Causes for people."""
+CAUSES: Final = {"time": "silence"}
+"""Causes for people, where they have another name for one."""
 
 
 def frame(board: Board, height: int) -> RenderableType:

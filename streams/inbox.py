@@ -9,6 +9,7 @@ from typing import Any
 from streams import events
 from streams.decode import Decoder
 from streams.events import Chunk
+from streams.transport import Batch
 
 
 @dataclass(slots=True)
@@ -17,13 +18,10 @@ class Side:
 
     decoder: Decoder
     offset: int = 0  # the next one to take
+    read_to: int = 0  # the next one to come
+    waiting: int = 0  # records held
     chunks: deque[Chunk] = field(default_factory=deque)
     raw: deque[Sequence[Any]] = field(default_factory=deque)  # fetched, not decoded yet
-
-    @property
-    def waiting(self) -> int:
-        """Records held."""
-        return sum(map(len, self.chunks)) + sum(map(len, self.raw))
 
     def peek(self, most: int) -> Chunk:
         """At most `most` records from the front; decodes what it needs. The rest stays raw."""
@@ -41,15 +39,20 @@ class Side:
         self.chunks = deque([joined] if len(joined) else [])
         return joined if len(joined) <= most else joined.slice(0, most)
 
-    def take(self, count: int, position: int | None) -> None:
-        """Drop the first `count` records; `position`: how far the partition was read, if all that was read is taken."""
+    def begin(self, offset: int) -> None:
+        """The next record to come and to take is the one at `offset`."""
+        self.offset = self.read_to = offset
+
+    def take(self, count: int) -> None:
+        """Drop the first `count` records."""
+        self.waiting -= count
         if count:
             front = self.chunks.popleft()
             self.offset = int(front.offsets[count - 1]) + 1
             if count < len(front):
                 self.chunks.appendleft(front.slice(count, len(front)))
-        if position is not None and not self.waiting:
-            self.offset = max(self.offset, position)
+        if not self.waiting:
+            self.offset = self.read_to  # past the transaction markers behind the last record
 
 
 class Inbox:
@@ -59,10 +62,18 @@ class Inbox:
         self.sides = (Side(purchases), Side(interactions))
         self.arrived = asyncio.Event()
 
-    def offer(self, side: int, records: Sequence[Any]) -> None:
-        """Put records in; those before the side's offset are repeats of a fetch and are left out."""
+    def offer(self, side: int, batch: Batch) -> None:
+        """Put a batch in.
+
+        What was read before is left out; a batch that does not join on is a leftover of an earlier reading, from
+        before the shard was taken, and is left out as a whole.
+        """
         last = self.sides[side]
-        fresh = [record for record in records if record.offset >= last.offset]
+        if batch.start > last.read_to:
+            return
+        fresh = [record for record in batch.records if record.offset >= last.read_to]
         if fresh:
             last.raw.append(fresh)
-            self.arrived.set()
+            last.waiting += len(fresh)
+        last.read_to = max(last.read_to, batch.stop)
+        self.arrived.set()

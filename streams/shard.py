@@ -29,7 +29,7 @@ from streams.metrics import Metrics
 from streams.publisher import Publisher
 from streams.recutting import Recutting
 from streams.replay import InputReader
-from streams.transport import Reading, now_us
+from streams.transport import Batch, Reading, now_us
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class Shard:
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.take, self.head, stored)  # 5
         for side, position in zip(self.inbox.sides, (self.head.purchases, self.head.interactions), strict=True):
-            side.offset = position.offset
+            side.begin(position.offset)
         await self.feed.open(self.partition, (self.head.purchases.offset, self.head.interactions.offset))  # 6
         self.metrics.taken(self.partition, self.head.sequence)
 
@@ -180,10 +180,10 @@ class Shard:
                 ((entry.purchases_from, entry.plan.purchases_to), (entry.interactions_from, entry.plan.interactions_to))
             ):
                 records = await reader.read(side, start, stop)
-                self.inbox.sides[side].offset = start
-                self.inbox.offer(side, records)
+                self.inbox.sides[side].begin(start)
+                self.inbox.offer(side, Batch(records, start, stop))
                 chunks.append(self.inbox.sides[side].peek(len(records)) if records else events.none())
-                self.inbox.sides[side].take(len(records), None)
+                self.inbox.sides[side].take(len(records))
             if not self.control.rulebook.has(entry.plan.rules):
                 raise JournalError(
                     f"commit {entry.plan.sequence} used rules {entry.plan.rules}, which the control topic lacks"
@@ -209,7 +209,7 @@ class Shard:
         while not self._stopping:
             self.inbox.arrived.clear()
             wall_us = now_us()
-            chunks = self._takeable(wall_us)
+            chunks = await asyncio.to_thread(self._takeable, wall_us)
             horizon_us = self._horizon_us(wall_us)
             extra = await asyncio.to_thread(self._recutting.work, self.head, self.store, self._caught_up(), horizon_us)
             if any(map(len, chunks)) or extra or await self._has_other_work(horizon_us):
@@ -237,11 +237,15 @@ class Shard:
         return purchases.slice(0, counts[0]), interactions.slice(0, counts[1])
 
     def _more_to_come(self, side: int, seen: int) -> bool:
-        """Whether the input has records beyond those `seen` that are not at hand."""
-        if self.inbox.sides[side].waiting > seen:
-            return True
+        """Whether the input has records beyond those `seen` that are not at hand.
+
+        Asked in this order, for records travel from Kafka to `read_to` to `waiting`: none slips by unseen.
+        """
         reading = self.feed.reading(side, self.partition)
-        return reading is None or reading.end is None or reading.position < reading.end
+        if reading is None or reading.end is None or reading.position < reading.end:
+            return True
+        mine = self.inbox.sides[side]
+        return mine.read_to < reading.sent or mine.waiting > seen
 
     def _caught_up(self) -> bool:
         return not any(self._more_to_come(side, 0) for side in INPUTS)
@@ -289,9 +293,8 @@ class Shard:
         the shard executes again.
         """
         starts = [side.offset for side in self.inbox.sides]
-        for number, (side, chunk) in enumerate(zip(self.inbox.sides, chunks, strict=True)):
-            reading = self.feed.reading(number, self.partition)
-            side.take(len(chunk), None if reading is None else reading.position)
+        for side, chunk in zip(self.inbox.sides, chunks, strict=True):
+            side.take(len(chunk))
         plan = self._plan(chunks, wall_us, horizon_us)
         with self.metrics.step("execute"):
             outcome = await asyncio.to_thread(self._execute, plan, chunks)  # 1

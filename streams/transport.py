@@ -6,7 +6,7 @@ come from Kafka's committed offsets but from the state: nothing is fetched from 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,12 +26,22 @@ POLL_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """The records of one partition and poll: all there are at offsets [start, stop)."""
+
+    records: Sequence[Any]
+    start: int
+    stop: int  # beyond the last record where transaction markers follow it
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """How far one partition was read, as of one poll."""
 
-    position: int  # the next offset to read; beyond the last record where transaction markers follow it
+    position: int  # the next offset to read
     end: int | None  # the partition's end (last stable offset) as the broker last said
     fetched_us: int  # when it said so, wall clock
+    sent: int  # `stop` of the latest batch that is on its way or has arrived
 
 
 class Gate:
@@ -40,9 +50,11 @@ class Gate:
     Set by `streams.worker` on the Faust app as `app.gate` before the transport is made.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, full: Callable[[TP], bool]) -> None:
         self.settings = settings
+        self.full = full  # whether so much of a partition is held that nothing more is fetched from it
         self.open: set[TP] = set()
+        self.positions: dict[TP, int] = {}  # the consumer thread's own: where each partition's next batch starts
         self.readings: dict[TP, Reading] = {}
 
 
@@ -90,6 +102,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         for place, offset in offsets.items():
             consumer.seek(driver.ensure_aiokafka_TP(place), offset)
+            self.app.gate.positions[place] = offset
         consumer.resume(*map(driver.ensure_aiokafka_TP, offsets))
 
     async def _fetch_records(
@@ -105,22 +118,34 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if consumer._closed or fetcher._closed:  # noqa: SLF001
             raise aiokafka.errors.ConsumerStoppedError
         with fetcher._subscriptions.fetch_context():  # noqa: SLF001
-            records: Mapping[TP, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=timeout)
-        self._note_positions(fetcher, active_partitions)
-        return records
+            records: Mapping[Any, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=timeout)
+        return self._noted(fetcher, records, active_partitions)
 
-    def _note_positions(self, fetcher: Any, places: Iterable[TP]) -> None:
-        """Where each partition stands, so that a shard knows whether it has read everything."""
+    def _noted(self, fetcher: Any, records: Mapping[Any, list[Any]], places: set[TP]) -> Mapping[TP, list[Any]]:
+        """The records as batches; notes where each partition stands, so that a shard knows if it has read everything.
+
+        No await between the fetcher's answer and this, so a position always belongs to its records.
+        """
+        batches: dict[TP, list[Any]] = {}
         subscription = fetcher._subscriptions.subscription  # noqa: SLF001
         if subscription is None or subscription.assignment is None:
-            return
-        readings = self.app.gate.readings
+            return batches
+        gate: Gate = self.app.gate
         for place in places:
             if place not in subscription.assignment.tps:
                 continue
             state = subscription.assignment.state_value(place)
-            if state.has_valid_position and state.timestamp is not None:
-                readings[place] = Reading(state.position, state.lso, state.timestamp * 1000)
+            if not state.has_valid_position or state.timestamp is None:
+                continue
+            before = gate.readings.get(place)
+            sent = 0 if before is None else before.sent
+            found = records.get(place)
+            if found:
+                batches[place] = [Batch(found, gate.positions[place], state.position)]
+                sent = state.position
+            gate.positions[place] = state.position
+            gate.readings[place] = Reading(state.position, state.lso, state.timestamp * 1000, sent)
+        return batches
 
 
 class Consumer(driver.Consumer):
@@ -136,18 +161,17 @@ class Consumer(driver.Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ARG002, ASYNC109 - Faust's signature
         """One message a partition: its offset the last record's, its value all of them."""
         gate: Gate = self.app.gate
-        wanted = {place for place in gate.open if place in self._active_partitions}
+        wanted = {place for place in gate.open if place in self._active_partitions and not gate.full(place)}
         if not wanted or not self.flow_active:
             await asyncio.sleep(POLL_S / 10)
             return
-        records = await self._thread.getmany(wanted, POLL_S)
-        for place, batch in records.items():
-            place = TP(*place)  # noqa: PLW2901 - Faust's own kind of name for it
-            if batch and place in gate.open and self.flow_active:
+        batches = await self._thread.getmany(wanted, POLL_S)
+        for place, (batch,) in batches.items():
+            if place in gate.open and self.flow_active:
                 yield place, self._to_batch(place, batch)
 
-    def _to_batch(self, place: TP, batch: list[Any]) -> ConsumerMessage:
-        last = batch[-1]
+    def _to_batch(self, place: TP, batch: Batch) -> ConsumerMessage:
+        last = batch.records[-1]
         return ConsumerMessage(
             last.topic,
             last.partition,
@@ -159,7 +183,7 @@ class Consumer(driver.Consumer):
             batch,
             None,
             0,
-            len(batch),
+            len(batch.records),
             place,
             generation_id=self.app.consumer_generation_id,
         )

@@ -14,14 +14,17 @@ from schemas.settings import Settings
 from state.keys import Keys
 from state.redis import RedisStore
 from state.redis_connection import client
+from streams.collector import calm_collector
 from streams.control import Control
 from streams.events import INTERACTIONS, PURCHASES
 from streams.metrics import Metrics
 from streams.shard import Shard, ShardStoppedError
-from streams.transport import Gate, Reading
+from streams.transport import Batch, Gate, Reading
 
 log = logging.getLogger(__name__)
 
+HELD_BATCHES: Final = 2
+"""Batches of an input that a shard holds before nothing more is fetched from it: one under way, one ready."""
 COMMIT_EVERY_S: Final = 5.0
 """How often Kafka is told how far the group has read: for lag monitors; positions come from the state."""
 SWITCH_S: Final = 0.001
@@ -48,12 +51,13 @@ class Worker:
         self._topics = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
         self._shards: dict[int, Shard] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._gate = Gate(settings)
+        self._gate = Gate(settings, self._full)
         self.app = self._faust_app()
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; exits the process (0 after a clean stop, 1 after a failure)."""
         sys.setswitchinterval(SWITCH_S)
+        calm_collector()
         faust.Worker(self.app, loglevel="WARNING", override_logging=False, quiet=True).execute_from_commandline()
 
     # What the shards need of the consumer (streams.shard.Feed).
@@ -111,12 +115,21 @@ class Worker:
         self._pages(app)
         return app
 
-    def _hand_over(self, place: TP, records: list[Any]) -> None:
+    def _full(self, place: TP) -> bool:
+        """Whether a shard holds enough of an input: what is fetched is bounded, whatever waits in Kafka."""
+        shard = self._shards.get(place.partition)
+        if shard is None:
+            return True
+        return shard.inbox.sides[self._side(place)].waiting >= HELD_BATCHES * self.settings.worker.batch_max_records
+
+    def _side(self, place: TP) -> int:
+        return PURCHASES if place.topic == self._topics[PURCHASES] else INTERACTIONS
+
+    def _hand_over(self, place: TP, batch: Batch) -> None:
         shard = self._shards.get(place.partition)
         if shard is None or place not in self._gate.open:
             return
-        side = PURCHASES if place.topic == self._topics[PURCHASES] else INTERACTIONS
-        shard.inbox.offer(side, records)
+        shard.inbox.offer(self._side(place), batch)
 
     async def _assigned(self, _app: Any, assigned: set[TP], **_: Any) -> None:
         for partition in sorted({place.partition for place in assigned}):

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.event import Instant
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, to_us
+from streams.collector import calm_collector
 from streams.commands.printable import printable
 from streams.commands.progress import progress
 from streams.commands.settings_option import SettingsFile, load
@@ -67,6 +68,7 @@ def command(
     The files are one log, in the order given. A summary goes to standard error.
     """
     loaded = load(settings)
+    calm_collector()
     until_us = _until(until)
     log = LineFiles(files)
     to_stdout = output is None or str(output) == "-"

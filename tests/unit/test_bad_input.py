@@ -301,7 +301,7 @@ def random_event(dice: random.Random) -> tuple[dict[str, Any], int]:
     body["type"] = kind
     if kind in ("purchase", "refund"):
         return body | {"order_id": "o", "amount": dice.choice([1, "20.00", 99.5, "250"])}, PURCHASES
-    more = {
+    more: dict[str, dict[str, Any]] = {
         "interaction": {"kind": "visit"},
         "feedback": {"score": 8},
         "payment": {"invoice_id": "i", "due_at": body["occurred_at"], "amount": 1},
@@ -364,7 +364,7 @@ def test_a_hundred_thousand_random_and_spoilt_records_lose_no_good_one() -> None
             assert not any(is_bad and good for is_bad, (_, good) in zip(bad, records, strict=True))
             kept.append([each for is_bad, (each, _) in zip(bad, records, strict=True) if not is_bad])
             refused += sum(bad)
-        clean.commit(*kept)
+        clean.commit(kept[0], kept[1])
     everything.sweep()
     clean.sweep()
     assert refused == len(everything.dead) > 30_000

@@ -73,7 +73,7 @@ def test_the_view_counts_each_customer_in_the_segment_they_are_in_now(board: Boa
     assert "3 customers" in text
     assert "8 changes" in text
     assert "00003  new → at_risk  silent since 1997-01-02" in text
-    assert "00003  at_risk → churned  by silence" in text
+    assert "00003  at_risk → churned  silence" in text
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (200, 60)])

@@ -93,7 +93,7 @@ def test_what_is_ready_comes_first_whatever_comes_later(
 @given(purchases=inputs, interactions=inputs, waits=st.tuples(st.booleans(), st.booleans()))
 @settings(max_examples=300, deadline=None)
 def test_no_more_could_be_taken_than_is_ready(purchases: Times, interactions: Times, waits: tuple[bool, bool]) -> None:
-    """The next record in the order could still be overtaken by one that is to come. (An empty input holds all up.)"""
+    """The next record in the order could still be overtaken by one to come; an empty input that waits holds all up."""
     first, second = ready(chunk(purchases), chunk(interactions), waits, LATEST)
     merged = order(purchases, interactions)
     taken = merged[: first + second]

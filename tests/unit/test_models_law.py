@@ -1,7 +1,8 @@
 """The law of every model: a label is constant until its deadline, and a deadline is the future."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from schemas.settings import FixedCuts, Lifecycle, Rfm, Settings
 from segments.cuts import Cuts
 from segments.facts import Facts
 from segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, duration_us
+from segments.recut import Four
 from segments.rules import Rules, from_settings
 from state.record import DIMENSION_SLOTS
 
@@ -30,9 +32,15 @@ counts = st.integers(1, 12)
 monies = st.decimals(-2000, 2000, places=2)
 
 
-def ascending(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
+def ascending(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     """Four different values in their order."""
-    return st.lists(values, min_size=4, max_size=4, unique=True).map(sorted).map(tuple)  # type: ignore[type-var]
+    return st.lists(values, min_size=4, max_size=4, unique=True).map(sorted)
+
+
+def four(values: Iterable[int]) -> Four:
+    """Four numbers as cuts keep them."""
+    first, second, third, fourth = values
+    return first, second, third, fourth
 
 
 @st.composite
@@ -61,14 +69,8 @@ def some_rules(draw: st.DrawFn) -> tuple[Rules, Settings]:
         recency = [draw(st.sampled_from(recency)) for _ in recency] if draw(st.booleans()) else recency
         few = sorted(draw(st.lists(st.integers(1, 4), min_size=4, max_size=4)))
         money = sorted(draw(st.lists(st.integers(-500, 500), min_size=4, max_size=4)))
-        rules = rules.with_cuts(
-            Cuts(
-                version=9,
-                recency_us=tuple(sorted(recency)),  # type: ignore[arg-type] - four by construction
-                frequency=tuple(few),  # type: ignore[arg-type]
-                monetary_minor=tuple(money),  # type: ignore[arg-type]
-            )
-        )
+        cuts = Cuts(version=9, recency_us=four(sorted(recency)), frequency=four(few), monetary_minor=four(money))
+        rules = rules.with_cuts(cuts)
     return rules, product
 
 

@@ -1,5 +1,6 @@
 """Quantile cuts: a histogram's quintiles, and the guard that keeps them steady."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ from segments import histogram
 from segments.cuts import Cuts, crossed
 from segments.facts import Facts
 from segments.instant import DAY_US, UNKNOWN
-from segments.recut import QUINTILES, Scan, next_cuts
+from segments.recut import QUINTILES, Four, Scan, next_cuts
 from segments.rules import fixed_cuts
 
 AT_US = 20_000 * DAY_US
@@ -177,14 +178,20 @@ def test_a_cut_that_would_move_by_less_than_five_percent_stays(held: int, value:
     assert next_cuts(scan, before, FIXED, min_population=1) == after
 
 
+def four(values: Iterable[int]) -> Four:
+    """Four numbers as cuts keep them."""
+    first, second, third, fourth = values
+    return first, second, third, fourth
+
+
 def test_each_cut_is_guarded_by_itself() -> None:
     """Those that hardly move stay where others move, and all stay ascending."""
     values = np.repeat([100, 200, 300, 400, 500], 10)
     scan = Scan(recency=histogram.count(values), frequency=histogram.count(values), monetary=histogram.count(values))
-    exact = tuple(value + 1 for value in histogram.quantiles(scan.monetary, QUINTILES))
+    exact = four(value + 1 for value in histogram.quantiles(scan.monetary, QUINTILES))
     held = Cuts(
         version=1, recency_us=exact, frequency=exact, monetary_minor=(exact[0] + 3, 150, exact[2], exact[3] - 9)
-    )  # type: ignore[arg-type] - four
+    )
     new = next_cuts(scan, held, FIXED, min_population=50)
     assert new is not None
     assert new == replace(held, monetary_minor=(exact[0] + 3, exact[1], exact[2], exact[3] - 9))

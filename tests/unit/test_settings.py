@@ -14,7 +14,7 @@ from schemas import duration
 from schemas.settings import Settings
 from schemas.settings_file import ENVIRONMENT, SettingsError, load, parse
 
-SECRET = "hunter2"
+HIDDEN = "hunter2"
 
 NONSENSE: list[tuple[str, str, str]] = [
     # YAML, path in it, words of the reason
@@ -195,8 +195,8 @@ def test_nonsense_in_the_environment_is_refused_as_in_the_file() -> None:
 
 
 WITH_SECRETS: dict[str, Any] = {
-    "kafka": {"sasl": "PLAIN", "username": "u", "password": SECRET},
-    "redis": {"url": f"redis://:{SECRET}@localhost:6379/0", "username": "u", "password": SECRET},
+    "kafka": {"sasl": "PLAIN", "username": "u", "password": HIDDEN},
+    "redis": {"url": f"redis://:{HIDDEN}@localhost:6379/0", "username": "u", "password": HIDDEN},
 }
 
 
@@ -204,8 +204,8 @@ def test_secrets_are_shown_nowhere() -> None:
     """Not in what Python prints of settings, whole or in part."""
     found = parse(WITH_SECRETS, name="f", environment={})
     for part in (found, found.kafka, found.redis, found.kafka.password, found.redis.password):
-        assert SECRET not in f"{part!r} {part}"
-    assert value_of(found, "kafka", "password") == SECRET
+        assert HIDDEN not in f"{part!r} {part}"
+    assert value_of(found, "kafka", "password") == HIDDEN
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_no_mistake_in_the_file_makes_a_message_show_a_password(tmp_path: Path, 
         load(file(tmp_path, wrong), environment={})
     error: BaseException | None = refused.value
     while error is not None:
-        assert SECRET not in f"{error!r} {error}"
+        assert HIDDEN not in f"{error!r} {error}"
         error = error.__cause__
 
 
