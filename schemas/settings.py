@@ -181,6 +181,10 @@ class Rfm(Section):
 class Worker(Section):
     """Bounds and waits of one worker process."""
 
+    guarantee: Literal["exactly_once", "at_least_once"] = Field(
+        "exactly_once",
+        description="at_least_once: no Kafka transactions, for brokers that have none; a crash may repeat",
+    )
     batch_max_records: Annotated[int, Field(ge=1, le=100_000)] = Field(
         8192, description="records of one commit: enough to spread its cost, few enough to stay under half a second"
     )

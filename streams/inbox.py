@@ -1,6 +1,7 @@
 """What a shard has been given to read and has not taken yet, of both inputs."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from streams import events
 from streams.decode import Decoder
 from streams.events import Chunk
 from streams.transport import Batch
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -70,6 +73,7 @@ class Inbox:
         """
         last = self.sides[side]
         if batch.start > last.read_to:
+            log.info("records from %d on left out: read before the shard was taken at %d", batch.start, last.read_to)
             return
         fresh = [record for record in batch.records if record.offset >= last.read_to]
         if fresh:

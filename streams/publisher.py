@@ -1,5 +1,6 @@
 """One shard's transactional producer: everything a commit publishes becomes visible at once, or not at all."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,14 +17,18 @@ Records = Mapping[str, Sequence[Message]]
 class Publisher:
     """The producer of transactional id `{group}-{partition}`; starting it fences whoever had that id before.
 
-    Any error leaves the transaction's fate unknown: the publisher is then closed and the shard taken anew.
+    Any error leaves the transaction's fate unknown: the publisher is then closed and the shard taken anew. With the
+    guarantee at_least_once there is no transaction and no fencing: the journal's record goes last, and a crash before
+    it repeats what was published.
     """
 
     def __init__(self, settings: Settings, partition: int) -> None:
         self._partition = partition
+        self._transactional = settings.worker.guarantee == "exactly_once"
         self._producer = AIOKafkaProducer(
-            transactional_id=f"{settings.kafka.group}-{partition}",
+            transactional_id=f"{settings.kafka.group}-{partition}" if self._transactional else None,
             transaction_timeout_ms=int(settings.worker.transaction_timeout.total_seconds() * 1000),
+            acks="all",
             max_batch_size=2
             ** 19,  # bytes; half the broker's default limit of a batch, so that headers never tip it over
             linger_ms=0,
@@ -40,14 +45,17 @@ class Publisher:
         Raises:
             aiokafka.errors.KafkaError: whether it was committed is known only from the journal.
         """
-        await self._producer.begin_transaction()
+        if self._transactional:
+            await self._producer.begin_transaction()
         futures: list[Any] = []
         for topic, messages in records.items():
             partition = 0 if topic in control_topics else self._partition
             futures += await self._send(topic, partition, messages)
-        for future in futures:
-            await future
-        await self._producer.commit_transaction()
+            if not self._transactional:
+                await asyncio.gather(*futures)  # the journal's record, the last, only once all others are there
+        await asyncio.gather(*futures)
+        if self._transactional:
+            await self._producer.commit_transaction()
 
     async def close(self) -> None:
         """Stop; an open transaction is left to the next producer of this id, which ends it."""

@@ -142,8 +142,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             found = records.get(place)
             if found:
                 batches[place] = [Batch(found, gate.positions[place], state.position)]
-                sent = state.position
-            gate.positions[place] = state.position
+                sent = gate.positions[place] = state.position
             gate.readings[place] = Reading(state.position, state.lso, state.timestamp * 1000, sent)
         return batches
 

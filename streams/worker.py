@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import signal
 import sys
 from typing import Any, Final
 
@@ -27,6 +29,12 @@ HELD_BATCHES: Final = 2
 """Batches of an input that a shard holds before nothing more is fetched from it: one under way, one ready."""
 COMMIT_EVERY_S: Final = 5.0
 """How often Kafka is told how far the group has read: for lag monitors; positions come from the state."""
+RETRY_S: Final = 1.0
+"""Between two tries at the control topic; new cuts may wait so long."""
+STOP_S: Final = 5
+"""For the shards to finish their commits, and again for the app to stop: a stop within 10 s in all."""
+WATCH_S: Final = 0.5
+"""How soon a crashed app ends the process."""
 SWITCH_S: Final = 0.001
 """The interpreter's thread switch: a batch in a thread must not keep the event loop waiting 5 ms at a time."""
 
@@ -51,14 +59,54 @@ class Worker:
         self._topics = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
         self._shards: dict[int, Shard] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._ended = asyncio.Event()
+        self._exit_code = 0
         self._gate = Gate(settings, self._full)
         self.app = self._faust_app()
 
-    def run(self) -> None:
-        """Work until SIGTERM or SIGINT; exits the process (0 after a clean stop, 1 after a failure)."""
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT.
+
+        Returns:
+            The exit code: 0 after a clean stop, 1 after a failure, 2 where a person must decide.
+        """
         sys.setswitchinterval(SWITCH_S)
         calm_collector()
-        faust.Worker(self.app, loglevel="WARNING", override_logging=False, quiet=True).execute_from_commandline()
+        return asyncio.run(self._run())
+
+    async def _run(self) -> int:
+        """Start the app, wait for a signal or a failure, let the shards finish, stop the app."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._ended.set)
+        self.app.finalize()
+        self.app.worker_init()
+        self.app.worker_init_post_autodiscover()
+        await self.app.start()
+        watching = asyncio.create_task(self._watch())
+        await self._ended.wait()
+        watching.cancel()
+        try:
+            await asyncio.wait_for(self._release(set(self._shards)), STOP_S)
+            await self._tell_kafka()
+            await asyncio.wait_for(self.app.stop(), STOP_S)
+        except TimeoutError:
+            log.error(
+                "the worker did not stop within %d s and is ended; its shards heal when they are taken", 2 * STOP_S
+            )
+            os._exit(1)
+        return self._exit_code
+
+    async def _watch(self) -> None:
+        """End the worker when Faust has crashed: it would go on holding its partitions."""
+        while not self.app.should_stop:  # noqa: ASYNC110 - Faust offers a flag, and no event
+            await asyncio.sleep(WATCH_S)
+        if not self._ended.is_set():
+            self._fail(1)
+
+    def _fail(self, code: int) -> None:
+        self._exit_code = self._exit_code or code
+        self._ended.set()
 
     # What the shards need of the consumer (streams.shard.Feed).
 
@@ -153,10 +201,10 @@ class Worker:
             await shard.run()
         except ShardStoppedError as error:
             log.error("%s", error)  # noqa: TRY400 - the message is for a person, a traceback is not
-            await self.app.crash(error)
-        except Exception as error:
+            self._fail(2)
+        except Exception:
             log.exception("shard %d failed", shard.partition)
-            await self.app.crash(error)
+            self._fail(1)
 
     async def _revoked(self, _app: Any, revoked: set[TP], **_: Any) -> None:
         await self._release({place.partition for place in revoked})
@@ -171,10 +219,12 @@ class Worker:
             await asyncio.wait(tasks)
 
     async def _follow_control(self) -> None:
-        try:
-            await self._control.follow()
-        except KafkaError as error:
-            await self.app.crash(error)
+        while True:
+            try:
+                await self._control.follow()
+            except (KafkaError, OSError) as error:
+                log.warning("following the control topic: %s; trying again", error)
+                await asyncio.sleep(RETRY_S)
 
     async def _tell_kafka(self) -> None:
         """The group's offsets as the state has them."""

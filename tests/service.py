@@ -1,5 +1,6 @@
 """A whole installation for acceptance tests: topics, settings file, workers as processes, what goes in and comes out."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -11,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from kafka import KafkaProducer
 
 from schemas.settings import Settings
 from schemas.settings_file import parse
 from streams import topics
 from streams.partitioner import partition_of
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 """No condition of these tests takes a tenth of it on an idle machine."""
 
-POLL_RECORDS = 50_000
-"""kafka-python's own 500 make a round trip of every few records."""
+STOP_S = 25.0
+"""A worker stops within 10 s of SIGTERM; a test machine may be slow."""
 
 
 class Service:
@@ -42,32 +44,27 @@ class Service:
         topics.create(self.settings, partitions)
 
     @contextmanager
-    def worker(self, processes: int = 1, *, stop: bool = True) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(self, processes: int = 1) -> Iterator[subprocess.Popen[bytes]]:
         """A running `segflow worker`, stopped in the end by SIGTERM, which must end it cleanly."""
         arguments = ["worker", "--settings", str(self.file), "--processes", str(processes)]
-        process = subprocess.Popen([sys.executable, "-m", "streams", *arguments], stderr=subprocess.PIPE)
+        with (self.file.parent / "worker.log").open("ab") as said:
+            process = subprocess.Popen([sys.executable, "-m", "streams", *arguments], stdout=said, stderr=said)
         try:
             yield process
-            if stop:
-                process.send_signal(signal.SIGTERM)
-                _, said = process.communicate(timeout=20)
-                assert process.returncode == 0, said.decode()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(STOP_S) == 0, (self.file.parent / "worker.log").read_text()
         finally:
             if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.communicate(timeout=20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.communicate()
+                process.kill()
+                process.wait()
 
     def send(self, events: Iterable[dict[str, Any] | bytes], role: str | None = None) -> None:
-        """Events into the input their type belongs to, or raw records (without a key) into the input `role`."""
+        """Events into the input their type belongs to, or raw records (of key c1) into the input `role`."""
         names = self.settings.kafka.topics
         with closing(KafkaProducer(bootstrap_servers=self.settings.kafka.address, acks="all")) as producer:
             for event in events:
                 if isinstance(event, bytes):
-                    producer.send(getattr(names, role or "purchases"), value=event, partition=0)
+                    producer.send(getattr(names, role or "purchases"), key=b"c1", value=event, partition=0)
                     continue
                 key = event["customer_id"].encode()
                 topic = names.purchases if event["type"] in ("purchase", "refund") else names.interactions
@@ -86,27 +83,32 @@ class Service:
         Raises:
             TimeoutError: they did not become enough.
         """
-        topic = getattr(self.settings.kafka.topics, role)
-        consumer = KafkaConsumer(
+        return asyncio.run(self._read(getattr(self.settings.kafka.topics, role), enough))
+
+    async def _read(self, topic: str, enough: Callable[[list[Any]], bool]) -> list[Any]:
+        consumer = AIOKafkaConsumer(
             bootstrap_servers=self.settings.kafka.address, isolation_level="read_committed", enable_auto_commit=False
         )
-        with closing(consumer):
-            places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        await consumer.start()
+        try:
+            count = 1 if topic == self.settings.kafka.topics.control else self.partitions
+            places = [TopicPartition(topic, number) for number in range(count)]
             consumer.assign(places)
-            consumer.seek_to_beginning(*places)
+            await consumer.seek_to_beginning(*places)
             found: list[Any] = []
             until = time.monotonic() + PATIENCE_S
             while True:
-                polled = consumer.poll(timeout_ms=100, max_records=POLL_RECORDS)
+                polled = await consumer.getmany(timeout_ms=100)
                 if polled:
-                    for records in polled.values():
-                        found += records
+                    found += [record for records in polled.values() for record in records]
                     continue
-                ends = consumer.end_offsets(places)
-                if all(consumer.position(place) >= ends[place] for place in places) and enough(found):
+                ends = await consumer.end_offsets(places)
+                if all([await consumer.position(place) >= ends[place] for place in places]) and enough(found):
                     return found
                 if time.monotonic() > until:
                     raise TimeoutError(f"{topic} has {len(found)} records, which is not enough")
+        finally:
+            await consumer.stop()
 
     def changes(self, count: int) -> list[dict[str, Any]]:
         """The published changes, once there are at least `count`."""

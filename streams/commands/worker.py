@@ -14,8 +14,8 @@ Example:
 Exit codes: 0 stopped by SIGTERM or Ctrl-C, 1 it failed, 2 usage, settings, connection, or something that a person
 must decide (said on standard error)."""
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-LOUD: Final = ("aiokafka", "faust", "kafka", "mode")
-"""Libraries whose everyday messages are nobody's news."""
+LOUD: Final = ("aiokafka", "faust", "kafka", "mode", "streams.transport")
+"""Libraries whose everyday messages are nobody's news; Faust's speak under the name of its subclass, too."""
 
 
 def command(
@@ -45,8 +45,7 @@ def command(
     if processes == 1:
         from streams.installation import prepare  # Faust takes half a second to import
 
-        prepare(loaded).run()
-        return
+        raise typer.Exit(prepare(loaded).run())
     from streams.supervisor import Supervisor
 
     port = loaded.worker.http_port

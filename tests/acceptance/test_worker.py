@@ -44,11 +44,14 @@ def cdnow() -> list[bytes]:
 @pytest.fixture(scope="module")
 def cdnow_changes(cdnow: list[bytes]) -> dict[str, list[dict[str, Any]]]:
     """What `segflow run` makes of it, by customer."""
+    return run_of(cdnow)
+
+
+def run_of(lines: list[bytes]) -> dict[str, list[dict[str, Any]]]:
+    """The changes of a run over `lines`, by customer."""
     run = FileRun(Settings(currency="USD"))
-    values: list[bytes] = []
-    for outcome in [*run.feed(cdnow, 1), *run.finish()]:
-        values += [message.value for message in outcome.changes]
-    return by_customer(parsed(values))
+    outcomes = [*run.feed(lines, 1), *run.finish()]
+    return by_customer(parsed(message.value for outcome in outcomes for message in outcome.changes))
 
 
 def count(changes: dict[str, list[dict[str, Any]]]) -> int:
@@ -86,21 +89,24 @@ def test_workers_publish_for_cdnow_exactly_what_the_run_gives(
 
 
 def test_a_worker_stopped_in_mid_stream_and_started_again_misses_and_repeats_nothing(
-    service: Make, cdnow_changes: dict[str, list[dict[str, Any]]]
+    service: Make, cdnow: list[bytes], tmp_path: Path
 ) -> None:
     """Three clean stops while records are waiting; the changes are those of one run."""
-    installed = service(partitions=2, clock="event", currency="USD", worker={"batch_max_records": 500})
-    installed.produce(CDNOW)
-    stopped_at = []
-    for part in (0.05, 0.3, 0.6):
+    part = cdnow[:12_000]
+    expected = run_of(part)
+    file = tmp_path / "part.jsonl"
+    file.write_bytes(b"\n".join(part))
+    installed = service(partitions=2, clock="event", currency="USD", worker={"batch_max_records": 50})
+    installed.produce(file)
+    stopped_at = 0
+    for _ in range(3):
         with installed.worker():
-            installed.changes(int(part * count(cdnow_changes)))
-        stopped_at.append(len(installed.read("changes")))
-    assert stopped_at[-1] < count(cdnow_changes), "the last stop came too late to prove anything"
+            installed.changes(stopped_at + 500)
+        stopped_at = len(installed.read("changes"))
+    assert stopped_at < count(expected), "the last stop came too late to prove anything"
     with installed.worker():
-        installed.changes(count(cdnow_changes))
-    found = [json.loads(record.value) for record in installed.read("changes")]
-    assert by_customer(found) == cdnow_changes
+        found = installed.changes(count(expected))
+    assert by_customer(found) == expected
     sequences = [entry["plan"]["sequence"] for entry in installed.journal() if entry["partition"] == 0]
     assert sequences == list(range(1, len(sequences) + 1))
 

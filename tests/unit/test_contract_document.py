@@ -117,6 +117,7 @@ SAMPLES: dict[str, tuple[int, bytes | None, bytes | None]] = {
     "oversized": (PURCHASES, GOOD + b" " * SETTINGS.worker.record_max_bytes, b"c42"),
     "not_utf8": (PURCHASES, GOOD.replace(b"web", b"\xff"), b"c42"),
     "not_json": (PURCHASES, GOOD.replace(b'"49.90"', b"NaN"), b"c42"),
+    "too_deep": (PURCHASES, GOOD.replace(b'"web"', b"[" * 999 + b"]" * 999), b"c42"),
     "not_object": (PURCHASES, b"[" + GOOD + b"]", b"c42"),
     "missing_field": (PURCHASES, GOOD.replace(b'"order_id"', b'"order"'), b"c42"),
     "bad_field": (PURCHASES, GOOD.replace(b"+02:00", b""), b"c42"),

@@ -195,10 +195,16 @@ def test_each_cut_is_guarded_by_itself() -> None:
     new = next_cuts(scan, held, FIXED, min_population=50)
     assert new is not None
     assert new == replace(held, monetary_minor=(exact[0] + 3, exact[1], exact[2], exact[3] - 9))
-    crossing = replace(held, monetary_minor=(exact[0], exact[1], 390, exact[2] + 1))
-    crossed_cuts = next_cuts(scan, crossing, FIXED, min_population=50)
-    assert crossed_cuts is not None
-    assert list(crossed_cuts.monetary_minor) == sorted(crossed_cuts.monetary_minor)
+
+
+def test_a_cut_that_stays_and_one_that_passes_it_are_put_in_order() -> None:
+    """Cuts are ascending, also where a kept one stands beyond a neighbour that moved."""
+    values = np.repeat([199, 204, 300, 400, 500], 10)
+    scan = Scan(recency=histogram.count(values), frequency=histogram.count(values), monetary=histogram.count(values))
+    exact = four(value + 1 for value in histogram.quantiles(scan.monetary, QUINTILES))
+    held = Cuts(version=1, recency_us=exact, frequency=exact, monetary_minor=(100, 198, exact[2], exact[3]))
+    new = next_cuts(scan, held, FIXED, min_population=50)
+    assert new == replace(held, monetary_minor=(198, exact[0], exact[2], exact[3]))
 
 
 def test_below_the_least_population_the_fixed_cuts_hold() -> None:
