@@ -21,6 +21,8 @@ LATEST_US: Final = (datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC) - EPO
 TEMPLATE: Final = np.frombuffer(b"0000-00-00T00:00:00.000000Z", dtype=np.uint8)
 MICROSECONDS_LENGTH: Final = len(TEMPLATE)
 SECONDS_LENGTH: Final = len("0000-00-00T00:00:00Z")
+FEW: Final = 64
+"""Times below which one by one is quicker than a column: 1.5 µs each against 100 µs for any number."""
 PAIRS: Final = np.array([list(f"{number:02d}".encode()) for number in range(100)], dtype=np.uint8)
 """The two digits of 0 to 99."""
 
@@ -35,7 +37,7 @@ def duration_us(span: timedelta) -> int:
     return span // MICROSECOND
 
 
-def after(times_us: npt.NDArray[np.int64], span_us: int) -> npt.NDArray[np.int64]:
+def after(times_us: npt.NDArray[np.int64], span_us: int | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """`times_us` + `span_us`, shape kept; UNKNOWN and whatever falls beyond the year 9999 give NEVER."""
     known = (times_us != UNKNOWN) & (times_us <= LATEST_US - span_us)
     return np.where(known, np.where(known, times_us, 0) + span_us, NEVER)
@@ -49,6 +51,8 @@ def to_text(time_us: int) -> str:
 
 def to_texts(times_us: npt.NDArray[np.int64]) -> list[str]:
     """`to_text` of a whole column, written digit by digit; UNKNOWN and NEVER give an empty string."""
+    if len(times_us) < FEW:
+        return ["" if each in (UNKNOWN, NEVER) else to_text(each) for each in times_us.tolist()]
     known = (times_us != UNKNOWN) & (times_us != NEVER)
     written = _digits(np.where(known, times_us, 0))
     whole = np.where(known, times_us, 1) % SECOND_US == 0

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from segments.cuts import Cuts, crossed
 from segments.facts import Facts, Labels, Times
@@ -24,34 +25,41 @@ class Rfm:
     name: str = "rfm"
     labels: tuple[str, ...] = field(init=False)
     start: int = NONE
-    _codes: Labels = field(init=False, repr=False, compare=False)  # (R - 1, FM - 1) -> code
+    _codes: Labels = field(init=False, repr=False, compare=False)  # (FM - 1, 5 - R) -> code
 
     def __post_init__(self) -> None:
         names = dict.fromkeys(["none", *(label for row in self.grid for label in row)])
         object.__setattr__(self, "labels", tuple(names))
         code_of = {label: code for code, label in enumerate(names)}
-        rows = [[code_of[label] for label in row] for row in reversed(self.grid)]
-        object.__setattr__(self, "_codes", np.array(rows, dtype=np.uint8))
+        rows = [[code_of[label] for label in row] for row in self.grid]
+        object.__setattr__(self, "_codes", np.ascontiguousarray(np.array(rows, dtype=np.uint8).T))
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
         """Codes into `labels`, shape (n,)."""
-        lost = crossed(facts.idle_us(at_us), cuts.recency_us)
-        return self._cell(facts, cuts, lost)
+        cells = self._columns(facts, cuts)
+        return _pick(cells, crossed(facts.idle_us(at_us), cuts.recency_us))
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
         """The first recency threshold ahead at which the cell's label differs from the present one."""
         own = labels[self.name]
-        due = np.full(len(own), NEVER, dtype=np.int64)
+        cells = self._columns(facts, cuts)
         lost_now = crossed(facts.idle_us(at_us), cuts.recency_us)
-        for lost in range(SCORES - 1, 0, -1):  # farthest first, so the nearest that differs is written last
-            ahead = (lost_now < lost) & (self._cell(facts, cuts, np.full_like(lost_now, lost)) != own)
-            due = np.where(ahead, after(facts.last_us, cuts.recency_us[lost - 1]), due)
-        return due
+        lost = np.arange(1, SCORES)
+        differs = (lost > lost_now[:, None]) & (cells[:, 1:] != own[:, None])
+        first = differs.argmax(axis=1)  # 0 also where none differs
+        due = after(facts.last_us, np.asarray(cuts.recency_us, dtype=np.int64)[first])
+        return np.where(differs.any(axis=1), due, NEVER)
 
-    def _cell(self, facts: Facts, cuts: Cuts, lost: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Labels:
-        """Label codes where recency has lost `lost` of its points (R = 5 - lost)."""
-        frequency = 1 + crossed(facts.orders, cuts.frequency)
+    def _columns(self, facts: Facts, cuts: Cuts) -> Labels:
+        """Label codes by how many points recency has lost (R = 5 - lost), shape (n, 5)."""
+        orders = facts.orders
+        frequency = 1 + crossed(orders, cuts.frequency)
         monetary = 1 + crossed(facts.net_minor, cuts.monetary_minor)
-        mean = (frequency + monetary + 1) // 2
-        cell = self._codes[SCORES - 1 - lost, mean - 1]
-        return np.where(facts.orders == 0, NONE, cell).astype(np.uint8)
+        cells = self._codes[(frequency + monetary + 1) // 2 - 1]
+        return np.where((orders == 0)[:, None], np.uint8(NONE), cells)
+
+
+def _pick(cells: Labels, columns: npt.NDArray[np.int64]) -> Labels:
+    """One column of each row."""
+    picked: Labels = cells[np.arange(len(cells)), columns]
+    return picked

@@ -22,9 +22,15 @@ class Side:
     decoder: Decoder
     offset: int = 0  # the next one to take
     read_to: int = 0  # the next one to come
-    waiting: int = 0  # records held
+    arrived: int = 0  # records ever put in, counted by the event loop
+    taken: int = 0  # records ever taken out, counted by the shard's thread
     chunks: deque[Chunk] = field(default_factory=deque)
     raw: deque[Sequence[Any]] = field(default_factory=deque)  # fetched, not decoded yet
+
+    @property
+    def waiting(self) -> int:
+        """Records held."""
+        return self.arrived - self.taken
 
     def peek(self, most: int) -> Chunk:
         """At most `most` records from the front; decodes what it needs. The rest stays raw."""
@@ -48,14 +54,15 @@ class Side:
 
     def take(self, count: int) -> None:
         """Drop the first `count` records."""
-        self.waiting -= count
+        self.taken += count
         if count:
             front = self.chunks.popleft()
             self.offset = int(front.offsets[count - 1]) + 1
             if count < len(front):
                 self.chunks.appendleft(front.slice(count, len(front)))
+        read_to = self.read_to  # before looking at what waits: `offer` counts records first
         if not self.waiting:
-            self.offset = self.read_to  # past the transaction markers behind the last record
+            self.offset = max(self.offset, read_to)  # past the transaction markers behind the last record
 
 
 class Inbox:
@@ -78,6 +85,6 @@ class Inbox:
         fresh = [record for record in batch.records if record.offset >= last.read_to]
         if fresh:
             last.raw.append(fresh)
-            last.waiting += len(fresh)
+            last.arrived += len(fresh)
         last.read_to = max(last.read_to, batch.stop)
         self.arrived.set()

@@ -1,7 +1,7 @@
 """A shard's part in a re-cut: scan its customers in slices, hand the count in; shard 0 decides the new cuts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
@@ -11,6 +11,7 @@ from state.head import PAGE_CUSTOMERS, Head
 from state.store import Store
 from streams import histograms
 from streams.control import Control, cuts_message
+from streams.encode import Message
 from streams.scanning import pages_of, scan
 
 
@@ -28,7 +29,7 @@ class Recutting:
     _page: int = 0
     _scan: Scan = field(default_factory=Scan)
 
-    def work(self, head: Head, store: Store, caught_up: bool, horizon_us: int) -> list[Any]:
+    def work(self, head: Head, store: Store, caught_up: Callable[[], bool], horizon_us: int) -> list[Message]:
         """Control records to publish: this shard's scan once it is whole, new cuts where this is shard 0."""
         if self.settings.rfm.cuts != "quantile":
             return []
@@ -42,12 +43,12 @@ class Recutting:
             messages += self._decide()
         return messages
 
-    def _begin(self, head: Head, caught_up: bool, horizon_us: int) -> None:
+    def _begin(self, head: Head, caught_up: Callable[[], bool], horizon_us: int) -> None:
         """Start a scan when the shard's time has passed a boundary, or when it has read everything and others ask."""
         every_us = duration_us(self.settings.rfm.recut_every)
         now_us = max(head.clock_us, horizon_us)
         wanted_us = UNKNOWN if now_us == UNKNOWN else now_us // every_us * every_us
-        if caught_up:
+        if caught_up():
             wanted_us = max(wanted_us, self.control.histograms.asked_us)
         if wanted_us > max(self._scanned_us, self.control.histograms.answered_us):
             self._boundary_us, self._page, self._scan = wanted_us, 0, Scan()
@@ -61,7 +62,7 @@ class Recutting:
         self._page = stop
         return stop >= pages
 
-    def _decide(self) -> list[Any]:
+    def _decide(self) -> list[Message]:
         complete = self.control.histograms.complete(self.partitions)
         if complete is None or complete[0] == self._decided_us:
             return []

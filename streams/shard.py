@@ -6,8 +6,10 @@ The commit is one numbered protocol, in `_commit`; taking a shard, in `_take`, i
 import asyncio
 import logging
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from time import monotonic
+from typing import Final, Protocol
 
 import msgspec
 import redis
@@ -20,6 +22,7 @@ from state.store import ShardLostError, Store
 from streams import events, journal
 from streams.control import Control
 from streams.decode import Decoder
+from streams.encode import Message
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome, Plan, plan_for
 from streams.inbox import Inbox
@@ -56,6 +59,15 @@ class Feed(Protocol):
     def reading(self, side: int, partition: int) -> Reading | None:
         """How far an input was read, None while nothing was fetched."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A commit that has been worked out and not been published yet."""
+
+    entry: Entry
+    outcome: Outcome
+    control: list[Message]  # for the control topic
 
 
 @dataclass(kw_only=True)
@@ -206,20 +218,20 @@ class Shard:
     async def _work(self) -> None:
         """Commit whatever there is to do; wait where there is nothing."""
         sweep_every_s = self.settings.worker.sweep_every.total_seconds()
+        linger_s = self.settings.worker.linger.total_seconds()
+        most = self.settings.worker.batch_max_records
         while not self._stopping:
             self.inbox.arrived.clear()
-            wall_us = now_us()
-            chunks = await asyncio.to_thread(self._takeable, wall_us)
-            horizon_us = self._horizon_us(wall_us)
-            extra = await asyncio.to_thread(self._recutting.work, self.head, self.store, self._caught_up(), horizon_us)
-            if any(map(len, chunks)) or extra or await self._has_other_work(horizon_us):
-                await self._commit(chunks, wall_us, horizon_us, extra)
-                await asyncio.sleep(0)
+            started_s = monotonic()
+            prepared = await asyncio.to_thread(self._prepare, now_us())
+            if prepared is None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.inbox.arrived.wait(), timeout=sweep_every_s)
                 continue
-            try:
-                await asyncio.wait_for(self.inbox.arrived.wait(), timeout=sweep_every_s)
-            except TimeoutError:
-                continue
+            await self._commit(prepared)
+            early_s = linger_s - (monotonic() - started_s)
+            if early_s > 0 and max(side.waiting for side in self.inbox.sides) < most:
+                await asyncio.sleep(early_s)  # a commit costs the same for one event as for fifty
 
     def _takeable(self, wall_us: int) -> tuple[Chunk, Chunk]:
         """The records of both inputs that are next in the shard's order."""
@@ -258,13 +270,13 @@ class Shard:
         seen_us = min(reading.fetched_us for reading in readings if reading is not None)
         return min(seen_us, wall_us) - duration_us(self.settings.worker.grace)
 
-    async def _has_other_work(self, horizon_us: int) -> bool:
+    def _has_other_work(self, horizon_us: int) -> bool:
         if self._more_due or self.head.adopting is not None:
             return True
         if self.control.rulebook.latest.version != self.head.rules:
             return True
         until_us = max(self.head.clock_us, horizon_us)
-        return until_us != UNKNOWN and bool(await asyncio.to_thread(self.store.due, until_us, 1))
+        return until_us != UNKNOWN and bool(self.store.due(until_us, 1))
 
     def _plan(self, chunks: tuple[Chunk, Chunk], wall_us: int, horizon_us: int) -> Plan:
         sides = self.inbox.sides
@@ -281,10 +293,11 @@ class Shard:
         mode = "backfill" if old or self.settings.clock == "event" else "live"
         return msgspec.structs.replace(plan, sweep_us=horizon_us, mode=mode)
 
-    async def _commit(self, chunks: tuple[Chunk, Chunk], wall_us: int, horizon_us: int, extra: list[Any]) -> None:
+    async def _commit(self, prepared: Prepared) -> None:
         """One commit.
 
-        1. Watch the head: it must be what this worker last wrote. Read the records, advance them in memory.
+        1. Watch the head: it must be what this worker last wrote. Read the records, advance them in memory
+           (`_prepare`).
         2. In one Kafka transaction: the changes, current segments, dead letters, control records, and the journal's
            record of this commit. It is the commit: from here on the changes are published.
         3. In one Redis transaction that fails if the head was touched since 1: records, timers, directory, head.
@@ -292,12 +305,39 @@ class Shard:
         A crash before 2 leaves nothing; between 2 and 3, the journal has a commit that the store lacks, which taking
         the shard executes again.
         """
+        outcome, topics = prepared.outcome, self.settings.kafka.topics
+        assert self._publisher is not None
+        with self.metrics.step("publish"):
+            await self._publisher.publish(  # 2
+                {
+                    topics.changes: outcome.changes,
+                    topics.current: outcome.current,
+                    topics.dead_letters: outcome.dead,
+                    topics.control: prepared.control,
+                    topics.journal: [journal.message(prepared.entry)],
+                },
+                frozenset({topics.control}),
+            )
+        with self.metrics.step("store"):
+            await asyncio.to_thread(self.store.commit, outcome.write)  # 3
+        self.head = outcome.write.head
+        self._more_due = outcome.swept >= prepared.entry.plan.sweep_limit
+        self.metrics.committed(self.partition, outcome, self.head, self.settings.dimensions)
+
+    def _prepare(self, wall_us: int) -> Prepared | None:
+        """Step 1 of a commit, in a thread of its own; None where there is nothing to do."""
+        chunks = self._takeable(wall_us)
+        horizon_us = self._horizon_us(wall_us)
+        control = self._recutting.work(self.head, self.store, self._caught_up, horizon_us)
+        if not (any(map(len, chunks)) or control or self._has_other_work(horizon_us)):
+            return None
         starts = [side.offset for side in self.inbox.sides]
         for side, chunk in zip(self.inbox.sides, chunks, strict=True):
             side.take(len(chunk))
         plan = self._plan(chunks, wall_us, horizon_us)
         with self.metrics.step("execute"):
-            outcome = await asyncio.to_thread(self._execute, plan, chunks)  # 1
+            self.store.begin(self.head)
+            outcome = self._executor.execute(plan, chunks[PURCHASES], chunks[INTERACTIONS], self.head, self.store)
         entry = Entry(
             plan=plan,
             purchases_from=starts[PURCHASES],
@@ -307,28 +347,7 @@ class Shard:
             adopts=outcome.adopts,
             digest=outcome.digest,
         )
-        topics = self.settings.kafka.topics
-        assert self._publisher is not None
-        with self.metrics.step("publish"):
-            await self._publisher.publish(  # 2
-                {
-                    topics.changes: outcome.changes,
-                    topics.current: outcome.current,
-                    topics.dead_letters: outcome.dead,
-                    topics.control: extra,
-                    topics.journal: [journal.message(entry)],
-                },
-                frozenset({topics.control}),
-            )
-        with self.metrics.step("store"):
-            await asyncio.to_thread(self.store.commit, outcome.write)  # 3
-        self.head = outcome.write.head
-        self._more_due = outcome.swept >= plan.sweep_limit
-        self.metrics.committed(self.partition, outcome, self.head, self.settings.dimensions)
-
-    def _execute(self, plan: Plan, chunks: tuple[Chunk, Chunk]) -> Outcome:
-        self.store.begin(self.head)
-        return self._executor.execute(plan, chunks[PURCHASES], chunks[INTERACTIONS], self.head, self.store)
+        return Prepared(entry=entry, outcome=outcome, control=control)
 
     async def _let_go(self) -> None:
         self.feed.close(self.partition)

@@ -91,7 +91,7 @@ class Worker:
             await self._tell_kafka()
             await asyncio.wait_for(self.app.stop(), STOP_S)
         except TimeoutError:
-            log.error(
+            log.warning(
                 "the worker did not stop within %d s and is ended; its shards heal when they are taken", 2 * STOP_S
             )
             os._exit(1)

@@ -77,6 +77,18 @@ class Service:
         command = [sys.executable, "-m", "streams", "produce", "--settings", str(self.file), str(file)]
         subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
 
+    @contextmanager
+    def producing(self, file: Path, rate: int) -> Iterator[None]:
+        """`segflow produce` at `rate` events/s in the background; finished in the end."""
+        command = [sys.executable, "-m", "streams", "produce", "--settings", str(self.file), str(file), "--rate", str(rate)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            yield
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
+            process.wait()
+
     def read(self, role: str, enough: Callable[[list[Any]], bool] = lambda _: True) -> list[Any]:
         """The records of a topic, read_committed: all there are once `enough` of them are there.
 
