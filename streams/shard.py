@@ -8,7 +8,6 @@ import logging
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Final, Protocol
 
 import msgspec
@@ -189,7 +188,14 @@ class Shard:
             stored = head
         elif stored != head:
             raise JournalError("the stored head has no topic ids but the journal has commits beyond it")
+        first, _ = await reader.bounds()
         for entry in entries:
+            if entry.purchases_from < first[PURCHASES] or entry.interactions_from < first[INTERACTIONS]:
+                raise JournalError(
+                    f"commit {entry.plan.sequence} cannot be done again: it read purchases from "
+                    f"{entry.purchases_from} and interactions from {entry.interactions_from}, but retention has cut "
+                    f"them to {first[PURCHASES]} and {first[INTERACTIONS]}"
+                )
             chunks = []
             for side, (start, stop) in enumerate(
                 ((entry.purchases_from, entry.plan.purchases_to), (entry.interactions_from, entry.plan.interactions_to))
@@ -225,7 +231,6 @@ class Shard:
         most = self.settings.worker.batch_max_records
         while not self._stopping:
             self.inbox.arrived.clear()
-            started_s = monotonic()
             small = sum(side.waiting for side in self.inbox.sides) <= SMALL_RECORDS
             prepared = self._prepare(now_us()) if small else await asyncio.to_thread(self._prepare, now_us())
             if prepared is None:
@@ -233,9 +238,8 @@ class Shard:
                     await asyncio.wait_for(self.inbox.arrived.wait(), timeout=sweep_every_s)
                 continue
             await self._commit(prepared)
-            early_s = linger_s - (monotonic() - started_s)
-            if early_s > 0 and max(side.waiting for side in self.inbox.sides) < most:
-                await asyncio.sleep(early_s)  # a commit costs the same for one event as for fifty
+            if max(side.waiting for side in self.inbox.sides) < most:
+                await asyncio.sleep(linger_s)  # a commit costs the same for one event as for fifty
 
     def _takeable(self, wall_us: int) -> tuple[Chunk, Chunk]:
         """The records of both inputs that are next in the shard's order."""

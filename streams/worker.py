@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 from typing import Any, Final
 
 import faust
@@ -59,6 +60,7 @@ class Worker:
         self._topics = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
         self._shards: dict[int, Shard] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="segflow-")
         self._ended = asyncio.Event()
         self._exit_code = 0
         self._gate = Gate(settings, self._full)
@@ -72,7 +74,8 @@ class Worker:
         """
         sys.setswitchinterval(SWITCH_S)
         calm_collector()
-        return asyncio.run(self._run())
+        with self._scratch:
+            return asyncio.run(self._run())
 
     async def _run(self) -> int:
         """Start the app, wait for a signal or a failure, let the shards finish, stop the app."""
@@ -146,6 +149,7 @@ class Worker:
             producer_acks=-1,
             autodiscover=False,
             store="memory://",
+            datadir=self._scratch.name,  # Faust makes one whether it needs it or not, by default where it was started
         )
         app.gate = self._gate
         inputs = app.topic(*self._topics, key_serializer="raw", value_serializer="raw", acks=False)

@@ -1,0 +1,1 @@
+"""What segflow promises, shown."""

@@ -12,8 +12,12 @@ MICROSECOND = timedelta(microseconds=1)
 DAYS = (0, 1, 10, 29, 30, 31, 59, 60, 61, 90, 119, 120, 121, 180, 181, 239, 240, 241, 300, 420)
 NUDGES = (-MICROSECOND, timedelta(0), timedelta(0), timedelta(0), MICROSECOND)
 
-moments = st.builds(lambda day, nudge: START + timedelta(days=day) + nudge, st.sampled_from(DAYS), st.sampled_from(NUDGES))
-amounts = st.sampled_from(["0", "0.00", "0.005", "0.015", "49.99", "50", 99.99, "100.00", 249, "250", "1000", "1e3", "12345.678"])
+moments = st.builds(
+    lambda day, nudge: START + timedelta(days=day) + nudge, st.sampled_from(DAYS), st.sampled_from(NUDGES)
+)
+amounts = st.sampled_from(
+    ["0", "0.00", "0.005", "0.015", "49.99", "50", 99.99, "100.00", 249, "250", "1000", "1e3", "12345.678"]
+)
 
 
 def written(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""A whole installation for acceptance tests: topics, settings file, workers as processes, what goes in and comes out."""
+"""An installation for acceptance tests: topics, settings, workers as processes, what goes in and comes out."""
 
 import asyncio
 import json
@@ -80,7 +80,17 @@ class Service:
     @contextmanager
     def producing(self, file: Path, rate: int) -> Iterator[None]:
         """`segflow produce` at `rate` events/s in the background; finished in the end."""
-        command = [sys.executable, "-m", "streams", "produce", "--settings", str(self.file), str(file), "--rate", str(rate)]
+        command = [
+            sys.executable,
+            "-m",
+            "streams",
+            "produce",
+            "--settings",
+            str(self.file),
+            str(file),
+            "--rate",
+            str(rate),
+        ]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             yield

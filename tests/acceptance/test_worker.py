@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from schemas.settings import Settings
 from streams.run import FileRun
 from tests.agreement import by_customer, content, parsed
 from tests.histories import START, written
-from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
+from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
 from tests.service import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -235,10 +236,6 @@ def last(entries: list[dict[str, Any]], shard: int) -> dict[str, Any]:
 
 def oracle_by_journal(installed: Service, versions: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
     """Each shard's log through the oracle, new cuts adopted before the commit that first used them."""
-    from decimal import Decimal
-
-    from tests.oracle.simulation import Adopt
-
     changes: list[dict[str, Any]] = []
     records = installed.read("purchases")
     entries = installed.journal()
@@ -246,7 +243,9 @@ def oracle_by_journal(installed: Service, versions: dict[int, dict[str, Any]]) -
         oracle = Shard(OracleRules())
         mine = [record for record in records if record.partition == shard]
         held = 0
-        for entry in sorted((each for each in entries if each["partition"] == shard), key=lambda each: each["plan"]["sequence"]):
+        for entry in sorted(
+            (each for each in entries if each["partition"] == shard), key=lambda each: each["plan"]["sequence"]
+        ):
             if entry["adopts"] is not None and entry["adopts"] != held:
                 held = entry["adopts"]
                 cuts = versions[held]

@@ -1,0 +1,1 @@
+"""Parts against a real Kafka or a real Redis."""
