@@ -99,6 +99,11 @@ class FileRun:
         self._shards = [MemoryShard(self.settings, self.rulebook, number) for number in range(self.shards)]
         self._decoder = Decoder(self.settings, None)
 
+    @property
+    def memory_shards(self) -> list[MemoryShard]:
+        """The shards, by partition."""
+        return self._shards
+
     def feed(self, lines: list[bytes], first_line: int) -> Iterator[Outcome]:
         """Apply lines of the file in their order; `first_line` is the number of the first."""
         chunk = self._decoder.decode(lines, None, range(first_line, first_line + len(lines)))

