@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 from typing import Any, Final
 
 import faust
@@ -40,6 +39,13 @@ SWITCH_S: Final = 0.001
 """The interpreter's thread switch: a batch in a thread must not keep the event loop waiting 5 ms at a time."""
 
 
+class _App(faust.App):
+    """A Faust app that leaves no folder where it was started: it has no tables to keep in one."""
+
+    def _create_directories(self) -> None:
+        """Nothing to create."""
+
+
 class Worker:
     """One worker process of an installation.
 
@@ -60,7 +66,6 @@ class Worker:
         self._topics = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
         self._shards: dict[int, Shard] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._scratch = tempfile.TemporaryDirectory(prefix="segflow-")
         self._ended = asyncio.Event()
         self._exit_code = 0
         self._gate = Gate(settings, self._full)
@@ -74,8 +79,7 @@ class Worker:
         """
         sys.setswitchinterval(SWITCH_S)
         calm_collector()
-        with self._scratch:
-            return asyncio.run(self._run())
+        return asyncio.run(self._run())
 
     async def _run(self) -> int:
         """Start the app, wait for a signal or a failure, let the shards finish, stop the app."""
@@ -133,7 +137,7 @@ class Worker:
     def _faust_app(self) -> faust.App:
         settings = self.settings
         session_s = settings.worker.session_timeout.total_seconds()
-        app = faust.App(
+        app = _App(
             settings.kafka.group,
             broker=f"segflow://{settings.kafka.address.split(',')[0]}",
             broker_session_timeout=session_s,
@@ -149,7 +153,6 @@ class Worker:
             producer_acks=-1,
             autodiscover=False,
             store="memory://",
-            datadir=self._scratch.name,  # Faust makes one whether it needs it or not, by default where it was started
         )
         app.gate = self._gate
         inputs = app.topic(*self._topics, key_serializer="raw", value_serializer="raw", acks=False)
