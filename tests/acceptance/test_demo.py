@@ -147,7 +147,7 @@ def test_servers_that_were_given_are_left_as_they_were(
     history.write_bytes(b"\n".join(gzip.decompress(CDNOW.read_bytes()).splitlines()[:2000]))
     work = tmp_path / "work"
     work.mkdir()
-    servers = {"SEGFLOW_KAFKA": kafka.address, "SEGFLOW_REDIS": redis_server.url}
+    servers = {"SEGFLOW_KAFKA": kafka.address, "SEGFLOW_REDIS": redis_server.url, REQUIRE_REAL: "0"}
     with demo(work, "--fast", str(history), **servers) as started:
         out, err = started.process.communicate(timeout=PATIENCE_S)
         assert (started.process.returncode, err) == (0, ""), out
