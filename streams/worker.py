@@ -8,6 +8,7 @@ import sys
 from typing import Any, Final
 
 import faust
+import uvloop
 from aiokafka.errors import KafkaError
 from faust.types import TP
 from prometheus_client import generate_latest
@@ -19,6 +20,7 @@ from state.redis_connection import client
 from streams.collector import calm_collector
 from streams.control import Control
 from streams.events import INTERACTIONS, PURCHASES
+from streams.faust_app import App
 from streams.metrics import Metrics
 from streams.shard import Shard, ShardStoppedError
 from streams.transport import Batch, Gate, Reading
@@ -37,13 +39,6 @@ WATCH_S: Final = 0.5
 """How soon a crashed app ends the process."""
 SWITCH_S: Final = 0.001
 """The interpreter's thread switch: a batch in a thread must not keep the event loop waiting 5 ms at a time."""
-
-
-class _App(faust.App):
-    """A Faust app that leaves no folder where it was started: it has no tables to keep in one."""
-
-    def _create_directories(self) -> None:
-        """Nothing to create."""
 
 
 class Worker:
@@ -79,6 +74,7 @@ class Worker:
         """
         sys.setswitchinterval(SWITCH_S)
         calm_collector()
+        uvloop.install()  # the policy, so that the consumer thread has such a loop, too
         return asyncio.run(self._run())
 
     async def _run(self) -> int:
@@ -137,7 +133,7 @@ class Worker:
     def _faust_app(self) -> faust.App:
         settings = self.settings
         session_s = settings.worker.session_timeout.total_seconds()
-        app = _App(
+        app = App(
             settings.kafka.group,
             broker=f"segflow://{settings.kafka.address.split(',')[0]}",
             broker_session_timeout=session_s,

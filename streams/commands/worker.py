@@ -14,8 +14,8 @@ Example:
 Exit codes: 0 stopped by SIGTERM or Ctrl-C, 1 it failed, 2 usage, settings, connection, or something that a person
 must decide (said on standard error)."""
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-LOUD: Final = ("aiokafka", "faust", "kafka", "mode", "streams.transport")
-"""Libraries whose everyday messages are nobody's news; Faust's speak under the name of its subclass, too."""
+LOUD: Final = ("aiokafka", "faust", "kafka", "mode", "streams.faust_app", "streams.transport")
+"""Libraries whose everyday messages are nobody's news; Faust's speak under the names of its subclasses, too."""
 
 
 def command(
