@@ -1,8 +1,6 @@
 """The control topic: definitions and cuts, each version a record, its offset the version."""
 
-import asyncio
 import json
-import logging
 from contextlib import closing
 from typing import Any, Final
 
@@ -17,8 +15,6 @@ from streams.encode import Message
 from streams.histograms import Histograms
 from streams.kafka_clients import aiokafka_options, kafka_python_options
 from streams.rulebook import Rulebook
-
-log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 30
 """How long the broker may take for the handful of records read at start-up."""
@@ -63,7 +59,6 @@ class Control:
         self._definition: dict[str, Any] | None = None
         self.rulebook: Rulebook
         self.histograms = Histograms()
-        self.changed = asyncio.Event()
 
     def start(self) -> None:
         """Read the topic to its end; the first worker of an installation writes the definition. Blocking.
@@ -101,7 +96,6 @@ class Control:
             while True:
                 record = await consumer.getone(place)
                 self._take(record.offset, record.value)
-                self.changed.set()
         finally:
             await consumer.stop()
 

@@ -19,19 +19,14 @@ class NotReadyError(UsageError):
     """A worker cannot start; the message says why and what to do."""
 
 
-def prepare(settings: Settings, *, create_topics: bool = False, partitions: int | None = None) -> Worker:
+def prepare(settings: Settings) -> Worker:
     """A worker that is ready to run.
 
     Raises:
         NotReadyError: something is missing or does not fit, with what to do.
     """
     with kafka_errors(settings.kafka):
-        try:
-            if create_topics:
-                topics.create(settings, partitions)
-            report = topics.check(settings)
-        except topics.TopicsError as error:
-            raise NotReadyError(str(error)) from error
+        report = topics.check(settings)
         if report.problems:
             raise NotReadyError("\n".join(report.problems))
         problem = check_keys(settings, report.partitions)
