@@ -29,11 +29,11 @@ def run(bench: Bench) -> list[Figure]:
             for lines in LineFiles([str(source)]):
                 work.wall_us = time_ns() // 1000
                 for outcome in work.feed(lines.values, first):
-                    output.writelines([(change.value or b"") + b"\n" for change in outcome.changes])
+                    output.write(outcome.changes.lines())
                     changes += len(outcome.changes)
                 first += len(lines.values)
             for outcome in work.finish():
-                output.writelines([(change.value or b"") + b"\n" for change in outcome.changes])
+                output.write(outcome.changes.lines())
                 changes += len(outcome.changes)
         elapsed_s = perf_counter() - started
     return [

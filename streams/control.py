@@ -11,9 +11,9 @@ from kafka import TopicPartition as AdminPartition
 from schemas.settings import Settings
 from segments.cuts import Cuts
 from segments.rules import from_settings
-from streams.encode import Message
 from streams.histograms import Histograms
 from streams.kafka_clients import aiokafka_options, kafka_python_options
+from streams.messages import Message
 from streams.rulebook import Rulebook
 
 ANSWER_S: Final = 30

@@ -1,31 +1,48 @@
 """Changes and current segments as JSON bytes.
 
 Not a JSON library for the whole record: a batch has thousands of changes of one shape, most of whose text is one of a
-few pieces. What comes from outside (ids) goes through a JSON encoder; everything else is our own plain ASCII.
+few pieces, so it is put together in columns. What comes from outside (ids) goes through a JSON encoder; everything else
+is our own plain ASCII.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from hashlib import blake2b
+from typing import Any, Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 
 from schemas.change import SPEC
-from schemas.currency import minor_digits, to_text
+from schemas.currency import minor_digits
 from segments import instant
+from segments.instant import NEVER
 from segments.model import NO_LABEL
 from segments.rules import Rules
 from state.record import Customers
-from streams.changes import NO_EVENT, Cause, Changes, Moves, Steps
+from streams import messages, text, varint
+from streams.changes import NO_EVENT, Cause, Changes, Steps
+from streams.messages import Messages
 from streams.processor import slots_of, upcoming
+from streams.text import Text, gathered, joined, whole
 
-SOURCE: Final = b"segflow"
 HOLDOUT_SCALE: Final = 2**64
-CAUSES: Final = {cause: cause.name.lower() for cause in Cause}
+CAUSES: Final = text.column([b'"cause":{"kind":"%b"' % cause.name.lower().encode() for cause in Cause])
+ID_LENGTH: Final = 32  # of a change id: 128 bits in hexadecimal
+ALIKE: Final = (
+    ("ce_specversion", b"1.0"),
+    ("ce_type", b"segflow.change"),
+    ("ce_source", b"segflow"),
+    ("content-type", b"application/json"),
+)
+"""Headers that all changes have in common."""
+NO_HEADERS: Final = text.column([messages.written(())])
 
-Header = tuple[str, bytes]
+FLAGS: Final = text.column([b"false", b"true"])
+
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +54,13 @@ class Publication:
     mode: str  # live or backfill
 
 
-class Message(NamedTuple):
-    """One record to publish."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoded:
+    """What a batch publishes."""
 
-    key: bytes
-    value: bytes
-    headers: list[Header]
+    changes: Messages  # in their order
+    current: Messages  # one for each customer that changed, as it was after its last change
+    digest: str  # hash over the changes' ids, which are hashes of their content
 
 
 class Encoder:
@@ -53,6 +71,7 @@ class Encoder:
         self._digits = minor_digits(currency)
         self._holdout_below = int(holdout_share * HOLDOUT_SCALE)
         self._json = msgspec.json.Encoder()
+        self._words: _Words | None = None
 
     def encode(
         self,
@@ -62,19 +81,19 @@ class Encoder:
         rules: Rules,
         old: Rules | None,
         at: Publication,
-    ) -> tuple[list[Message], list[Message]]:
-        """One message a change, in their order; and one for each customer that changed, as it was after its last.
-
-        `old`: the rules before an adoption in progress.
-        """
+    ) -> Encoded:
+        """The messages of `changes`. `old`: the rules before an adoption in progress."""
         if not len(changes):
-            return [], []
-        steps = self._steps(
-            changes.steps, customers, event_ids, (_Words(rules, self._currency), _Words(old or rules, self._currency))
+            return Encoded(changes=messages.NONE, current=messages.NONE, digest=_digest(b""))
+        words = self._words_of(rules, old or rules)
+        *moments, since = text.moments([*_times(changes.steps), changes.moves.previous_since_us])
+        steps = self._steps(changes.steps, moments, customers, event_ids, words)
+        change_ids, published = self._changes(changes, steps, since, words, at)
+        return Encoded(
+            changes=published, current=self._current(changes.steps, steps, words, at), digest=_digest(change_ids)
         )
-        return self._changes(changes.moves, steps, at), self._current(changes.steps, steps, at)
 
-    def current(self, customers: Customers, rules: Rules, at: Publication) -> list[Message]:
+    def current(self, customers: Customers, rules: Rules, at: Publication) -> Messages:
         """The segments of every one of `customers` as they are now."""
         fixed = customers.fixed
         slots = slots_of(rules)
@@ -99,158 +118,198 @@ class Encoder:
             next_us=next_us,
             old_rules=np.zeros(count, dtype=np.bool_),
         )
-        words = _Words(rules, self._currency)
-        return self._current(steps, self._steps(steps, customers, (), (words, words)), at)
+        words = self._words_of(rules, rules)
+        texts = self._steps(steps, text.moments(_times(steps)), customers, (), words)
+        return self._current(steps, texts, words, at)
+
+    def _words_of(self, rules: Rules, old: Rules) -> "_Words":
+        if self._words is None or self._words.rules[0] is not rules or self._words.rules[1] is not old:
+            self._words = _Words((rules, old), self._currency)
+        return self._words
 
     def _steps(
-        self, steps: Steps, customers: Customers, event_ids: Sequence[str], words: tuple["_Words", "_Words"]
-    ) -> list["_Step"]:
+        self, steps: Steps, moments: Sequence[Text], customers: Customers, event_ids: Sequence[str], words: "_Words"
+    ) -> "_StepTexts":
         """The text that the changes of one step, and the customer's current segments, have in common."""
-        first, last, then = (instant.to_texts(each) for each in (steps.first_us, steps.last_us, steps.next_us))
-        known = zip(first, last, steps.orders.tolist(), steps.net_minor.tolist(), strict=True)
-        nexts = zip(steps.next_dimensions.tolist(), steps.next_labels.tolist(), then, strict=True)
-        causes = zip(steps.causes.tolist(), steps.events.tolist(), strict=True)
-        effective = instant.to_texts(steps.effective_us)
-        labels = map(bytes, np.ascontiguousarray(steps.labels))
-        rows = zip(steps.rows.tolist(), steps.old_rules.tolist(), effective, causes, labels, known, nexts, strict=True)
-        texts = []
-        for row, by_old, moment, (cause, event), codes, facts, following in rows:
-            said = words[by_old]
-            customer_id = customers.ids[row]
-            key = customer_id.encode()
-            segments = said.segments(codes)
-            by = f',"event_id":{self._quoted(event_ids[event])}' if event >= 0 else ""
-            after = f'"facts":{self._facts(*facts)},"next":{said.following(*following)}{said.tail}{self._holdout(key)}'
-            texts.append(
-                _Step(
-                    words=said,
-                    key=key,
-                    effective=moment.encode(),
-                    who=f'"customer_id":{self._quoted(customer_id)}',
-                    segments=segments,
-                    then=f'"effective_at":"{moment}","cause":{{"kind":"{CAUSES[cause]}"{by}}},"segments":{segments},{after}',
-                    after=after,
-                )
-            )
-        return texts
-
-    def _changes(self, moves: Moves, steps: list["_Step"], at: Publication) -> list[Message]:
-        position = self._json.encode(at.position).decode()
-        end = f',"detected_at":"{instant.to_text(at.detected_us)}","position":{position},"mode":"{at.mode}"}}'.encode()
-        mode = ("mode", at.mode.encode())
-        columns = zip(
-            moves.steps.tolist(),
-            moves.dimensions.tolist(),
-            moves.previous.tolist(),
-            moves.current.tolist(),
-            instant.to_texts(moves.previous_since_us),
-            moves.versions.tolist(),
-            strict=True,
-        )
-        messages = []
-        for number, dimension, previous, current, since, version in columns:
-            step = steps[number]
-            moved, told = step.words.move(dimension, previous, current)
-            stable = f'{step.who},{moved},"previous_since":{_time(since)},"version":{version},{step.then}'.encode()
-            change_id = xxh3_128_hexdigest(stable).encode()
-            value = b'{"change_id":"%b",%b%b' % (change_id, stable, end)
-            headers = [("ce_id", change_id), ("ce_time", step.effective), *told, mode]
-            messages.append(Message(step.key, value, headers))
-        return messages
-
-    def _current(self, columns: Steps, steps: list["_Step"], at: Publication) -> list[Message]:
-        last = dict(zip(columns.rows.tolist(), range(len(steps)), strict=True))  # the last step of each customer
-        taken = np.fromiter(last.values(), dtype=np.intp, count=len(last))
-        since = zip(*(instant.to_texts(each) for each in columns.since_us[taken].T), strict=True)
-        end = f',"updated_at":"{instant.to_text(at.detected_us)}"}}'
-        messages = []
-        for number, version, times in zip(taken.tolist(), columns.versions[taken].tolist(), since, strict=True):
-            step = steps[number]
-            value = (
-                f'{{{step.who},"version":{version},"segments":{step.segments},'
-                f'"since":{step.words.since(times)},{step.after}{end}'
-            )
-            messages.append(Message(step.key, value.encode(), []))
-        return messages
-
-    def _quoted(self, text: str) -> str:
-        return self._json.encode(text).decode()
-
-    def _facts(self, first: str, last: str, orders: int, net_minor: int) -> str:
-        return (
-            f'{{"first_purchase_at":{_time(first)},"last_purchase_at":{_time(last)},'
-            f'"frequency":{orders},"monetary":"{to_text(net_minor, self._digits)}"}}'
+        ids, by = customers.ids, steps.old_rules.astype(np.intp)
+        first, last, effective, following, *since = moments
+        coming = np.where(steps.next_us == NEVER, 0, words.places(by, steps.next_dimensions, steps.next_labels))
+        labels = (gathered(words.segments, words.places(by, k, codes)) for k, codes in enumerate(steps.labels.T))
+        return _StepTexts(
+            keys=gathered(text.column([each.encode() for each in ids]), steps.rows),
+            who=gathered(text.column(self._lines(ids)), steps.rows),
+            effective=effective,
+            cause=joined(gathered(CAUSES, steps.causes), self._events(steps.events, event_ids)),
+            segments=joined(*labels, b"}"),
+            since=since,
+            after=joined(
+                b'"facts":{"first_purchase_at":',
+                first,
+                b',"last_purchase_at":',
+                last,
+                b',"frequency":',
+                whole(steps.orders),
+                b',"monetary":"',
+                text.money(steps.net_minor, self._digits),
+                b'"},"next":',
+                gathered(words.nexts, coming),
+                following,
+                gathered(words.tails, 2 * by + (coming > 0)),
+                self._holdout(ids, steps.rows),
+            ),
         )
 
-    def _holdout(self, key: bytes) -> str:
+    def _changes(
+        self, changes: Changes, steps: "_StepTexts", since: Text, words: "_Words", at: Publication
+    ) -> tuple[bytes, Messages]:
+        """The changes' ids, one behind the other, and the changes."""
+        moves, who = changes.moves, changes.moves.steps
+        by = changes.steps.old_rules[who].astype(np.intp)
+        was, now = (words.places(by, moves.dimensions, codes) for codes in (moves.previous, moves.current))
+        effective = gathered(steps.effective, who)
+        stable = joined(
+            b'"customer_id":',
+            gathered(steps.who, who),
+            gathered(words.previous, was),
+            gathered(words.current, now),
+            since,
+            b',"version":',
+            whole(moves.versions),
+            b',"effective_at":',
+            effective,
+            b",",
+            gathered(joined(steps.cause, b"},", steps.segments, b",", steps.after), who),
+        )
+        change_ids = "".join([xxh3_128_hexdigest(piece) for piece in text.pieces(stable)]).encode()
+        id_column = text.fixed_width(change_ids, ID_LENGTH)
+        place = (instant.to_text(at.detected_us).encode(), self._json.encode(at.position), at.mode.encode())
+        values = joined(
+            b'{"change_id":"', id_column, b'",', stable, b',"detected_at":"%b","position":%b,"mode":"%b"}' % place
+        )
+        headers = joined(
+            varint.encode(len(ALIKE) + 6) + messages.opening("ce_id") + varint.encode(ID_LENGTH),
+            id_column,
+            messages.opening("ce_time"),
+            varint.column(text.lengths(effective) - 2),
+            text.unquoted(effective),
+            b"".join(messages.header(*each) for each in (*ALIKE, ("mode", at.mode.encode()))),
+            gathered(words.previous_headers, was),
+            gathered(words.current_headers, now),
+        )
+        return change_ids, Messages(gathered(steps.keys, who), values, headers)
+
+    def _current(self, columns: Steps, steps: "_StepTexts", words: "_Words", at: Publication) -> Messages:
+        rows = columns.rows
+        last = len(rows) - 1 - np.unique(rows[::-1], return_index=True)[1]  # the last step of each customer
+        last.sort()
+        updated = instant.to_text(at.detected_us).encode()
+        since = [
+            part
+            for start, each in zip(words.starts, steps.since, strict=True)
+            for part in (start, gathered(each, last))
+        ]
+        values = joined(
+            b'{"customer_id":',
+            gathered(steps.who, last),
+            b',"version":',
+            whole(columns.versions[last]),
+            b",",
+            gathered(steps.segments, last),
+            b',"since":{',
+            *since,
+            b"},",
+            gathered(steps.after, last),
+            b',"updated_at":"%b"}' % updated,
+        )
+        return Messages(gathered(steps.keys, last), values, gathered(NO_HEADERS, np.zeros(len(last), dtype=np.int8)))
+
+    def _lines(self, texts: Sequence[str]) -> list[bytes]:
+        """Each text as a JSON string, in which a line break is escaped."""
+        return self._json.encode_lines(texts).split(b"\n")[:-1]
+
+    def _events(self, events: npt.NDArray[np.int64], event_ids: Sequence[str]) -> Text:
+        """The cause's `event_id` member; empty where the step was no event."""
+        happened = np.flatnonzero(events != NO_EVENT)
+        named = self._lines([event_ids[event] for event in events[happened].tolist()])
+        places = np.zeros(len(events), dtype=np.intp)
+        places[happened] = np.arange(1, len(happened) + 1)
+        return gathered(text.column([b"", *(b',"event_id":%b' % each for each in named)]), places)
+
+    def _holdout(self, ids: Sequence[str], rows: Places) -> Text | bytes:
         """Whether a fixed share of customers, by hash, has this one in the control group."""
-        held = self._holdout_below > 0 and xxh3_64_intdigest(key) < self._holdout_below
-        return "true" if held else "false"
+        if not self._holdout_below:
+            return b"false"
+        held = [xxh3_64_intdigest(customer_id.encode()) < self._holdout_below for customer_id in ids]
+        return gathered(FLAGS, np.array(held, dtype=np.int8)[rows])
 
 
-class _Step(NamedTuple):
-    """Pieces of text of one step."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StepTexts:
+    """Pieces of text of m steps."""
 
-    words: "_Words"
-    key: bytes
-    effective: bytes
-    who: str
-    segments: str
-    then: str  # a change's members from effective_at on, but for those that may differ
-    after: str  # those from facts on
+    keys: Text
+    who: Text  # the customer id as a JSON string
+    effective: Text
+    cause: Text  # without the brace behind it
+    segments: Text
+    since: list[Text]  # by dimension
+    after: Text  # facts and what comes behind them
 
 
 class _Words:
-    """The recurring pieces of text under one set of rules, each made once a batch."""
+    """The recurring pieces of text under `rules`: those in force, and the ones before them.
 
-    def __init__(self, rules: Rules, currency: str) -> None:
-        self._names = [model.name for model in rules.models]
-        self._labels = [dict(enumerate(model.labels)) for model in rules.models]
-        self._moves: dict[tuple[int, int, int], tuple[str, tuple[Header, ...]]] = {}
-        self._segments: dict[bytes, str] = {}
-        versions = f'"definition":{rules.definition},"cuts":{rules.cuts.version}'
-        self.tail = f',"currency":"{currency}",{versions},"spec":{SPEC},"holdout":'
+    One table a kind of piece, all with the same places: one for each label of each model under each of the rules, and
+    one for its null.
+    """
 
-    def move(self, dimension: int, previous: int, current: int) -> tuple[str, tuple[Header, ...]]:
-        """A move as JSON members, and the headers that go with it."""
-        found = self._moves.get((dimension, previous, current))
-        if found is None:
-            name = self._names[dimension]
-            was, now = self._label(dimension, previous), self._label(dimension, current)
-            text = f'"dimension":"{name}","previous":{was},"current":{now}'
-            headers = (
-                ("ce_specversion", b"1.0"),
-                ("ce_type", b"segflow.change"),
-                ("ce_source", SOURCE),
-                ("content-type", b"application/json"),
-                ("dimension", name.encode()),
-                ("previous", was.strip('"').encode()),
-                ("current", now.strip('"').encode()),
-            )
-            found = self._moves[dimension, previous, current] = (text, headers)
-        return found
+    def __init__(self, rules: tuple[Rules, Rules], currency: str) -> None:
+        self.rules = rules
+        self.names = [model.name.encode() for model in rules[0].models]
+        counts = [[len(model.labels) + 1 for model in each.models] for each in rules]
+        self._firsts = np.cumsum([1, *counts[0], *counts[1]])[:-1].reshape(2, -1)
+        self._nulls = self._firsts + np.array(counts) - 1
+        words = [
+            (model.name.encode(), label.encode() if label is not None else None, b"," if place else b'"segments":{')
+            for each in rules
+            for place, model in enumerate(each.models)
+            for label in (*model.labels, None)
+        ]
+        quoted = [(name, b"null" if label is None else b'"%b"' % label, start) for name, label, start in words]
+        self.segments = _table(b'%b"%b":%b' % (start, name, label) for name, label, start in quoted)
+        self.previous = _table(b',"dimension":"%b","previous":%b' % (name, label) for name, label, _ in quoted)
+        self.current = _table(b',"current":%b,"previous_since":' % label for _, label, _ in quoted)
+        self.nexts = _table(b'{"dimension":"%b","label":%b,"at":' % (name, label) for name, label, _ in quoted)
+        self.previous_headers = _table(
+            messages.header("dimension", name) + messages.header("previous", label or b"null")
+            for name, label, _ in words
+        )
+        self.current_headers = _table(messages.header("current", label or b"null") for _, label, _ in words)
+        self.tails = text.column(
+            [
+                b'%b,"currency":"%b","definition":%d,"cuts":%d,"spec":%d,"holdout":'
+                % (end, currency.encode(), each.definition, each.cuts.version, SPEC)
+                for each in rules
+                for end in (b"", b"}")  # of `next`, where there is one
+            ]
+        )
+        self.starts = [b'"%b":' % name if not place else b',"%b":' % name for place, name in enumerate(self.names)]
 
-    def segments(self, codes: bytes) -> str:
-        """The labels of one customer, a code a byte, as a JSON object."""
-        found = self._segments.get(codes)
-        if found is None:
-            members = (f'"{name}":{self._label(place, codes[place])}' for place, name in enumerate(self._names))
-            found = self._segments[codes] = "{" + ",".join(members) + "}"
-        return found
-
-    def since(self, times: Sequence[str]) -> str:
-        """Since when each label holds, as a JSON object."""
-        return "{" + ",".join(f'"{name}":{_time(text)}' for name, text in zip(self._names, times, strict=True)) + "}"
-
-    def following(self, dimension: int, label: int, then: str) -> str:
-        """What silence will bring, as JSON; `then` empty: nothing."""
-        if not then:
-            return "null"
-        return f'{{"dimension":"{self._names[dimension]}","label":{self._label(dimension, label)},"at":"{then}"}}'
-
-    def _label(self, dimension: int, code: int) -> str:
-        return "null" if code == NO_LABEL else f'"{self._labels[dimension][code]}"'
+    def places(self, by: Places, dimensions: Any, codes: npt.NDArray[np.uint8]) -> Places:
+        """Where the tables have the labels `codes`; `by` is 1 for the rules before."""
+        places: Places = np.where(codes == NO_LABEL, self._nulls[by, dimensions], self._firsts[by, dimensions] + codes)
+        return places
 
 
-def _time(text: str) -> str:
-    return f'"{text}"' if text else "null"
+def _times(steps: Steps) -> list[npt.NDArray[np.int64]]:
+    """The columns of times of which `_steps` needs the text."""
+    return [steps.first_us, steps.last_us, steps.effective_us, steps.next_us, *steps.since_us.T]
+
+
+def _table(pieces: Any) -> Text:
+    """The pieces from place 1 on; nothing at 0."""
+    return text.column([b"", *pieces])
+
+
+def _digest(change_ids: bytes) -> str:
+    return blake2b(change_ids, digest_size=16).hexdigest()

@@ -6,7 +6,6 @@ from the journal to the same result.
 
 from base64 import b64encode
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -20,9 +19,10 @@ from state.head import PAGE_CUSTOMERS, Adopting, Head
 from state.record import Customers
 from state.store import Store, Write
 from streams.changes import Changes
-from streams.encode import Encoder, Message, Publication
+from streams.encode import Encoder, Publication
 from streams.events import Chunk
 from streams.merge import Merged, merge
+from streams.messages import Message, Messages
 from streams.processor import Adoption, Work, advance, start_labels
 from streams.rulebook import Rulebook
 
@@ -50,8 +50,8 @@ class Outcome:
     """What a commit writes and publishes."""
 
     write: Write
-    changes: list[Message]
-    current: list[Message]
+    changes: Messages
+    current: Messages
     dead: list[Message]
     dead_kinds: list[str]
     events: int
@@ -106,11 +106,11 @@ class Executor:
         done = advance(customers, work, rules, adoption)
         assert done.clock_us == clock_us
         at = Publication(detected_us=plan.wall_us, position=self._position(plan), mode=plan.mode)
-        changes, current = self._encoder.encode(done.changes, customers, events.event_ids, rules, old, at)
+        encoded = self._encoder.encode(done.changes, customers, events.event_ids, rules, old, at)
         return Outcome(
             write=self._write(plan, head, customers, done.touched, done.timers, born, clock_us),
-            changes=changes,
-            current=current,
+            changes=encoded.changes,
+            current=encoded.current,
             dead=self._dead(merged),
             dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
             events=len(events),
@@ -119,7 +119,7 @@ class Executor:
             swept=len(due),
             change_columns=done.changes,
             adopts=head.rules if head.rules != before.rules else None,
-            digest=_digest(changes),
+            digest=encoded.digest,
         )
 
     def _adopt(self, plan: Plan, head: Head) -> Head:
@@ -217,11 +217,3 @@ def plan_for(
         pages=max(1, settings.worker.sweep_max_customers // PAGE_CUSTOMERS),
         mode="backfill",
     )
-
-
-def _digest(changes: list[Message]) -> str:
-    """A hash over the changes' ids (their first header), which are hashes of their content."""
-    digest = blake2b(digest_size=16)
-    for change in changes:
-        digest.update(change.headers[0][1])
-    return digest.hexdigest()

@@ -8,7 +8,7 @@ from typing import Any
 from segments.histogram import Histogram
 from segments.instant import UNKNOWN
 from segments.recut import Scan
-from streams.encode import Message
+from streams.messages import Message
 
 
 def message(scan: Scan, boundary_us: int, partition: int) -> Message:

@@ -82,7 +82,9 @@ class Inbox:
         if batch.start > last.read_to:
             log.info("records from %d on left out: read before the shard was taken at %d", batch.start, last.read_to)
             return
-        fresh = [record for record in batch.records if record.offset >= last.read_to]
+        fresh = batch.records
+        if fresh and fresh[0].offset < last.read_to:
+            fresh = [record for record in fresh if record.offset >= last.read_to]
         if fresh:
             last.raw.append(fresh)
             last.arrived += len(fresh)

@@ -6,9 +6,9 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.settings import Settings
-from streams.encode import Message
 from streams.execution import Plan
 from streams.kafka_clients import aiokafka_options
+from streams.messages import Message
 
 TAIL_STEP: Final = 64
 """Records read at first when looking back from the end; a worker that stopped cleanly needs one."""

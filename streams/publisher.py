@@ -1,16 +1,18 @@
 """One shard's transactional producer: everything a commit publishes becomes visible at once, or not at all."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from schemas.settings import Settings
-from streams.encode import Message
 from streams.kafka_clients import aiokafka_options
+from streams.messages import Messages
+from streams.record_batch import batches
 
-Records = Mapping[str, Sequence[Message]]
+Records = Mapping[str, Messages]
 """Topic to messages, all for one partition each."""
 
 
@@ -29,8 +31,6 @@ class Publisher:
             transactional_id=f"{settings.kafka.group}-{partition}" if self._transactional else None,
             transaction_timeout_ms=int(settings.worker.transaction_timeout.total_seconds() * 1000),
             acks="all",
-            max_batch_size=2
-            ** 19,  # bytes; half the broker's default limit of a batch, so that headers never tip it over
             linger_ms=0,
             **aiokafka_options(settings.kafka),
         )
@@ -50,7 +50,8 @@ class Publisher:
         futures: list[Any] = []
         for topic, messages in records.items():
             partition = 0 if topic in control_topics else self._partition
-            futures += await self._send(topic, partition, messages)
+            filled = batches(messages, time.time_ns() // 1_000_000, transactional=self._transactional)
+            futures += [await self._producer.send_batch(batch, topic, partition=partition) for batch in filled]
             if not self._transactional:
                 await asyncio.gather(*futures)  # the journal's record, the last, only once all others are there
         await asyncio.gather(*futures)
@@ -60,17 +61,3 @@ class Publisher:
     async def close(self) -> None:
         """Stop; an open transaction is left to the next producer of this id, which ends it."""
         await self._producer.stop()
-
-    async def _send(self, topic: str, partition: int, messages: Sequence[Message]) -> list[Any]:
-        """Fill batches by hand: no future a message, which is what costs in `send`."""
-        futures = []
-        batch = self._producer.create_batch()
-        for message in messages:
-            if batch.append(key=message.key, value=message.value, timestamp=None, headers=message.headers) is None:
-                futures.append(await self._producer.send_batch(batch, topic, partition=partition))
-                batch = self._producer.create_batch()
-                added = batch.append(key=message.key, value=message.value, timestamp=None, headers=message.headers)
-                assert added is not None  # an empty batch takes a record of any size
-        if batch.record_count():
-            futures.append(await self._producer.send_batch(batch, topic, partition=partition))
-        return futures

@@ -11,7 +11,7 @@ from state.head import PAGE_CUSTOMERS, Head
 from state.store import Store
 from streams import histograms
 from streams.control import Control, cuts_message
-from streams.encode import Message
+from streams.messages import Message
 from streams.scanning import pages_of, scan
 
 

@@ -21,12 +21,12 @@ from state.store import ShardLostError, Store
 from streams import events, journal
 from streams.control import Control
 from streams.decode import Decoder
-from streams.encode import Message
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome, Plan, plan_for
 from streams.inbox import Inbox
 from streams.journal import Entry, JournalError
 from streams.merge import ready
+from streams.messages import Message, Messages
 from streams.metrics import Metrics
 from streams.publisher import Publisher
 from streams.recutting import Recutting
@@ -320,9 +320,9 @@ class Shard:
                 {
                     topics.changes: outcome.changes,
                     topics.current: outcome.current,
-                    topics.dead_letters: outcome.dead,
-                    topics.control: prepared.control,
-                    topics.journal: [journal.message(prepared.entry)],
+                    topics.dead_letters: Messages.of(outcome.dead),
+                    topics.control: Messages.of(prepared.control),
+                    topics.journal: Messages.of([journal.message(prepared.entry)]),
                 },
                 frozenset({topics.control}),
             )

@@ -1,4 +1,4 @@
-"""RFC 3339 times of a whole batch, read digit by digit in numpy."""
+"""RFC 3339 times of a whole batch, read and written in numpy."""
 
 from typing import Final
 
@@ -13,6 +13,18 @@ LONGEST: Final = SECONDS_LENGTH + 10
 SEPARATORS: Final = ((4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"))
 FRACTION_DIGITS: Final = 6  # microseconds; finer digits are cut off
 DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
+
+LENGTH: Final = len("2026-03-02T09:15:00.000000Z")
+"""Of a time as `write` writes it."""
+WRITTEN: Final = np.dtype(
+    [("day", "S10"), ("minute", "S7"), ("second", "S3"), ("ms", "S3"), ("us", "S3"), ("end", "S1")]
+)
+FIRST_DAY: Final = int(np.datetime64("1990-01-01", "D").astype(np.int64))
+DATES: Final = np.datetime_as_string(np.arange("1990-01-01", "2060-01-01", dtype="datetime64[D]")).astype("S10")
+"""The days on which commerce happens; others are written one by one."""
+MINUTES: Final = np.array([b"T%02d:%02d:" % divmod(number, 60) for number in range(24 * 60)])
+SECONDS: Final = np.array([b"%02d." % number for number in range(60)])
+THOUSANDTHS: Final = np.array([b"%03d" % number for number in range(1000)])
 
 Int = npt.NDArray[np.int64]
 
@@ -83,3 +95,29 @@ def _days(year: Int, month: Int, day: Int) -> Int:
     day_of_era = year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year
     days: Int = era * 146_097 + day_of_era - 719_468
     return days
+
+
+def write(times_us: Int) -> npt.NDArray[np.uint8]:
+    """ASCII of each time as `2026-03-02T09:15:00.000000Z`, shape (n, LENGTH). Years 1 to 9999."""
+    rows = np.empty(len(times_us), dtype=WRITTEN)
+    minutes = times_us // 60_000_000
+    days = minutes // 1440
+    rest_us = (times_us - minutes * 60_000_000).astype(np.int32)  # half as wide, twice as quick to divide
+    second = rest_us // 1_000_000
+    rest_us -= second * 1_000_000
+    ms = rest_us // 1000
+    rows["day"] = _dates(days)
+    rows["minute"] = MINUTES[minutes - days * 1440]
+    rows["second"] = SECONDS[second]
+    rows["ms"] = THOUSANDTHS[ms]
+    rows["us"] = THOUSANDTHS[rest_us - ms * 1000]
+    rows["end"] = b"Z"
+    return rows.view(np.uint8).reshape(len(times_us), LENGTH)
+
+
+def _dates(days: Int) -> npt.NDArray[np.bytes_]:
+    """`2026-03-02` of days since 1970-01-01."""
+    places = days - FIRST_DAY
+    if len(places) and places.min() >= 0 and places.max() < len(DATES):
+        return DATES[places]
+    return np.datetime_as_string(days.astype("datetime64[D]")).astype("S10")

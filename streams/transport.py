@@ -6,6 +6,7 @@ come from Kafka's committed offsets but from the state: nothing is fetched from 
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -56,6 +57,23 @@ class Gate:
         self.open: set[TP] = set()
         self.positions: dict[TP, int] = {}  # the consumer thread's own: where each partition's next batch starts
         self.readings: dict[TP, Reading] = {}
+
+
+class Unwrapped(OrderedDict[Any, Any]):
+    """What aiokafka has fetched, a result a partition, whose records stay as its parser gives them.
+
+    It would copy each into an object of eleven fields, of which a shard needs three (and all records have).
+    """
+
+    def __setitem__(self, place: Any, result: Any) -> None:
+        records = getattr(result, "_partition_records", None)
+        if records is not None:
+            records._consumer_record = _as_parsed  # noqa: SLF001
+        super().__setitem__(place, result)
+
+
+def _as_parsed(_place: Any, record: Any) -> Any:
+    return record
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -117,6 +135,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = consumer._fetcher  # noqa: SLF001 - as Faust does
         if consumer._closed or fetcher._closed:  # noqa: SLF001
             raise aiokafka.errors.ConsumerStoppedError
+        if not isinstance(fetcher._records, Unwrapped):  # noqa: SLF001
+            fetcher._records = Unwrapped(fetcher._records)  # noqa: SLF001
         with fetcher._subscriptions.fetch_context():  # noqa: SLF001
             records: Mapping[Any, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=timeout)
         return self._noted(fetcher, records, active_partitions)
@@ -172,8 +192,8 @@ class Consumer(driver.Consumer):
     def _to_batch(self, place: TP, batch: Batch) -> ConsumerMessage:
         last = batch.records[-1]
         return ConsumerMessage(
-            last.topic,
-            last.partition,
+            place.topic,
+            place.partition,
             last.offset,
             last.timestamp / 1000.0,
             last.timestamp_type,

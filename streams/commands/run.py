@@ -180,7 +180,7 @@ def _run(
 
 
 def _write(outcome: Outcome, changes: BinaryIO) -> None:
-    changes.writelines([(change.value or b"") + b"\n" for change in outcome.changes])
+    changes.write(outcome.changes.lines())
 
 
 def _bury(outcome: Outcome, lines: Lines, summary: Summary, dead: BinaryIO | None) -> None:

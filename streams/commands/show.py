@@ -84,7 +84,8 @@ def _describe(settings: Settings, customer_id: str, partition: int, found: looku
     rules = _rules(settings, int(fixed["rules"]))
     looked = Publication(detected_us=time_ns() // 1000, position={}, mode="live")
     current = Encoder(settings.currency, settings.holdout_share).current(customers, rules, looked)
-    shown: dict[str, Any] = json.loads(current[0].value)
+    (message,) = current
+    shown: dict[str, Any] = json.loads(message.value)
     del shown["updated_at"]  # of the record, where this is only a look
     row = customers.fixed["labels"][:, slots_of(rules)]
     concluded_us = int(fixed["concluded_us"])

@@ -24,7 +24,7 @@ from state.redis import RedisStore
 from state.redis_connection import client
 from streams import topics
 from streams.decode import Decoder
-from streams.encode import Message
+from streams.messages import Messages
 from streams.partitioner import partition_of, partitions_of
 from streams.publisher import Publisher
 from streams.rulebook import Rulebook
@@ -251,7 +251,7 @@ def test_doctor_recognises_a_producer_with_the_other_partitioner(site: Site) -> 
     assert "partitioner=murmur2_random" in finding["message"]
 
 
-def shard(site: Site, partition: int, purchases: list[dict[str, Any]]) -> list[Message]:
+def shard(site: Site, partition: int, purchases: list[dict[str, Any]]) -> Messages:
     """Work through one shard's purchases with the state in Redis; the changes."""
     redis = client(site.settings.redis)
     store = RedisStore(redis, Keys(site.settings.redis.prefix, partition))
@@ -263,7 +263,7 @@ def shard(site: Site, partition: int, purchases: list[dict[str, Any]]) -> list[M
     return changes
 
 
-async def publish(site: Site, partition: int, messages: list[Message], *, commit: bool = True) -> None:
+async def publish(site: Site, partition: int, messages: Messages, *, commit: bool = True) -> None:
     """Changes in a transaction, as the worker writes them; without `commit` it is aborted."""
     publisher = Publisher(site.settings, partition)
     await publisher.start()
@@ -289,7 +289,7 @@ def test_tail_shows_committed_changes_and_filters_them(whole_site: Site) -> None
     asyncio.run(publish(site, 0, changes))
     everything = site.segflow("tail", "--from-beginning", "--json", "--limit", str(len(changes)))
     assert everything.code == 0
-    assert everything.out.encode() == b"".join((change.value or b"") + b"\n" for change in changes)
+    assert everything.out.encode() == b"".join(change.value + b"\n" for change in changes)
     lines = site.segflow("tail", "--from-beginning", "--dimension", "lifecycle", "--label", "at_risk", "--limit", "1")
     assert lines.out == "2026-03-02T00:00:00Z  c0  lifecycle  new → at_risk  time  [backfill]\n"
     mine = site.segflow("tail", "--from-beginning", "--customer", "c2", "--limit", "2")
@@ -313,7 +313,7 @@ def test_tail_follows_from_now_and_ends_with_zero_at_ctrl_c(whole_site: Site) ->
     assert err == b""
 
 
-async def _publish_until_seen(site: Site, changes: list[Message], tail: "subprocess.Popen[bytes]") -> None:
+async def _publish_until_seen(site: Site, changes: Messages, tail: "subprocess.Popen[bytes]") -> None:
     assert tail.stdout is not None
     seen = asyncio.get_running_loop().run_in_executor(None, tail.stdout.readline)
     until = monotonic() + BOUND_S

@@ -75,7 +75,7 @@ class Inputs:
         outcome = self.shard.executor.execute(plan, chunks[0], chunks[1], head, self.shard.store)
         self.shard.store.commit(outcome.write)
         self.changes += parsed(message.value for message in outcome.changes)
-        self.dead += [DeadLetter.model_validate_json(message.value or b"") for message in outcome.dead]
+        self.dead += [DeadLetter.model_validate_json(message.value) for message in outcome.dead]
         self.applied += outcome.events - outcome.duplicates
         self.duplicates += outcome.duplicates
         return outcome

@@ -14,8 +14,8 @@ from schemas.settings import Lifecycle, Settings
 from segments.instant import LATEST_US, to_text
 from segments.rules import Rules, from_settings
 from streams.decode import Decoder
-from streams.encode import Message
 from streams.execution import Outcome
+from streams.messages import Message
 from streams.rulebook import Rulebook
 from streams.run import MemoryShard
 from tests.agreement import content, parsed

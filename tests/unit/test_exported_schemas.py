@@ -16,7 +16,7 @@ from schemas.export import NOT_YET, documents
 from schemas.settings import Settings
 from segments.instant import to_us
 from streams.decode import UNSUPPORTED
-from streams.encode import Message
+from streams.messages import Message
 from streams.run import FileRun
 
 ROOT = Path(__file__).parents[2]

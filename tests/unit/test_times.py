@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.event import Instant
-from segments.instant import EPOCH, LATEST_US, MICROSECOND, NEVER, UNKNOWN, after, to_text, to_texts, to_us
+from segments.instant import EPOCH, LATEST_US, MICROSECOND, NEVER, SECOND_US, UNKNOWN, after, to_text, to_us
+from streams.text import moments
 from streams.times import read
 
 CONTRACT: TypeAdapter[datetime] = TypeAdapter(Instant)
@@ -110,8 +111,10 @@ def test_a_text_beside_others_is_read_as_it_is_alone() -> None:
 def test_a_written_time_is_read_back(time_us: int) -> None:
     """What segflow writes is RFC 3339, and the same instant."""
     assert read([to_text(time_us)]).tolist() == [time_us] == [by_contract(to_text(time_us))]
-    column = np.array([time_us, UNKNOWN, NEVER, time_us])
-    assert to_texts(column) == [to_text(time_us), "", "", to_text(time_us)]
+    whole_us = time_us // SECOND_US * SECOND_US
+    first, second = moments([np.array([time_us, UNKNOWN]), np.array([NEVER, whole_us])])
+    assert first.to_pylist() == [b'"%b"' % to_text(time_us).encode(), b"null"]
+    assert second.to_pylist() == [b"null", b'"%b"' % to_text(whole_us).encode()]
 
 
 def test_a_deadline_beyond_the_calendar_is_never() -> None:

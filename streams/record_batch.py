@@ -1,0 +1,107 @@
+"""Kafka's record batches (format 2), written from columns and handed to aiokafka's producer as they are.
+
+https://kafka.apache.org/documentation/#recordbatch.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from crc32c import crc32c
+
+from streams import text, varint
+from streams.messages import Messages
+from streams.text import Text
+
+HEADER: Final = struct.Struct(">qiibIhiqqqhii")
+"""Base offset, length, leader epoch, magic, CRC, attributes, last offset, first and last timestamp, producer id and
+epoch, first sequence number, number of records."""
+UNCOUNTED_BYTES: Final = 12  # base offset and the length itself: what the length does not count
+CHECKED_FROM: Final = 21  # the CRC covers what comes behind it
+MAGIC: Final = 2
+NO_EPOCH: Final = -1
+NO_CRC_YET: Final = 0
+TRANSACTIONAL: Final = 0x10
+BATCH_MAX_BYTES: Final = 2**20 - 2**16
+"""The broker's default limit of a batch is 2**20 + 12. A batch of one record may be larger."""
+NO_ATTRIBUTES_NOW: Final = b"\x00\x00"
+"""A record's attributes, of which there are none, and its time, which is the batch's."""
+FRAMING_BYTES: Final = 2 + 4 * 5  # attributes, time, and four numbers of 32 bits at most
+
+
+class RecordBatch:
+    """One batch, in the shape aiokafka's producer expects of its own builder (`send_batch`)."""
+
+    def __init__(self, records: memoryview, count: int, timestamp_ms: int, *, transactional: bool) -> None:
+        self._records = records
+        self._count = count
+        self._timestamp_ms = timestamp_ms
+        self._attributes = TRANSACTIONAL if transactional else 0
+        self._producer = (-1, -1, -1)  # id, epoch, sequence number of the first record: none
+
+    def record_count(self) -> int:
+        """Records in it."""
+        return self._count
+
+    def size(self) -> int:
+        """Bytes on the wire."""
+        return HEADER.size + len(self._records)
+
+    def close(self) -> None:
+        """Nothing can be added anyway."""
+
+    def closed(self) -> bool:
+        """Nothing can be added."""
+        return True
+
+    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+        self._producer = (producer_id, producer_epoch, base_sequence)
+
+    def _build(self) -> bytearray:
+        built = bytearray(self.size())
+        built[HEADER.size :] = self._records
+        size, times_ms = len(built) - UNCOUNTED_BYTES, (self._timestamp_ms, self._timestamp_ms)
+        about = (self._attributes, self._count - 1, *times_ms, *self._producer, self._count)
+        HEADER.pack_into(built, 0, 0, size, NO_EPOCH, MAGIC, NO_CRC_YET, *about)
+        struct.pack_into(">I", built, CHECKED_FROM - 4, crc32c(memoryview(built)[CHECKED_FROM:]))
+        return built
+
+
+def batches(messages: Messages, timestamp_ms: int, *, transactional: bool) -> Iterator[RecordBatch]:
+    """The messages as batches a broker takes, in their order."""
+    if not len(messages):
+        return
+    sizes = sum(map(text.lengths, (messages.keys, messages.values, messages.headers))) + FRAMING_BYTES
+    ends = np.cumsum(sizes)
+    firsts = [0]
+    while True:
+        begun = int(ends[firsts[-1] - 1]) if firsts[-1] else 0
+        stop = max(firsts[-1] + 1, int(np.searchsorted(ends, begun + BATCH_MAX_BYTES, side="right")))
+        if stop >= len(messages):
+            break
+        firsts.append(stop)
+    counts = np.diff([*firsts, len(messages)])
+    records = _records(messages, np.arange(len(messages)) - np.repeat(firsts, counts))
+    data, ends = memoryview(records.buffers()[2]), text.offsets(records)
+    for first, count in zip(firsts, counts.tolist(), strict=True):
+        yield RecordBatch(data[ends[first] : ends[first + count]], count, timestamp_ms, transactional=transactional)
+
+
+def _records(messages: Messages, places: npt.NDArray[np.int64]) -> Text:
+    """Each record's bytes: length, attributes and time, place in the batch, key, value, headers."""
+    key_sizes, value_sizes, header_sizes = map(text.lengths, (messages.keys, messages.values, messages.headers))
+    sizes = 2 + key_sizes + value_sizes + header_sizes
+    framing = [varint.column(each) for each in (places, key_sizes, value_sizes)]
+    sizes += sum(map(text.lengths, framing))
+    return text.joined(
+        varint.column(sizes),
+        NO_ATTRIBUTES_NOW,
+        framing[0],
+        framing[1],
+        messages.keys,
+        framing[2],
+        messages.values,
+        messages.headers,
+    )

@@ -1,0 +1,71 @@
+"""What goes on the wire is what aiokafka's own reader reads."""
+
+from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams import varint
+from streams.messages import Message, Messages
+from streams.record_batch import BATCH_MAX_BYTES, HEADER, RecordBatch, batches
+
+PRODUCER = (7, 3, 41)  # id, epoch, first sequence number
+
+headers = st.lists(st.tuples(st.text(max_size=8), st.binary(max_size=200)), max_size=12)
+messages = st.lists(st.builds(Message, st.binary(max_size=300), st.binary(max_size=9000), headers), max_size=8)
+
+
+def read(written: list[RecordBatch]) -> list[list[Message]]:
+    """The records of each batch, as aiokafka's consumer would read them, check sums compared."""
+    found = []
+    for batch in written:
+        batch._set_producer_state(*PRODUCER)
+        stored = MemoryRecords(bytes(batch._build()))
+        (records,) = iter(stored.next_batch, None)
+        assert records.validate_crc()
+        assert (records.producer_id, records.producer_epoch, records.base_sequence) == PRODUCER
+        listed = list(records)
+        assert [record.offset for record in listed] == list(range(batch.record_count()))
+        assert {record.timestamp for record in listed} == {1234}
+        assert records.next_offset == batch.record_count()
+        found.append([Message(bytes(record.key), bytes(record.value), record.headers) for record in listed])
+    return found
+
+
+@given(messages, st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_records_are_read_as_they_were_written(log: list[Message], transactional: bool) -> None:
+    """Keys, values, headers and order, in one batch, by a reader that is not ours."""
+    columns = Messages.of(log)
+    assert list(columns) == log
+    written = list(batches(columns, 1234, transactional=transactional))
+    assert [message for batch in read(written) for message in batch] == [
+        message._replace(headers=[(name, value) for name, value in message.headers]) for message in log
+    ]
+    for batch in written:
+        attributes = HEADER.unpack_from(batch._build())[5]
+        assert attributes == (0x10 if transactional else 0)
+
+
+def test_batches_keep_to_the_brokers_limit() -> None:
+    """Many records make several batches below it; a record beyond it has one to itself, for the broker to refuse."""
+    sizes = [300_000, 400_000, 500_000, 2_000_000, 10, 900_000, 200_000, 10]
+    written = list(batches(Messages.of(Message(b"k", bytes(size)) for size in sizes), 1234, transactional=True))
+    assert [[len(message.value) for message in batch] for batch in read(written)] == [
+        [300_000, 400_000],
+        [500_000],
+        [2_000_000],
+        [10, 900_000],
+        [200_000, 10],
+    ]
+    assert all(batch.size() <= BATCH_MAX_BYTES + HEADER.size for batch in written if batch.record_count() > 1)
+
+
+def test_no_message_is_no_batch() -> None:
+    """A commit without changes sends none."""
+    assert list(batches(Messages.of([]), 1234, transactional=True)) == []
+
+
+@given(st.integers(-1, 2**31 - 1))
+def test_a_number_is_read_back(number: int) -> None:
+    """Of every size a record can have."""
+    assert varint.decode(varint.encode(number), 0) == (number, len(varint.encode(number)))
