@@ -19,8 +19,7 @@ from benchmarks.installation import PARTITIONS, Installation, WorkerProcess, ins
 from benchmarks.machine import cpu_s
 from schemas.settings import Settings
 from segments.instant import SECOND_US
-from streams import journal
-from streams.journal import Entry
+from streams.journal import Entry, JournalReader
 from streams.kafka_clients import aiokafka_options
 from streams.produce import produce
 
@@ -128,7 +127,11 @@ async def _ends(settings: Settings) -> list[tuple[int, int]]:
 
 async def _journal(settings: Settings) -> list[Entry]:
     """Every commit."""
-    return [entry for p in range(PARTITIONS) for entry in await journal.read_after(settings, p, 0)]
+    entries = []
+    for partition in range(PARTITIONS):
+        async with JournalReader(settings, partition) as reader:
+            entries += [entry async for _, entry in reader.after(0)]
+    return entries
 
 
 async def _traffic(site: Installation, entries: list[Entry], events: int) -> Traffic:

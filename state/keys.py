@@ -20,6 +20,11 @@ class Keys:
         """What every key of the shard begins with."""
         return f"{self.prefix}:{{{self.partition}}}:"
 
+    @staticmethod
+    def pattern(start: str) -> str:
+        """What SCAN takes to find every key that begins with `start`."""
+        return "".join(f"\\{char}" if char in "*?[]^\\" else char for char in start) + "*"
+
     @property
     def head(self) -> str:
         """String: the shard's head (state/head.py)."""

@@ -102,7 +102,7 @@ class RedisStore:
             key = self._keys.record("")
             pairs = chain.from_iterable((key + customer_id, value) for customer_id, value in write.records)
             commands.append(("MSET", *pairs))
-        moved = [(_score(timer_us), customer_id) for customer_id, timer_us in write.timers if timer_us != NO_TIMER]
+        moved = [(score(timer_us), customer_id) for customer_id, timer_us in write.timers if timer_us != NO_TIMER]
         if moved:
             commands.append(("ZADD", self._keys.timers, *chain.from_iterable(moved)))
         gone = [customer_id for customer_id, timer_us in write.timers if timer_us == NO_TIMER]
@@ -142,5 +142,6 @@ class RedisStore:
             return error  # the other replies of this round trip are still to be read
 
 
-def _score(timer_us: int) -> int:
+def score(timer_us: int) -> int:
+    """The score of a timer in the sorted set."""
     return timer_us if abs(timer_us) < EXACT_SCORE else timer_us - 1024  # half the widest gap of doubles below 2**63

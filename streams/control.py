@@ -67,21 +67,32 @@ class Control:
             DefinitionChangedError: the settings' definition is not the installation's.
             kafka.errors.KafkaError: Kafka cannot be reached.
         """
-        self._read_all()
-        if self._definition is None:
+        if not self.read():
             options = kafka_python_options(self._settings.kafka)
             with closing(KafkaProducer(acks="all", **options)) as producer:
                 content = {"kind": "definition", "content": definition_of(self._settings)}
                 value = json.dumps(content).encode()
                 producer.send(self._topic, key=b"definition", value=value, partition=0).get(ANSWER_S)
-            self._read_all()
+            self.read()
+
+    def read(self) -> bool:
+        """Read the topic to its end and write nothing; whether there is a definition. Blocking.
+
+        Raises:
+            DefinitionChangedError: the settings' definition is not the installation's.
+            kafka.errors.KafkaError: Kafka cannot be reached.
+        """
+        self._read_all()
         mine = definition_of(self._settings)
+        if self._definition is None:
+            return False
         if self._definition != mine:
             raise DefinitionChangedError(
                 f"the settings define segments otherwise than this installation ({self._topic}): "
-                + "; ".join(_differences(self._definition or {}, mine))
+                + "; ".join(_differences(self._definition, mine))
                 + ". Take the old values back; or begin anew with other topics, kafka.group and redis.prefix"
             )
+        return True
 
     async def follow(self) -> None:
         """Read what is added from now on, for ever."""

@@ -1,17 +1,20 @@
 """The journal: one record a commit, from which a shard's state can be made again."""
 
-from typing import Final
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Final, Self
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.settings import Settings
 from streams.execution import Plan
-from streams.kafka_clients import aiokafka_options
 from streams.messages import Message
+from streams.partition_reader import PartitionReader
 
 TAIL_STEP: Final = 64
-"""Records read at first when looking back from the end; a worker that stopped cleanly needs one."""
+"""Offsets looked back from the end at first; a worker that stopped cleanly needs two."""
+GROWTH: Final = 4
+"""How much further back each next look goes: at most so many times what is missing is read, in few looks."""
 
 
 class JournalError(Exception):
@@ -22,8 +25,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What was committed: the plan, where its inputs began, and what came of it."""
 
     plan: Plan
+    topic_ids: tuple[str, str]  # of purchases and interactions: a topic made anew has another
     purchases_from: int
     interactions_from: int
+    reset: bool = (
+        False  # the positions were moved here by hand (`segflow reset`); else they follow from the commit before
+    )
     changes: int
     dead_letters: int
     adopts: int | None  # version of the rules adopted before this commit's events, None where none were
@@ -38,47 +45,81 @@ def message(entry: Entry) -> Message:
     return Message(key=str(entry.plan.sequence).encode(), value=msgspec.json.encode(entry), headers=[])
 
 
-async def read_after(settings: Settings, partition: int, sequence: int) -> list[Entry]:
-    """The entries of a shard beyond commit `sequence`, oldest first, without a gap.
+class JournalReader:
+    """One shard's journal. An async context.
 
-    Call it when no transaction of the shard is open (after InitTransactions): the last stable offset is the end then.
-    Reads backwards from the end in growing steps, so that it costs what is missing and not what there is.
-
-    Raises:
-        JournalError: the entries do not reach back to `sequence`.
+    Use it when no transaction of the shard is open (after InitTransactions), or take `settled_end` for its end.
     """
-    place = TopicPartition(settings.kafka.topics.journal, partition)
-    consumer = AIOKafkaConsumer(
-        isolation_level="read_committed", enable_auto_commit=False, **aiokafka_options(settings.kafka)
-    )
-    await consumer.start()
-    try:
-        consumer.assign([place])
-        first = (await consumer.beginning_offsets([place]))[place]
-        end = (await consumer.end_offsets([place]))[place]
-        step = TAIL_STEP
-        while True:
-            start = max(first, end - step)
-            entries = await _read(consumer, place, start, end)
-            if start == first or (entries and entries[0].plan.sequence <= sequence + 1):
-                break
-            step *= 8
-    finally:
-        await consumer.stop()
-    entries = [entry for entry in entries if entry.plan.sequence > sequence]
-    if [entry.plan.sequence for entry in entries] != list(range(sequence + 1, sequence + 1 + len(entries))):
-        raise JournalError(
-            f"the journal of shard {partition} ({place.topic}) has no unbroken line of commits after {sequence}: "
-            "it was cut or belongs to another installation"
+
+    def __init__(self, settings: Settings, partition: int) -> None:
+        self._partition = partition
+        self._reader = PartitionReader(settings.kafka, settings.kafka.topics.journal, partition)
+
+    async def __aenter__(self) -> Self:
+        await self._reader.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._reader.__aexit__(kind, error, trace)
+
+    async def first(self) -> int:
+        """The journal's oldest offset."""
+        return await self._reader.first()
+
+    async def end(self) -> int:
+        """The offset after its last committed entry."""
+        return await self._reader.end()
+
+    async def settled_end(self) -> int:
+        """See PartitionReader."""
+        return await self._reader.settled_end()
+
+    async def after(self, sequence: int, end: int | None = None) -> AsyncIterator[tuple[int, Entry]]:
+        """The entries beyond commit `sequence` and before the offset `end`, oldest first, each with its offset.
+
+        Finding where commit `sequence` stands costs what is missing, not what there is; what is held at any time is a
+        slice. An entry that stands there twice (at_least_once repeats a record whose acknowledgement was lost) counts
+        once.
+
+        Raises:
+            JournalError: the entries do not go on from `sequence` without a gap, or end before it.
+        """
+        stop = await self._reader.end() if end is None else end
+        start = await self._start(sequence, stop)
+        last: Entry | None = None
+        reached = 0
+        async for records in self._reader.slices(start, stop):
+            for record in records:
+                entry = _DECODER.decode(record.value)
+                if entry == last:
+                    continue
+                last, before = entry, reached
+                reached = entry.plan.sequence
+                if reached <= sequence and reached > before:
+                    continue
+                if reached != max(before, sequence) + 1:
+                    raise self._broken(max(before, sequence))
+                yield record.offset, entry
+        if reached < sequence:
+            raise JournalError(
+                f"the journal of shard {self._partition} ({self._reader.place.topic}) ends at commit {reached}, but "
+                f"the state is of commit {sequence}: it was cut or made anew, or belongs to another installation"
+            )
+
+    async def _start(self, sequence: int, stop: int) -> int:
+        """An offset at or before the first entry beyond `sequence`, found stepping back from `stop`."""
+        first, step = await self._reader.first(), TAIL_STEP
+        while (start := stop - step) > first:
+            record = await self._reader.record_from(start, stop)
+            if record is not None and _DECODER.decode(record.value).plan.sequence <= sequence + 1:
+                return start
+            step *= GROWTH
+        return first
+
+    def _broken(self, sequence: int) -> JournalError:
+        return JournalError(
+            f"the journal of shard {self._partition} ({self._reader.place.topic}) has no unbroken line of commits "
+            f"after {sequence}: it was cut or belongs to another installation"
         )
-    return entries
-
-
-async def _read(consumer: AIOKafkaConsumer, place: TopicPartition, start: int, end: int) -> list[Entry]:
-    """Committed entries of offsets [start, end)."""
-    consumer.seek(place, start)
-    entries: list[Entry] = []
-    while await consumer.position(place) < end:
-        found = await consumer.getmany(place, timeout_ms=200)
-        entries += [_DECODER.decode(record.value) for record in found.get(place, []) if record.offset < end]
-    return entries

@@ -1,49 +1,37 @@
 """Reading given ranges of a shard's inputs again."""
 
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
 from schemas.settings import Settings
-from streams.kafka_clients import aiokafka_options
+from streams.partition_reader import PartitionReader
 
 
 class InputReader:
-    """A consumer of one shard's two inputs, outside the group. An async context."""
+    """Readers of one shard's two inputs, outside the group. An async context."""
 
     def __init__(self, settings: Settings, partition: int) -> None:
-        topics = settings.kafka.topics
-        self._places = (TopicPartition(topics.purchases, partition), TopicPartition(topics.interactions, partition))
-        self._consumer = AIOKafkaConsumer(
-            isolation_level="read_committed", enable_auto_commit=False, **aiokafka_options(settings.kafka)
-        )
+        names = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
+        self._sides = [PartitionReader(settings.kafka, name, partition) for name in names]
 
     async def __aenter__(self) -> Self:
-        await self._consumer.start()
-        self._consumer.assign(self._places)
+        async with AsyncExitStack() as stack:
+            for side in self._sides:
+                await stack.enter_async_context(side)
+            self._open = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
+        await self._open.aclose()
 
     async def bounds(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """The first offsets and the ends, each (purchases, interactions)."""
-        first = await self._consumer.beginning_offsets(self._places)
-        end = await self._consumer.end_offsets(self._places)
-        purchases, interactions = self._places
-        return (first[purchases], first[interactions]), (end[purchases], end[interactions])
+        purchases, interactions = self._sides
+        return (await purchases.first(), await interactions.first()), (await purchases.end(), await interactions.end())
 
     async def read(self, side: int, start: int, stop: int) -> list[Any]:
-        """The committed records of offsets [start, stop) of one input."""
-        if start >= stop:
-            return []
-        place = self._places[side]
-        self._consumer.seek(place, start)
-        records: list[Any] = []
-        while await self._consumer.position(place) < stop:
-            found = await self._consumer.getmany(place, timeout_ms=200)
-            records += [record for record in found.get(place, []) if record.offset < stop]
-        return records
+        """The committed records of offsets [start, stop) of one input: a commit's, so as many as one takes."""
+        return [record async for slice_ in self._sides[side].slices(start, stop) for record in slice_]

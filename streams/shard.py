@@ -18,20 +18,21 @@ from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
 from state.head import Head, Position
 from state.store import ShardLostError, Store
-from streams import events, journal
+from streams import journal, positions
 from streams.control import Control
 from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome, Plan, plan_for
 from streams.inbox import Inbox
-from streams.journal import Entry, JournalError
+from streams.journal import Entry, JournalError, JournalReader
 from streams.merge import ready
 from streams.messages import Message, Messages
 from streams.metrics import Metrics
 from streams.publisher import Publisher
 from streams.recutting import Recutting
+from streams.reexecution import Reexecution
 from streams.replay import InputReader
-from streams.transport import Batch, Reading, now_us
+from streams.transport import Reading, now_us
 
 log = logging.getLogger(__name__)
 
@@ -145,12 +146,12 @@ class Shard:
         self._publisher = Publisher(self.settings, self.partition)
         await self._publisher.start()  # 1
         stored = await asyncio.to_thread(self.store.head)  # 2
-        head = stored or Head(rules=self.control.rulebook.first.version)
-        entries = await journal.read_after(self.settings, self.partition, head.sequence)  # 3
-        async with InputReader(self.settings, self.partition) as reader:
-            head = await self._positions(head, reader)
-            if entries:
-                head, stored = await self._execute_again(entries, head, stored, reader)  # 4
+        async with (
+            JournalReader(self.settings, self.partition) as entries,
+            InputReader(self.settings, self.partition) as inputs,
+        ):
+            stored = await self._execute_again(stored, entries, inputs)  # 3, 4
+            head = self._positions(stored, *await inputs.bounds())
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.take, self.head, stored)  # 5
         for side, position in zip(self.inbox.sides, (self.head.purchases, self.head.interactions), strict=True):
@@ -158,71 +159,43 @@ class Shard:
         await self.feed.open(self.partition, (self.head.purchases.offset, self.head.interactions.offset))  # 6
         self.metrics.taken(self.partition, self.head.sequence)
 
-    async def _positions(self, head: Head, reader: InputReader) -> Head:
-        """The head with its offsets checked against the topics."""
-        first, end = await reader.bounds()
-        places = []
-        for side, (name, position) in enumerate((("purchases", head.purchases), ("interactions", head.interactions))):
-            topic = getattr(self.settings.kafka.topics, name)
-            where = f"shard {self.partition}: {topic}"
-            if not position.topic_id:
-                places.append(Position(topic_id=self.topic_ids[side], offset=first[side]))
-                continue
-            if position.topic_id != self.topic_ids[side]:
-                raise ShardStoppedError(f"{where} was deleted and made again; the state belongs to the old one")
-            if position.offset < first[side]:
-                raise ShardStoppedError(
-                    f"{where} was cut to offset {first[side]} by retention; the state needs {position.offset}"
-                )
-            if position.offset > end[side]:
-                raise ShardStoppedError(f"{where} ends at {end[side]}, before the state's offset {position.offset}")
-            places.append(position)
-        return msgspec.structs.replace(head, purchases=places[0], interactions=places[1])
-
-    async def _execute_again(
-        self, entries: list[Entry], head: Head, stored: Head | None, reader: InputReader
-    ) -> tuple[Head, Head | None]:
-        """Commits of the journal, from the input, into the store."""
-        if stored is None:
-            self.store.take(head, None)
-            stored = head
-        elif stored != head:
-            raise JournalError("the stored head has no topic ids but the journal has commits beyond it")
-        first, _ = await reader.bounds()
-        for entry in entries:
-            if entry.purchases_from < first[PURCHASES] or entry.interactions_from < first[INTERACTIONS]:
-                raise JournalError(
-                    f"commit {entry.plan.sequence} cannot be done again: it read purchases from "
-                    f"{entry.purchases_from} and interactions from {entry.interactions_from}, but retention has cut "
-                    f"them to {first[PURCHASES]} and {first[INTERACTIONS]}"
-                )
-            chunks = []
-            for side, (start, stop) in enumerate(
-                ((entry.purchases_from, entry.plan.purchases_to), (entry.interactions_from, entry.plan.interactions_to))
-            ):
-                records = await reader.read(side, start, stop)
-                self.inbox.sides[side].begin(start)
-                self.inbox.offer(side, Batch(records, start, stop))
-                chunks.append(self.inbox.sides[side].peek(len(records)) if records else events.none())
-                self.inbox.sides[side].take(len(records))
-            if not self.control.rulebook.has(entry.plan.rules):
-                raise JournalError(
-                    f"commit {entry.plan.sequence} used rules {entry.plan.rules}, which the control topic lacks"
-                )
-            await asyncio.to_thread(self.store.begin, head)
-            outcome = await asyncio.to_thread(
-                self._executor.execute, entry.plan, chunks[0], chunks[1], head, self.store
-            )
-            if outcome.digest != entry.digest:
-                raise JournalError(
-                    f"commit {entry.plan.sequence} done again gives other changes than it published: "
-                    "the input, the settings or the version of segflow is not what it was"
-                )
-            await asyncio.to_thread(self.store.commit, outcome.write)
-            head = outcome.write.head
+    async def _execute_again(self, stored: Head | None, entries: JournalReader, inputs: InputReader) -> Head | None:
+        """Commits of the journal beyond the stored head, into the store; the head stored then."""
+        reexecution = Reexecution(
+            settings=self.settings,
+            partition=self.partition,
+            topic_ids=self.topic_ids,
+            rulebook=self.control.rulebook,
+            inputs=inputs,
+            journal=entries,
+            store=self.store,
+        )
+        count = 0
+        async for done in reexecution.run(stored):
+            stored = done.outcome.write.head
             self.metrics.reexecuted.inc()
-        log.info("shard %d: %d commits of the journal executed again", self.partition, len(entries))
-        return head, head
+            count += 1
+        if count:
+            log.info("shard %d: %d commits of the journal executed again", self.partition, count)
+        return stored
+
+    def _positions(self, stored: Head | None, first: tuple[int, int], end: tuple[int, int]) -> Head:
+        """The head to start with, its positions checked against the topics.
+
+        Raises:
+            ShardStoppedError: an input does not hold what comes next; the message has the command that goes on.
+        """
+        head = stored or Head(rules=self.control.rulebook.first.version)
+        if not head.sequence and not head.purchases.topic_id:
+            begun = [
+                Position(topic_id=topic_id, offset=offset)
+                for topic_id, offset in zip(self.topic_ids, first, strict=True)
+            ]
+            return msgspec.structs.replace(head, purchases=begun[PURCHASES], interactions=begun[INTERACTIONS])
+        wrong = positions.problems(self.settings, self.partition, head, self.topic_ids, first, end)
+        if wrong:
+            raise ShardStoppedError("\n".join(wrong.values()))
+        return head
 
     async def _work(self) -> None:
         """Commit whatever there is to do; wait where there is nothing."""
@@ -351,6 +324,7 @@ class Shard:
             outcome = self._executor.execute(plan, chunks[PURCHASES], chunks[INTERACTIONS], self.head, self.store)
         entry = Entry(
             plan=plan,
+            topic_ids=(self.head.purchases.topic_id, self.head.interactions.topic_id),
             purchases_from=starts[PURCHASES],
             interactions_from=starts[INTERACTIONS],
             changes=len(outcome.changes),

@@ -11,8 +11,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 class Show(Protocol):
     """How far the work is."""
 
-    def __call__(self, done: int, note: str) -> None:
-        """`done` units of the total are done; `note` says more, such as events and their rate."""
+    def __call__(self, done: int, note: str, total: int | None = None) -> None:
+        """`done` units of the total are done; `note` says more, such as events and their rate.
+
+        `total`: of now on, where it was not known at the start or has changed.
+        """
         ...
 
 
@@ -33,7 +36,7 @@ def progress(title: str, total: int | None) -> Iterator[Show]:
     with bar:
         task = bar.add_task(title, total=total, note="")
 
-        def show(done: int, note: str) -> None:
-            bar.update(task, completed=done, note=note)
+        def show(done: int, note: str, total: int | None = None) -> None:
+            bar.update(task, completed=done, note=note, total=total)
 
         yield show

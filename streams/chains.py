@@ -1,0 +1,64 @@
+"""Each customer's changes in a row: version 1, 2, 3 …, and what one left is what the next takes up."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from segments.model import NO_LABEL
+from segments.rules import Rules
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What of a published change its chain depends on; other fields are not read."""
+
+    change_id: str
+    customer_id: str
+    dimension: str
+    previous: str | None
+    current: str | None
+    version: int
+
+
+@dataclass(kw_only=True, slots=True)
+class Chains:
+    """The chains of one shard's customers, as published, change by change.
+
+    cut: the topic's beginning is gone, so that a customer's first change there may have any version.
+    start: by dimension the label a customer begins with. Memory: a version and the labels a customer.
+    """
+
+    cut: bool
+    start: dict[str, str | None]
+    _versions: dict[str, int] = field(default_factory=dict)
+    _labels: dict[tuple[str, str], str | None] = field(default_factory=dict)  # by (customer_id, dimension)
+
+    def add(self, told: Told) -> str | None:
+        """The next published change; what is wrong with it, None where it goes on from the one before."""
+        who = told.customer_id
+        version = self._versions.get(who)
+        if version is not None and told.version <= version:
+            return f"customer {who!r}: version {told.version} comes again or too late, after version {version}"
+        wrong = None
+        if told.version != (version or 0) + 1 and not (version is None and self.cut):
+            after = f"version {version} is followed by" if version is not None else "the first is"
+            wrong = f"customer {who!r}: {after} version {told.version}"
+        else:
+            place = (who, told.dimension)
+            before = self._labels.get(place, self.start.get(told.dimension))
+            if told.previous != before and (place in self._labels or not self.cut):
+                wrong = (
+                    f"customer {who!r}, version {told.version}: {told.dimension} was {before!r}, but the change says "
+                    f"{told.previous!r}"
+                )
+        self._versions[who] = told.version
+        self._labels[who, told.dimension] = told.current
+        return wrong
+
+
+def start_of(rules: Rules) -> dict[str, str | None]:
+    """By dimension, the label a customer begins with."""
+    codes = rules.start.tolist()
+    return {
+        model.name: None if code == NO_LABEL else model.labels[code]
+        for model, code in zip(rules.models, codes, strict=True)
+    }

@@ -1,0 +1,60 @@
+"""What the commands that work on shards ask for first: which there are, and of which inputs and rules."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.settings import Settings
+from streams import topics
+from streams.control import Control, DefinitionChangedError
+from streams.usage_error import UsageError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installed:
+    """An installation that a worker has run on."""
+
+    partitions: int
+    topic_ids: tuple[str, str]  # of purchases and interactions
+    control: Control
+
+
+def inputs_of(settings: Settings) -> Installed:
+    """The installation of `settings`; nothing is written.
+
+    Raises:
+        UsageError: there is none, or its topics or definition are not those of the settings.
+        kafka.errors.KafkaError: Kafka cannot be reached or refuses.
+    """
+    try:
+        report = topics.check(settings)
+    except topics.TopicsError as error:
+        raise UsageError(str(error)) from error
+    if report.missing or not report.partitions:
+        raise UsageError("\n".join(report.problems))
+    control = Control(settings)
+    try:
+        if not control.read():
+            raise UsageError(f"no worker has run yet with these topics ({settings.kafka.topics.control} is empty)")
+    except DefinitionChangedError as error:
+        raise UsageError(str(error)) from error
+    ids = report.topic_ids
+    names = settings.kafka.topics
+    return Installed(
+        partitions=report.partitions, topic_ids=(ids[names.purchases], ids[names.interactions]), control=control
+    )
+
+
+def shards_of(installed: Installed, shard: int | None) -> Sequence[int]:
+    """The shard asked for, or all.
+
+    Raises:
+        UsageError: there is no such shard.
+    """
+    if shard is None:
+        return range(installed.partitions)
+    if shard >= installed.partitions:
+        raise UsageError(
+            f"there is no shard {shard}: the inputs have {installed.partitions} partitions, 0 to "
+            f"{installed.partitions - 1}"
+        )
+    return [shard]

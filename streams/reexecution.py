@@ -1,0 +1,160 @@
+"""Commits of the journal done again, from the input, into a store, publishing nothing.
+
+What taking a shard does with the commits that did not reach Redis, what `segflow audit` compares the published changes
+with, and how `segflow rebuild` makes a state again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from schemas.settings import Settings
+from state.head import Head, Position
+from state.store import Store
+from streams.decode import Decoder
+from streams.events import INTERACTIONS, PURCHASES, Chunk
+from streams.execution import Executor, Outcome
+from streams.journal import Entry, JournalError, JournalReader
+from streams.replay import InputReader
+from streams.rulebook import Rulebook
+
+SIDES: Final = ((PURCHASES, "purchases"), (INTERACTIONS, "interactions"))
+
+
+class InputGoneError(JournalError):
+    """A commit cannot be done again: what it read is no longer in Kafka."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """One commit done again."""
+
+    at: int  # the entry's offset in the journal
+    entry: Entry
+    outcome: Outcome
+
+
+@dataclass(kw_only=True)
+class Reexecution:
+    """Of one shard's commits, into `store`.
+
+    `topic_ids`: those that the inputs have now. `inputs` and `journal` are open.
+    """
+
+    settings: Settings
+    partition: int
+    topic_ids: tuple[str, str]
+    rulebook: Rulebook
+    inputs: InputReader
+    journal: JournalReader
+    store: Store
+    _decoders: tuple[Decoder, Decoder] = field(init=False)
+    _executor: Executor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._decoders = (Decoder(self.settings, PURCHASES), Decoder(self.settings, INTERACTIONS))
+        self._executor = Executor(self.settings, self.rulebook, self.partition)
+
+    async def run(self, stored: Head | None, end: int | None = None) -> AsyncIterator[Done]:
+        """Do the commits beyond `stored`, the store's head, one after the other; each is in the store when it comes.
+
+        Args:
+            stored: None where the store is empty: from the first commit on.
+            end: an offset of the journal to stop before; None: all there are.
+
+        Raises:
+            InputGoneError: retention has cut a commit's input, or its topic was made anew.
+            JournalError: journal, input and state do not belong together.
+            ShardLostError: somebody else wrote to the store.
+        """
+        head = stored
+        first = (await self.inputs.bounds())[0]
+        async for at, entry in self.journal.after(0 if head is None else head.sequence, end):
+            if head is None:
+                head = Head(rules=self.rulebook.first.version)
+                await asyncio.to_thread(self.store.take, head, None)
+            self.check(entry, first)
+            start = positioned(head, entry)
+            chunks = [await self._chunk(side, entry) for side, _ in SIDES]
+            outcome = await asyncio.to_thread(self._execute, entry, chunks, head, start)
+            head = outcome.write.head
+            yield Done(at=at, entry=entry, outcome=outcome)
+
+    def check(self, entry: Entry, first: tuple[int, int]) -> None:
+        """Whether the commit can be done again, as far as that is known without doing it.
+
+        Args:
+            entry: the commit.
+            first: the oldest offsets of purchases and interactions.
+
+        Raises:
+            InputGoneError, JournalError: see `run`.
+        """
+        sequence, topics = entry.plan.sequence, self.settings.kafka.topics
+        for side, name in SIDES:
+            start, stop = _range(entry, side)
+            if start == stop:
+                continue
+            topic = getattr(topics, name)
+            if entry.topic_ids[side] != self.topic_ids[side]:
+                raise InputGoneError(
+                    f"commit {sequence} cannot be done again: the {topic} it read was deleted, and the one there is "
+                    "now is another"
+                )
+            if start < first[side]:
+                raise InputGoneError(
+                    f"commit {sequence} cannot be done again: it read {topic} from offset {start}, but retention has "
+                    f"cut it to {first[side]}"
+                )
+        if not self.rulebook.has(entry.plan.rules):
+            raise JournalError(f"commit {sequence} used rules {entry.plan.rules}, which the control topic lacks")
+
+    async def _chunk(self, side: int, entry: Entry) -> Chunk:
+        records = await self.inputs.read(side, *_range(entry, side))
+        return self._decoders[side].decode(
+            [record.value for record in records],
+            [record.key for record in records],
+            [record.offset for record in records],
+        )
+
+    def _execute(self, entry: Entry, chunks: list[Chunk], stored: Head, start: Head) -> Outcome:
+        """Load, advance, check and store one commit."""
+        self.store.begin(stored)
+        outcome = self._executor.execute(entry.plan, chunks[PURCHASES], chunks[INTERACTIONS], start, self.store)
+        if (outcome.digest, len(outcome.dead)) != (entry.digest, entry.dead_letters):
+            raise JournalError(
+                f"commit {entry.plan.sequence} done again gives other changes or dead letters than it published: "
+                "the input, the settings or the version of segflow is not what it was"
+            )
+        self.store.commit(outcome.write)
+        return outcome
+
+
+def positioned(head: Head, entry: Entry) -> Head:
+    """The head with the positions at which `entry` begins.
+
+    They are the head's, but where the entry moved them by hand, and for the very first commit.
+
+    Raises:
+        JournalError: the entry does not go on from there.
+    """
+    before = (head.purchases, head.interactions)
+    starts = tuple(
+        Position(topic_id=topic_id, offset=_range(entry, side)[0])
+        for (side, _), topic_id in zip(SIDES, entry.topic_ids, strict=True)
+    )
+    if before != starts and head.sequence and not entry.reset:
+        raise JournalError(
+            f"commit {entry.plan.sequence} of the journal begins at {starts}, the state stands at {before}: they do "
+            "not belong together"
+        )
+    return msgspec.structs.replace(head, purchases=starts[PURCHASES], interactions=starts[INTERACTIONS])
+
+
+def _range(entry: Entry, side: int) -> tuple[int, int]:
+    if side == PURCHASES:
+        return entry.purchases_from, entry.plan.purchases_to
+    return entry.interactions_from, entry.plan.interactions_to

@@ -1,0 +1,74 @@
+"""What Redis holds of a shard beside what its commits give in memory (invariant I4)."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import redis
+
+from state import record
+from state.head import Head
+from state.keys import Keys
+from state.memory import MemoryStore
+from state.record import DIMENSION_SLOTS, NO_TIMER
+from state.redis import RedisStore, score
+from streams.scanning import pages_of
+
+
+def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: Keys) -> list[str]:
+    """Each difference as a text; both must be of the same commit.
+
+    Raises:
+        redis.RedisError: Redis cannot be read.
+    """
+    mine, theirs = memory.head(), store.head()
+    assert mine is not None
+    found = [*_heads(mine, theirs)]
+    timers = 0
+    for number in range(pages_of(mine)):
+        ids = memory.page(number)
+        if store.page(number) != ids:
+            found.append(f"page {number} of the directory is another")
+        values = memory.load(ids)
+        for customer_id, expected, stored in zip(ids, values, store.load(ids), strict=True):
+            if stored != expected:
+                found.append(
+                    f"the record of customer {customer_id!r} {'is missing' if stored is None else 'is another'}"
+                )
+        deadlines = _timers(ids, values)
+        timers += sum(deadline != NO_TIMER for deadline in deadlines)
+        found += _misplaced(ids, deadlines, client.zmscore(keys.timers, ids))
+    extra_timers = int(client.zcard(keys.timers)) - timers
+    if extra_timers > 0:
+        found.append(f"{extra_timers} timers of nobody")
+    records = sum(1 for _ in client.scan_iter(keys.pattern(keys.record("")), count=1000))
+    if records > mine.population:
+        found.append(f"{records - mine.population} records of customers who never came")
+    return found
+
+
+def _heads(mine: Head, theirs: Head | None) -> Sequence[str]:
+    if theirs is None:
+        return ["there is no head"]
+    names = [name for name in Head.__struct_fields__ if name != "owner"]
+    mine, theirs = (msgspec.structs.replace(head, owner="") for head in (mine, theirs))
+    return [
+        f"the head's {name} is {getattr(theirs, name)!r}, its commits give {getattr(mine, name)!r}"
+        for name in names
+        if getattr(mine, name) != getattr(theirs, name)
+    ]
+
+
+def _timers(ids: list[str], values: list[bytes | None]) -> list[int]:
+    """Where the timer set must have each customer."""
+    customers = record.decode(ids, values, np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8), 0)
+    deadlines: list[int] = customers.fixed["timer_us"].tolist()
+    return deadlines
+
+
+def _misplaced(ids: list[str], deadlines: list[int], scores: Sequence[float | None]) -> list[str]:
+    return [
+        f"the timer of customer {customer_id!r} is at {stored}, its commits give {deadline}"
+        for customer_id, deadline, stored in zip(ids, deadlines, scores, strict=True)
+        if (None if deadline == NO_TIMER else float(score(deadline))) != stored
+    ]

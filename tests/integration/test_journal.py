@@ -1,0 +1,165 @@
+"""Reading the journal again: where a commit stands, in slices, past aborted transactions, and never over a gap."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from embedded.kafka import ApacheKafka
+from schemas.settings import Settings
+from streams import journal, partition_reader
+from streams.execution import Plan
+from streams.journal import Entry, JournalError, JournalReader
+from streams.publisher import Publisher
+from tests.service import Service
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+COMMITS = 700
+
+
+def entry(sequence: int) -> Entry:
+    """A commit that read and published nothing."""
+    plan = Plan(
+        sequence=sequence,
+        purchases_to=sequence,
+        interactions_to=0,
+        wall_us=0,
+        future_us=0,
+        sweep_us=0,
+        sweep_limit=0,
+        rules=0,
+        pages=1,
+        mode="live",
+    )
+    return Entry(
+        plan=plan,
+        topic_ids=("a", "b"),
+        purchases_from=sequence,
+        interactions_from=0,
+        changes=0,
+        dead_letters=0,
+        adopts=None,
+        digest="",
+    )
+
+
+@asynccontextmanager
+async def publishing(settings: Settings) -> AsyncIterator[Publisher]:
+    """A shard's producer."""
+    publisher = Publisher(settings, 0)
+    await publisher.start()
+    try:
+        yield publisher
+    finally:
+        await publisher.close()
+
+
+async def write(settings: Settings, sequences: list[int], *, aborted_every: int = 0) -> None:
+    """A transaction an entry, as commits are, some of them with an aborted one of the same sequence before."""
+    topic = settings.kafka.topics.journal
+    async with publishing(settings) as publisher:
+        for sequence in sequences:
+            message = journal.message(entry(sequence))
+            if aborted_every and sequence % aborted_every == 0:
+                producer = publisher._producer
+                await producer.begin_transaction()
+                await producer.send_and_wait(topic, message.value, key=message.key, partition=0)
+                await producer.abort_transaction()
+            await publisher.publish({topic: [message]})
+
+
+async def read(settings: Settings, after: int, end: int | None = None) -> list[int]:
+    """The sequences of the entries beyond commit `after`."""
+    async with JournalReader(settings, 0) as reader:
+        return [found.plan.sequence async for _, found in reader.after(after, end)]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, kafka: ApacheKafka) -> Service:
+    """An installation of one shard with a journal of COMMITS commits, every tenth tried twice."""
+    folder: Path = tmp_path_factory.mktemp("journal")
+    service = Service(folder, kafka.address, "redis://127.0.0.1:9", "journal-", 1)
+    asyncio.run(write(service.settings, list(range(1, COMMITS + 1)), aborted_every=10))
+    return service
+
+
+@pytest.mark.parametrize("after", [0, 1, 9, 10, 250, COMMITS - 40, COMMITS - 1, COMMITS])
+def test_the_commits_beyond_any_other_come_oldest_first_and_each_once(installed: Service, after: int) -> None:
+    """Whatever number it begins after; those that were aborted never come."""
+    assert asyncio.run(read(installed.settings, after)) == list(range(after + 1, COMMITS + 1))
+
+
+def test_finding_the_last_commits_reads_little_of_the_journal(
+    installed: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is decoded to find the last two of 700 is a step's worth of records."""
+    decoded: list[Any] = []
+
+    class Counting:
+        def decode(self, value: bytes) -> Entry:
+            decoded.append(value)
+            return msgspec.json.decode(value, type=Entry)
+
+    monkeypatch.setattr(journal, "_DECODER", Counting())
+    assert asyncio.run(read(installed.settings, COMMITS - 2)) == [COMMITS - 1, COMMITS]
+    assert len(decoded) <= journal.TAIL_STEP
+
+
+def test_the_journal_is_held_a_slice_at_a_time(installed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No slice is longer than the bound, and slices join without a gap."""
+    monkeypatch.setattr(partition_reader, "SLICE_RECORDS", 50)
+    sizes: list[int] = []
+
+    async def slices() -> None:
+        reader = partition_reader.PartitionReader(installed.settings.kafka, installed.settings.kafka.topics.journal, 0)
+        async with reader:
+            end = await reader.end()
+            sizes.extend([len(records) async for records in reader.slices(0, end // 2)])
+            sizes.extend([len(records) async for records in reader.slices(end // 2, end)])
+
+    asyncio.run(slices())
+    assert max(sizes) <= 50
+    assert sum(sizes) == COMMITS
+
+
+def test_a_journal_that_ends_before_the_state_is_refused(installed: Service) -> None:
+    """The state knows a commit that the journal does not: it is another's, or was cut."""
+    with pytest.raises(JournalError, match=f"ends at commit {COMMITS}, but the state is of commit {COMMITS + 1}"):
+        asyncio.run(read(installed.settings, COMMITS + 1))
+
+
+def test_a_journal_with_a_gap_is_refused(tmp_path: Path, kafka: ApacheKafka, unique_prefix: str) -> None:
+    """Up to the gap the commits come; a commit after it never does."""
+    service = Service(tmp_path, kafka.address, "redis://127.0.0.1:9", unique_prefix, 1)
+    asyncio.run(write(service.settings, [1, 2, 4]))
+    with pytest.raises(JournalError, match="no unbroken line of commits after 2"):
+        asyncio.run(read(service.settings, 0))
+    assert asyncio.run(read(service.settings, 3)) == [4]
+    with pytest.raises(JournalError, match="no unbroken line of commits after 0"):
+        asyncio.run(read_from_second(service.settings))
+
+
+async def read_from_second(settings: Settings) -> None:
+    """As if the oldest entry had been cut."""
+    async with JournalReader(settings, 0) as reader:
+        first = await reader.first()
+
+        async def later() -> int:
+            return first + 1
+
+        reader._reader.first = later  # type: ignore[method-assign]
+        async for _ in reader.after(0):
+            raise AssertionError("an entry came")
+
+
+def test_an_entry_written_twice_counts_once(tmp_path: Path, kafka: ApacheKafka, unique_prefix: str) -> None:
+    """As at_least_once may write it when an acknowledgement is lost."""
+    service = Service(tmp_path, kafka.address, "redis://127.0.0.1:9", unique_prefix, 1)
+    asyncio.run(write(service.settings, [1, 2, 2, 3]))
+    assert asyncio.run(read(service.settings, 0)) == [1, 2, 3]
+    assert asyncio.run(read(service.settings, 2)) == [3]
