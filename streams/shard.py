@@ -20,6 +20,7 @@ from state.head import Head, Position
 from state.store import ShardLostError, Store
 from streams import events, journal
 from streams.control import Control
+from streams.crash_points import reach
 from streams.decode import Decoder
 from streams.encode import Message
 from streams.events import INTERACTIONS, PURCHASES, Chunk
@@ -144,18 +145,24 @@ class Shard:
         self._fresh_inbox()
         self._publisher = Publisher(self.settings, self.partition)
         await self._publisher.start()  # 1
+        reach("take:fenced")
         stored = await asyncio.to_thread(self.store.head)  # 2
+        reach("take:head-read")
         head = stored or Head(rules=self.control.rulebook.first.version)
         entries = await journal.read_after(self.settings, self.partition, head.sequence)  # 3
+        reach("take:journal-read")
         async with InputReader(self.settings, self.partition) as reader:
             head = await self._positions(head, reader)
             if entries:
                 head, stored = await self._execute_again(entries, head, stored, reader)  # 4
+                reach("take:done-again")
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.take, self.head, stored)  # 5
+        reach("take:owned")
         for side, position in zip(self.inbox.sides, (self.head.purchases, self.head.interactions), strict=True):
             side.begin(position.offset)
         await self.feed.open(self.partition, (self.head.purchases.offset, self.head.interactions.offset))  # 6
+        reach("take:opened")
         self.metrics.taken(self.partition, self.head.sequence)
 
     async def _positions(self, head: Head, reader: InputReader) -> Head:
@@ -221,6 +228,7 @@ class Shard:
             await asyncio.to_thread(self.store.commit, outcome.write)
             head = outcome.write.head
             self.metrics.reexecuted.inc()
+            reach("take:one-done-again")
         log.info("shard %d: %d commits of the journal executed again", self.partition, len(entries))
         return head, head
 
@@ -315,6 +323,7 @@ class Shard:
         """
         outcome, topics = prepared.outcome, self.settings.kafka.topics
         assert self._publisher is not None
+        reach("commit:prepared")
         with self.metrics.step("publish"):
             await self._publisher.publish(  # 2
                 {
@@ -326,11 +335,13 @@ class Shard:
                 },
                 frozenset({topics.control}),
             )
+        reach("commit:published")
         with self.metrics.step("store"):  # 3
             if len(outcome.write.records) <= SMALL_RECORDS:
                 self.store.commit(outcome.write)
             else:
                 await asyncio.to_thread(self.store.commit, outcome.write)
+        reach("commit:stored")
         self.head = outcome.write.head
         self._more_due = outcome.swept >= prepared.entry.plan.sweep_limit
         self.metrics.committed(self.partition, outcome, self.head, self.settings.dimensions)
