@@ -45,7 +45,7 @@ async def read_after(settings: Settings, partition: int, sequence: int) -> list[
     Reads backwards from the end in growing steps, so that it costs what is missing and not what there is.
 
     Raises:
-        JournalError: the entries do not reach back to `sequence`.
+        JournalError: the entries do not reach back to `sequence`, or end before it.
     """
     place = TopicPartition(settings.kafka.topics.journal, partition)
     consumer = AIOKafkaConsumer(
@@ -65,6 +65,12 @@ async def read_after(settings: Settings, partition: int, sequence: int) -> list[
             step *= 8
     finally:
         await consumer.stop()
+    last = entries[-1].plan.sequence if entries else 0
+    if last < sequence:
+        raise JournalError(
+            f"the journal of shard {partition} ({place.topic}) ends at commit {last}, before the state's {sequence}: "
+            "it was deleted, or Kafka lost its end"
+        )
     entries = [entry for entry in entries if entry.plan.sequence > sequence]
     if [entry.plan.sequence for entry in entries] != list(range(sequence + 1, sequence + 1 + len(entries))):
         raise JournalError(

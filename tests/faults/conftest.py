@@ -44,11 +44,23 @@ def installation(tmp_path: Path, hurt_kafka: ProxiedKafka, redis_db: str, unique
     """Makes an installation on the tests' broker."""
 
     def make(
-        *, redis: str | None = None, proxied: bool = False, partitions: int = 2, **content: object
+        *,
+        redis: str | None = None,
+        redis_timeout: str = "10s",
+        proxied: bool = False,
+        partitions: int = 2,
+        name: str = "",
+        **content: object,
     ) -> Installation:
-        address = hurt_kafka.proxied_address if proxied else hurt_kafka.address
         return Installation(
-            tmp_path, hurt_kafka.address, address, redis or redis_db, unique_prefix, partitions, content
+            tmp_path,
+            direct=hurt_kafka.address,
+            address=hurt_kafka.proxied_address if proxied else hurt_kafka.address,
+            redis=redis or redis_db,
+            redis_timeout=redis_timeout,
+            prefix=unique_prefix + name,
+            partitions=partitions,
+            content=content,
         )
 
     return make

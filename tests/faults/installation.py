@@ -10,8 +10,11 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaProducer
+from kafka import TopicPartition as AdminPartition
 
+from streams import topics
 from streams.partitioner import partition_of
+from streams.topics import admin
 from tests.faults.outcome import Outcome, outcome_of, reads_all, stored_head
 from tests.faults.stream import INTERACTIONS, PURCHASES, Record
 from tests.faults.worker_process import WorkerProcess, until
@@ -38,10 +41,19 @@ class Installation(Service):
     """
 
     def __init__(
-        self, folder: Path, direct: str, address: str, redis: str, prefix: str, partitions: int, content: dict[str, Any]
+        self,
+        folder: Path,
+        *,
+        direct: str,
+        address: str,
+        redis: str,
+        redis_timeout: str,
+        prefix: str,
+        partitions: int,
+        content: dict[str, Any],
     ) -> None:
         merged = QUICK | content | {"worker": {**QUICK["worker"], **content.get("worker", {})}}  # type: ignore[dict-item]
-        super().__init__(folder, address, redis, prefix, partitions, **merged)
+        super().__init__(folder, address, redis, prefix, partitions, redis_timeout=redis_timeout, **merged)
         self.direct = direct
         self.settings = self.settings.model_copy(
             update={"kafka": self.settings.kafka.model_copy(update={"address": direct})}
@@ -109,6 +121,24 @@ class Installation(Service):
         found = outcome_of(self)
         assert found.right, found
         return found
+
+    def cut_by_retention(self, role: str, partition: int, offset: int) -> None:
+        """Delete an input's records before `offset`, as retention does."""
+        place = AdminPartition(getattr(self.settings.kafka.topics, role), partition)
+        with admin(self.settings.kafka) as client:
+            client.delete_records({place: offset})
+
+    def make_anew(self, role: str) -> None:
+        """Delete a topic and make it again, empty."""
+        name = getattr(self.settings.kafka.topics, role)
+        with admin(self.settings.kafka) as client:
+            client.delete_topics([name])
+            until(lambda: name not in client.list_topics(), "the topic does not go")
+        until(lambda: self._made(role), "the topic does not come back")
+
+    def _made(self, role: str) -> bool:
+        topics.create(self.settings, self.partitions)
+        return topics.check(self.settings).topics[role].partitions == self.partitions
 
     async def _ends(self) -> dict[tuple[str, int], int]:
         names = {PURCHASES: self.settings.kafka.topics.purchases, INTERACTIONS: self.settings.kafka.topics.interactions}

@@ -23,7 +23,9 @@ class Proxy:
         self.dropped = 0  # replies that did not arrive
         self.delayed = 0  # pieces of replies that were held back
         self.delay_s = 0.0  # before each piece of a reply
+        self.lost = 0  # requests that did not arrive
         self._drop_after: Matcher | None = None
+        self._lose: Matcher | None = None
         self._delay_after: tuple[Matcher, float] | None = None
         self._refusing = False
         self._open: set[asyncio.StreamWriter] = set()
@@ -58,6 +60,10 @@ class Proxy:
     def drop_reply_to(self, request: Matcher) -> None:
         """The next request that matches is passed on and carried out; its reply is lost and the connection ends."""
         self._drop_after = request
+
+    def lose_request(self, request: Matcher) -> None:
+        """The connection ends before the next request that matches is passed on."""
+        self._lose = request
 
     def delay_reply_to(self, request: Matcher, delay_s: float) -> None:
         """The reply to the next request that matches comes late."""
@@ -122,6 +128,10 @@ class Proxy:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
                 await self._flowing.wait()
+                if self._lose is not None and self._lose(data):
+                    self._lose = None
+                    self.lost += 1
+                    return
                 if self._drop_after is not None and self._drop_after(data):
                     self._drop_after, pending["drop"] = None, True
                 if self._delay_after is not None and self._delay_after[0](data):
