@@ -122,6 +122,17 @@ class Installation(Service):
         assert found.right, found
         return found
 
+    def has_members(self, count: int) -> None:
+        """Wait until the workers' group is stable with so many members."""
+        group = self.settings.kafka.group
+        with admin(self.settings.kafka) as client:
+
+            def stable() -> bool:
+                described = client.describe_groups([group])[group]
+                return described["group_state"] == "Stable" and len(described["members"]) == count
+
+            until(stable, lambda: f"the group is {client.describe_groups([group])}")
+
     def cut_by_retention(self, role: str, partition: int, offset: int) -> None:
         """Delete an input's records before `offset`, as retention does."""
         place = AdminPartition(getattr(self.settings.kafka.topics, role), partition)

@@ -15,8 +15,8 @@ INTERACTIONS: Final = "interactions"
 BAD: Final = "#bad"
 """Stands in every record that cannot be used, where it has a value: told without the product's help."""
 AMOUNTS: Final = ("0", "0.005", "49.99", "50", 99.99, "250", "1e3", "12345.678")
-STEP_HOURS: Final = 12
-"""The longest time between two events: with 60 customers each is heard of every two weeks, and some fall silent."""
+STEP_HOURS: Final = 8
+"""The longest time between two events: with 60 customers, of whom some are heard of often, others fall silent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +61,9 @@ class Stream:
     one in thirty that cannot be used.
     """
 
-    def __init__(self, seed: int, customers: int = 60) -> None:
+    def __init__(self, seed: int, customers: int = 60, step_hours: float = STEP_HOURS) -> None:
         self._random = Random(seed)
+        self._step_us = int(step_hours * 3_600_000_000)
         self._customers = [f"c{number}" for number in range(customers)]
         self._moment = START
         self._number = 0
@@ -98,11 +99,11 @@ class Stream:
     def _event(self) -> Record:
         random = self._random
         if random.random() > 0.05:  # else a tie
-            self._moment += timedelta(microseconds=random.randrange(STEP_HOURS * 3_600_000_000))
+            self._moment += timedelta(microseconds=random.randrange(self._step_us))
         moment: datetime = self._moment
         if random.random() < 0.05:
             moment -= timedelta(hours=random.randrange(100 * 24))
-        customer = random.choice(self._customers)
+        customer = self._customers[int(len(self._customers) * random.random() ** 3)]
         kind = random.choice(
             ["purchase"] * 6 + ["refund", "interaction", "interaction", "feedback", "payment", "profile"]
         )
