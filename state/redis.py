@@ -11,7 +11,7 @@ from state import head as head_codec
 from state.head import PAGE_CUSTOMERS, Head
 from state.keys import Keys
 from state.record import NO_TIMER
-from state.store import ShardLostError, Write
+from state.store import RolledBackError, ShardLostError, Write
 
 EXACT_SCORE: Final = 2**53
 """A sorted set's score is a double: beyond this one (the year 2255) it is rounded, so it is made earlier first."""
@@ -87,9 +87,8 @@ class RedisStore:
         stored = self._call(("WATCH", self._keys.head), ("GET", self._keys.head))[1]
         if stored != expected:
             self._call(("UNWATCH",))
-            raise ShardLostError(
-                f"the head of shard {self._keys.partition} in Redis is {stored!r}, expected {expected!r}"
-            )
+            kind = RolledBackError if _is_older(stored, expected) else ShardLostError
+            raise kind(f"the head of shard {self._keys.partition} in Redis is {stored!r}, expected {expected!r}")
 
     def _execute(self, commands: list[Command]) -> None:
         replies = self._call(("MULTI",), *commands, ("EXEC",))
@@ -140,6 +139,13 @@ class RedisStore:
             return self._connection.read_response()
         except ResponseError as error:
             return error  # the other replies of this round trip are still to be read
+
+
+def _is_older(stored: bytes | None, expected: bytes | None) -> bool:
+    """Whether a stored head comes before an expected one. A worker that takes a shard never goes back in sequence."""
+    if stored is None or expected is None:
+        return stored is None
+    return head_codec.decode(stored).sequence < head_codec.decode(expected).sequence
 
 
 def score(timer_us: int) -> int:

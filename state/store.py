@@ -8,7 +8,11 @@ from state.head import Head
 
 
 class ShardLostError(Exception):
-    """The stored head is not what this worker last wrote: another has the shard, or the store was rolled back."""
+    """The stored head is not what this worker last wrote: another has the shard."""
+
+
+class RolledBackError(ShardLostError):
+    """The stored head is older than what this worker last wrote, or gone: the store lost what it had acknowledged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +37,7 @@ class Store(Protocol):
 
         Raises:
             ShardLostError: the stored head is not `expected`.
+            RolledBackError: it is an older one.
         """
         ...
 

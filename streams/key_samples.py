@@ -1,4 +1,8 @@
-"""Do the producers of both inputs place keys as the settings say? A look at the latest records."""
+"""Do the producers of both inputs place keys as the settings say? A look at the latest records.
+
+A record whose key is not its customer_id becomes a dead letter and harms nobody wherever it lies, so it is passed over:
+one bad record must not keep a worker from starting.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,6 +12,7 @@ from typing import Final
 from kafka import KafkaConsumer, TopicPartition
 
 from schemas.settings import Settings
+from streams.decode import Decoder
 from streams.kafka_clients import kafka_python_options
 from streams.partitioner import Sample, placement_problem
 from streams.topics import BOOTSTRAP_TIMEOUT_MS
@@ -47,10 +52,10 @@ def samples(settings: Settings) -> list[Sample]:
             for topic in (topics.purchases, topics.interactions)
             for partition in sorted(consumer.partitions_for_topic(topic) or ())
         ]
-        return list(_latest(consumer, parts)) if parts else []
+        return list(_latest(consumer, parts, Decoder(settings, None))) if parts else []
 
 
-def _latest(consumer: KafkaConsumer, parts: list[TopicPartition]) -> Iterator[Sample]:
+def _latest(consumer: KafkaConsumer, parts: list[TopicPartition], decoder: Decoder) -> Iterator[Sample]:
     begins, ends = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
     left = {part for part in parts if ends[part] > begins[part]}
     if not left:
@@ -62,7 +67,9 @@ def _latest(consumer: KafkaConsumer, parts: list[TopicPartition]) -> Iterator[Sa
     while left and monotonic() < until:
         for part, records in consumer.poll(timeout_ms=POLL_MS).items():
             for record in records:
-                if record.offset < ends[part]:
+                why = decoder.decode([record.value], [record.key], [record.offset]).unusable.get(0)
+                refused = record.key and why is not None and why.kind == "key_mismatch"
+                if record.offset < ends[part] and not refused:
                     yield Sample(topic=part.topic, partition=part.partition, offset=record.offset, key=record.key)
         done = {
             part for part in left if consumer.position(part) >= ends[part]

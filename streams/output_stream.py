@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from streams.comparison import Comparison, fingerprint_of
-from streams.encode import Message
+from streams.messages import Message
 from streams.partition_reader import PartitionReader
 
 

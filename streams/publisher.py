@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from schemas.settings import Settings
+from streams.crash_points import reach
 from streams.kafka_clients import aiokafka_options
 from streams.messages import Messages
 from streams.record_batch import batches
@@ -55,6 +56,7 @@ class Publisher:
             if not self._transactional:
                 await asyncio.gather(*futures)  # the journal's record, the last, only once all others are there
         await asyncio.gather(*futures)
+        reach("commit:produced")
         if self._transactional:
             await self._producer.commit_transaction()
 

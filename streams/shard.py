@@ -12,14 +12,15 @@ from typing import Final, Protocol
 
 import msgspec
 import redis
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
 from state.head import Head, Position
-from state.store import ShardLostError, Store
+from state.store import RolledBackError, ShardLostError, Store
 from streams import journal, positions
 from streams.control import Control
+from streams.crash_points import reach
 from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome, Plan, plan_for
@@ -32,20 +33,28 @@ from streams.publisher import Publisher
 from streams.recutting import Recutting
 from streams.reexecution import Reexecution
 from streams.replay import InputReader
-from streams.transport import Reading, now_us
+from streams.transport import HEARTBEAT_SHARE, Reading, now_us
 
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = (0.1, 5.0)
 """First and longest pause before a shard is taken anew after an error."""
+HEARTBEATS: Final = 2
+"""Heartbeats that a fenced worker waits before it takes the shard again: in one of them its group says whether the
+shard is still its own. Taking it at once would fence the heir, who would fence this worker in return."""
 SMALL_RECORDS: Final = 256
 """Up to here a commit's work is done on the event loop: a few milliseconds, where handing it to a thread and the
 interpreter lock back and forth took thirty. Larger ones go to a thread, so that heartbeats and other shards go on."""
 INPUTS: Final = (PURCHASES, INTERACTIONS)
+TOPICS: Final = ("purchases", "interactions")
 
 
 class ShardStoppedError(Exception):
     """The shard cannot go on without a person; the message says why and what to do."""
+
+
+class OutOfRangeError(Exception):
+    """An input has not got the offset that is next; taking the shard says why."""
 
 
 class Feed(Protocol):
@@ -88,7 +97,7 @@ class Shard:
     inbox: Inbox = field(init=False)
     head: Head = field(init=False)
     _publisher: Publisher | None = None
-    _stopping: bool = False
+    _stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _held_since_us: int | None = None  # since when one input keeps the other waiting
     _more_due: bool = False
     _executor: Executor = field(init=False)
@@ -100,7 +109,7 @@ class Shard:
 
     def stop(self) -> None:
         """Finish the commit under way, then let go."""
-        self._stopping = True
+        self._stopped.set()
         self.inbox.arrived.set()
 
     async def run(self) -> None:
@@ -111,21 +120,32 @@ class Shard:
         Raises:
             ShardStoppedError: it cannot go on without a person.
         """
-        pause_s = RETRY_S[0]
-        while not self._stopping:
+        retry_s = RETRY_S[0]
+        while not self._stopped.is_set():
+            pause_s = 0.0
             try:
                 await self._take()
-                pause_s = RETRY_S[0]
+                retry_s = RETRY_S[0]
                 await self._work()
             except (JournalError, msgspec.MsgspecError) as error:
                 raise ShardStoppedError(f"shard {self.partition}: {error}") from error
-            except (KafkaError, redis.RedisError, ShardLostError, OSError) as error:
+            except (KafkaError, redis.RedisError, ShardLostError, OutOfRangeError, OSError) as error:
                 log.warning("shard %d: %s: %s; taking it anew", self.partition, type(error).__name__, error)
                 self.metrics.retakes.inc()
-                await asyncio.sleep(pause_s * (0.5 + secrets.randbelow(1000) / 1000))
-                pause_s = min(RETRY_S[1], pause_s * 2)
+                pause_s = max(retry_s, self._heartbeats_s if _is_fenced(error) else 0.0)
+                retry_s = min(RETRY_S[1], retry_s * 2)
             finally:
                 await self._let_go()
+            await self._pause(pause_s)
+
+    @property
+    def _heartbeats_s(self) -> float:
+        return HEARTBEATS * HEARTBEAT_SHARE * self.settings.worker.session_timeout.total_seconds()
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait about that long, or until it is time to let go."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), pause_s * (0.75 + secrets.randbelow(500) / 1000))
 
     def _fresh_inbox(self) -> None:
         self.inbox = Inbox(Decoder(self.settings, PURCHASES), Decoder(self.settings, INTERACTIONS))
@@ -145,19 +165,25 @@ class Shard:
         self._fresh_inbox()
         self._publisher = Publisher(self.settings, self.partition)
         await self._publisher.start()  # 1
+        reach("take:fenced")
         stored = await asyncio.to_thread(self.store.head)  # 2
+        reach("take:head-read")
         async with (
             JournalReader(self.settings, self.partition) as entries,
             InputReader(self.settings, self.partition) as inputs,
         ):
             stored = await self._execute_again(stored, entries, inputs)  # 3, 4
+            reach("take:done-again")
             head = self._positions(stored, *await inputs.bounds())
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.take, self.head, stored)  # 5
+        reach("take:owned")
         for side, position in zip(self.inbox.sides, (self.head.purchases, self.head.interactions), strict=True):
             side.begin(position.offset)
         await self.feed.open(self.partition, (self.head.purchases.offset, self.head.interactions.offset))  # 6
+        reach("take:opened")
         self.metrics.taken(self.partition, self.head.sequence)
+        log.info("took shard %d at commit %d", self.partition, self.head.sequence)
 
     async def _execute_again(self, stored: Head | None, entries: JournalReader, inputs: InputReader) -> Head | None:
         """Commits of the journal beyond the stored head, into the store; the head stored then."""
@@ -174,6 +200,7 @@ class Shard:
         async for done in reexecution.run(stored):
             stored = done.outcome.write.head
             self.metrics.reexecuted.inc()
+            reach("take:one-done-again")
             count += 1
         if count:
             log.info("shard %d: %d commits of the journal executed again", self.partition, count)
@@ -202,7 +229,7 @@ class Shard:
         sweep_every_s = self.settings.worker.sweep_every.total_seconds()
         linger_s = self.settings.worker.linger.total_seconds()
         most = self.settings.worker.batch_max_records
-        while not self._stopping:
+        while not self._stopped.is_set():
             self.inbox.arrived.clear()
             small = sum(side.waiting for side in self.inbox.sides) <= SMALL_RECORDS
             prepared = self._prepare(now_us()) if small else await asyncio.to_thread(self._prepare, now_us())
@@ -235,6 +262,8 @@ class Shard:
         Asked in this order, for records travel from Kafka to `read_to` to `waiting`: none slips by unseen.
         """
         reading = self.feed.reading(side, self.partition)
+        if reading is not None and reading.out_of_range:
+            raise OutOfRangeError(f"{TOPICS[side]} has not got offset {self.inbox.sides[side].read_to}")
         if reading is None or reading.end is None or reading.position < reading.end:
             return True
         mine = self.inbox.sides[side]
@@ -288,6 +317,7 @@ class Shard:
         """
         outcome, topics = prepared.outcome, self.settings.kafka.topics
         assert self._publisher is not None
+        reach("commit:prepared")
         with self.metrics.step("publish"):
             await self._publisher.publish(  # 2
                 {
@@ -299,11 +329,13 @@ class Shard:
                 },
                 frozenset({topics.control}),
             )
+        reach("commit:published")
         with self.metrics.step("store"):  # 3
             if len(outcome.write.records) <= SMALL_RECORDS:
                 self.store.commit(outcome.write)
             else:
                 await asyncio.to_thread(self.store.commit, outcome.write)
+        reach("commit:stored")
         self.head = outcome.write.head
         self._more_due = outcome.swept >= prepared.entry.plan.sweep_limit
         self.metrics.committed(self.partition, outcome, self.head, self.settings.dimensions)
@@ -343,3 +375,8 @@ class Shard:
             except (KafkaError, OSError) as error:
                 log.warning("shard %d: closing its producer: %s", self.partition, error)
         await asyncio.to_thread(self.store.close)
+
+
+def _is_fenced(error: Exception) -> bool:
+    """Whether the error says that another worker has the shard, or had it."""
+    return isinstance(error, ProducerFenced | ShardLostError) and not isinstance(error, RolledBackError)

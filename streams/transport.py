@@ -22,6 +22,8 @@ from streams.kafka_clients import aiokafka_options
 FETCH_WAIT_MS: Final = 20
 """How long the broker may hold an empty fetch back. A partition whose records were just taken waits for the fetch that
 is under way, so this bounds a quiet partition's delay; fifty empty fetches a second cost 1 % of a core."""
+HEARTBEAT_SHARE: Final = 0.25
+"""Heartbeats in a session timeout: three may be lost."""
 POLL_S: Final = 0.1
 """How long one poll waits for records before it looks again at which partitions want some."""
 
@@ -43,6 +45,7 @@ class Reading:
     end: int | None  # the partition's end (last stable offset) as the broker last said
     fetched_us: int  # when it said so, wall clock
     sent: int  # `stop` of the latest batch that is on its way or has arrived
+    out_of_range: bool = False  # the topic does not have the position: cut by retention, or made anew
 
 
 class Gate:
@@ -56,6 +59,7 @@ class Gate:
         self.full = full  # whether so much of a partition is held that nothing more is fetched from it
         self.open: set[TP] = set()
         self.positions: dict[TP, int] = {}  # the consumer thread's own: where each partition's next batch starts
+        self.assignments: dict[TP, Any] = {}  # likewise: the assignment in which each partition was opened
         self.readings: dict[TP, Reading] = {}
 
 
@@ -98,7 +102,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=session_ms,
             rebalance_timeout_ms=session_ms,
-            heartbeat_interval_ms=session_ms // 4,
+            heartbeat_interval_ms=int(session_ms * HEARTBEAT_SHARE),
             max_poll_interval_ms=24 * 3_600_000,  # progress is watched by the worker, by lag and not by polls
             **aiokafka_options(settings.kafka),
         )
@@ -121,6 +125,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         for place, offset in offsets.items():
             consumer.seek(driver.ensure_aiokafka_TP(place), offset)
             self.app.gate.positions[place] = offset
+            self.app.gate.assignments[place] = consumer._subscription.subscription.assignment  # noqa: SLF001 - as Faust
         consumer.resume(*map(driver.ensure_aiokafka_TP, offsets))
 
     async def _fetch_records(
@@ -137,24 +142,36 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             raise aiokafka.errors.ConsumerStoppedError
         if not isinstance(fetcher._records, Unwrapped):  # noqa: SLF001
             fetcher._records = Unwrapped(fetcher._records)  # noqa: SLF001
-        with fetcher._subscriptions.fetch_context():  # noqa: SLF001
-            records: Mapping[Any, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=timeout)
+        try:
+            with fetcher._subscriptions.fetch_context():  # noqa: SLF001
+                records: Mapping[Any, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=timeout)
+        except aiokafka.errors.NoOffsetForPartitionError:
+            return {}  # the partition came anew while this poll was waiting; its shard has yet to open it
+        except aiokafka.errors.OffsetOutOfRangeError as error:
+            readings = self.app.gate.readings
+            for place in error.args[0]:
+                readings[place] = Reading(0, None, now_us(), 0, out_of_range=True)
+            return {}
         return self._noted(fetcher, records, active_partitions)
 
     def _noted(self, fetcher: Any, records: Mapping[Any, list[Any]], places: set[TP]) -> Mapping[TP, list[Any]]:
         """The records as batches; notes where each partition stands, so that a shard knows if it has read everything.
 
-        No await between the fetcher's answer and this, so a position always belongs to its records.
+        No await between the fetcher's answer and this, so a position always belongs to its records. A partition that
+        was assigned anew while the poll was waiting, and not opened since, may have been read from anywhere: what came
+        of it is left out, and opening it seeks.
         """
         batches: dict[TP, list[Any]] = {}
         subscription = fetcher._subscriptions.subscription  # noqa: SLF001
         if subscription is None or subscription.assignment is None:
             return batches
+        assignment: Any = subscription.assignment
         gate: Gate = self.app.gate
         for place in places:
-            if place not in subscription.assignment.tps:
+            opened_in: Any = gate.assignments.get(place)
+            if place not in assignment.tps or opened_in is not assignment:
                 continue
-            state = subscription.assignment.state_value(place)
+            state = assignment.state_value(place)
             if not state.has_valid_position or state.timestamp is None:
                 continue
             before = gate.readings.get(place)

@@ -30,12 +30,22 @@ STOP_S = 25.0
 class Service:
     """One installation on the session's Kafka and Redis, under names of its own."""
 
-    def __init__(self, folder: Path, kafka: str, redis: str, prefix: str, partitions: int, **content: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kafka: str,
+        redis: str,
+        prefix: str,
+        partitions: int,
+        *,
+        redis_timeout: str = "10s",
+        **content: Any,
+    ) -> None:
         roles = ("purchases", "interactions", "changes", "current", "dead_letters", "journal", "control")
         self.partitions = partitions
         self.content = {
             "kafka": {"address": kafka, "group": f"{prefix}group", "topics": {role: prefix + role for role in roles}},
-            "redis": {"url": redis, "prefix": prefix.rstrip("-")},
+            "redis": {"url": redis, "prefix": prefix.rstrip("-"), "timeout": redis_timeout},
             **content,
         }
         self.file = folder / "segflow.yaml"

@@ -14,6 +14,7 @@ from schemas.settings import Settings
 from streams import journal, partition_reader
 from streams.execution import Plan
 from streams.journal import Entry, JournalError, JournalReader
+from streams.messages import Messages
 from streams.publisher import Publisher
 from tests.service import Service
 
@@ -70,7 +71,7 @@ async def write(settings: Settings, sequences: list[int], *, aborted_every: int 
                 await producer.begin_transaction()
                 await producer.send_and_wait(topic, message.value, key=message.key, partition=0)
                 await producer.abort_transaction()
-            await publisher.publish({topic: [message]})
+            await publisher.publish({topic: Messages.of([message])})
 
 
 async def read(settings: Settings, after: int, end: int | None = None) -> list[int]:

@@ -49,7 +49,9 @@ def test_reordered_counts_what_stands_behind_a_later_one(order: list[int], ahead
     """Nothing else is wrong with a permutation; only the order itself has none."""
     found = compared(list(range(12)), order, ahead)
     assert found.reordered == sum(number < max(order[: place + 1]) for place, number in enumerate(order))
-    assert not (found.lost or found.repeated or found.foreign)
+    assert not (found.lost)
+    assert not (found.repeated)
+    assert not (found.foreign)
     assert bool(found) == (order != sorted(order))
 
 

@@ -1,0 +1,63 @@
+"""Named points between the steps of a commit and of taking a shard, at which a test can stop this process.
+
+`SEGFLOW_CRASH_AT=commit:published:3` kills the process when it reaches that point for the third time. A fourth part
+says what happens instead of `kill`: `stop` (SIGSTOP, as a long pause of the whole machine) or `raise` (as if the reply
+of the step just done had been lost). Read once, when the process starts; without it a point is an empty function.
+"""
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from typing import Final
+
+ENVIRONMENT: Final = "SEGFLOW_CRASH_AT"
+COMMIT: Final = ("commit:prepared", "commit:produced", "commit:published", "commit:stored")
+"""Worked out; produced, and the transaction open; the transaction committed; written to Redis."""
+TAKE: Final = (
+    "take:fenced",
+    "take:head-read",
+    "take:one-done-again",
+    "take:done-again",
+    "take:owned",
+    "take:opened",
+)
+"""After each step of taking a shard; in step 4 also after each commit that was executed again."""
+SPECIFICATION: Final = re.compile(rf"({'|'.join(COMMIT + TAKE)}):([1-9]\d{{0,8}})(?::(kill|stop|raise))?")
+
+
+class _Armed:
+    """Stops the process when `point` is reached for the `nth` time."""
+
+    def __init__(self, specification: str) -> None:
+        found = SPECIFICATION.fullmatch(specification)
+        if found is None:
+            raise ValueError(f"{ENVIRONMENT}={specification} is not POINT:NTH[:kill|stop|raise]")
+        self._point, self._left, self._action = found[1], int(found[2]), found[3] or "kill"
+
+    def __call__(self, point: str) -> None:
+        if point != self._point:
+            return
+        self._left -= 1
+        if self._left:
+            return
+        if self._action == "raise":
+            raise ConnectionResetError(f"{ENVIRONMENT}: the reply at {point} was lost")
+        os.kill(os.getpid(), signal.SIGKILL if self._action == "kill" else signal.SIGSTOP)
+
+
+def _unarmed(point: str) -> None:
+    """What a point does where no test asked for more: nothing."""
+
+
+def armed(specification: str | None) -> Callable[[str], None]:
+    """What `reach` is to be.
+
+    Raises:
+        ValueError: the specification is none.
+    """
+    return _Armed(specification) if specification else _unarmed
+
+
+reach: Final = armed(os.environ.get(ENVIRONMENT))
+"""Say that a point was reached."""

@@ -1,0 +1,171 @@
+"""An installation under faults: quick timeouts, a stream that goes in, and the outcome compared."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from kafka import KafkaProducer
+from kafka import TopicPartition as AdminPartition
+
+from streams import topics
+from streams.partitioner import partition_of
+from streams.topics import admin
+from tests.faults.outcome import Outcome, outcome_of, reads_all, stored_head
+from tests.faults.stream import INTERACTIONS, PURCHASES, Record
+from tests.faults.worker_process import WorkerProcess, until
+from tests.service import PATIENCE_S, Service
+
+QUICK: Final = {
+    "clock": "event",
+    "worker": {
+        # Some commits for a few hundred records, so that there is something between two of them.
+        "batch_max_records": 40,
+        "session_timeout": "2s",
+        "transaction_timeout": "3s",
+        "merge_wait": "1s",
+    },
+}
+
+
+class Installation(Service):
+    """A Service whose workers may reach Kafka by another way than the test does.
+
+    Args:
+        direct: where the test reaches Kafka.
+        address: where the workers do.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        direct: str,
+        address: str,
+        redis: str,
+        redis_timeout: str,
+        prefix: str,
+        partitions: int,
+        content: dict[str, Any],
+    ) -> None:
+        merged = QUICK | content | {"worker": {**QUICK["worker"], **content.get("worker", {})}}  # type: ignore[dict-item]
+        super().__init__(folder, address, redis, prefix, partitions, redis_timeout=redis_timeout, **merged)
+        self.direct = direct
+        self.settings = self.settings.model_copy(
+            update={"kafka": self.settings.kafka.model_copy(update={"address": direct})}
+        )
+
+    def put(
+        self, records: Iterable[Record], rate: float | None = None, go_on: Callable[[], bool] = lambda: True
+    ) -> int:
+        """Records into their topics; at `rate` a second, while `go_on` says so. How many went in."""
+        names, count, started = self.settings.kafka.topics, 0, time.monotonic()
+        with closing(KafkaProducer(bootstrap_servers=self.direct, acks="all", linger_ms=2)) as producer:
+            for record in records:
+                if not go_on():
+                    break
+                partition = partition_of(record.customer.encode(), "murmur2", self.partitions)
+                producer.send(getattr(names, record.role), key=record.key, value=record.value, partition=partition)
+                count += 1
+                if rate is not None:
+                    time.sleep(max(0.0, started + count / rate - time.monotonic()))
+            producer.flush()
+        return count
+
+    @contextmanager
+    def flowing(self, records: Iterable[Record], rate: float) -> Iterator[None]:
+        """Records go in at `rate` a second in the background while the block lasts."""
+        ended = threading.Event()
+        feeder = threading.Thread(target=self.put, args=(records, rate, lambda: not ended.is_set()))
+        feeder.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            feeder.join()
+
+    def worker(self, crash_at: str | None = None, processes: int = 1) -> WorkerProcess:  # type: ignore[override]
+        """A running worker."""
+        return WorkerProcess(self, crash_at, processes)
+
+    def commits(self) -> int:
+        """Commits of all shards so far, as a subscriber of the journal sees them."""
+        return len(self.journal())
+
+    def commits_more(self, count: int = 1) -> None:
+        """Wait until there are that many more commits."""
+        before = self.commits()
+        self.journal(lambda entries: len(entries) >= before + count)
+
+    def settles(self) -> None:
+        """Wait until everything put in is in the journal, and every journalled commit in Redis."""
+        ends = asyncio.run(self._ends())
+        self.journal(lambda entries: reads_all(entries, ends))
+        last: dict[int, int] = {}
+        for entry in self.journal():
+            last[entry["partition"]] = max(last.get(entry["partition"], 0), entry["plan"]["sequence"])
+
+        def folded() -> bool:
+            heads = {partition: stored_head(self, partition) for partition in last}
+            return all(head is not None and head.sequence >= last[each] for each, head in heads.items())
+
+        until(folded, "Redis does not reach the journal")
+
+    def comes_out_right(self) -> Outcome:
+        """Wait for everything, then hold it against the oracle."""
+        self.settles()
+        found = outcome_of(self)
+        assert found.right, found
+        return found
+
+    def has_members(self, count: int) -> None:
+        """Wait until the workers' group is stable with so many members."""
+        group = self.settings.kafka.group
+        with admin(self.settings.kafka) as client:
+
+            def stable() -> bool:
+                described = client.describe_groups([group])[group]
+                return described["group_state"] == "Stable" and len(described["members"]) == count
+
+            until(stable, lambda: f"the group is {client.describe_groups([group])}")
+
+    def cut_by_retention(self, role: str, partition: int, offset: int) -> None:
+        """Delete an input's records before `offset`, as retention does."""
+        place = AdminPartition(getattr(self.settings.kafka.topics, role), partition)
+        with admin(self.settings.kafka) as client:
+            client.delete_records({place: offset})
+
+    def make_anew(self, role: str) -> None:
+        """Delete a topic and make it again, empty."""
+        name = getattr(self.settings.kafka.topics, role)
+        with admin(self.settings.kafka) as client:
+            client.delete_topics([name])
+            until(lambda: name not in client.list_topics(), "the topic does not go")
+        until(lambda: self._made(role), "the topic does not come back")
+
+    def _made(self, role: str) -> bool:
+        topics.create(self.settings, self.partitions)
+        return topics.check(self.settings).topics[role].partitions == self.partitions
+
+    async def _ends(self) -> dict[tuple[str, int], int]:
+        names = {PURCHASES: self.settings.kafka.topics.purchases, INTERACTIONS: self.settings.kafka.topics.interactions}
+        async with asyncio.timeout(PATIENCE_S):
+            consumer = AIOKafkaConsumer(bootstrap_servers=self.direct, isolation_level="read_committed")
+            await consumer.start()
+            try:
+                places = {
+                    (role, number): TopicPartition(name, number)
+                    for role, name in names.items()
+                    for number in range(self.partitions)
+                }
+                ends = await consumer.end_offsets(list(places.values()))
+            finally:
+                await consumer.stop()
+        return {place: ends[each] for place, each in places.items()}
+
+
+Make = Callable[..., Installation]

@@ -1,0 +1,189 @@
+"""What must have come out: the inputs redone naively, by the oracle, in the commits the journal tells of."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from segments.instant import UNKNOWN
+from state import record as codec
+from state.head import Head
+from state.head import decode as head_of
+from state.keys import Keys
+from state.record import DIMENSION_SLOTS
+from state.redis_connection import client
+from tests.agreement import by_customer
+from tests.faults.stream import BAD, INTERACTIONS, PURCHASES
+from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
+from tests.service import Service
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(kw_only=True, slots=True)
+class Outcome:
+    """What the comparison found."""
+
+    events: int = 0  # input records
+    changes: int = 0
+    dead_letters: int = 0
+    commits: int = 0
+    lost: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)  # anything else that is not as it must be
+
+    @property
+    def right(self) -> bool:
+        """Every change once, in order, and the state is the fold."""
+        return not (self.lost or self.repeated or self.wrong)
+
+
+def outcome_of(installed: Service, rules: OracleRules | None = None) -> Outcome:
+    """Compare everything published, and the state in Redis, with the oracle over the input topics.
+
+    Call it when everything has settled. Workers may be running, but with `clock: wall`, where their sweeps go on.
+    """
+    found = Outcome()
+    inputs = {role: installed.read(role) for role in (PURCHASES, INTERACTIONS)}
+    journal = installed.journal()
+    found.events, found.commits = sum(map(len, inputs.values())), len(journal)
+    expected: list[dict[str, Any]] = []
+    bad: list[tuple[str, int, int]] = []
+    for number in range(installed.partitions):
+        entries = sorted(
+            (each for each in journal if each["partition"] == number), key=lambda each: each["plan"]["sequence"]
+        )
+        found.wrong += _gaps(number, entries)
+        mine = {role: [each for each in records if each.partition == number] for role, records in inputs.items()}
+        oracle = Shard(rules or OracleRules())
+        for entry in entries:
+            expected += _commit(oracle, mine, entry)
+        bad += [
+            (each.topic, each.partition, each.offset) for each in mine[PURCHASES] + mine[INTERACTIONS] if _bad(each)
+        ]
+        found.wrong += _unlike_the_fold(installed, number, entries, oracle)
+    published = [json.loads(each.value) for each in installed.read("changes")]
+    _compare(found, expected, published)
+    letters = [json.loads(each.value) for each in installed.read("dead_letters")]
+    told = sorted((each["topic"], each["partition"], each["offset"]) for each in letters)
+    if told != sorted(bad):
+        found.wrong.append(f"dead letters: {len(told)} of {len(set(told))} records, expected {len(bad)}")
+    found.changes, found.dead_letters = len(published), len(letters)
+    return found
+
+
+def reads_all(entries: list[dict[str, Any]], ends: dict[tuple[str, int], int]) -> bool:
+    """Whether the journal's commits have read both inputs of every shard to `ends`."""
+    read: dict[tuple[str, int], int] = defaultdict(int)
+    for entry in entries:
+        for role in (PURCHASES, INTERACTIONS):
+            place = (role, entry["partition"])
+            read[place] = max(read[place], entry["plan"][f"{role}_to"])
+    return all(read[place] >= end for place, end in ends.items())
+
+
+def stored_head(installed: Service, partition: int) -> Head | None:
+    """The shard's head in Redis."""
+    with client(installed.settings.redis) as connected:
+        value: Any = connected.get(Keys(installed.settings.redis.prefix, partition).head)
+    return None if value is None else head_of(value)
+
+
+def _bad(record: Any) -> bool:
+    return record.value is None or BAD.encode() in record.value
+
+
+def _gaps(number: int, entries: list[dict[str, Any]]) -> list[str]:
+    """The journal's line of a shard: each commit once, and each goes on where the one before stopped."""
+    wrong = []
+    if [each["plan"]["sequence"] for each in entries] != list(range(1, len(entries) + 1)):
+        wrong.append(f"shard {number}: the journal's commits are not 1, 2, 3 …")
+    for role in (PURCHASES, INTERACTIONS):
+        stops = [0] + [each["plan"][f"{role}_to"] for each in entries]
+        starts = [each[f"{role}_from"] for each in entries]
+        wrong += [
+            f"shard {number}: commit {place + 1} reads {role} from {start}, the one before stopped at {stop}"
+            for place, (start, stop) in enumerate(zip(starts, stops[:-1], strict=True))
+            if start != stop
+        ]
+    return wrong
+
+
+def _commit(oracle: Shard, records: dict[str, list[Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """One commit's records, the earlier head of the two inputs first, then its sweep."""
+    heads = [
+        [
+            each
+            for each in records[role]
+            if entry[f"{role}_from"] <= each.offset < entry["plan"][f"{role}_to"] and not _bad(each)
+        ]
+        for role in (INTERACTIONS, PURCHASES)
+    ]
+    changes: list[dict[str, Any]] = []
+    queues = [[Event(json.loads(each.value, parse_float=Decimal)) for each in head] for head in heads]
+    while any(queues):
+        first = min((queue for queue in queues if queue), key=lambda queue: _moment(queue[0]))
+        changes += oracle.step(first.pop(0))
+    sweep_us = entry["plan"]["sweep_us"]
+    changes += oracle.step(Sweep(None if sweep_us == UNKNOWN else EPOCH + timedelta(microseconds=sweep_us)))
+    return changes
+
+
+def _moment(event: Event) -> datetime:
+    return datetime.fromisoformat(event.body["occurred_at"])
+
+
+def _compare(found: Outcome, expected: list[dict[str, Any]], published: list[dict[str, Any]]) -> None:
+    names = {(each["customer_id"], each["version"]) for each in published}
+    wanted = {(each["customer_id"], each["version"]) for each in expected}
+    found.lost = [f"{customer} version {version}" for customer, version in sorted(wanted - names)]
+    found.wrong += [
+        f"{customer} version {version}: nobody asked for it" for customer, version in sorted(names - wanted)
+    ]
+    seen: set[str] = set()
+    for each in published:
+        if each["change_id"] in seen:
+            found.repeated.append(f"{each['customer_id']} version {each['version']}")
+        seen.add(each["change_id"])
+    theirs, mine = by_customer(expected), by_customer(published)
+    if not (found.lost or found.repeated) and theirs != mine:
+        differ = [each for each in theirs if theirs[each] != mine.get(each)]
+        pair = next((a, b) for a, b in zip(theirs[differ[0]], mine[differ[0]], strict=False) if a != b)
+        found.wrong.append(f"{len(differ)} customers' changes differ from the oracle's, the first: {pair}")
+    labels: dict[tuple[str, str], str | None] = {}
+    for each in published:
+        place = (each["customer_id"], each["dimension"])
+        if place in labels and labels[place] != each["previous"]:
+            found.wrong.append(f"{place}: the chain is broken at version {each['version']}")
+        labels[place] = each["current"]
+
+
+def _unlike_the_fold(installed: Service, number: int, entries: list[dict[str, Any]], oracle: Shard) -> list[str]:
+    """How the shard's state in Redis is not the fold of its records."""
+    head = stored_head(installed, number)
+    if head is None:
+        return [f"shard {number} has no state in Redis"] if entries else []
+    last = entries[-1]["plan"]
+    wrong = []
+    if (head.sequence, head.purchases.offset, head.interactions.offset) != (
+        last["sequence"],
+        last["purchases_to"],
+        last["interactions_to"],
+    ):
+        wrong.append(f"shard {number}: Redis stands at {head}, the journal at {last}")
+    ids = list(oracle.customers)
+    keys = Keys(installed.settings.redis.prefix, number)
+    with client(installed.settings.redis) as connected:
+        values: Any = connected.mget([keys.record(each) for each in ids]) if ids else []
+    stored = codec.decode(ids, values, np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8), 0)
+    for row, customer in enumerate(ids):
+        theirs = oracle.customers[customer]
+        if values[row] is None or int(stored.fixed["changes"][row]) != theirs.version:
+            wrong.append(f"{customer} has another number of changes in Redis than its {theirs.version}")
+    if head.population != len(ids):
+        wrong.append(f"shard {number}: {head.population} customers in Redis, {len(ids)} in the inputs")
+    return wrong

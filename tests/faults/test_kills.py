@@ -1,0 +1,49 @@
+"""Faults 1 and 9: a worker killed at every step of a commit, and of taking a shard."""
+
+import pytest
+
+from streams.crash_points import COMMIT, TAKE
+from tests.faults.installation import Make
+from tests.faults.stream import Stream
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+
+@pytest.mark.parametrize("point", COMMIT)
+def test_a_worker_killed_at_any_step_of_a_commit_loses_and_repeats_nothing(
+    point: str, installation: Make, seed: int
+) -> None:
+    """Killed at its third commit, with records still coming; the next worker goes on, and the oracle agrees."""
+    installed = installation()
+    stream = Stream(seed)
+    installed.put(stream.take(300))
+    with installed.worker(crash_at=f"{point}:3") as first:
+        first.is_killed()
+    installed.put(stream.take(100))
+    with installed.worker() as second:
+        found = installed.comes_out_right()
+        second.stop()
+    assert found.events == 400
+    assert found.changes > 100
+
+
+def test_a_worker_killed_at_every_step_of_taking_a_shard_loses_and_repeats_nothing(
+    installation: Make, seed: int
+) -> None:
+    """One worker leaves a commit that Redis lacks; the next are killed, each a step further in taking the shard."""
+    installed = installation(partitions=1, worker={"session_timeout": "1s"})  # eight dead members to wait for
+    stream = Stream(seed)
+    installed.put(stream.take(200))
+    with installed.worker(crash_at="commit:published:2") as first:
+        first.is_killed()
+    for point in TAKE:
+        with installed.worker(crash_at=f"{point}:1") as each:
+            each.is_killed()
+        if point.endswith("done-again"):  # that commit is in Redis now: another one for those that follow
+            with installed.worker(crash_at="commit:published:1") as again:
+                again.is_killed()
+    installed.put(stream.take(50))
+    with installed.worker() as last:
+        found = installed.comes_out_right()
+        last.stop()
+    assert found.events == 250

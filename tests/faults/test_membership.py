@@ -1,0 +1,125 @@
+"""Faults 7, 8 and 11: workers that come, go, halt, and take too long."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from embedded.redis_server import RedisServer
+from tests.faults.installation import Make
+from tests.faults.proxy import Proxy, redis_exec
+from tests.faults.stream import Stream
+from tests.faults.worker_process import until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+
+@pytest.fixture
+def wire(own_redis: RedisServer) -> Iterator[Proxy]:
+    """A wire to the test's own Redis."""
+    with Proxy(own_redis.ports[0]) as proxy:
+        yield proxy
+
+
+def test_a_storm_of_workers_coming_and_going_loses_and_repeats_nothing(installation: Make, seed: int) -> None:
+    """One worker, three, one, three, one, while records come in: some stopped, some killed."""
+    installed = installation(partitions=6)
+    stream = Stream(seed, step_hours=1)
+    with installed.flowing(stream, rate=150), ExitStack() as workers:
+        first = workers.enter_context(installed.worker())
+        installed.commits_more(6)
+        for _ in range(2):
+            others = [workers.enter_context(installed.worker()) for _ in range(2)]
+            for other in others:
+                other.says("took shard")
+            installed.commits_more(12)
+            others[0].stop()
+            others[1].kill()
+            installed.commits_more(6)
+        found_in_flight = installed.commits()
+    with installed.worker() as last:
+        found = installed.comes_out_right()
+        last.stop()
+    assert first.said().count("took shard") > 6, "the first worker never lost a shard"
+    assert found.commits >= found_in_flight
+
+
+@pytest.mark.parametrize(
+    ("point", "fenced_by"),
+    [
+        ("commit:prepared", "ProducerFenced"),
+        ("commit:produced", "ProducerFenced"),
+        ("commit:published", "ShardLostError"),
+    ],
+)
+def test_a_worker_that_wakes_up_after_its_shard_has_moved_is_fenced(
+    point: str, fenced_by: str, installation: Make, seed: int
+) -> None:
+    """Halted within a commit beyond the session timeout; another goes on; awake again, it publishes and writes nothing.
+
+    Before the transaction is committed Kafka refuses it, after that Redis.
+    """
+    installed = installation(partitions=1)
+    stream = Stream(seed)
+    installed.put(stream.take(200))
+    with installed.worker(crash_at=f"{point}:3:stop") as zombie:
+        zombie.is_stopped()
+        with installed.worker() as heir:
+            heir.says("took shard")
+            installed.put(stream.take(100))
+            installed.settles()
+            zombie.resume()
+            zombie.says(fenced_by)
+            installed.put(stream.take(100))
+            installed.settles()
+            heir.stop()  # whoever has the shard now goes on
+            installed.put(stream.take(50))
+            found = installed.comes_out_right()
+            zombie.stop()
+    assert found.events == 450
+
+
+def test_a_fenced_worker_does_not_take_the_shard_back_from_its_heir(installation: Make, seed: int) -> None:
+    """It asks its group first: a zombie that fences its heir in return would stop both, again and again."""
+    installed = installation(partitions=1)
+    stream = Stream(seed)
+    installed.put(stream.take(200))
+    with installed.worker(crash_at="commit:prepared:3:stop") as zombie:
+        zombie.is_stopped()
+        with installed.worker() as heir:
+            heir.says("took shard")
+            zombie.resume()
+            zombie.says("ProducerFenced")
+            with installed.flowing(stream, rate=100):
+                installed.commits_more(20)
+            found = installed.comes_out_right()
+            assert "ProducerFenced" not in heir.said()
+            heir.stop()
+            zombie.stop()
+    assert found.events > 200
+
+
+def test_a_commit_slower_than_the_session_timeout_keeps_its_shard(
+    installation: Make, wire: Proxy, own_redis: RedisServer, seed: int
+) -> None:
+    """Redis answers EXEC only after twice the session timeout: the worker is still a member, and nothing is redone."""
+    assert own_redis.running
+    installed = installation(redis=f"redis://127.0.0.1:{wire.port}/0", partitions=1)
+    stream = Stream(seed)
+    with installed.worker() as worker, installed.worker() as idle:
+        installed.has_members(2)
+        installed.put(stream.take(100))
+        installed.settles()
+        taken = (worker.said() + idle.said()).count("took shard")
+        for times in (1, 2):
+            wire.delay_reply_to(redis_exec, delay_s=4)
+            installed.put(stream.take(50))
+            until(lambda times=times: wire.delayed == times, "no reply was delayed")  # type: ignore[misc]
+            installed.settles()
+        found = installed.comes_out_right()
+        said = worker.said() + idle.said()
+        assert said.count("took shard") == taken, said
+        assert "anew" not in said
+        worker.stop()
+        idle.stop()
+    assert found.events == 200

@@ -1,0 +1,110 @@
+"""One worker as a process of its own that a test hurts."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from streams.crash_points import ENVIRONMENT
+from tests.service import PATIENCE_S, STOP_S, Service
+
+
+def until(condition: Callable[[], object], what: str | Callable[[], str], patience_s: float = PATIENCE_S) -> None:
+    """Wait for a condition.
+
+    Raises:
+        TimeoutError: it did not come true.
+    """
+    stop = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > stop:
+            raise TimeoutError(what if isinstance(what, str) else what())
+        time.sleep(0.05)
+
+
+class WorkerProcess:
+    """`segflow worker` with a log of its own; killed in the end if it is still there.
+
+    Args:
+        installed: whose settings it takes.
+        crash_at: see streams.crash_points.
+        processes: more than one puts a supervisor above them.
+    """
+
+    _count = 0
+
+    def __init__(self, installed: Service, crash_at: str | None = None, processes: int = 1) -> None:
+        WorkerProcess._count += 1
+        self.log = Path(installed.file.parent) / f"worker-{WorkerProcess._count}.log"
+        environment = os.environ | ({ENVIRONMENT: crash_at} if crash_at else {})
+        command = [sys.executable, "-m", "streams", "worker", "--settings", str(installed.file)]
+        command += ["--processes", str(processes)]
+        with self.log.open("ab") as said:
+            self.process = subprocess.Popen(command, stdout=said, stderr=said, env=environment)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                child.kill()
+            self.process.kill()
+            self.process.wait()
+        if kind is not None:
+            sys.stdout.write(f"--- {self.log.name}\n{self.said()}\n")  # pytest shows it with the failure
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.process.pid
+
+    def said(self) -> str:
+        """Its log so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def says(self, text: str, times: int = 1) -> None:
+        """Wait until its log has `text` that often."""
+        until(lambda: self.said().count(text) >= times, lambda: f"{text!r} is not in its log:\n{self.said()}")
+
+    def ends(self) -> int:
+        """Wait for its end; the exit code, negative for a signal."""
+        return self.process.wait(PATIENCE_S)
+
+    def is_killed(self) -> None:
+        """Wait for its end, which must be by SIGKILL at its crash point."""
+        assert self.ends() == -signal.SIGKILL, self.said()
+
+    def is_stopped(self) -> None:
+        """Wait until it has halted itself at its crash point."""
+        until(self._halted, lambda: f"it did not halt:\n{self.said()}")
+
+    def stop(self) -> None:
+        """SIGTERM, which must end it cleanly."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(STOP_S) == 0, self.said()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self.process.send_signal(signal.SIGSTOP)
+        self.is_stopped()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def _halted(self) -> bool:
+        assert self.process.poll() is None, self.said()
+        return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
