@@ -51,8 +51,8 @@ async def read_after(settings: Settings, partition: int, sequence: int) -> list[
     consumer = AIOKafkaConsumer(
         isolation_level="read_committed", enable_auto_commit=False, **aiokafka_options(settings.kafka)
     )
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign([place])
         first = (await consumer.beginning_offsets([place]))[place]
         end = (await consumer.end_offsets([place]))[place]

@@ -20,7 +20,11 @@ class InputReader:
         )
 
     async def __aenter__(self) -> Self:
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()  # a start that failed leaves its client open
+            raise
         self._consumer.assign(self._places)
         return self
 
