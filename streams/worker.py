@@ -336,6 +336,7 @@ class Worker:
         held = [self._shards.pop(partition) for partition in partitions if partition in self._shards]
         tasks = [self._tasks.pop(shard.partition) for shard in held]
         for shard, task in zip(held, tasks, strict=True):
+            self.close(shard.partition)  # at once: what is assigned anew has no position until its shard opens it
             shard.stop()
             if not shard.taken:
                 task.cancel()
