@@ -208,6 +208,12 @@ class Worker(Section):
         timedelta(seconds=10), description="after which the broker ends a dead worker's transaction"
     )
     session_timeout: Wait = Field(timedelta(seconds=10), description="silence after which a worker counts as dead")
+    watchdog_after: Wait = Field(
+        timedelta(seconds=60), description="a worker that reads nothing for so long while there is something is ended"
+    )
+    http_host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")] = Field(
+        "127.0.0.1", description="address on which health and metrics are served; 0.0.0.0: on all, to anybody"
+    )
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="of health and metrics; 0: none")
 
 

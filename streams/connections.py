@@ -13,6 +13,10 @@ from schemas.settings import Kafka, Redis
 from streams.usage_error import UsageError
 
 
+class UnreachableError(UsageError):
+    """A server does not answer: the address is wrong, or it is down and may come back."""
+
+
 @contextmanager
 def kafka_errors(settings: Kafka) -> Iterator[None]:
     """Turn what Kafka's clients raise within into a UsageError, and keep their own logging off the terminal."""
@@ -21,7 +25,8 @@ def kafka_errors(settings: Kafka) -> Iterator[None]:
     try:
         yield
     except (kafka.errors.KafkaError, aiokafka.errors.KafkaError) as error:
-        raise UsageError(f"Kafka at {settings.address}: {_kafka_reason(error)}") from error
+        kind = UnreachableError if _may_pass(error) else UsageError
+        raise kind(f"Kafka at {settings.address}: {_kafka_reason(error)}") from error
     except (ssl.SSLError, OSError) as error:
         raise UsageError(
             f"Kafka at {settings.address}: {error}. Check kafka.tls_ca, tls_certificate and tls_key."
@@ -39,7 +44,7 @@ def redis_errors(settings: Redis) -> Iterator[None]:
             "(SEGFLOW_REDIS_PASSWORD)."
         ) from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise UsageError(
+        raise UnreachableError(
             f"Redis at {address(settings)} cannot be reached: {str(error).rstrip('.')}. Is it running? Set redis.url "
             "in segflow.yaml or SEGFLOW_REDIS to its address (rediss:// where it wants TLS)."
         ) from error
@@ -51,6 +56,11 @@ def address(settings: Redis) -> str:
     """The URL of Redis without a password that may stand in it."""
     scheme, found, rest = settings.url.partition("://")
     return f"{scheme}{found}{rest.rpartition('@')[2]}"
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether waiting may help: Kafka's clients say so of an error; a topic that is missing is there or it is not."""
+    return bool(getattr(error, "retriable", False)) and type(error).__name__ != "UnknownTopicOrPartitionError"
 
 
 def _kafka_reason(error: Exception) -> str:

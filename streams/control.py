@@ -100,8 +100,8 @@ class Control:
         consumer = AIOKafkaConsumer(
             isolation_level="read_committed", enable_auto_commit=False, **aiokafka_options(self._settings.kafka)
         )
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign([place])
             consumer.seek(place, self._next)
             while True:

@@ -1,6 +1,11 @@
 """What must hold before a worker starts: topics, key placement, Redis, the definition of the segments."""
 
 import json
+import logging
+import signal
+import sys
+import time
+from typing import Any, Final
 
 import redis
 
@@ -8,15 +13,55 @@ from schemas.settings import Settings
 from state.keys import installation
 from state.redis_connection import client
 from streams import topics
-from streams.connections import kafka_errors, redis_errors
+from streams.connections import UnreachableError, kafka_errors, redis_errors
 from streams.control import Control, DefinitionChangedError
 from streams.key_samples import check_keys
+from streams.pages import Pages, Starting
+from streams.pauses import Pauses
 from streams.usage_error import UsageError
 from streams.worker import Worker
+
+log = logging.getLogger(__name__)
+
+RETRY_S: Final = (0.5, 10.0)
+"""First and longest pause before servers that do not answer are asked again."""
 
 
 class NotReadyError(UsageError):
     """A worker cannot start; the message says why and what to do."""
+
+
+def work(settings: Settings, *, wait: bool) -> int:
+    """Be a worker until SIGTERM or SIGINT; `wait`: for servers that cannot be reached, as long as it takes.
+
+    Returns:
+        The exit code, see streams.worker.
+
+    Raises:
+        UsageError: it cannot start, with what to do.
+    """
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, _leave)  # nothing is held yet that would have to be finished
+    with Pages(settings.worker) as pages:
+        worker = _prepared(settings, pages) if wait else prepare(settings)
+        pages.source = worker
+        return worker.run()
+
+
+def _leave(*_: Any) -> None:
+    sys.exit(0)
+
+
+def _prepared(settings: Settings, pages: Pages) -> Worker:
+    """A worker that is ready to run, once Kafka and Redis answer."""
+    pauses = Pauses(*RETRY_S)
+    while True:
+        try:
+            return prepare(settings)
+        except UnreachableError as error:
+            log.warning("waiting to start: %s", error)
+            pages.source = Starting(f"waiting to start: {error}")
+        time.sleep(pauses.next_s())
 
 
 def prepare(settings: Settings) -> Worker:

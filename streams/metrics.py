@@ -1,42 +1,119 @@
-"""Counts and times of this worker, for Prometheus."""
+"""Counts, times and states of this worker, for Prometheus."""
 
-from collections import Counter as TallyOf
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
+from typing import Final
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
-from segments.instant import SECOND_US, UNKNOWN
-from state.head import Head
+from segments.rules import Rules
 from streams.changes import Cause
 from streams.execution import Outcome
 
-STEP_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
-"""From a batch of one event on loopback to a full batch on a slow network."""
+STEP_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
+"""From a batch of one event on loopback to a full batch on a slow network; beyond 5 s a server is in trouble."""
+BATCH_BUCKETS: Final = tuple(4**power for power in range(9))
+"""1 to 65,536 records; a batch of more is one of the last bucket."""
+INPUTS: Final = ("purchases", "interactions")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """Where one shard of this worker stands; None: not known yet."""
+
+    partition: int
+    taken: bool
+    sequence: int
+    clock_s: float | None  # event clock, seconds since 1970
+    freshness_s: float | None  # age of the moment up to which everything is concluded
+    timer_lag_s: float | None  # how overdue its most overdue timer is
+    lags: tuple[int | None, int | None]  # records of purchases and interactions that are not in the state yet
+
+
+class ShardGauges(Collector):
+    """Gauges of the shards this worker holds, made when they are asked for: those of a shard that went are gone."""
+
+    def __init__(self) -> None:
+        self.standings: Callable[[], list[Standing]] = list
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One family a gauge, one sample a shard."""
+        shards = self.standings()
+        yield _gauge(
+            "segflow_taken", "1: the shard is taken; 0: not yet, or not any more after an error", shards, _taken
+        )
+        yield _gauge("segflow_sequence", "commits of a shard so far", shards, lambda shard: shard.sequence)
+        yield _gauge("segflow_clock_seconds", "event clock of a shard", shards, lambda shard: shard.clock_s)
+        yield _gauge(
+            "segflow_freshness_seconds",
+            "age of the moment up to which a shard has concluded everything",
+            shards,
+            lambda shard: shard.freshness_s,
+        )
+        yield _gauge(
+            "segflow_timer_lag_seconds",
+            "how overdue the most overdue timer of a shard is",
+            shards,
+            lambda shard: shard.timer_lag_s,
+        )
+        lag = GaugeMetricFamily(
+            "segflow_lag_records", "records of an input that are not in the state yet", labels=["shard", "input"]
+        )
+        for shard in shards:
+            for name, records in zip(INPUTS, shard.lags, strict=True):
+                if records is not None:
+                    lag.add_metric([str(shard.partition), name], records)
+        yield lag
+
+
+def _taken(shard: Standing) -> float:
+    return float(shard.taken)
+
+
+def _gauge(
+    name: str, text: str, shards: list[Standing], value: Callable[[Standing], float | None]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=["shard"])
+    for shard in shards:
+        known = value(shard)
+        if known is not None:
+            family.add_metric([str(shard.partition)], known)
+    return family
 
 
 class Metrics:
     """What this process did; one instance a worker."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.events = Counter("segflow_events", "usable events, repeats too", registry=self.registry)
-        self.duplicates = Counter("segflow_duplicates", "repeated event ids", registry=self.registry)
-        self.late = Counter("segflow_late", "events older than what was concluded", registry=self.registry)
-        self.dead = Counter("segflow_dead_letters", "records that cannot be used", ["kind"], registry=self.registry)
-        self.changes = Counter("segflow_changes", "changes published", ["dimension", "cause"], registry=self.registry)
-        self.swept = Counter("segflow_swept", "customers whose timer was due", registry=self.registry)
-        self.retakes = Counter("segflow_retakes", "shards taken anew after an error", registry=self.registry)
-        self.reexecuted = Counter(
-            "segflow_reexecuted", "commits executed again from the journal", registry=self.registry
+        self.registry = registry = CollectorRegistry()
+        self.events = Counter("segflow_events", "usable events, repeats too", registry=registry)
+        self.duplicates = Counter("segflow_duplicates", "repeated event ids", registry=registry)
+        self.late = Counter("segflow_late", "events older than what was concluded", registry=registry)
+        self.dead = Counter("segflow_dead_letters", "records that cannot be used", ["reason"], registry=registry)
+        self.changes = Counter(
+            "segflow_changes", "changes published", ["dimension", "label", "cause"], registry=registry
         )
-        self.commits = Counter("segflow_commits", "commits", registry=self.registry)
-        self.sequence = Gauge("segflow_sequence", "commits of a shard so far", ["shard"], registry=self.registry)
-        self.clock = Gauge("segflow_clock_seconds", "event clock of a shard", ["shard"], registry=self.registry)
+        self.swept = Counter("segflow_swept", "customers whose timer was due", registry=registry)
+        self.commits = Counter("segflow_commits", "commits", registry=registry)
+        self.takes = Counter("segflow_takes", "shards taken", registry=registry)
+        self.retakes = Counter("segflow_retakes", "shards let go of after an error", registry=registry)
+        self.fenced = Counter("segflow_fenced", "commits refused: another has the shard", ["by"], registry=registry)
+        self.reexecuted = Counter("segflow_reexecuted", "commits executed again from the journal", registry=registry)
+        self.up = Gauge("segflow_up", "1: the server answers this worker", ["server"], registry=registry)
+        self.batch = Histogram("segflow_batch_records", "records of a commit", buckets=BATCH_BUCKETS, registry=registry)
+        self.commit_s = Histogram(
+            "segflow_commit_seconds", "time of a whole commit", buckets=STEP_BUCKETS_S, registry=registry
+        )
         self.steps = Histogram(
-            "segflow_step_seconds", "time of a commit's step", ["step"], buckets=STEP_BUCKETS_S, registry=self.registry
+            "segflow_step_seconds", "time of a commit's step", ["step"], buckets=STEP_BUCKETS_S, registry=registry
         )
+        self.shards = ShardGauges()
+        registry.register(self.shards)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -45,13 +122,11 @@ class Metrics:
         yield
         self.steps.labels(name).observe(perf_counter() - start)
 
-    def taken(self, partition: int, sequence: int) -> None:
-        """A shard was taken."""
-        self.sequence.labels(partition).set(sequence)
-
-    def committed(self, partition: int, outcome: Outcome, head: Head, dimensions: tuple[str, ...]) -> None:
-        """A commit is done."""
+    def committed(self, outcome: Outcome, rules: Rules, records: int, took_s: float) -> None:
+        """A commit of `records` records under `rules` is done; it took `took_s` seconds in all."""
         self.commits.inc()
+        self.commit_s.observe(took_s)
+        self.batch.observe(records)
         self.events.inc(outcome.events)
         self.duplicates.inc(outcome.duplicates)
         self.late.inc(outcome.late)
@@ -59,9 +134,9 @@ class Metrics:
         for kind in outcome.dead_kinds:
             self.dead.labels(kind).inc()
         moves = outcome.change_columns.moves
-        causes = outcome.change_columns.steps.causes[moves.steps].tolist()
-        for (dimension, cause), count in TallyOf(zip(moves.dimensions.tolist(), causes, strict=True)).items():
-            self.changes.labels(dimensions[dimension], Cause(cause).name.lower()).inc(count)
-        self.sequence.labels(partition).set(head.sequence)
-        if head.clock_us != UNKNOWN:
-            self.clock.labels(partition).set(head.clock_us / SECOND_US)
+        causes = outcome.change_columns.steps.causes[moves.steps]
+        kinds = (moves.dimensions.astype(np.int64) << 16) | (moves.current.astype(np.int64) << 8) | causes
+        for kind, count in zip(*(column.tolist() for column in np.unique(kinds, return_counts=True)), strict=True):
+            model = rules.models[kind >> 16]
+            label = model.labels[kind >> 8 & 255]
+            self.changes.labels(model.name, label, Cause(kind & 255).name.lower()).inc(count)

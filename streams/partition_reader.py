@@ -36,7 +36,11 @@ class PartitionReader:
         self._next: int | None = None  # the offset after the last one handed out
 
     async def __aenter__(self) -> Self:
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()  # a start that failed leaves its client open
+            raise
         self._consumer.assign([self.place])
         return self
 

@@ -8,11 +8,12 @@ import logging
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic, perf_counter
 from typing import Final, Protocol
 
 import msgspec
 import redis
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
@@ -29,6 +30,7 @@ from streams.journal import Entry, JournalError, JournalReader
 from streams.merge import ready
 from streams.messages import Message, Messages
 from streams.metrics import Metrics
+from streams.pauses import Pauses
 from streams.publisher import Publisher
 from streams.recutting import Recutting
 from streams.reexecution import Reexecution
@@ -42,6 +44,12 @@ RETRY_S: Final = (0.1, 5.0)
 HEARTBEATS: Final = 2
 """Heartbeats that a fenced worker waits before it takes the shard again: in one of them its group says whether the
 shard is still its own. Taking it at once would fence the heir, who would fence this worker in return."""
+STEADY_S: Final = 10.0
+"""A shard that was held so long met a new error: the pauses begin with the first again."""
+COMMIT_S: Final = 60.0
+"""Bounds a producer that hangs; longer than the 40 s after which aiokafka itself gives a batch up."""
+CLOSE_S: Final = 1.0
+"""For closing a producer before the shard goes on without it: one without a broker takes up to 40 s, in the back."""
 SMALL_RECORDS: Final = 256
 """Up to here a commit's work is done on the event loop: a few milliseconds, where handing it to a thread and the
 interpreter lock back and forth took thirty. Larger ones go to a thread, so that heartbeats and other shards go on."""
@@ -80,6 +88,8 @@ class Prepared:
     entry: Entry
     outcome: Outcome
     control: list[Message]  # for the control topic
+    records: int
+    started_s: float  # when the commit began, of perf_counter
 
 
 @dataclass(kw_only=True)
@@ -96,8 +106,12 @@ class Shard:
     metrics: Metrics
     inbox: Inbox = field(init=False)
     head: Head = field(init=False)
+    taken: bool = False  # by this worker: its inputs are open
+    trouble: str = ""  # the error it was last let go of for; empty once it is taken again
+    concluded_us: int = UNKNOWN  # everything up to here was worked, silence too, as far as this worker knows
     _publisher: Publisher | None = None
-    _stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    _closing: set[asyncio.Task[None]] = field(default_factory=set)  # earlier publishers on their way out
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _held_since_us: int | None = None  # since when one input keeps the other waiting
     _more_due: bool = False
     _executor: Executor = field(init=False)
@@ -109,7 +123,7 @@ class Shard:
 
     def stop(self) -> None:
         """Finish the commit under way, then let go."""
-        self._stopped.set()
+        self._stopping.set()
         self.inbox.arrived.set()
 
     async def run(self) -> None:
@@ -120,32 +134,38 @@ class Shard:
         Raises:
             ShardStoppedError: it cannot go on without a person.
         """
-        retry_s = RETRY_S[0]
-        while not self._stopped.is_set():
-            pause_s = 0.0
+        pauses = Pauses(*RETRY_S)
+        while not self._stopping.is_set():
+            started_s = monotonic()
+            least_s = 0.0
             try:
                 await self._take()
-                retry_s = RETRY_S[0]
                 await self._work()
             except (JournalError, msgspec.MsgspecError) as error:
                 raise ShardStoppedError(f"shard {self.partition}: {error}") from error
             except (KafkaError, redis.RedisError, ShardLostError, OutOfRangeError, OSError) as error:
-                log.warning("shard %d: %s: %s; taking it anew", self.partition, type(error).__name__, error)
-                self.metrics.retakes.inc()
-                pause_s = max(retry_s, self._heartbeats_s if _is_fenced(error) else 0.0)
-                retry_s = min(RETRY_S[1], retry_s * 2)
+                self._failed(error)
+                least_s = self._heartbeats_s if _is_fenced(error) else 0.0
             finally:
+                self.taken = False
                 await self._let_go()
-            await self._pause(pause_s)
+            if monotonic() - started_s > STEADY_S:
+                pauses.reset()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), max(least_s, pauses.next_s()))
 
     @property
     def _heartbeats_s(self) -> float:
         return HEARTBEATS * HEARTBEAT_SHARE * self.settings.worker.session_timeout.total_seconds()
 
-    async def _pause(self, pause_s: float) -> None:
-        """Wait about that long, or until it is time to let go."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped.wait(), pause_s * (0.75 + secrets.randbelow(500) / 1000))
+    def _failed(self, error: Exception) -> None:
+        log.warning("shard %d: %s: %s; taking it anew", self.partition, type(error).__name__, error)
+        self.trouble = f"{type(error).__name__}: {error}"
+        self.metrics.retakes.inc()
+        if isinstance(error, ShardLostError):
+            self.metrics.fenced.labels("redis").inc()
+        elif isinstance(error, ProducerFenced | InvalidProducerEpoch):
+            self.metrics.fenced.labels("kafka").inc()
 
     def _fresh_inbox(self) -> None:
         self.inbox = Inbox(Decoder(self.settings, PURCHASES), Decoder(self.settings, INTERACTIONS))
@@ -164,7 +184,7 @@ class Shard:
         """
         self._fresh_inbox()
         self._publisher = Publisher(self.settings, self.partition)
-        await self._publisher.start()  # 1
+        await asyncio.wait_for(self._publisher.start(), COMMIT_S)  # 1
         reach("take:fenced")
         stored = await asyncio.to_thread(self.store.head)  # 2
         reach("take:head-read")
@@ -182,7 +202,10 @@ class Shard:
             side.begin(position.offset)
         await self.feed.open(self.partition, (self.head.purchases.offset, self.head.interactions.offset))  # 6
         reach("take:opened")
-        self.metrics.taken(self.partition, self.head.sequence)
+        self.metrics.takes.inc()
+        if self.trouble:
+            log.warning("shard %d is taken again", self.partition)
+        self.taken, self.trouble, self.concluded_us = True, "", UNKNOWN
         log.info("took shard %d at commit %d", self.partition, self.head.sequence)
 
     async def _execute_again(self, stored: Head | None, entries: JournalReader, inputs: InputReader) -> Head | None:
@@ -229,7 +252,7 @@ class Shard:
         sweep_every_s = self.settings.worker.sweep_every.total_seconds()
         linger_s = self.settings.worker.linger.total_seconds()
         most = self.settings.worker.batch_max_records
-        while not self._stopped.is_set():
+        while not self._stopping.is_set():
             self.inbox.arrived.clear()
             small = sum(side.waiting for side in self.inbox.sides) <= SMALL_RECORDS
             prepared = self._prepare(now_us()) if small else await asyncio.to_thread(self._prepare, now_us())
@@ -237,7 +260,8 @@ class Shard:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.inbox.arrived.wait(), timeout=sweep_every_s)
                 continue
-            await self._commit(prepared)
+            async with asyncio.timeout(COMMIT_S):
+                await self._commit(prepared)
             if max(side.waiting for side in self.inbox.sides) < most:
                 await asyncio.sleep(linger_s)  # a commit costs the same for one event as for fifty
 
@@ -286,7 +310,10 @@ class Shard:
         if self.control.rulebook.latest.version != self.head.rules:
             return True
         until_us = max(self.head.clock_us, horizon_us)
-        return until_us != UNKNOWN and bool(self.store.due(until_us, 1))
+        if until_us != UNKNOWN and self.store.due(until_us, 1):
+            return True
+        self.concluded_us = max(self.concluded_us, until_us)
+        return False
 
     def _plan(self, chunks: tuple[Chunk, Chunk], wall_us: int, horizon_us: int) -> Plan:
         sides = self.inbox.sides
@@ -338,15 +365,21 @@ class Shard:
         reach("commit:stored")
         self.head = outcome.write.head
         self._more_due = outcome.swept >= prepared.entry.plan.sweep_limit
-        self.metrics.committed(self.partition, outcome, self.head, self.settings.dimensions)
+        if not self._more_due:
+            self.concluded_us = max(self.concluded_us, self.head.clock_us, prepared.entry.plan.sweep_us)
+        rules = self.control.rulebook.rules(self.head.rules)
+        self.metrics.committed(outcome, rules, prepared.records, perf_counter() - prepared.started_s)
 
     def _prepare(self, wall_us: int) -> Prepared | None:
         """Step 1 of a commit; None where there is nothing to do."""
+        started_s = perf_counter()
         chunks = self._takeable(wall_us)
+        decoded_s = perf_counter()
         horizon_us = self._horizon_us(wall_us)
         control = self._recutting.work(self.head, self.store, self._caught_up, horizon_us)
         if not (any(map(len, chunks)) or control or self._has_other_work(horizon_us)):
             return None
+        self.metrics.steps.labels("decode").observe(decoded_s - started_s)
         starts = [side.offset for side in self.inbox.sides]
         for side, chunk in zip(self.inbox.sides, chunks, strict=True):
             side.take(len(chunk))
@@ -364,17 +397,24 @@ class Shard:
             adopts=outcome.adopts,
             digest=outcome.digest,
         )
-        return Prepared(entry=entry, outcome=outcome, control=control)
+        records = sum(map(len, chunks))
+        return Prepared(entry=entry, outcome=outcome, control=control, records=records, started_s=started_s)
 
     async def _let_go(self) -> None:
         self.feed.close(self.partition)
         if self._publisher is not None:
             publisher, self._publisher = self._publisher, None
-            try:
-                await publisher.close()
-            except (KafkaError, OSError) as error:
-                log.warning("shard %d: closing its producer: %s", self.partition, error)
+            closing = asyncio.create_task(self._close(publisher))
+            self._closing.add(closing)  # or nobody would hold the task
+            closing.add_done_callback(self._closing.discard)
+            await asyncio.wait({closing}, timeout=CLOSE_S)
         await asyncio.to_thread(self.store.close)
+
+    async def _close(self, publisher: Publisher) -> None:
+        try:
+            await publisher.close()
+        except (KafkaError, OSError) as error:
+            log.warning("shard %d: closing its producer: %s", self.partition, error)
 
 
 def _is_fenced(error: Exception) -> bool:

@@ -6,13 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+from streams.pauses import Pauses
 
 log = logging.getLogger(__name__)
 
 USAGE_EXIT: Final = 2
 """A process that ends so cannot work with these settings, and its successor could not either."""
-PAUSE_S: Final = (0.5, 30.0)
+PAUSE_S: Final = (1.0, 30.0)
 """First and longest pause before a failed process is started anew."""
 STEADY_S: Final = 60.0
 """A process that worked so long failed for a new reason: the pause starts small again."""
@@ -21,55 +24,83 @@ STOP_S: Final = 15.0
 """A worker stops within 10 s of SIGTERM; one that has not by now is killed."""
 
 
-class Supervisor:
-    """Runs `segflow ARGUMENTS` in `count` processes until SIGTERM or SIGINT."""
+@dataclass(slots=True)
+class _Place:
+    """Where one process runs, the first or one that was started anew."""
 
-    def __init__(self, arguments: Sequence[Sequence[str]]) -> None:
+    number: int
+    process: "subprocess.Popen[bytes]"
+    started_s: float
+    due_s: float | None = None  # when it is started anew, while none runs
+    pauses: Pauses = field(default_factory=lambda: Pauses(*PAUSE_S))
+
+
+class Supervisor:
+    """Runs `segflow ARGUMENTS` for each of `arguments` until SIGTERM or SIGINT.
+
+    Args:
+        arguments: a command line a process.
+        first: what is added to each the first time.
+        again: what is added to one that is started anew.
+    """
+
+    def __init__(self, arguments: Sequence[Sequence[str]], *, first: Sequence[str] = (), again: Sequence[str]) -> None:
         self._commands = [[sys.executable, "-m", "streams", *each] for each in arguments]
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._first = first
+        self._again = again
+        self._places: list[_Place] = []
         self._stopping = False
 
     def run(self) -> int:
         """The exit code: 0 after a clean stop, 2 where a process cannot work at all."""
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._stop)
-        self._processes = [subprocess.Popen(command) for command in self._commands]  # noqa: S603 - our own command line
-        started = [time.monotonic()] * len(self._commands)
-        pauses = [PAUSE_S[0]] * len(self._commands)
+        self._places = [
+            _Place(number, _started([*command, *self._first]), time.monotonic())
+            for number, command in enumerate(self._commands)
+        ]
         while not self._stopping:
             time.sleep(POLL_S)
-            for number, process in enumerate(self._processes):
-                code = process.poll()
-                if code is None or self._stopping:
-                    continue
-                if code == USAGE_EXIT:
+            for place in self._places:
+                if self._tend(place) == USAGE_EXIT and not self._stopping:
                     self._end()
                     return USAGE_EXIT
-                lived_s = time.monotonic() - started[number]
-                pauses[number] = PAUSE_S[0] if lived_s > STEADY_S else min(PAUSE_S[1], pauses[number] * 2)
-                log.warning("worker %d ended with exit code %d; started anew in %.1f s", number, code, pauses[number])
-                self._wait(pauses[number])
-                if not self._stopping:
-                    self._processes[number] = subprocess.Popen(self._commands[number])  # noqa: S603 - as above
-                    started[number] = time.monotonic()
         self._end()
         return 0
+
+    def _tend(self, place: _Place) -> int | None:
+        """Start a process anew that has ended, after a pause; returns its exit code when it is seen to have ended."""
+        now_s = time.monotonic()
+        if place.due_s is not None:
+            if now_s >= place.due_s and not self._stopping:
+                place.process = _started([*self._commands[place.number], *self._again])
+                place.started_s, place.due_s = now_s, None
+            return None
+        code = place.process.poll()
+        if code not in (None, USAGE_EXIT) and not self._stopping:
+            if now_s - place.started_s > STEADY_S:
+                place.pauses.reset()
+            pause_s = place.pauses.next_s()
+            place.due_s = now_s + pause_s
+            log.warning("worker %d ended with exit code %d; started anew in %.1f s", place.number, code, pause_s)
+        return code
 
     def _stop(self, *_: Any) -> None:
         self._stopping = True
 
-    def _wait(self, pause_s: float) -> None:
-        until = time.monotonic() + pause_s
-        while time.monotonic() < until and not self._stopping:
-            time.sleep(POLL_S)
-
     def _end(self) -> None:
-        for process in self._processes:
+        processes = [place.process for place in self._places]
+        for process in processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for process in self._processes:
+        until_s = time.monotonic() + STOP_S
+        for process in processes:
             try:
-                process.wait(STOP_S)
+                process.wait(max(0.0, until_s - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _started(command: list[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command)  # noqa: S603 - our own command line

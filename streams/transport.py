@@ -5,6 +5,7 @@ come from Kafka's committed offsets but from the state: nothing is fetched from 
 """
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -19,6 +20,8 @@ from faust.types import TP, ConsumerMessage
 from schemas.settings import Settings
 from streams.kafka_clients import aiokafka_options
 
+log = logging.getLogger(__name__)
+
 FETCH_WAIT_MS: Final = 20
 """How long the broker may hold an empty fetch back. A partition whose records were just taken waits for the fetch that
 is under way, so this bounds a quiet partition's delay; fifty empty fetches a second cost 1 % of a core."""
@@ -26,6 +29,8 @@ HEARTBEAT_SHARE: Final = 0.25
 """Heartbeats in a session timeout: three may be lost."""
 POLL_S: Final = 0.1
 """How long one poll waits for records before it looks again at which partitions want some."""
+TELL_S: Final = 2.0
+"""For telling Kafka the group's offsets, which nothing waits for; below the 5 s between two times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             self.app.gate.assignments[place] = consumer._subscription.subscription.assignment  # noqa: SLF001 - as Faust
         consumer.resume(*map(driver.ensure_aiokafka_TP, offsets))
 
+    async def tell(self, offsets: Mapping[TP, int]) -> None:
+        """Commit the offsets for the group's monitors; where that fails, the next time will do."""
+        await self.call_thread(self._tell, offsets)
+
+    async def _tell(self, offsets: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        mine = {driver.ensure_aiokafka_TP(place): offset for place, offset in offsets.items()}
+        try:
+            async with asyncio.timeout(TELL_S):  # without a broker aiokafka would try for ever
+                await consumer.commit({place: offset for place, offset in mine.items() if place in assigned})
+        except (aiokafka.errors.KafkaError, TimeoutError) as error:
+            log.debug("telling Kafka the offsets: %s", error)
+
     async def _fetch_records(
         self,
         consumer: aiokafka.AIOKafkaConsumer,
@@ -193,6 +212,18 @@ class Consumer(driver.Consumer):
     async def open(self, offsets: Mapping[TP, int]) -> None:
         """See ConsumerThread."""
         await self._thread.open(offsets)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Run something on the consumer thread's event loop."""
+        self._thread.thread_loop.call_soon_threadsafe(callback)
+
+    async def tell(self, offsets: Mapping[TP, int]) -> None:
+        """See ConsumerThread."""
+        await self._thread.tell(offsets)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:  # noqa: ARG002 - Faust's signature
+        """Faust's own commits, of what its agents acknowledged or failed at, never reach Kafka: only `tell` does."""
+        return False
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ARG002, ASYNC109 - Faust's signature
         """One message a partition: its offset the last record's, its value all of them."""

@@ -5,15 +5,18 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from typing import Any, Final
 
 import faust
 import uvloop
 from aiokafka.errors import KafkaError
 from faust.types import TP
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from schemas.settings import Settings
+from segments.instant import SECOND_US, UNKNOWN
 from state.keys import Keys
 from state.redis import RedisStore
 from state.redis_connection import client
@@ -21,9 +24,14 @@ from streams.collector import calm_collector
 from streams.control import Control
 from streams.events import INTERACTIONS, PURCHASES
 from streams.faust_app import App
-from streams.metrics import Metrics
-from streams.shard import Shard, ShardStoppedError
-from streams.transport import Batch, Gate, Reading
+from streams.metrics import Metrics, Standing
+from streams.pages import Verdict
+from streams.pauses import Pauses
+from streams.probe import Pulse
+from streams.shard import INPUTS, Shard, ShardStoppedError
+from streams.stalls import Reach
+from streams.transport import Batch, Gate, Reading, now_us
+from streams.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +39,12 @@ HELD_BATCHES: Final = 2
 """Batches of an input that a shard holds before nothing more is fetched from it: one under way, one ready."""
 COMMIT_EVERY_S: Final = 5.0
 """How often Kafka is told how far the group has read: for lag monitors; positions come from the state."""
-RETRY_S: Final = 1.0
-"""Between two tries at the control topic; new cuts may wait so long."""
-STOP_S: Final = 5
-"""For the shards to finish their commits, and again for the app to stop: a stop within 10 s in all."""
+RETRY_S: Final = (0.5, 10.0)
+"""First and longest pause between two tries at the control topic; new cuts may wait so long."""
+FINISH_S: Final = 5.0
+"""For the shards to finish their commits, at a stop and when they go to another worker; half a session timeout."""
+STOP_S: Final = 9.0
+"""For a whole stop, which is promised within 10 s; where it takes longer, Kafka or Redis does not answer."""
 WATCH_S: Final = 0.5
 """How soon a crashed app ends the process."""
 SWITCH_S: Final = 0.001
@@ -63,6 +73,12 @@ class Worker:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
         self._exit_code = 0
+        self._joined = False  # the group: it has told us which partitions are ours
+        self._watch = Watch(settings, partitions=lambda: list(self._shards), reaches=self._reaches, fail=self._hung)
+        self.metrics.shards.standings = self._standings
+        for probe in (self._watch.kafka, self._watch.redis):
+            self.metrics.up.labels(probe.asked.lower()).set_function(probe.up)
+        ProcessCollector(registry=self.metrics.registry)
         self._gate = Gate(settings, self._full)
         self.app = self._faust_app()
 
@@ -85,22 +101,50 @@ class Worker:
         self.app.finalize()
         self.app.worker_init()
         self.app.worker_init_post_autodiscover()
-        await self.app.start()
-        watching = asyncio.create_task(self._watch())
+        self._loop = loop
+        self._watch.pulses["event loop"] = Pulse(loop.call_soon_threadsafe)
+        self._watch.start()
+        try:
+            await self.app.start()
+        except (KafkaError, OSError) as error:
+            log.error("Kafka went away while the worker started: %s: %s", type(error).__name__, error)  # noqa: TRY400
+            self._fail(1)
+        else:
+            self._watch.pulses["consumer thread"] = Pulse(self.app.consumer.call_soon)
+        watching = asyncio.create_task(self._watch_faust())
         await self._ended.wait()
         watching.cancel()
-        try:
-            await asyncio.wait_for(self._release(set(self._shards)), STOP_S)
-            await self._tell_kafka()
-            await asyncio.wait_for(self.app.stop(), STOP_S)
-        except TimeoutError:
-            log.warning(
-                "the worker did not stop within %d s and is ended; its shards heal when they are taken", 2 * STOP_S
-            )
-            os._exit(1)
+        await self._stop()
         return self._exit_code
 
-    async def _watch(self) -> None:
+    async def _stop(self) -> None:
+        """Let the shards finish, tell Kafka how far they came, leave the group; all of it within STOP_S.
+
+        A server that does not answer must not keep the process: some of what waits for it (threads, Faust's own stop)
+        cannot be called off, so the process then ends without it. Nothing is lost; the shards heal when they are taken.
+        """
+        give_up = threading.Timer(STOP_S, self._give_up)
+        give_up.daemon = True
+        give_up.start()
+        taken = [shard for shard in self._shards.values() if shard.taken]
+        finished = await self._release(set(self._shards))
+        if finished:
+            await self._tell(taken)
+        await self.app.stop()
+        self._watch.end()
+        if not finished:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """End the process as it is."""
+        log.warning(
+            "stopped without finishing: Kafka or Redis does not answer. Nothing is lost; "
+            "the shards heal when they are taken"
+        )
+        logging.shutdown()
+        os._exit(self._exit_code)
+
+    async def _watch_faust(self) -> None:
         """End the worker when Faust has crashed: it would go on holding its partitions."""
         while not self.app.should_stop:  # noqa: ASYNC110 - Faust offers a flag, and no event
             await asyncio.sleep(WATCH_S)
@@ -110,6 +154,78 @@ class Worker:
     def _fail(self, code: int) -> None:
         self._exit_code = self._exit_code or code
         self._ended.set()
+
+    def _hung(self) -> None:
+        """The watchdog's verdict, from its thread."""
+        self._loop.call_soon_threadsafe(self._fail, 1)
+
+    # What the pages show (streams.pages.Source), from their threads.
+
+    def live(self) -> Verdict:
+        """See Source."""
+        return Verdict(why_not=self._watch.stuck())
+
+    def ready(self) -> Verdict:
+        """See Source."""
+        why_not = [
+            f"{probe.asked} does not answer: {probe.problem}"
+            for probe in (self._watch.kafka, self._watch.redis)
+            if probe.problem
+        ]
+        if self._ended.is_set():
+            why_not.append("it is stopping")
+        if not self._joined:
+            why_not.append("the consumer group has not said yet which shards are its own")
+        shards = sorted(self._shards.items())
+        why_not += [
+            f"shard {number} is not taken{': ' if shard.trouble else ''}{shard.trouble}"
+            for number, shard in shards
+            if not shard.taken
+        ]
+        return Verdict(
+            why_not=why_not + self._watch.stuck(), more={"shards": [number for number, shard in shards if shard.taken]}
+        )
+
+    def registry(self) -> CollectorRegistry:
+        """See Source."""
+        return self.metrics.registry
+
+    def _standings(self) -> list[Standing]:
+        return [self._standing(shard) for shard in list(self._shards.values()) if hasattr(shard, "head")]
+
+    def _standing(self, shard: Shard) -> Standing:
+        head, wall_us = shard.head, now_us()
+        clock_us = None if head.clock_us == UNKNOWN else head.clock_us
+        due_us = wall_us if self.settings.clock == "wall" else clock_us
+        purchases, interactions = (
+            self._watch.lag((topic, shard.partition), position.offset)
+            for topic, position in zip(self._topics, (head.purchases, head.interactions), strict=True)
+        )
+        return Standing(
+            partition=shard.partition,
+            taken=shard.taken,
+            sequence=head.sequence,
+            clock_s=None if clock_us is None else clock_us / SECOND_US,
+            freshness_s=None if shard.concluded_us == UNKNOWN else max(0, wall_us - shard.concluded_us) / SECOND_US,
+            timer_lag_s=None if due_us is None else self._watch.timer_lag_s(shard.partition, due_us),
+            lags=(purchases, interactions),
+        )
+
+    def _reaches(self) -> dict[tuple[str, int], Reach]:
+        """How far the inputs that nothing holds back have come, for the watchdog."""
+        reaches = {}
+        for partition, shard in list(self._shards.items()):
+            for side in INPUTS:
+                place = TP(self._topics[side], partition)
+                if not shard.taken or place not in self._gate.open or self._full(place):
+                    continue
+                arrived = shard.inbox.sides[side].read_to
+                reading = self._gate.readings.get(place)
+                position = arrived if reading is None else reading.position
+                if reading is None or arrived >= reading.sent:
+                    arrived = position  # past the transaction markers that no batch brings
+                reaches[place.topic, partition] = Reach(position, arrived)
+        return reaches
 
     # What the shards need of the consumer (streams.shard.Feed).
 
@@ -143,9 +259,7 @@ class Worker:
             stream_wait_empty=False,  # a shard finishes its commit by itself, see _revoked
             topic_allow_declare=False,
             topic_disable_leader=True,
-            web_enabled=settings.worker.http_port != 0,
-            web_bind="127.0.0.1",
-            web_port=settings.worker.http_port or None,
+            web_enabled=False,  # its pages would not answer when the event loop does not: see streams.pages
             producer_acks=-1,
             autodiscover=False,
             store="memory://",
@@ -163,7 +277,6 @@ class Worker:
         app.on_partitions_revoked.connect(self._revoked)
         app.task(self._follow_control)
         app.timer(COMMIT_EVERY_S)(self._tell_kafka)
-        self._pages(app)
         return app
 
     def _full(self, place: TP) -> bool:
@@ -183,6 +296,7 @@ class Worker:
         shard.inbox.offer(self._side(place), batch)
 
     async def _assigned(self, _app: Any, assigned: set[TP], **_: Any) -> None:
+        self._joined = True
         for partition in sorted({place.partition for place in assigned}):
             missing = [topic for topic in self._topics if TP(topic, partition) not in assigned]
             if missing:
@@ -210,46 +324,51 @@ class Worker:
             self._fail(1)
 
     async def _revoked(self, _app: Any, revoked: set[TP], **_: Any) -> None:
+        self._joined = False
         await self._release({place.partition for place in revoked})
 
-    async def _release(self, partitions: set[int]) -> None:
-        """Let shards finish the commit under way."""
+    async def _release(self, partitions: set[int]) -> bool:
+        """Let shards finish the commit under way, for FINISH_S; one that is not taken has nothing to finish.
+
+        Returns:
+            Whether all did; else threads of theirs may still wait for a server.
+        """
         held = [self._shards.pop(partition) for partition in partitions if partition in self._shards]
         tasks = [self._tasks.pop(shard.partition) for shard in held]
-        for shard in held:
+        for shard, task in zip(held, tasks, strict=True):
+            self.close(shard.partition)  # at once: what is assigned anew has no position until its shard opens it
             shard.stop()
-        if tasks:
-            await asyncio.wait(tasks)
+            if not shard.taken:
+                task.cancel()
+        if not tasks:
+            return True
+        _, late = await asyncio.wait(tasks, timeout=FINISH_S)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1)
+        return not any(task.cancelled() or not task.done() for task in tasks)
 
     async def _follow_control(self) -> None:
+        pauses = Pauses(*RETRY_S)
         while True:
+            started_s = time.monotonic()
             try:
                 await self._control.follow()
             except (KafkaError, OSError) as error:
                 log.warning("following the control topic: %s; trying again", error)
-                await asyncio.sleep(RETRY_S)
+            if time.monotonic() - started_s > RETRY_S[1]:
+                pauses.reset()
+            await asyncio.sleep(pauses.next_s())
 
     async def _tell_kafka(self) -> None:
-        """The group's offsets as the state has them."""
+        await self._tell([shard for shard in self._shards.values() if shard.taken])
+
+    async def _tell(self, shards: list[Shard]) -> None:
+        """Commit the group's offsets as the state of taken shards has them: never beyond what Redis holds."""
         offsets: dict[TP, int] = {}
-        for shard in self._shards.values():
-            if hasattr(shard, "head"):
-                offsets[TP(self._topics[PURCHASES], shard.partition)] = shard.head.purchases.offset
-                offsets[TP(self._topics[INTERACTIONS], shard.partition)] = shard.head.interactions.offset
+        for shard in shards:
+            offsets[TP(self._topics[PURCHASES], shard.partition)] = shard.head.purchases.offset
+            offsets[TP(self._topics[INTERACTIONS], shard.partition)] = shard.head.interactions.offset
         if offsets:
-            await self.app.consumer._thread.commit(offsets)  # noqa: SLF001 - Faust's own commit counts acks we do not give
-
-    def _pages(self, app: faust.App) -> None:
-        @app.page("/metrics")
-        async def metrics(web: Any, _request: Any) -> Any:
-            return web.text(generate_latest(self.metrics.registry).decode(), content_type="text/plain")
-
-        @app.page("/live")
-        async def live(web: Any, _request: Any) -> Any:
-            return web.json({"live": True})
-
-        @app.page("/ready")
-        async def ready(web: Any, _request: Any) -> Any:
-            taken = sorted(number for number, shard in self._shards.items() if hasattr(shard, "head"))
-            is_ready = bool(self._shards) and len(taken) == len(self._shards)
-            return web.json({"ready": is_ready, "shards": taken}, status=200 if is_ready else 503)
+            await self.app.consumer.tell(offsets)

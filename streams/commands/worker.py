@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from streams.calm_log import Repeats
 from streams.commands.settings_option import SettingsFile, load
 
 EPILOG: Final = """\b
@@ -28,14 +29,20 @@ def command(
         int | None,
         typer.Option(min=0, max=65535, help="Port of /live, /ready and /metrics; worker.http_port without it."),
     ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Where Kafka or Redis cannot be reached at the start, wait instead of ending."),
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log what the libraries say, too.")] = False,
 ) -> None:
     """Consume both inputs, keep segments in Redis and publish every change, until stopped.
 
     Start as many workers as you like, on as many machines: shards move to them by themselves. With --processes, this
-    process only watches over the workers and starts a failed one anew.
+    process only watches over the workers and starts a failed one anew; what is started anew waits as with --wait.
     """
     logging.basicConfig(level=logging.INFO, format=FORMAT)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Repeats())
     if not verbose:
         for name in LOUD:
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -43,13 +50,15 @@ def command(
     if http_port is not None:
         loaded = loaded.model_copy(update={"worker": loaded.worker.model_copy(update={"http_port": http_port})})
     if processes == 1:
-        from streams.installation import prepare  # Faust takes half a second to import
+        from streams.installation import work  # Faust takes half a second to import
 
-        raise typer.Exit(prepare(loaded).run())
+        raise typer.Exit(work(loaded, wait=wait))
     from streams.supervisor import Supervisor
 
     port = loaded.worker.http_port
     shared = ["worker", *(["--settings", str(settings)] if settings else []), *(["--verbose"] if verbose else [])]
+    ports = [str(port + number if port else 0) for number in range(processes)]
+    first = ["--wait"] if wait else []
     raise typer.Exit(
-        Supervisor([[*shared, "--http-port", str(port + number if port else 0)] for number in range(processes)]).run()
+        Supervisor([[*shared, "--http-port", each] for each in ports], first=first, again=["--wait"]).run()
     )

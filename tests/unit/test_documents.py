@@ -111,16 +111,13 @@ def test_every_metric_is_in_the_operations_table() -> None:
     """With its labels; and no other is."""
     rows = re.findall(r"^\| `(segflow_\w+)` \| (.*?) \|", OPERATIONS, re.MULTILINE)
     metrics = Metrics()
-    found = {}
-    for metric in metrics.registry.collect():
-        name = metric.name + ("_total" if metric.type == "counter" else "")
-        found[name] = next(labels for each, labels in _labels(metrics) if each == metric.name)
+    labels = {each._name: each._labelnames for each in vars(metrics).values() if hasattr(each, "_labelnames")}
+    labels |= {each.name: tuple(each._labelnames) for each in metrics.shards.collect()}
+    found = {
+        metric.name + ("_total" if metric.type == "counter" else ""): labels[metric.name]
+        for metric in metrics.registry.collect()
+    }
     assert {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows} == found
-
-
-def _labels(metrics: Metrics) -> list[tuple[str, tuple[str, ...]]]:
-    kept = (getattr(metrics, name) for name in vars(metrics) if name != "registry")
-    return [(each._name, tuple(each._labelnames)) for each in kept]
 
 
 def test_the_errors_in_the_operations_tables_are_those_of_the_code() -> None:

@@ -1,0 +1,25 @@
+"""Pauses between tries at something that fails: growing to a bound, and never the same for two who wait together."""
+
+import random
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Pauses:
+    """Each pause may be twice as long as the one before, up to `longest_s`; a random half of it is left out."""
+
+    first_s: float
+    longest_s: float
+    _next_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """It went well: begin with the first again."""
+        self._next_s = self.first_s
+
+    def next_s(self) -> float:
+        """How long to wait now, seconds."""
+        pause_s, self._next_s = self._next_s, min(self.longest_s, self._next_s * 2)
+        return pause_s * random.uniform(0.5, 1)  # noqa: S311 - it spreads tries, it keeps no secret

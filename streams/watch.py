@@ -1,0 +1,193 @@
+"""What one worker sees of its servers and of itself, from threads beside its event loops; and the watchdog.
+
+Nothing here reads through the consumer that it watches: ends come from a client of its own.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from datetime import timedelta
+from typing import Any, Final
+
+from kafka import KafkaConsumer, TopicPartition
+
+from schemas.settings import Settings
+from segments.instant import SECOND_US
+from state.keys import Keys
+from state.redis_connection import client
+from streams.kafka_clients import kafka_python_options
+from streams.probe import Probe, Pulse
+from streams.stalls import Reach, Stalls
+
+log = logging.getLogger(__name__)
+
+KAFKA_EVERY_S: Final = 2.0
+"""A request for some offsets; as fine as the lag's gauge needs to be."""
+REDIS_EVERY_S: Final = 1.0
+"""One round trip for the earliest timer of each shard, some 100 µs."""
+LOOK_EVERY_S: Final = 1.0
+"""The watchdog's own: fine beside the minute after which it acts."""
+ANSWER_S: Final = 3
+"""A server that takes longer to answer is down as far as readiness goes."""
+IDLE_S: Final = 10.0
+"""An event loop that does nothing for so long is stuck: a commit's longest stretch on it takes milliseconds."""
+EXIT_S: Final = 12.0
+"""A worker that was told to end does so within 10 s."""
+
+Place = tuple[str, int]  # topic, partition
+
+
+class KafkaEnds:
+    """Asks Kafka where the inputs end (last stable offset), outside the group."""
+
+    def __init__(self, settings: Settings, partitions: Callable[[], Iterable[int]]) -> None:
+        self._settings = settings
+        self._topics = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
+        self._partitions = partitions
+        self._consumer: Any = None
+
+    def __call__(self) -> dict[Place, int]:
+        """The ends of both inputs of the partitions held; of partition 0 where none are, to see whether Kafka answers.
+
+        Raises:
+            kafka.errors.KafkaError: it does not.
+        """
+        places = [TopicPartition(topic, number) for number in list(self._partitions()) or [0] for topic in self._topics]
+        try:
+            if self._consumer is None:
+                self._consumer = KafkaConsumer(
+                    isolation_level="read_committed",
+                    enable_auto_commit=False,
+                    bootstrap_timeout_ms=ANSWER_S * 1000,
+                    request_timeout_ms=ANSWER_S * 1000,
+                    **kafka_python_options(self._settings.kafka),
+                )
+            found = self._consumer.end_offsets(places, timeout_ms=ANSWER_S * 1000)
+        except BaseException:
+            if self._consumer is not None:
+                with closing(self._consumer):
+                    self._consumer = None
+            raise
+        return {(place.topic, place.partition): end for place, end in found.items()}
+
+
+class EarliestTimers:
+    """Asks Redis for the earliest timer of each shard held."""
+
+    def __init__(self, settings: Settings, partitions: Callable[[], Iterable[int]]) -> None:
+        timeout = min(settings.redis.timeout, timedelta(seconds=ANSWER_S))
+        self._client = client(settings.redis.model_copy(update={"timeout": timeout}))
+        self._prefix = settings.redis.prefix
+        self._partitions = partitions
+
+    def __call__(self) -> dict[int, float | None]:
+        """Microseconds by partition; None where nobody has a timer.
+
+        Raises:
+            redis.RedisError: Redis does not answer.
+        """
+        partitions = list(self._partitions())
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.ping()
+        for number in partitions:
+            pipeline.zrange(Keys(self._prefix, number).timers, 0, 0, withscores=True)
+        found = pipeline.execute()[1:]
+        return {number: timers[0][1] if timers else None for number, timers in zip(partitions, found, strict=True)}
+
+
+class Watch:
+    """Probes of Kafka and Redis, pulses of the event loops, and the watchdog that ends a worker that hangs.
+
+    Args:
+        settings: of the installation.
+        partitions: those the worker holds, now.
+        reaches: how far each input that is open and not held back has come, with the consumer's own idea of its end.
+        fail: ends the worker with exit code 1; called from the watchdog's thread.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        partitions: Callable[[], Iterable[int]],
+        reaches: Callable[[], Mapping[Place, Reach]],
+        fail: Callable[[], None],
+    ) -> None:
+        self._after_s = settings.worker.watchdog_after.total_seconds()
+        self._reaches = reaches
+        self._fail = fail
+        self._stalls = Stalls()
+        self._ended = threading.Event()
+        self.kafka = Probe("Kafka", KafkaEnds(settings, partitions), KAFKA_EVERY_S)
+        self.redis = Probe("Redis", EarliestTimers(settings, partitions), REDIS_EVERY_S)
+        self.pulses: dict[str, Pulse] = {}
+        self._thread = threading.Thread(target=self._guard, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        for thread in (self.kafka, self.redis, self._thread):
+            thread.start()
+
+    def end(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        self.kafka.end()
+        self.redis.end()
+
+    def stuck(self) -> list[str]:
+        """Which event loops do nothing, for people."""
+        idle = {name: pulse.idle_s for name, pulse in self.pulses.items()}
+        return [f"the {name} has done nothing for {s:.0f} s" for name, s in idle.items() if s > IDLE_S]
+
+    def lag(self, place: Place, offset: int) -> int | None:
+        """Records from `offset` to the end Kafka last gave for an input."""
+        end = (self.kafka.answer or {}).get(place)
+        return None if end is None else max(0, end - offset)
+
+    def timer_lag_s(self, partition: int, due_us: int) -> float | None:
+        """How long the earliest timer of a shard is overdue at `due_us`, seconds; 0 where none is."""
+        timers = self.redis.answer or {}
+        if partition not in timers:
+            return None
+        timer_us = timers[partition]
+        return 0.0 if timer_us is None else max(0.0, (due_us - timer_us) / SECOND_US)
+
+    def _guard(self) -> None:
+        while not self._ended.wait(LOOK_EVERY_S):
+            for pulse in list(self.pulses.values()):
+                pulse.ask()
+            why = self._hangs()
+            if why is not None:
+                log.critical("%s: this worker hangs and is ended (exit code 1); its shards go to others", why)
+                self._end_the_worker()
+                return
+
+    def _hangs(self) -> str | None:
+        for name, pulse in list(self.pulses.items()):
+            if pulse.idle_s > max(self._after_s, IDLE_S):
+                return f"the {name} has done nothing for {pulse.idle_s:.0f} s"
+        ends = {} if self.kafka.problem else self.kafka.answer or {}
+        behind = {
+            place: reach
+            for place, reach in self._reaches().items()
+            if min(reach.position, reach.arrived) < ends.get(place, 0)
+        }
+        for (topic, number), stalled_s in self._stalls.look(behind, time.monotonic()).items():
+            if stalled_s >= self._after_s:
+                end = ends[topic, number]
+                reach = behind[topic, number]
+                return (
+                    f"{topic}, partition {number}, ends at {end}, and nothing was read of it for {stalled_s:.0f} s "
+                    f"beyond {min(reach)}"
+                )
+        return None
+
+    def _end_the_worker(self) -> None:
+        """By its own means, and where those hang, too, without."""
+        self._fail()
+        time.sleep(EXIT_S)
+        logging.shutdown()
+        os._exit(1)

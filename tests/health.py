@@ -1,0 +1,64 @@
+"""Asking a worker's pages."""
+
+import json
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+class Health:
+    """The pages of one worker process."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ask(self, path: str) -> tuple[int, str] | None:
+        """Status and body; None where nobody answers."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except (OSError, HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def verdict(self, name: str) -> dict[str, Any]:
+        """/live or /ready; {} where nobody answers."""
+        answer = self.ask(f"/{name}")
+        if answer is None:
+            return {}
+        content: dict[str, Any] = json.loads(answer[1])
+        assert answer[0] == (200 if content[name] else 503)
+        return content
+
+    def is_ready(self) -> bool:
+        """Whether /ready says so."""
+        return bool(self.verdict("ready").get("ready"))
+
+    def metrics(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """Samples by name and the values of their labels."""
+        answer = self.ask("/metrics")
+        found: dict[str, dict[tuple[str, ...], float]] = {}
+        for family in text_string_to_metric_families(answer[1] if answer else ""):
+            for sample in family.samples:
+                found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
+        return found
+
+
+def wait_until(holds: Callable[[], bool], what: str, patience_s: float) -> float:
+    """Poll until `holds`; how long it took, seconds.
+
+    Raises:
+        TimeoutError: it did not within `patience_s`.
+    """
+    began_s = time.monotonic()
+    while not holds():
+        if time.monotonic() - began_s > patience_s:
+            raise TimeoutError(f"not {what} after {patience_s:.0f} s")
+        time.sleep(0.05)
+    return time.monotonic() - began_s
