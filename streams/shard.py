@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
 from state.head import Head, Position
-from state.store import ShardLostError, Store
+from state.store import ShardLostError, Store, TornStateError
 from streams import journal, positions
 from streams.control import Control
 from streams.decode import Decoder
@@ -117,6 +117,11 @@ class Shard:
                 await self._take()
                 pause_s = RETRY_S[0]
                 await self._work()
+            except TornStateError as error:
+                raise ShardStoppedError(
+                    f"{error}. To make the state again, stop the workers and type "
+                    f"`segflow rebuild --shard {self.partition}`"
+                ) from error
             except (JournalError, msgspec.MsgspecError) as error:
                 raise ShardStoppedError(f"shard {self.partition}: {error}") from error
             except (KafkaError, redis.RedisError, ShardLostError, OSError) as error:
@@ -171,13 +176,12 @@ class Shard:
             store=self.store,
         )
         count = 0
-        async for done in reexecution.run(stored):
-            stored = done.outcome.write.head
+        async for _ in reexecution.run(stored):
             self.metrics.reexecuted.inc()
             count += 1
         if count:
             log.info("shard %d: %d commits of the journal executed again", self.partition, count)
-        return stored
+        return reexecution.head
 
     def _positions(self, stored: Head | None, first: tuple[int, int], end: tuple[int, int]) -> Head:
         """The head to start with, its positions checked against the topics.
