@@ -1,8 +1,10 @@
 """A state that was lost, in whole or in part: what heals by itself, what stops loudly, and what a person then types."""
 
 import json
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -299,3 +301,164 @@ def _then(function: Callable[..., Any], action: Callable[[], None]) -> Callable[
         return result
 
     return wrapped
+
+
+def cut(installed: Service, offset: int) -> None:
+    """Retention: purchases of shard 0 before `offset` are gone."""
+    with topics.admin(installed.settings.kafka) as admin:
+        admin.delete_records({TopicPartition(installed.settings.kafka.topics.purchases, 0): offset})
+
+
+def command_in(said: str, to: str) -> list[str]:
+    """The command that a message says to type, `to` being one of those it offers."""
+    found: str = re.findall(rf"`segflow (reset [^`]* --to {to})`", said)[0]
+    return found.split()
+
+
+def test_a_cut_input_stops_the_worker_and_the_command_it_names_goes_on(service: Make) -> None:
+    """Retention was faster than the workers: said with what is gone, skipped on purpose, and the chains go on."""
+    installed = service()
+    worked(installed, purchases(100))
+    installed.send(purchases(50, 100))
+    cut(installed, 120)
+    said = stopped(installed)
+    assert "was cut to offset 120 by retention; the state needs 100" in said
+    result = segflow(*command_in(said, "earliest"), "--settings", installed.file)
+    assert result.code == 0, result.err
+    commits = len(installed.journal())
+    assert result.out == (
+        f"shard 0: {installed.settings.kafka.topics.purchases} skips offsets 100 to 119, 20 in all, 20 of them gone "
+        f"already: their events never count\nshard 0: done, as commit {commits}\n"
+    )
+    with installed.worker():
+        found = installed.journal(lambda found: taken(found) >= 150)
+    assert found[commits - 1]["reset"] is True
+    assert found[commits]["purchases_from"] == 120
+    customers = [json.loads(each.value)["facts"]["frequency"] for each in installed.read("changes")]
+    assert len(customers) > 0
+    audit = segflow("audit", "--settings", installed.file, "--json")
+    assert audit.code == 2, audit  # the inputs of the first commits are gone
+    assert json.loads(audit.out)["broken"] == 0
+    assert json.loads(audit.out)["problems"] == []
+
+
+def test_a_topic_made_anew_stops_the_worker_and_the_command_it_names_goes_on(service: Make) -> None:
+    """Its id is another, though its offsets would fit; after the reset the state's id is that of the new topic."""
+    installed = service()
+    worked(installed, purchases(40))
+    made_anew(installed)
+    installed.send(purchases(60, 40))
+    said = stopped(installed)
+    assert "was deleted and made again; the state belongs to the old one, read to 40" in said
+    latest = segflow(*command_in(said, "latest"), "--settings", installed.file)
+    assert latest.code == 0, latest.err
+    assert "goes on with the new topic at offset 60; its first 60 offsets are skipped" in latest.out
+    assert head(installed).purchases.topic_id == topics.check(installed.settings).topics["purchases"].topic_id
+    again = segflow(
+        "reset", "--shard", "0", "--input", "purchases", "--to", "5", "--force", "--settings", installed.file
+    )
+    assert again.code == 0, again.err
+    assert "goes back from 60 to 5; 55 offsets are read again" in again.out
+    with installed.worker():
+        installed.journal(lambda found: found[-1]["plan"]["purchases_to"] == 60 and not found[-1]["reset"])
+    assert head(installed).purchases.offset == 60
+    forget(installed)
+    assert "was deleted, and the one there is now is another" in stopped(installed)
+    assert "nothing of it was wiped" in refused(installed, "rebuild")
+
+
+def made_anew(installed: Service) -> None:
+    """The purchases topic, deleted and made again."""
+    name = installed.settings.kafka.topics.purchases
+    with topics.admin(installed.settings.kafka) as admin:
+        admin.delete_topics([name])
+    until = time.monotonic() + 60
+    while name not in topics.check(installed.settings).missing:
+        assert time.monotonic() < until
+    topics.create(installed.settings)
+
+
+def test_an_offset_beyond_the_end_stops_the_worker_and_the_command_it_names_goes_on(service: Make) -> None:
+    """A broker that came back without its latest records: here a state that knows of more than there is."""
+    installed = service()
+    worked(installed, purchases(40))
+    made_anew(installed)  # the same id is what a broker's loss would leave: given to the state and to the journal
+    installed.send(purchases(10))
+    new_id = topics.check(installed.settings).topics["purchases"].topic_id
+    with client(installed.settings.redis) as connected:
+        key = Keys(installed.settings.redis.prefix, 0).head
+        stored: Head = msgspec.json.decode(connected.get(key) or b"", type=Head)
+        position = msgspec.structs.replace(stored.purchases, topic_id=new_id)
+        connected.set(key, msgspec.json.encode(msgspec.structs.replace(stored, purchases=position)))
+    said = stopped(installed)
+    assert "ends at 10, before the state's offset 40" in said
+    result = segflow(*command_in(said, "latest"), "--settings", installed.file)
+    assert result.code == 0, result.err
+    assert "goes back from 40 to 10; 0 offsets are read again" in result.out
+    with installed.worker():
+        installed.send(purchases(10, 10))
+        installed.journal(lambda found: found[-1]["plan"]["purchases_to"] == 20)
+
+
+def test_a_reset_is_refused_where_nothing_is_wrong_and_forced_it_is_replayed_like_any_commit(service: Make) -> None:
+    """Refused without a trace; forced, the journal has it: a rebuild comes to the same state, the audit is clean."""
+    installed = service()
+    worked(installed, purchases(100))
+    before, commits = state(installed), len(installed.journal())
+    arguments = ("reset", "--shard", "0", "--input", "purchases", "--to")
+    assert "nothing is wrong with the purchases of shard 0" in refused(installed, *arguments, "latest")
+    assert "nothing is wrong with shard 0" in refused(installed, "reset", "--shard", "0", "--to", "50")
+    assert "has offsets 0 to 100: 101 is none of them" in refused(installed, *arguments, "101", "--force")
+    assert "say which with --input" in refused(installed, "reset", "--shard", "0", "--to", "0", "--force")
+    assert "must be earliest, latest or an offset" in refused(installed, *arguments, "first")
+    assert "there is no shard 1" in refused(installed, "reset", "--shard", "1", "--to", "latest")
+    assert state(installed) == before
+    assert len(installed.journal()) == commits
+    assert segflow(*arguments, "90", "--force", "--settings", installed.file).code == 0
+    worked_again = len(installed.journal())
+    with installed.worker():
+        installed.journal(lambda found: len(found) > worked_again and found[-1]["plan"]["purchases_to"] == 100)
+        installed.send(purchases(20, 100))
+        installed.journal(lambda found: found[-1]["plan"]["purchases_to"] == 120)
+    whole = state(installed)
+    assert audited(installed)["complete"] is True
+    forget(installed)
+    assert segflow("rebuild", "--settings", installed.file).code == 0
+    assert state(installed) == whole
+
+
+def test_a_reset_that_did_not_reach_redis_is_done_again_by_whoever_takes_the_shard(
+    service: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between its publication and Redis: it is in the journal, so it holds, though the old position is gone."""
+    installed = service()
+    worked(installed, purchases(30))
+    installed.send(purchases(30, 30))
+    cut(installed, 45)
+
+    class KilledError(BaseException):
+        """Stands for SIGKILL: nothing after it runs."""
+
+    def killed(*_: Any) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RedisStore, "commit", killed)
+        with pytest.raises(KilledError):
+            segflow("reset", "--shard", "0", "--to", "earliest", "--settings", installed.file)
+    assert head(installed).purchases.offset == 30
+    assert "nothing is wrong with shard 0" in refused(installed, "reset", "--shard", "0", "--to", "earliest")
+    with installed.worker():
+        installed.journal(lambda found: found[-1]["plan"]["purchases_to"] == 60)
+    assert [entry["reset"] for entry in installed.journal()].count(True) == 1
+
+
+def test_redis_behind_a_cut_input_is_a_loud_stop_that_no_reset_papers_over(service: Make) -> None:
+    """Commits are missing in Redis and cannot be done again: to go on would break chains, so every way is refused."""
+    installed = service()
+    worked(installed, purchases(30))
+    forget(installed)
+    cut(installed, 10)
+    assert "commit 1 cannot be done again" in stopped(installed)
+    assert "restore a younger Redis" in refused(installed, "reset", "--shard", "0", "--to", "earliest", "--force")
+    assert "nothing of it was wiped" in refused(installed, "rebuild")
