@@ -37,6 +37,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     population: int = 0  # customers so far; their directory pages follow from it
     rules: int = 0  # version of the rules adopted last
     adopting: Adopting | None = None
+    partial: bool = False  # what stands beside it is being wiped or made again (`segflow rebuild`): take it for nothing
 
 
 _DECODER: Final = msgspec.json.Decoder(Head)

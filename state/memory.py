@@ -67,6 +67,16 @@ class MemoryStore:
             raise ShardLostError(f"the head is {self._head}, expected {expected}")
         self._head = head
 
+    def torn(self, head: Head | None) -> str | None:  # noqa: ARG002 - the protocol's
+        """See Store. Memory is all there or all gone."""
+        return None
+
+    def clear(self, mark: Head, expected: Head | None) -> None:
+        """See Store."""
+        self.take(mark, expected)
+        self.wipe()
+        self._head = mark
+
     def wipe(self) -> None:
         """See Store."""
         self.__init__()  # type: ignore[misc]

@@ -136,6 +136,13 @@ def decode(ids: list[str], values: Sequence[bytes | None], start: Labels, rules:
     return customers
 
 
+def timers_us(values: Sequence[bytes | None]) -> list[int]:
+    """Where the timer set has each customer, from their stored bytes; NO_TIMER: nowhere."""
+    fixed = np.frombuffer(b"".join([(value or b"")[:FIXED_BYTES] for value in values]), dtype=RECORD)
+    timers: list[int] = fixed["timer_us"].tolist()
+    return timers
+
+
 def _scatter(
     seen: npt.NDArray[np.uint64],
     rows: npt.NDArray[np.intp],

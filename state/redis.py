@@ -16,6 +16,9 @@ from state.store import RolledBackError, ShardLostError, Write
 EXACT_SCORE: Final = 2**53
 """A sorted set's score is a double: beyond this one (the year 2255) it is rounded, so it is made earlier first."""
 
+SCANNED: Final = 1_000
+"""Keys a SCAN looks at: a millisecond of the server's time."""
+
 Command = tuple[Any, ...]
 
 
@@ -67,14 +70,38 @@ class RedisStore:
         self._watch(None if expected is None else head_codec.encode(expected))
         self._execute([("SET", self._keys.head, head_codec.encode(head))])
 
+    def torn(self, head: Head | None) -> str | None:
+        """See Store."""
+        shard = f"shard {self._keys.partition} in Redis"
+        if head is None:
+            left = self._call(("EXISTS", self._keys.page(0), self._keys.timers))[0]
+            return f"{shard} has customers and no head" if left else None
+        pages = -(-head.population // PAGE_CUSTOMERS)
+        if head.partial or not pages:
+            return None
+        first, last = self._call(("LLEN", self._keys.page(0)), ("LLEN", self._keys.page(pages - 1)))
+        expected = (min(head.population, PAGE_CUSTOMERS), head.population - (pages - 1) * PAGE_CUSTOMERS)
+        return f"{shard} lacks part of its customers' directory" if (first, last) != expected else None
+
+    def clear(self, mark: Head, expected: Head | None) -> None:
+        """See Store. Looks through all keys of the server: the directory may be what is missing."""
+        self.take(mark, expected)
+        cursor = b"0"
+        while True:
+            command = ("SCAN", cursor, "MATCH", self._keys.pattern(self._keys.shard), "COUNT", SCANNED)
+            cursor, found = self._call(command)[0]
+            gone = [key for key in found if key != self._keys.head.encode()]
+            if gone:
+                self._call(("UNLINK", *gone))
+            if cursor == b"0":
+                return
+
     def wipe(self) -> None:
         """See Store."""
-        head = self.head()
-        pages = 0 if head is None else -(-head.population // PAGE_CUSTOMERS)
-        for number in range(pages):
-            ids = self.page(number)
-            self._call(("UNLINK", self._keys.page(number), *[self._keys.record(customer_id) for customer_id in ids]))
-        self._call(("UNLINK", self._keys.timers, self._keys.head))
+        mark = Head(partial=True)
+        self.clear(mark, self.head())
+        self._watch(head_codec.encode(mark))
+        self._execute([("UNLINK", self._keys.head)])
 
     def close(self) -> None:
         """See Store."""

@@ -7,6 +7,10 @@ from typing import Protocol
 from state.head import Head
 
 
+class TornStateError(Exception):
+    """Part of a shard's state is missing; going on would forget customers or deadlines."""
+
+
 class ShardLostError(Exception):
     """The stored head is not what this worker last wrote: another has the shard."""
 
@@ -66,6 +70,18 @@ class Store(Protocol):
 
         Raises:
             ShardLostError: it is not.
+        """
+        ...
+
+    def torn(self, head: Head | None) -> str | None:
+        """What a look at a few keys shows to be missing beside the stored `head`, or left over where there is none."""
+        ...
+
+    def clear(self, mark: Head, expected: Head | None) -> None:
+        """Forget all but the head, which becomes `mark` before anything else: ended halfway, it still is.
+
+        Raises:
+            ShardLostError: the stored head is not `expected`.
         """
         ...
 

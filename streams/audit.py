@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import redis
@@ -101,8 +101,8 @@ class _Auditing:
     state: redis.Redis | None
     journal: JournalReader
     inputs: InputReader
-    changes: OutputStream
-    letters: OutputStream
+    changes: OutputStream[Told]
+    letters: OutputStream[_Letter]
     reexecution: Reexecution
     memory: MemoryStore
     found: ShardAudit
@@ -147,8 +147,8 @@ class _Auditing:
             state=state,
             journal=journal,
             inputs=inputs,
-            changes=OutputStream(reader=changes, identify=_change_id),
-            letters=OutputStream(reader=letters, identify=_letter_id),
+            changes=OutputStream(reader=changes, decode=_TOLD.decode, identity=_change_id),
+            letters=OutputStream(reader=letters, decode=_LETTER.decode, identity=_letter_id),
             reexecution=reexecution,
             memory=memory,
             found=found,
@@ -179,16 +179,12 @@ class _Auditing:
             self._state_not_compared(whole=whole)
         return self.found
 
-    def _told(self, record: Any) -> None:
+    def _told(self, told: Told, offset: int) -> None:
         """A published change, in its order."""
-        try:
-            told = _TOLD.decode(record.value or b"")
-        except msgspec.MsgspecError:
-            return  # none of ours: foreign
         wrong = self.chains.add(told)
         if wrong is not None:
             self.found.broken += 1
-            self._problem(self.found.broken, f"broken: {wrong} (offset {record.offset})")
+            self._problem(self.found.broken, f"broken: {wrong} (offset {offset})")
 
     async def _execute(self, first: int, end: int, show: Callable[[int, str], None]) -> bool:
         """Do every commit again and say what it gives; whether all could be done."""
@@ -211,11 +207,9 @@ class _Auditing:
         return True
 
     async def _expect(self, done: Done) -> None:
-        where = f"commit {done.entry.plan.sequence}"
-        for message in done.outcome.changes:
-            await self.changes.expect(message.headers[CHANGE_ID][1], message, where)
-        for message in done.outcome.dead:
-            await self.letters.expect(_letter_id(message.value), message, where)
+        where, outcome = f"commit {done.entry.plan.sequence}", done.outcome
+        await self.changes.expect([(each.headers[CHANGE_ID][1], each) for each in outcome.changes], where)
+        await self.letters.expect([(_letter_id(_LETTER.decode(each.value)), each) for each in outcome.dead], where)
 
     async def _only_the_journal(self, reason: str, end: int) -> None:
         """What can still be said where inputs are gone: is every commit there, and as many changes as they say."""
@@ -322,12 +316,11 @@ class _Auditing:
             self.found.problems.append(text)
 
 
-def _change_id(value: bytes) -> bytes:
-    return _TOLD.decode(value).change_id.encode()
+def _change_id(told: Told) -> bytes:
+    return told.change_id.encode()
 
 
-def _letter_id(value: bytes) -> bytes:
-    letter = _LETTER.decode(value)
+def _letter_id(letter: _Letter) -> bytes:
     return f"{letter.topic} {letter.offset}".encode()
 
 

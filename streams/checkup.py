@@ -10,7 +10,6 @@ from typing import Any, Final, Literal
 import msgspec
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import CoordinatorNotAvailableError
 
 from schemas.settings import Settings
 from schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
@@ -19,6 +18,7 @@ from state.head import Head
 from streams import topics
 from streams.connections import address, kafka_errors, redis_errors
 from streams.key_samples import samples
+from streams.membership import members
 from streams.partitioner import placement_problem
 from streams.topics import TopicsReport
 from streams.usage_error import UsageError
@@ -230,21 +230,14 @@ def _lag(settings: Settings, client: KafkaAdminClient, heads: list[Head | None])
         for partition, head in enumerate(heads)
     ]
     worst = max(range(len(behind)), key=behind.__getitem__)
-    members = _members(client, settings.kafka.group)
+    workers = members(client, settings.kafka.group)
     message = f"{sum(behind):,} records behind" + (
         f" (the most in shard {worst}: {behind[worst]:,})" if behind[worst] else ""
     )
-    message += f", {members} worker process{'es' * (members != 1)} in the group {settings.kafka.group}"
-    if members == 0:
+    message += f", {workers} worker process{'es' * (workers != 1)} in the group {settings.kafka.group}"
+    if workers == 0:
         return Finding(name="lag", status="WARN", message=message, advice="Start a worker: segflow worker.")
     return Finding(name="lag", status="OK", message=message)
-
-
-def _members(client: KafkaAdminClient, group: str) -> int:
-    try:
-        return len(client.describe_groups([group])[group]["members"])
-    except CoordinatorNotAvailableError:  # no group ever was on this Kafka: it makes the place for them when one comes
-        return 0
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -78,11 +78,11 @@ class Comparison:
         index = len(self._places)
         self._places.append(NOWHERE)
         partner = self._pop(self._expected, identity)
-        item = Item(identity=identity, fingerprint=fingerprint, index=index, value=value, where=where)
-        if partner is not None:
-            self._met(item, partner.index, altered=partner.fingerprint != fingerprint)
-        else:
+        if partner is None:
             self._put(self._published, identity, fingerprint, index, value, where)
+            return
+        item = Item(identity=identity, fingerprint=fingerprint, index=index, value=value, where=where)
+        self._met(item, partner.index, altered=partner.fingerprint != fingerprint)
 
     def finish(self, *, newer: bool, whole: bool) -> Differences:
         """What differs.

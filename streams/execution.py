@@ -17,7 +17,7 @@ from segments.instant import UNKNOWN, duration_us
 from state import record
 from state.head import PAGE_CUSTOMERS, Adopting, Head
 from state.record import Customers
-from state.store import Store, Write
+from state.store import Store, TornStateError, Write
 from streams.changes import Changes
 from streams.encode import Encoder, Publication
 from streams.events import Chunk
@@ -73,7 +73,11 @@ class Executor:
         self._encoder = Encoder(settings.currency, settings.holdout_share)
 
     def execute(self, plan: Plan, purchases: Chunk, interactions: Chunk, head: Head, store: Store) -> Outcome:
-        """The outcome of `plan` on the state behind `head`, whose inputs `purchases` and `interactions` are."""
+        """The outcome of `plan` on the state behind `head`, whose inputs `purchases` and `interactions` are.
+
+        Raises:
+            TornStateError: the store lacks records that its timers or its directory name.
+        """
         merged = merge(purchases, interactions, plan.future_us)
         in_order = merged.order[merged.chunk.usable[merged.order]]
         events = merged.chunk.take(in_order)
@@ -92,6 +96,11 @@ class Executor:
         values = store.load(ids)
         customers = record.decode(ids, values, start_labels(rules), rules.version)
         born = [customer_id for customer_id, value in zip(ids, values, strict=True) if value is None]
+        gone = [customer_id for customer_id in (*due, *page) if values[place[customer_id]] is None]
+        if gone:
+            raise TornStateError(
+                f"the records of {len(gone)} customers of shard {self._partition} are gone: {gone[:5]}"
+            )
         work = Work(
             events=events,
             rows=np.array(rows, dtype=np.intp),

@@ -3,7 +3,7 @@
 from typing import Final
 
 from schemas.settings import Settings
-from state.head import Head
+from state.head import Head, Position
 
 ROLES: Final = ("purchases", "interactions")
 
@@ -53,3 +53,23 @@ def problems(
                 f"`{how} earliest` or `{how} OFFSET` ({first[side]} to {end[side]})"
             )
     return found
+
+
+def move(old: Position, new: Position, first: int, end: int) -> str:
+    """What moving an input's position from `old` to `new` means, for a person; `first` and `end` as above."""
+    if old.topic_id != new.topic_id:
+        skipped = f"; its first {new.offset - first} offsets are skipped" if new.offset > first else ""
+        return f"goes on with the new topic at offset {new.offset}{skipped}"
+    if new.offset > old.offset:
+        gone = max(0, min(new.offset, first) - old.offset)
+        return (
+            f"skips offsets {old.offset} to {new.offset - 1}, {new.offset - old.offset} in all, {gone} of them gone "
+            "already: their events never count"
+        )
+    if new.offset < old.offset:
+        again = max(0, min(old.offset, end) - new.offset)
+        return (
+            f"goes back from {old.offset} to {new.offset}; {again} offsets are read again: an event whose id its "
+            "customer still remembers counts once, any other twice"
+        )
+    return f"stays at {new.offset}"

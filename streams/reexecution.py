@@ -5,6 +5,7 @@ with, and how `segflow rebuild` makes a state again.
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,7 +14,7 @@ import msgspec
 
 from schemas.settings import Settings
 from state.head import Head, Position
-from state.store import Store
+from state.store import Store, TornStateError
 from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome
@@ -51,6 +52,7 @@ class Reexecution:
     inputs: InputReader
     journal: JournalReader
     store: Store
+    head: Head | None = None  # the store's, while and after it runs
     _decoders: tuple[Decoder, Decoder] = field(init=False)
     _executor: Executor = field(init=False)
 
@@ -69,8 +71,9 @@ class Reexecution:
             InputGoneError: retention has cut a commit's input, or its topic was made anew.
             JournalError: journal, input and state do not belong together.
             ShardLostError: somebody else wrote to the store.
+            TornStateError: part of the store's content is missing.
         """
-        head = stored
+        self.head = head = await self._begin(stored)
         first = (await self.inputs.bounds())[0]
         async for at, entry in self.journal.after(0 if head is None else head.sequence, end):
             if head is None:
@@ -80,7 +83,7 @@ class Reexecution:
             start = positioned(head, entry)
             chunks = [await self._chunk(side, entry) for side, _ in SIDES]
             outcome = await asyncio.to_thread(self._execute, entry, chunks, head, start)
-            head = outcome.write.head
+            self.head = head = outcome.write.head
             yield Done(at=at, entry=entry, outcome=outcome)
 
     def check(self, entry: Entry, first: tuple[int, int]) -> None:
@@ -111,6 +114,19 @@ class Reexecution:
                 )
         if not self.rulebook.has(entry.plan.rules):
             raise JournalError(f"commit {sequence} used rules {entry.plan.rules}, which the control topic lacks")
+
+    async def _begin(self, stored: Head | None) -> Head | None:
+        """The head to go on from; what a rebuild left halfway is cleared away."""
+        torn = await asyncio.to_thread(self.store.torn, stored)
+        if torn is not None:
+            raise TornStateError(torn)
+        if stored is None or not stored.partial:
+            return stored
+        mark = msgspec.structs.replace(stored, owner=secrets.token_hex(8))
+        await asyncio.to_thread(self.store.clear, mark, stored)
+        head = Head(rules=self.rulebook.first.version)
+        await asyncio.to_thread(self.store.take, head, mark)
+        return head
 
     async def _chunk(self, side: int, entry: Entry) -> Chunk:
         records = await self.inputs.read(side, *_range(entry, side))

@@ -18,7 +18,7 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
 from state.head import Head, Position
-from state.store import RolledBackError, ShardLostError, Store
+from state.store import RolledBackError, ShardLostError, Store, TornStateError
 from streams import journal, positions
 from streams.control import Control
 from streams.crash_points import reach
@@ -141,6 +141,11 @@ class Shard:
             try:
                 await self._take()
                 await self._work()
+            except TornStateError as error:
+                raise ShardStoppedError(
+                    f"{error}. To make the state again, stop the workers and type "
+                    f"`segflow rebuild --shard {self.partition}`"
+                ) from error
             except (JournalError, msgspec.MsgspecError) as error:
                 raise ShardStoppedError(f"shard {self.partition}: {error}") from error
             except (KafkaError, redis.RedisError, ShardLostError, OutOfRangeError, OSError) as error:
@@ -220,14 +225,13 @@ class Shard:
             store=self.store,
         )
         count = 0
-        async for done in reexecution.run(stored):
-            stored = done.outcome.write.head
+        async for _ in reexecution.run(stored):
             self.metrics.reexecuted.inc()
             reach("take:one-done-again")
             count += 1
         if count:
             log.info("shard %d: %d commits of the journal executed again", self.partition, count)
-        return stored
+        return reexecution.head
 
     def _positions(self, stored: Head | None, first: tuple[int, int], end: tuple[int, int]) -> Head:
         """The head to start with, its positions checked against the topics.

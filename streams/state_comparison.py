@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 import redis
 
 from state import record
 from state.head import Head
 from state.keys import Keys
 from state.memory import MemoryStore
-from state.record import DIMENSION_SLOTS, NO_TIMER
+from state.record import NO_TIMER
 from state.redis import RedisStore, score
 from streams.scanning import pages_of
 
@@ -35,7 +34,7 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
                 found.append(
                     f"the record of customer {customer_id!r} {'is missing' if stored is None else 'is another'}"
                 )
-        deadlines = _timers(ids, values)
+        deadlines = record.timers_us(values)
         timers += sum(deadline != NO_TIMER for deadline in deadlines)
         found += _misplaced(ids, deadlines, client.zmscore(keys.timers, ids))
     extra_timers = int(client.zcard(keys.timers)) - timers
@@ -57,13 +56,6 @@ def _heads(mine: Head, theirs: Head | None) -> Sequence[str]:
         for name in names
         if getattr(mine, name) != getattr(theirs, name)
     ]
-
-
-def _timers(ids: list[str], values: list[bytes | None]) -> list[int]:
-    """Where the timer set must have each customer."""
-    customers = record.decode(ids, values, np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8), 0)
-    deadlines: list[int] = customers.fixed["timer_us"].tolist()
-    return deadlines
 
 
 def _misplaced(ids: list[str], deadlines: list[int], scores: Sequence[float | None]) -> list[str]:

@@ -16,6 +16,8 @@ SUMMARIES: Final = {
     "topics": "Describe and check the Kafka topics, or create them.",
     "doctor": "Check settings, Kafka, topics, keys and Redis, and say what to do.",
     "audit": "Is every change there, once, in order? Compares what was published with the inputs.",
+    "reset": "Move a shard that stopped to another place in its inputs.",
+    "rebuild": "Make the state in Redis again from the journal and the inputs.",
     "schemas": "Write the JSON Schemas and the AsyncAPI document.",
 }
 """Each command in the order of the help, with its line there.

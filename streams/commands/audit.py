@@ -70,7 +70,7 @@ def command(
         if state:
             stack.enter_context(redis_errors(loaded.redis))
             client = stack.enter_context(redis_connection.client(loaded.redis))
-        installed = inputs_of(loaded)
+        installed = inputs_of(loaded, client)
         show = stack.enter_context(progress("auditing", None))
         found = asyncio.run(
             audit(

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import redis
+
 from schemas.settings import Settings
+from state import lookup
 from streams import topics
 from streams.control import Control, DefinitionChangedError
 from streams.usage_error import UsageError
@@ -18,12 +21,17 @@ class Installed:
     control: Control
 
 
-def inputs_of(settings: Settings) -> Installed:
+def inputs_of(settings: Settings, state: redis.Redis | None = None) -> Installed:
     """The installation of `settings`; nothing is written.
+
+    Args:
+        settings: checked against it.
+        state: Redis, where its content is worked on and has to fit, too.
 
     Raises:
         UsageError: there is none, or its topics or definition are not those of the settings.
         kafka.errors.KafkaError: Kafka cannot be reached or refuses.
+        redis.RedisError: Redis cannot be reached or refuses.
     """
     try:
         report = topics.check(settings)
@@ -37,6 +45,12 @@ def inputs_of(settings: Settings) -> Installed:
             raise UsageError(f"no worker has run yet with these topics ({settings.kafka.topics.control} is empty)")
     except DefinitionChangedError as error:
         raise UsageError(str(error)) from error
+    held = lookup.installation(state, settings.redis.prefix) if state is not None else None
+    wanted = lookup.Installation(partitions=report.partitions, partitioner=settings.kafka.partitioner)
+    if held is not None and held != wanted:
+        raise UsageError(
+            f"the state in Redis is of {held}, the settings and inputs are {wanted}: customers changed shards"
+        )
     ids = report.topic_ids
     names = settings.kafka.topics
     return Installed(

@@ -1,6 +1,10 @@
 """A state that was lost, in whole or in part: what heals by itself, what stops loudly, and what a person then types."""
 
 import json
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -8,13 +12,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from kafka import TopicPartition
 from redis import Redis
 
 from embedded.kafka import ApacheKafka
 from state import lookup
 from state.head import Head
 from state.keys import Keys
+from state.redis import RedisStore
 from state.redis_connection import client
+from streams import rebuild as rebuilding
+from streams import topics
+from tests.command import segflow
 from tests.histories import START, written
 from tests.service import Service
 
@@ -131,3 +140,325 @@ def test_an_empty_redis_heals_from_journal_and_inputs_and_publishes_nothing_twic
         installed.journal(lambda found: taken(found) >= 221)
     assert head(installed).population == CUSTOMERS
     assert set(before) <= set(state(installed))
+
+
+def test_the_audit_compares_redis_key_by_key(service: Make) -> None:
+    """A sound state is equal; a record, a timer, a page, a head that is another is found, each."""
+    installed = service()
+    worked(installed, purchases(200))
+    assert audited(installed)["state_differences"] == 0
+    place = Keys(installed.settings.redis.prefix, 0)
+    with client(installed.settings.redis) as connected:
+        connected.setrange(place.record("c3"), 5, b"\xff")
+        connected.zadd(place.timers, {"c4": 1})
+        connected.zadd(place.timers, {"nobody": 1})
+        connected.set(place.record("nobody"), b"?")
+        connected.lset(place.page(0), 2, "someone")
+        stored = json.loads(connected.get(place.head) or b"")
+        connected.set(place.head, json.dumps(stored | {"clock_us": 7}, separators=(",", ":")))
+    found = audited(installed, code=1)
+    texts = " ".join(found["problems"])
+    for text in (
+        "the record of customer 'c3' is another",
+        "the timer of customer 'c4' is at 1.0",
+        "1 timers of nobody",
+        "1 records of customers who never came",
+        "page 0 of the directory is another",
+        "the head's clock_us is 7",
+    ):
+        assert text in texts, found
+    assert found["state_differences"] == 6
+    assert found["lost"] == found["broken"] == 0
+    forget(installed)
+    assert "Redis holds nothing" in audited(installed, code=1)["problems"][0]
+
+
+def audited(installed: Service, code: int = 0) -> dict[str, Any]:
+    """What `segflow audit --state --json` says."""
+    result = segflow("audit", "--settings", installed.file, "--state", "--json")
+    assert result.code == code, result
+    found: dict[str, Any] = json.loads(result.out)
+    return found
+
+
+def refused(installed: Service, *arguments: str) -> str:
+    """A command that must end with exit code 2; what it said."""
+    result = segflow(*arguments, "--settings", installed.file)
+    assert result.code == 2, result
+    return result.err
+
+
+def stopped(installed: Service) -> str:
+    """Start a worker that must end by itself with exit code 2; what it said last."""
+    process = subprocess.run(
+        [sys.executable, "-m", "streams", "worker", "--settings", str(installed.file)],
+        capture_output=True,
+        timeout=90,
+        check=False,
+    )
+    assert process.returncode == 2, process.stderr
+    return process.stderr.decode()
+
+
+@pytest.mark.parametrize("lost", [["head"], ["dir:0"], ["c:c3"]], ids=" ".join)
+def test_a_redis_that_lost_some_keys_stops_the_worker_and_is_rebuilt(service: Make, lost: list[str]) -> None:
+    """Head, directory, or a record that a timer names: a loud stop with the command, which makes it whole."""
+    installed = service()
+    worked(installed, purchases(200))
+    before, published = state(installed), ids(installed)
+    forget(installed, *lost)
+    if lost == ["c:c3"]:  # noticed when its timer is due: let time pass
+        installed.send([purchases(1)[0] | {"event_id": "later", "occurred_at": "2026-10-01T00:00:00Z"}])
+    assert "`segflow rebuild --shard 0`" in stopped(installed)
+    result = segflow("rebuild", "--settings", installed.file, "--shard", "0")
+    assert (result.code, result.out) == (0, f"shard 0: {CUSTOMERS} customers from {len(installed.journal())} commits\n")
+    assert state(installed) == before
+    assert audited(installed)["changes"] == len(published) == len(ids(installed))
+    with installed.worker():
+        installed.send(purchases(5, 200))
+        installed.journal(lambda found: taken(found) >= 205)
+
+
+def test_rebuild_makes_every_shard_s_state_again_byte_for_byte(service: Make) -> None:
+    """Of state that was tampered with, of state that is gone, and of a shard that has none."""
+    installed = service(partitions=4)
+    worked(installed, purchases(200))
+    before = state(installed)
+    with client(installed.settings.redis) as connected:
+        for key in connected.scan_iter(f"{installed.settings.redis.prefix}:{{1}}:*"):
+            connected.unlink(key)
+        connected.set(Keys(installed.settings.redis.prefix, 2).record("nobody"), b"?")
+    result = segflow("rebuild", "--settings", installed.file)
+    assert result.code == 0, result.err
+    assert [line.split(":")[0] for line in result.out.splitlines()] == [f"shard {number}" for number in range(4)]
+    assert state(installed) == before
+    assert audited(installed)["complete"] is True
+
+
+def test_rebuild_is_refused_while_workers_run_and_where_inputs_are_gone_before_anything_is_wiped(service: Make) -> None:
+    """Exit code 2 with the reason, and Redis is as it was."""
+    installed = service()
+    with installed.worker():
+        installed.send(purchases(50))
+        installed.journal(lambda found: taken(found) >= 50)
+        assert "1 worker process in the group" in refused(installed, "rebuild")
+    before = state(installed)
+    with topics.admin(installed.settings.kafka) as admin:
+        admin.delete_records({TopicPartition(installed.settings.kafka.topics.purchases, 0): 10})
+    said = refused(installed, "rebuild")
+    assert "nothing of it was wiped" in said
+    assert "retention has cut it to 10" in said
+    assert state(installed) == before
+
+
+def test_a_rebuild_killed_halfway_is_finished_by_the_next_or_by_a_worker(
+    service: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it had done by then: cleared a part, written a part. Nobody takes that for a state."""
+    installed = service()
+    worked(installed, purchases(200))
+    before = state(installed)
+
+    class KilledError(BaseException):
+        """Stands for SIGKILL: nothing after it runs."""
+
+    for method in ("clear", "begin", "commit", "take"):
+        with monkeypatch.context() as patched:
+            done = getattr(RedisStore, method)
+
+            def killed(self: RedisStore, *arguments: Any, done: Any = done, patched: Any = patched) -> None:
+                patched.undo()
+                done(self, *arguments)
+                raise KilledError
+
+            if method == "take":  # the last one, not the one that marks
+                patched.setattr(
+                    rebuilding, "_write", _then(rebuilding._write, lambda: patched.setattr(RedisStore, "take", killed))
+                )
+            else:
+                patched.setattr(RedisStore, method, killed)
+            with pytest.raises(KilledError):
+                segflow("rebuild", "--settings", installed.file)
+        if method != "take":
+            assert head(installed).partial is True
+        if method in ("clear", "commit"):
+            with installed.worker():
+                installed.send(purchases(1))  # a repeat: changes no customer
+                count = read_to(installed) + 1
+                installed.journal(lambda found, count=count: taken(found) >= count)  # type: ignore[misc]
+        else:
+            assert segflow("rebuild", "--settings", installed.file).code == 0
+        after = state(installed)
+        assert after.keys() == before.keys()
+        assert audited(installed)["complete"] is True
+        before = after
+
+
+def _then(function: Callable[..., Any], action: Callable[[], None]) -> Callable[..., Any]:
+    def wrapped(*arguments: Any) -> Any:
+        result = function(*arguments)
+        action()
+        return result
+
+    return wrapped
+
+
+def cut(installed: Service, offset: int) -> None:
+    """Retention: purchases of shard 0 before `offset` are gone."""
+    with topics.admin(installed.settings.kafka) as admin:
+        admin.delete_records({TopicPartition(installed.settings.kafka.topics.purchases, 0): offset})
+
+
+def command_in(said: str, to: str) -> list[str]:
+    """The command that a message says to type, `to` being one of those it offers."""
+    found: str = re.findall(rf"`segflow (reset [^`]* --to {to})`", said)[0]
+    return found.split()
+
+
+def test_a_cut_input_stops_the_worker_and_the_command_it_names_goes_on(service: Make) -> None:
+    """Retention was faster than the workers: said with what is gone, skipped on purpose, and the chains go on."""
+    installed = service()
+    worked(installed, purchases(100))
+    installed.send(purchases(50, 100))
+    cut(installed, 120)
+    said = stopped(installed)
+    assert "was cut to offset 120 by retention; the state needs 100" in said
+    result = segflow(*command_in(said, "earliest"), "--settings", installed.file)
+    assert result.code == 0, result.err
+    commits = len(installed.journal())
+    assert result.out == (
+        f"shard 0: {installed.settings.kafka.topics.purchases} skips offsets 100 to 119, 20 in all, 20 of them gone "
+        f"already: their events never count\nshard 0: done, as commit {commits}\n"
+    )
+    with installed.worker():
+        found = installed.journal(lambda found: taken(found) >= 150)
+    assert found[commits - 1]["reset"] is True
+    assert found[commits]["purchases_from"] == 120
+    customers = [json.loads(each.value)["facts"]["frequency"] for each in installed.read("changes")]
+    assert len(customers) > 0
+    audit = segflow("audit", "--settings", installed.file, "--json")
+    assert audit.code == 2, audit  # the inputs of the first commits are gone
+    assert json.loads(audit.out)["broken"] == 0
+    assert json.loads(audit.out)["problems"] == []
+
+
+def test_a_topic_made_anew_stops_the_worker_and_the_command_it_names_goes_on(service: Make) -> None:
+    """Its id is another, though its offsets would fit; after the reset the state's id is that of the new topic."""
+    installed = service()
+    worked(installed, purchases(40))
+    made_anew(installed)
+    installed.send(purchases(60, 40))
+    said = stopped(installed)
+    assert "was deleted and made again; the state belongs to the old one, read to 40" in said
+    latest = segflow(*command_in(said, "latest"), "--settings", installed.file)
+    assert latest.code == 0, latest.err
+    assert "goes on with the new topic at offset 60; its first 60 offsets are skipped" in latest.out
+    assert head(installed).purchases.topic_id == topics.check(installed.settings).topics["purchases"].topic_id
+    again = segflow(
+        "reset", "--shard", "0", "--input", "purchases", "--to", "5", "--force", "--settings", installed.file
+    )
+    assert again.code == 0, again.err
+    assert "goes back from 60 to 5; 55 offsets are read again" in again.out
+    with installed.worker():
+        installed.journal(lambda found: found[-1]["plan"]["purchases_to"] == 60 and not found[-1]["reset"])
+    assert head(installed).purchases.offset == 60
+    forget(installed)
+    assert "was deleted, and the one there is now is another" in stopped(installed)
+    assert "nothing of it was wiped" in refused(installed, "rebuild")
+
+
+def made_anew(installed: Service) -> None:
+    """The purchases topic, deleted and made again."""
+    name = installed.settings.kafka.topics.purchases
+    with topics.admin(installed.settings.kafka) as admin:
+        admin.delete_topics([name])
+    until = time.monotonic() + 60
+    while name not in topics.check(installed.settings).missing:
+        assert time.monotonic() < until
+    topics.create(installed.settings)
+
+
+def test_an_offset_beyond_the_end_stops_the_worker_and_the_command_it_names_goes_on(service: Make) -> None:
+    """A broker that came back without its latest records: here a state that knows of more than there is."""
+    installed = service()
+    worked(installed, purchases(40))
+    made_anew(installed)  # the same id is what a broker's loss would leave: given to the state and to the journal
+    installed.send(purchases(10))
+    new_id = topics.check(installed.settings).topics["purchases"].topic_id
+    with client(installed.settings.redis) as connected:
+        key = Keys(installed.settings.redis.prefix, 0).head
+        stored: Head = msgspec.json.decode(connected.get(key) or b"", type=Head)
+        position = msgspec.structs.replace(stored.purchases, topic_id=new_id)
+        connected.set(key, msgspec.json.encode(msgspec.structs.replace(stored, purchases=position)))
+    said = stopped(installed)
+    assert "ends at 10, before the state's offset 40" in said
+    result = segflow(*command_in(said, "latest"), "--settings", installed.file)
+    assert result.code == 0, result.err
+    assert "goes back from 40 to 10; 0 offsets are read again" in result.out
+    with installed.worker():
+        installed.send(purchases(10, 10))
+        installed.journal(lambda found: found[-1]["plan"]["purchases_to"] == 20)
+
+
+def test_a_reset_is_refused_where_nothing_is_wrong_and_forced_it_is_replayed_like_any_commit(service: Make) -> None:
+    """Refused without a trace; forced, the journal has it: a rebuild comes to the same state, the audit is clean."""
+    installed = service()
+    worked(installed, purchases(100))
+    before, commits = state(installed), len(installed.journal())
+    arguments = ("reset", "--shard", "0", "--input", "purchases", "--to")
+    assert "nothing is wrong with the purchases of shard 0" in refused(installed, *arguments, "latest")
+    assert "nothing is wrong with shard 0" in refused(installed, "reset", "--shard", "0", "--to", "50")
+    assert "has offsets 0 to 100: 101 is none of them" in refused(installed, *arguments, "101", "--force")
+    assert "say which with --input" in refused(installed, "reset", "--shard", "0", "--to", "0", "--force")
+    assert "must be earliest, latest or an offset" in refused(installed, *arguments, "first")
+    assert "there is no shard 1" in refused(installed, "reset", "--shard", "1", "--to", "latest")
+    assert state(installed) == before
+    assert len(installed.journal()) == commits
+    assert segflow(*arguments, "90", "--force", "--settings", installed.file).code == 0
+    worked_again = len(installed.journal())
+    with installed.worker():
+        installed.journal(lambda found: len(found) > worked_again and found[-1]["plan"]["purchases_to"] == 100)
+        installed.send(purchases(20, 100))
+        installed.journal(lambda found: found[-1]["plan"]["purchases_to"] == 120)
+    whole = state(installed)
+    assert audited(installed)["complete"] is True
+    forget(installed)
+    assert segflow("rebuild", "--settings", installed.file).code == 0
+    assert state(installed) == whole
+
+
+def test_a_reset_that_did_not_reach_redis_is_done_again_by_whoever_takes_the_shard(
+    service: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between its publication and Redis: it is in the journal, so it holds, though the old position is gone."""
+    installed = service()
+    worked(installed, purchases(30))
+    installed.send(purchases(30, 30))
+    cut(installed, 45)
+
+    class KilledError(BaseException):
+        """Stands for SIGKILL: nothing after it runs."""
+
+    def killed(*_: Any) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RedisStore, "commit", killed)
+        with pytest.raises(KilledError):
+            segflow("reset", "--shard", "0", "--to", "earliest", "--settings", installed.file)
+    assert head(installed).purchases.offset == 30
+    assert "nothing is wrong with shard 0" in refused(installed, "reset", "--shard", "0", "--to", "earliest")
+    with installed.worker():
+        installed.journal(lambda found: found[-1]["plan"]["purchases_to"] == 60)
+    assert [entry["reset"] for entry in installed.journal()].count(True) == 1
+
+
+def test_redis_behind_a_cut_input_is_a_loud_stop_that_no_reset_papers_over(service: Make) -> None:
+    """Commits are missing in Redis and cannot be done again: to go on would break chains, so every way is refused."""
+    installed = service()
+    worked(installed, purchases(30))
+    forget(installed)
+    cut(installed, 10)
+    assert "commit 1 cannot be done again" in stopped(installed)
+    assert "restore a younger Redis" in refused(installed, "reset", "--shard", "0", "--to", "earliest", "--force")
+    assert "nothing of it was wiped" in refused(installed, "rebuild")

@@ -56,6 +56,26 @@ def test_what_is_committed_is_read_back(store: Store) -> None:
     assert store.page(1) == []
 
 
+def test_clearing_leaves_the_mark_and_nothing_else(store: Store) -> None:
+    """Ended halfway it would be marked, too: the mark is written first, over the expected head only."""
+    first = Head(owner="me")
+    store.take(first, None)
+    head = Head(owner="me", sequence=1, population=600)
+    ids = [f"c{number}" for number in range(600)]
+    records = [(each, b"1") for each in ids]
+    store.begin(first)
+    store.commit(write(head, records=records, timers=[(each, 5) for each in ids], born=ids))
+    mark = Head(owner="other", partial=True)
+    with pytest.raises(ShardLostError):
+        store.clear(mark, first)
+    assert store.load(["c1"]) == [b"1"]
+    store.clear(mark, head)
+    assert store.head() == mark
+    assert store.load(ids) == [None] * 600
+    assert store.due(10, 10) == store.page(0) == store.page(1) == []
+    assert store.torn(mark) is None
+
+
 def test_a_timer_moves_and_goes(store: Store) -> None:
     """A customer has one timer; NO_TIMER takes it out."""
     store.take(Head(), None)
@@ -144,3 +164,30 @@ def test_memory_and_redis_find_the_same_timers_due_in_the_same_order(
         each.close()
     connected.close()
     assert found[0] == found[1]
+
+
+@pytest.mark.redis
+def test_a_look_at_a_few_keys_shows_what_is_torn(redis_db: str) -> None:
+    """Customers without a head, and a head without its first or last page, are told; a whole state is not."""
+    with client(Redis(url=redis_db)) as connected:
+        keys = Keys("a[b]*", 3)  # a prefix that a pattern would read otherwise
+        store = RedisStore(connected, keys)
+        store.wipe()
+        assert store.torn(None) is None
+        head = Head(sequence=1, population=1030)
+        ids = [f"c{number}" for number in range(1030)]
+        store.take(Head(), None)
+        store.begin(Head())
+        store.commit(write(head, records=[(each, b"1") for each in ids], born=ids))
+        assert store.torn(head) is None
+        for page in (0, 2):
+            held = connected.lrange(keys.page(page), 0, -1)
+            connected.unlink(keys.page(page))
+            assert "lacks part of its customers' directory" in (store.torn(head) or "")
+            connected.rpush(keys.page(page), *held)
+        connected.unlink(keys.head)
+        assert "has customers and no head" in (store.torn(None) or "")
+        connected.set("abc:{3}:head", b"another's")
+        store.wipe()
+        assert connected.keys() == [b"abc:{3}:head"]
+        store.close()

@@ -35,12 +35,9 @@ def test_lost_repeated_and_foreign_are_the_differences_of_the_multisets(
     should, there = Counter(expected), Counter(published)
     assert Counter(int(item.identity) for item in found.lost) == should - there
     extra = there - should
-    assert Counter(int(item.identity) for item in found.repeated) == Counter(
-        {k: n for k, n in extra.items() if should[k]}
-    )
-    assert Counter(int(item.identity) for item in found.foreign) == Counter(
-        {k: n for k, n in extra.items() if not should[k]}
-    )
+    again = Counter({number: count for number, count in extra.items() if should[number]})
+    assert Counter(int(item.identity) for item in found.repeated) == again
+    assert Counter(int(item.identity) for item in found.foreign) == extra - again
     assert not found.altered
 
 
@@ -49,9 +46,7 @@ def test_reordered_counts_what_stands_behind_a_later_one(order: list[int], ahead
     """Nothing else is wrong with a permutation; only the order itself has none."""
     found = compared(list(range(12)), order, ahead)
     assert found.reordered == sum(number < max(order[: place + 1]) for place, number in enumerate(order))
-    assert not (found.lost)
-    assert not (found.repeated)
-    assert not (found.foreign)
+    assert found.lost == found.repeated == found.foreign == []
     assert bool(found) == (order != sorted(order))
 
 

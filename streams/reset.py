@@ -1,0 +1,205 @@
+"""Moving a shard's position by hand: for a shard that stopped because an input no longer has what comes next.
+
+The move is a commit of its own in the journal, so that a later rollback of Redis does it again, and the audit knows.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from schemas.settings import Settings
+from state.head import Head, Position
+from state.store import Store
+from streams import events, journal, positions
+from streams.control import Control
+from streams.execution import Executor, plan_for
+from streams.journal import Entry, JournalReader
+from streams.positions import ROLES
+from streams.publisher import Publisher
+from streams.reexecution import Reexecution, positioned
+from streams.replay import InputReader
+from streams.transport import now_us
+from streams.usage_error import UsageError
+
+Target = Literal["earliest", "latest"] | int
+
+
+class NothingToResetError(UsageError):
+    """The shard's positions are sound: moving one would lose or repeat records for nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Where both inputs are, each as (purchases, interactions)."""
+
+    topic_ids: tuple[str, str]
+    first: tuple[int, int]
+    end: tuple[int, int]
+
+
+@dataclass(kw_only=True)
+class Reset:
+    """The reset of one shard.
+
+    to: where the position goes. role: of which input; None: of each that has a problem. force: also where nothing is
+    wrong. say: told what will be skipped or read again, before it is done.
+    """
+
+    settings: Settings
+    control: Control
+    topic_ids: tuple[str, str]
+    partition: int
+    store: Store
+    to: Target
+    role: str | None
+    force: bool
+    say: Callable[[str], None]
+
+    async def run(self) -> int:
+        """Do it.
+
+        1. See whether it is called for, without disturbing anybody.
+        2. InitTransactions: a worker that has the shard can commit no more.
+        3. Do the commits again that did not reach Redis, write an own token into the head.
+        4. Publish a commit that does nothing but move the positions; then store it. A crash between the two heals as
+           any other: whoever takes the shard does that commit again.
+
+        Returns:
+            The number of the commit.
+
+        Raises:
+            NothingToResetError, UsageError: it was not done; the message says why.
+            JournalError: commits that did not reach Redis cannot be done again.
+            ShardLostError: a worker has taken the shard meanwhile.
+            aiokafka.errors.KafkaError, redis.RedisError: type it again; where it was published it is done by now.
+        """
+        async with (
+            JournalReader(self.settings, self.partition) as entries,
+            InputReader(self.settings, self.partition) as inputs,
+        ):
+            stored = self.store.head()
+            before = await self._ahead(stored, entries)
+            first, end = await inputs.bounds()
+            places = Places(topic_ids=self.topic_ids, first=first, end=end)
+            self._decide(before, places)  # 1
+            publisher = Publisher(self.settings, self.partition)
+            await publisher.start()  # 2
+            try:
+                head = await self._take(entries, inputs)  # 3
+                moved, told = self._decide(head, places)
+                self.say("\n".join(told))
+                await self._commit(publisher, head, moved)  # 4
+            finally:
+                await publisher.close()
+                self.store.close()
+        return head.sequence + 1
+
+    async def _ahead(self, stored: Head | None, entries: JournalReader) -> Head:
+        """Where the shard will stand once the journal's commits are all in Redis."""
+        head = stored or Head()
+        async for _, entry in entries.after(head.sequence):
+            head = positioned(head, entry)
+            head = _at(head, (entry.plan.purchases_to, entry.plan.interactions_to), entry.plan.sequence)
+        if not head.sequence and not head.purchases.topic_id:
+            raise NothingToResetError(f"no worker has taken shard {self.partition} yet: it has no position to move")
+        return head
+
+    def _decide(self, head: Head, places: Places) -> tuple[Head, list[str]]:
+        """The head with its positions moved, and what that means."""
+        wrong = positions.problems(self.settings, self.partition, head, places.topic_ids, places.first, places.end)
+        roles = [self.role] if self.role is not None else [role for role in ROLES if role in wrong or self.force]
+        if not self.force and not any(role in wrong for role in roles):
+            what = f"the {self.role} of shard {self.partition}" if self.role else f"shard {self.partition}"
+            raise NothingToResetError(
+                f"nothing is wrong with {what}: what comes next is there. A reset would skip records or count them "
+                "twice; --force does it all the same"
+            )
+        if isinstance(self.to, int) and len(roles) > 1:
+            raise UsageError(
+                "both inputs would go to that offset: say which with --input purchases or --input interactions"
+            )
+        told = []
+        for side, role in enumerate(ROLES):
+            if role not in roles:
+                continue
+            position = Position(topic_id=places.topic_ids[side], offset=self._offset(role, side, places))
+            where = f"shard {self.partition}: {getattr(self.settings.kafka.topics, role)}"
+            told.append(
+                f"{where} {positions.move(getattr(head, role), position, places.first[side], places.end[side])}"
+            )
+            head = msgspec.structs.replace(head, **{role: position})
+        return head, told
+
+    def _offset(self, role: str, side: int, places: Places) -> int:
+        first, end = places.first[side], places.end[side]
+        if self.to == "earliest":
+            return first
+        if self.to == "latest":
+            return end
+        if not first <= self.to <= end:
+            topic = getattr(self.settings.kafka.topics, role)
+            raise UsageError(
+                f"{topic} partition {self.partition} has offsets {first} to {end}: {self.to} is none of them"
+            )
+        return self.to
+
+    async def _take(self, entries: JournalReader, inputs: InputReader) -> Head:
+        """The head in Redis, ours, with every commit of the journal in it."""
+        stored = self.store.head()
+        reexecution = Reexecution(
+            settings=self.settings,
+            partition=self.partition,
+            topic_ids=self.topic_ids,
+            rulebook=self.control.rulebook,
+            inputs=inputs,
+            journal=entries,
+            store=self.store,
+        )
+        async for _ in reexecution.run(stored):
+            pass
+        assert reexecution.head is not None  # `_ahead` saw to that
+        head = msgspec.structs.replace(reexecution.head, owner=secrets.token_hex(8))
+        await asyncio.to_thread(self.store.take, head, reexecution.head)
+        return head
+
+    async def _commit(self, publisher: Publisher, head: Head, moved: Head) -> None:
+        """A commit that reads nothing and begins, and ends, at the new positions."""
+        starts = (moved.purchases.offset, moved.interactions.offset)
+        plan = plan_for(
+            self.settings,
+            head,
+            purchases_to=starts[0],
+            interactions_to=starts[1],
+            wall_us=now_us(),
+            rules=head.rules,
+        )
+        plan = msgspec.structs.replace(plan, sweep_limit=0, pages=0)
+        self.store.begin(head)
+        executor = Executor(self.settings, self.control.rulebook, self.partition)
+        outcome = executor.execute(plan, events.none(), events.none(), moved, self.store)
+        entry = Entry(
+            plan=plan,
+            topic_ids=(moved.purchases.topic_id, moved.interactions.topic_id),
+            purchases_from=starts[0],
+            interactions_from=starts[1],
+            reset=True,
+            changes=len(outcome.changes),
+            dead_letters=len(outcome.dead),
+            adopts=outcome.adopts,
+            digest=outcome.digest,
+        )
+        await publisher.publish({self.settings.kafka.topics.journal: [journal.message(entry)]})
+        self.store.commit(outcome.write)
+
+
+def _at(head: Head, offsets: tuple[int, int], sequence: int) -> Head:
+    return msgspec.structs.replace(
+        head,
+        sequence=sequence,
+        purchases=msgspec.structs.replace(head.purchases, offset=offsets[0]),
+        interactions=msgspec.structs.replace(head.interactions, offset=offsets[1]),
+    )
