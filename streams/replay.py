@@ -15,6 +15,7 @@ class InputReader:
     def __init__(self, settings: Settings, partition: int) -> None:
         topics = settings.kafka.topics
         self._places = (TopicPartition(topics.purchases, partition), TopicPartition(topics.interactions, partition))
+        self._control = TopicPartition(topics.control, 0)
         self._consumer = AIOKafkaConsumer(
             isolation_level="read_committed", enable_auto_commit=False, **aiokafka_options(settings.kafka)
         )
@@ -35,6 +36,11 @@ class InputReader:
         end = await self._consumer.end_offsets(self._places)
         purchases, interactions = self._places
         return (first[purchases], first[interactions]), (end[purchases], end[interactions])
+
+    async def control_end(self) -> int:
+        """The end of the control topic."""
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets([self._control])
+        return ends[self._control]
 
     async def read(self, side: int, start: int, stop: int) -> list[Any]:
         """The committed records of offsets [start, stop) of one input."""

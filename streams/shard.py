@@ -171,6 +171,7 @@ class Shard:
         entries = await journal.read_after(self.settings, self.partition, head.sequence)  # 3
         reach("take:journal-read")
         async with InputReader(self.settings, self.partition) as reader:
+            await self.control.reaches(await reader.control_end())  # an earlier owner may have adopted what is newest
             head = await self._positions(head, reader)
             if entries:
                 head, stored = await self._execute_again(entries, head, stored, reader)  # 4

@@ -148,7 +148,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         assignment = subscription.assignment
         gate: Gate = self.app.gate
         for place in places:
-            if place not in assignment.tps or gate.assignments.get(place) is not assignment:
+            opened_in: Any = gate.assignments.get(place)
+            if place not in assignment.tps or opened_in is not assignment:
                 continue
             state = assignment.state_value(place)
             if not state.has_valid_position or state.timestamp is None:

@@ -23,6 +23,7 @@ from streams.events import INTERACTIONS, PURCHASES
 from streams.faust_app import App
 from streams.metrics import Metrics
 from streams.shard import Shard, ShardStoppedError
+from streams.topic_watch import TopicWatch
 from streams.transport import Batch, Gate, Reading
 
 log = logging.getLogger(__name__)
@@ -162,6 +163,7 @@ class Worker:
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
         app.task(self._follow_control)
+        app.task(self._watch_topics)
         app.timer(COMMIT_EVERY_S)(self._tell_kafka)
         self._pages(app)
         return app
@@ -185,8 +187,15 @@ class Worker:
     async def _assigned(self, _app: Any, assigned: set[TP], **_: Any) -> None:
         for partition in sorted({place.partition for place in assigned}):
             missing = [topic for topic in self._topics if TP(topic, partition) not in assigned]
-            if missing:
-                raise RuntimeError(f"partition {partition} of {missing} went to another worker: not co-partitioned")
+            if missing:  # the others of the group would not take it either; a new start says what is wrong
+                log.error(
+                    "partition %d of %s did not come with its other input: the topic was deleted, or a group member "
+                    "places partitions in another way",
+                    partition,
+                    ", ".join(missing),
+                )
+                self._fail(1)
+                return
             self._shards[partition] = shard = Shard(
                 settings=self.settings,
                 partition=partition,
@@ -228,6 +237,11 @@ class Worker:
             except (KafkaError, OSError) as error:
                 log.warning("following the control topic: %s; trying again", error)
                 await asyncio.sleep(RETRY_S)
+
+    async def _watch_topics(self) -> None:
+        name = await TopicWatch(self.settings, self._topic_ids).changed()
+        log.error("%s was deleted and made again while it was read; the state belongs to the old one", name)
+        self._fail(2)
 
     async def _tell_kafka(self) -> None:
         """The group's offsets as the state has them."""
