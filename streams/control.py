@@ -1,5 +1,6 @@
 """The control topic: definitions and cuts, each version a record, its offset the version."""
 
+import asyncio
 import json
 from contextlib import closing
 from typing import Any, Final
@@ -18,6 +19,10 @@ from streams.rulebook import Rulebook
 
 ANSWER_S: Final = 30
 """How long the broker may take for the handful of records read at start-up."""
+
+
+FOLLOW_MS: Final = 500
+"""One poll of the control topic; a record ends it at once."""
 
 
 class DefinitionChangedError(Exception):
@@ -56,6 +61,7 @@ class Control:
         self._settings = settings
         self._topic = settings.kafka.topics.control
         self._next = 0
+        self._moved = asyncio.Event()
         self._definition: dict[str, Any] | None = None
         self.rulebook: Rulebook
         self.histograms = Histograms()
@@ -105,10 +111,23 @@ class Control:
             consumer.assign([place])
             consumer.seek(place, self._next)
             while True:
-                record = await consumer.getone(place)
-                self._take(record.offset, record.value)
+                for record in (await consumer.getmany(place, timeout_ms=FOLLOW_MS)).get(place, []):
+                    self._take(record.offset, record.value)
+                self._next = await consumer.position(place)  # past the markers of transactions
+                self._moved.set()
         finally:
             await consumer.stop()
+
+    async def reaches(self, end: int) -> None:
+        """Wait until `follow` has read to `end`, an offset the topic had.
+
+        Raises:
+            TimeoutError: it does not get there: Kafka is away.
+        """
+        async with asyncio.timeout(ANSWER_S):
+            while self._next < end:
+                self._moved.clear()
+                await self._moved.wait()
 
     def _read_all(self) -> None:
         place = AdminPartition(self._topic, 0)

@@ -55,7 +55,11 @@ class PartitionReader:
 
     async def end(self) -> int:
         """The offset after the last committed record (the last stable offset)."""
-        return int((await self._consumer.end_offsets([self.place]))[self.place])
+        return await self.end_of(self.place)
+
+    async def end_of(self, place: TopicPartition) -> int:
+        """The same of another partition."""
+        return int((await self._consumer.end_offsets([place]))[place])
 
     async def settled_end(self) -> int:
         """The end, once every transaction that is open now has ended.

@@ -4,6 +4,8 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
+from aiokafka import TopicPartition
+
 from schemas.settings import Settings
 from streams.partition_reader import PartitionReader
 
@@ -14,6 +16,7 @@ class InputReader:
     def __init__(self, settings: Settings, partition: int) -> None:
         names = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
         self._sides = [PartitionReader(settings.kafka, name, partition) for name in names]
+        self._control = TopicPartition(settings.kafka.topics.control, 0)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -31,6 +34,10 @@ class InputReader:
         """The first offsets and the ends, each (purchases, interactions)."""
         purchases, interactions = self._sides
         return (await purchases.first(), await interactions.first()), (await purchases.end(), await interactions.end())
+
+    async def control_end(self) -> int:
+        """The end of the control topic."""
+        return await self._sides[0].end_of(self._control)
 
     async def read(self, side: int, start: int, stop: int) -> list[Any]:
         """The committed records of offsets [start, stop) of one input: a commit's, so as many as one takes."""

@@ -18,6 +18,7 @@ from streams import events, journal, positions
 from streams.control import Control
 from streams.execution import Executor, plan_for
 from streams.journal import Entry, JournalReader
+from streams.messages import Messages
 from streams.positions import ROLES
 from streams.publisher import Publisher
 from streams.reexecution import Reexecution, positioned
@@ -192,7 +193,7 @@ class Reset:
             adopts=outcome.adopts,
             digest=outcome.digest,
         )
-        await publisher.publish({self.settings.kafka.topics.journal: [journal.message(entry)]})
+        await publisher.publish({self.settings.kafka.topics.journal: Messages.of([journal.message(entry)])})
         self.store.commit(outcome.write)
 
 

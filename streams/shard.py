@@ -197,6 +197,7 @@ class Shard:
             JournalReader(self.settings, self.partition) as entries,
             InputReader(self.settings, self.partition) as inputs,
         ):
+            await self.control.reaches(await inputs.control_end())  # an earlier owner may have adopted what is newest
             stored = await self._execute_again(stored, entries, inputs)  # 3, 4
             reach("take:done-again")
             head = self._positions(stored, *await inputs.bounds())

@@ -30,6 +30,7 @@ from streams.pauses import Pauses
 from streams.probe import Pulse
 from streams.shard import INPUTS, Shard, ShardStoppedError
 from streams.stalls import Reach
+from streams.topic_watch import TopicWatch
 from streams.transport import Batch, Gate, Reading, now_us
 from streams.watch import Watch
 
@@ -276,6 +277,7 @@ class Worker:
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
         app.task(self._follow_control)
+        app.task(self._watch_topics)
         app.timer(COMMIT_EVERY_S)(self._tell_kafka)
         return app
 
@@ -299,8 +301,15 @@ class Worker:
         self._joined = True
         for partition in sorted({place.partition for place in assigned}):
             missing = [topic for topic in self._topics if TP(topic, partition) not in assigned]
-            if missing:
-                raise RuntimeError(f"partition {partition} of {missing} went to another worker: not co-partitioned")
+            if missing:  # the others of the group would not take it either; a new start says what is wrong
+                log.error(
+                    "partition %d of %s did not come with its other input: the topic was deleted, or a group member "
+                    "places partitions in another way",
+                    partition,
+                    ", ".join(missing),
+                )
+                self._fail(1)
+                return
             self._shards[partition] = shard = Shard(
                 settings=self.settings,
                 partition=partition,
@@ -360,6 +369,11 @@ class Worker:
             if time.monotonic() - started_s > RETRY_S[1]:
                 pauses.reset()
             await asyncio.sleep(pauses.next_s())
+
+    async def _watch_topics(self) -> None:
+        name = await TopicWatch(self.settings, self._topic_ids).changed()
+        log.error("%s was deleted and made again while it was read; the state belongs to the old one", name)
+        self._fail(2)
 
     async def _tell_kafka(self) -> None:
         await self._tell([shard for shard in self._shards.values() if shard.taken])

@@ -64,7 +64,7 @@ class Installation(Service):
     ) -> int:
         """Records into their topics; at `rate` a second, while `go_on` says so. How many went in."""
         names, count, started = self.settings.kafka.topics, 0, time.monotonic()
-        with closing(KafkaProducer(bootstrap_servers=self.direct, acks="all", linger_ms=2)) as producer:
+        with closing(KafkaProducer(bootstrap_servers=self.direct, acks="all", linger_ms=5)) as producer:
             for record in records:
                 if not go_on():
                     break
@@ -129,7 +129,8 @@ class Installation(Service):
 
             def stable() -> bool:
                 described = client.describe_groups([group])[group]
-                return described["group_state"] == "Stable" and len(described["members"]) == count
+                wanted = "Stable" if count else "Empty"
+                return described["group_state"] == wanted and len(described["members"]) == count
 
             until(stable, lambda: f"the group is {client.describe_groups([group])}")
 

@@ -1,6 +1,7 @@
 """What must have come out: the inputs redone naively, by the oracle, in the commits the journal tells of."""
 
 import json
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -58,7 +59,10 @@ def outcome_of(installed: Service, rules: OracleRules | None = None) -> Outcome:
             (each for each in journal if each["partition"] == number), key=lambda each: each["plan"]["sequence"]
         )
         found.wrong += _gaps(number, entries)
-        mine = {role: [each for each in records if each.partition == number] for role, records in inputs.items()}
+        mine = {
+            role: sorted((each for each in records if each.partition == number), key=lambda each: each.offset)
+            for role, records in inputs.items()
+        }
         oracle = Shard(rules or OracleRules())
         for entry in entries:
             expected += _commit(oracle, mine, entry)
@@ -116,11 +120,7 @@ def _gaps(number: int, entries: list[dict[str, Any]]) -> list[str]:
 def _commit(oracle: Shard, records: dict[str, list[Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
     """One commit's records, the earlier head of the two inputs first, then its sweep."""
     heads = [
-        [
-            each
-            for each in records[role]
-            if entry[f"{role}_from"] <= each.offset < entry["plan"][f"{role}_to"] and not _bad(each)
-        ]
+        [each for each in _between(records[role], entry[f"{role}_from"], entry["plan"][f"{role}_to"]) if not _bad(each)]
         for role in (INTERACTIONS, PURCHASES)
     ]
     changes: list[dict[str, Any]] = []
@@ -131,6 +131,12 @@ def _commit(oracle: Shard, records: dict[str, list[Any]], entry: dict[str, Any])
     sweep_us = entry["plan"]["sweep_us"]
     changes += oracle.step(Sweep(None if sweep_us == UNKNOWN else EPOCH + timedelta(microseconds=sweep_us)))
     return changes
+
+
+def _between(records: list[Any], start: int, stop: int) -> list[Any]:
+    """The records of offsets [start, stop)."""
+    first, beyond = (bisect_left(records, offset, key=lambda each: each.offset) for offset in (start, stop))
+    return records[first:beyond]
 
 
 def _moment(event: Event) -> datetime:

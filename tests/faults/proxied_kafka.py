@@ -17,8 +17,8 @@ QUICK = {
 class ProxiedKafka(ApacheKafka):
     """One broker, two ways in."""
 
-    def __init__(self, wire: Proxy) -> None:
-        super().__init__(properties=QUICK)
+    def __init__(self, wire: Proxy, memory_mb: int = 512) -> None:
+        super().__init__(memory_mb=memory_mb, properties=QUICK)
         self.wire = wire
         (wire.target,) = free_ports(1)
 

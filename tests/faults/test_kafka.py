@@ -1,0 +1,220 @@
+"""Faults 10 and 15: a broker that dies, halts or answers too late; inputs with gaps, cut, or made anew."""
+
+import asyncio
+import json
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from state.head import encode
+from state.keys import Keys
+from state.redis_connection import client
+from tests.faults.installation import Installation, Make
+from tests.faults.outcome import stored_head
+from tests.faults.proxied_kafka import ProxiedKafka
+from tests.faults.proxy import END_TXN, INIT_PRODUCER_ID, kafka_request
+from tests.faults.stream import Stream
+from tests.faults.upstream import in_transactions
+from tests.faults.worker_process import until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+
+def test_a_broker_killed_in_mid_stream_and_back_again_loses_and_repeats_nothing(
+    installation: Make, hurt_kafka: ProxiedKafka, seed: int
+) -> None:
+    """SIGKILL, with a transaction open as likely as not; it comes back, and the same worker goes on."""
+    installed = installation()
+    stream = Stream(seed)
+    with installed.worker() as worker:
+        installed.put(stream.take(150))
+        installed.commits_more(1)
+        hurt_kafka.kill()
+        hurt_kafka.start()
+        installed.put(stream.take(150))
+        found = installed.comes_out_right()
+        assert worker.process.poll() is None, worker.said()
+        worker.stop()
+    assert found.events == 300
+
+
+def test_a_broker_that_answers_nobody_for_longer_than_a_session_changes_nothing(
+    installation: Make, hurt_kafka: ProxiedKafka, seed: int
+) -> None:
+    """Every connection of the worker stays open and silent beyond its session; then it flows again."""
+    installed = installation(proxied=True)
+    stream = Stream(seed)
+    with installed.worker() as worker:
+        installed.put(stream.take(150))
+        installed.settles()
+        hurt_kafka.wire.stall(stalled=True)
+        try:
+            installed.put(stream.take(100))
+            installed.has_members(0)  # the coordinator gives the worker up
+        finally:
+            hurt_kafka.wire.stall(stalled=False)
+        found = installed.comes_out_right()
+        assert worker.process.poll() is None, worker.said()
+        worker.stop()
+    assert found.events == 250
+
+
+@pytest.mark.parametrize("api_key", [END_TXN, INIT_PRODUCER_ID], ids=["end of transaction", "start of producer"])
+def test_a_coordinator_whose_reply_was_lost_is_asked_again(
+    api_key: int, installation: Make, hurt_kafka: ProxiedKafka, seed: int
+) -> None:
+    """The transaction is committed, or the producer started, and the worker does not hear of it."""
+    installed = installation(proxied=True, partitions=1)
+    stream = Stream(seed)
+    before = hurt_kafka.wire.dropped
+    if api_key == INIT_PRODUCER_ID:
+        hurt_kafka.wire.drop_reply_to(kafka_request(api_key))
+    with installed.worker() as worker:
+        installed.put(stream.take(100))
+        installed.settles()
+        if api_key == END_TXN:
+            hurt_kafka.wire.drop_reply_to(kafka_request(api_key))
+        installed.put(stream.take(100))
+        until(lambda: hurt_kafka.wire.dropped == before + 1, "no reply was dropped")
+        found = installed.comes_out_right()
+        worker.stop()
+    assert found.events == 200
+
+
+def test_a_slow_coordinator_delays_commits_and_nothing_else(
+    installation: Make, hurt_kafka: ProxiedKafka, seed: int
+) -> None:
+    """Each reply to the worker takes a tenth of a second, the end of one transaction longer than its timeout."""
+    installed = installation(proxied=True, partitions=1)
+    stream = Stream(seed)
+    with installed.worker() as worker:
+        installed.put(stream.take(50))
+        installed.settles()
+        before = hurt_kafka.wire.delayed
+        hurt_kafka.wire.delay_s = 0.1
+        try:
+            hurt_kafka.wire.delay_reply_to(kafka_request(END_TXN), delay_s=4)
+            installed.put(stream.take(50))
+            found = installed.comes_out_right()
+        finally:
+            hurt_kafka.wire.delay_s = 0.0
+        assert hurt_kafka.wire.delayed > before
+        worker.stop()
+    assert found.events == 100
+
+
+def test_a_dead_workers_open_transaction_does_not_hold_subscribers_up(installation: Make, seed: int) -> None:
+    """Killed with a transaction open and nobody to follow it, a later record of another producer is soon read."""
+    installed = installation(partitions=1)
+    installed.put(Stream(seed).take(100))
+    with installed.worker(crash_at="commit:produced:2") as worker:
+        worker.is_killed()
+    before = len(installed.read("changes"))
+    asyncio.run(another_record(installed))
+    found = installed.read("changes", lambda records: any(each.key == b"another" for each in records))
+    assert len(found) == before + 1, "what the open transaction had produced came out"
+
+
+async def another_record(installed: Installation) -> None:
+    """A record of somebody else on the changes' topic."""
+    producer = AIOKafkaProducer(bootstrap_servers=installed.direct)
+    await producer.start()
+    await producer.send_and_wait(installed.settings.kafka.topics.changes, key=b"another", value=b"{}", partition=0)
+    await producer.stop()
+
+
+def test_gaps_in_the_inputs_offsets_are_no_gaps_in_the_outcome(installation: Make, seed: int) -> None:
+    """Aborted transactions and markers between the records, a kill, and a commit done again across them."""
+    installed = installation(worker={"batch_max_records": 5})
+    stream = Stream(seed)
+    with installed.worker(crash_at="commit:published:4") as first:
+        kept = asyncio.run(in_transactions(installed, stream.take(120)))
+        first.is_killed()
+    with installed.worker() as second:
+        found = installed.comes_out_right()
+        second.stop()
+    assert found.events == kept
+
+
+def test_an_input_cut_by_retention_beyond_the_state_stops_the_worker(installation: Make, seed: int) -> None:
+    """What was not read yet is gone: exit code 2, both offsets, and nothing is skipped in silence."""
+    installed = installation(partitions=1)
+    stream = Stream(seed)
+    with installed.worker() as first:
+        installed.put(stream.take(50))
+        installed.settles()
+        first.stop()
+    head = stored_head(installed, 0)
+    assert head is not None
+    installed.put(stream.take(100))
+    cut = head.purchases.offset + 10
+    installed.cut_by_retention("purchases", 0, cut)
+    with installed.worker() as second:
+        assert second.ends() == 2
+        assert f"cut to offset {cut} by retention; the state needs {head.purchases.offset}" in second.said()
+        assert "Traceback" not in second.said()
+
+
+def test_an_input_cut_by_retention_under_a_halted_worker_stops_it(installation: Make, seed: int) -> None:
+    """As above, met by a running consumer: it does not read on from wherever the topic now begins."""
+    installed = installation(partitions=1, worker={"batch_max_records": 5})
+    stream = Stream(seed)
+    with installed.worker(crash_at="commit:prepared:1:stop") as worker:
+        installed.put(stream.take(20))
+        worker.is_stopped()
+        records = stream.take(2000)
+        installed.put(records)
+        installed.cut_by_retention("purchases", 0, sum(each.role == "purchases" for each in records))
+        worker.resume()
+        assert worker.ends() == 2
+        assert "by retention" in worker.said()
+        assert "Traceback" not in worker.said()
+
+
+@pytest.mark.parametrize("role", ["purchases", "interactions"])
+def test_an_input_made_anew_while_nobody_read_stops_the_worker(role: str, installation: Make, seed: int) -> None:
+    """Its name and even its offsets may fit; its id does not: exit code 2, and the topic named."""
+    installed = installation(partitions=1)
+    stream = Stream(seed)
+    with installed.worker() as first:
+        installed.put(stream.take(100))
+        installed.settles()
+        first.stop()
+    installed.make_anew(role)
+    installed.put(stream.take(300))
+    with installed.worker() as second:
+        assert second.ends() == 2
+        assert f"{role} was deleted and made again" in second.said()
+        assert "Traceback" not in second.said()
+
+
+def test_an_input_made_anew_under_a_running_worker_stops_it(installation: Make, seed: int) -> None:
+    """Its offsets go on where the old one's stopped: one process ends, the next says why, and the supervisor ends."""
+    installed = installation(partitions=1)
+    stream = Stream(seed)
+    with installed.worker(processes=2) as worker:
+        installed.put(stream.take(40))
+        installed.settles()
+        installed.make_anew("purchases")
+        installed.put(stream.take(300))
+        assert worker.ends() == 2
+        assert "was deleted and made again" in worker.said()
+        assert "Traceback" not in worker.said()
+
+
+def test_an_input_that_ends_before_the_states_offset_stops_the_worker(installation: Make, seed: int) -> None:
+    """As after a broker lost the end of its log: exit code 2, and both offsets."""
+    installed = installation(partitions=1)
+    with installed.worker() as first:
+        installed.put(Stream(seed).take(50))
+        installed.settles()
+        first.stop()
+    head = stored_head(installed, 0)
+    assert head is not None
+    beyond = json.loads(encode(head))
+    beyond["purchases"]["offset"] += 100
+    with client(installed.settings.redis) as connected:
+        connected.set(Keys(installed.settings.redis.prefix, 0).head, json.dumps(beyond, separators=(",", ":")))
+    with installed.worker() as second:
+        assert second.ends() == 2
+        assert f"before the state's offset {head.purchases.offset + 100}" in second.said()

@@ -1,0 +1,25 @@
+"""A producer of the inputs that works in transactions and aborts some."""
+
+from aiokafka import AIOKafkaProducer
+
+from streams.partitioner import partition_of
+from tests.faults.installation import Installation
+from tests.faults.stream import Record
+
+
+async def in_transactions(installed: Installation, records: list[Record]) -> int:
+    """Each record in a transaction of its own, every other one aborted; how many were committed."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=installed.direct, transactional_id=f"{installed.settings.kafka.group}-upstream"
+    )
+    await producer.start()
+    try:
+        for number, record in enumerate(records):
+            await producer.begin_transaction()
+            topic = getattr(installed.settings.kafka.topics, record.role)
+            partition = partition_of(record.customer.encode(), "murmur2", installed.partitions)
+            await producer.send_and_wait(topic, key=record.key, value=record.value, partition=partition)
+            await (producer.abort_transaction() if number % 2 else producer.commit_transaction())
+    finally:
+        await producer.stop()
+    return (len(records) + 1) // 2
