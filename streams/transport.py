@@ -137,7 +137,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if consumer._closed or fetcher._closed:  # noqa: SLF001
             raise aiokafka.errors.ConsumerStoppedError
         with fetcher._subscriptions.fetch_context():  # noqa: SLF001
-            records: Mapping[Any, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=timeout)
+            try:
+                records: Mapping[Any, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=timeout)
+            except aiokafka.errors.NoOffsetForPartitionError:
+                return {}  # a rebalance came while it waited: the partition has no position until its shard opens it
         return self._noted(fetcher, records, active_partitions)
 
     def _noted(self, fetcher: Any, records: Mapping[Any, list[Any]], places: set[TP]) -> Mapping[TP, list[Any]]:

@@ -73,6 +73,7 @@ class Worker:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
         self._exit_code = 0
+        self._end: threading.Timer | None = None
         self._joined = False  # the group: it has told us which partitions are ours
         self._watch = Watch(settings, partitions=lambda: list(self._shards), reaches=self._reaches, fail=self._hung)
         self.metrics.shards.standings = self._standings
@@ -95,13 +96,12 @@ class Worker:
 
     async def _run(self) -> int:
         """Start the app, wait for a signal or a failure, let the shards finish, stop the app."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self._ended.set)
+            signal.signal(name, self._told_to_stop)  # not the loop's: a loop that waits for Redis would not hear it
         self.app.finalize()
         self.app.worker_init()
         self.app.worker_init_post_autodiscover()
-        self._loop = loop
         self._watch.pulses["event loop"] = Pulse(loop.call_soon_threadsafe)
         self._watch.start()
         try:
@@ -123,17 +123,28 @@ class Worker:
         A server that does not answer must not keep the process: some of what waits for it (threads, Faust's own stop)
         cannot be called off, so the process then ends without it. Nothing is lost; the shards heal when they are taken.
         """
-        give_up = threading.Timer(STOP_S, self._give_up)
-        give_up.daemon = True
-        give_up.start()
+        self._end_soon()
         taken = [shard for shard in self._shards.values() if shard.taken]
         finished = await self._release(set(self._shards))
-        if finished:
+        if finished and not self._watch.kafka.problem:
             await self._tell(taken)
-        await self.app.stop()
+        if not self._watch.kafka.problem:
+            await self.app.stop()
         self._watch.end()
-        if not finished:
+        if not finished or self._watch.kafka.problem:
             self._give_up()
+
+    def _told_to_stop(self, *_: Any) -> None:
+        """The signal's handler: it runs also while the event loop waits for a server."""
+        self._end_soon()
+        self._loop.call_soon_threadsafe(self._ended.set)
+
+    def _end_soon(self) -> None:
+        """Within STOP_S, whatever hangs."""
+        if self._end is None:
+            self._end = threading.Timer(STOP_S, self._give_up)
+            self._end.daemon = True
+            self._end.start()
 
     def _give_up(self) -> None:
         """End the process as it is."""
@@ -310,6 +321,7 @@ class Worker:
                 store=RedisStore(self._redis, Keys(self.settings.redis.prefix, partition)),
                 feed=self,
                 metrics=self.metrics,
+                store_answers=lambda: not self._watch.redis.problem,
             )
             self._tasks[partition] = asyncio.create_task(self._work(shard), name=f"shard-{partition}")
 
