@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 FETCH_WAIT_MS: Final = 20
 """How long the broker may hold an empty fetch back. A partition whose records were just taken waits for the fetch that
 is under way, so this bounds a quiet partition's delay; fifty empty fetches a second cost 1 % of a core."""
+HEARTBEATS: Final = 10
+"""In a session timeout. A member learns at its next heartbeat that another is dead and the group is divided anew, so
+with the usual 3 or 4 that alone would take seconds; a heartbeat costs a request."""
 POLL_S: Final = 0.1
 """How long one poll waits for records before it looks again at which partitions want some."""
 TELL_S: Final = 2.0
@@ -85,7 +88,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=session_ms,
             rebalance_timeout_ms=session_ms,
-            heartbeat_interval_ms=session_ms // 4,
+            heartbeat_interval_ms=session_ms // HEARTBEATS,
             max_poll_interval_ms=24 * 3_600_000,  # progress is watched by the worker, by lag and not by polls
             **aiokafka_options(settings.kafka),
         )

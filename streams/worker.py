@@ -30,7 +30,7 @@ from streams.pauses import Pauses
 from streams.probe import Pulse
 from streams.shard import INPUTS, Shard, ShardStoppedError
 from streams.stalls import Reach
-from streams.transport import Batch, Gate, Reading, now_us
+from streams.transport import HEARTBEATS, Batch, Gate, Reading, now_us
 from streams.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -126,13 +126,13 @@ class Worker:
         self._end_soon()
         taken = [shard for shard in self._shards.values() if shard.taken]
         finished = await self._release(set(self._shards))
-        if finished and not self._watch.kafka.problem:
-            await self._tell(taken)
         if not self._watch.kafka.problem:
+            if finished:
+                await self._tell(taken)
             await self.app.stop()
         self._watch.end()
-        if not finished or self._watch.kafka.problem:
-            self._give_up()
+        if not finished or self._watch.kafka.problem or self._watch.redis.problem:
+            self._give_up()  # threads may still wait for a server
 
     def _told_to_stop(self, *_: Any) -> None:
         """The signal's handler: it runs also while the event loop waits for a server."""
@@ -264,7 +264,7 @@ class Worker:
             settings.kafka.group,
             broker=f"segflow://{settings.kafka.address.split(',')[0]}",
             broker_session_timeout=session_s,
-            broker_heartbeat_interval=session_s / 4,
+            broker_heartbeat_interval=session_s / HEARTBEATS,
             broker_max_poll_interval=0,
             broker_check_crcs=True,
             stream_wait_empty=False,  # a shard finishes its commit by itself, see _revoked
@@ -343,7 +343,7 @@ class Worker:
         """Let shards finish the commit under way, for FINISH_S; one that is not taken has nothing to finish.
 
         Returns:
-            Whether all did; else threads of theirs may still wait for a server.
+            Whether none had to be broken off in the middle of a commit.
         """
         held = [self._shards.pop(partition) for partition in partitions if partition in self._shards]
         tasks = [self._tasks.pop(shard.partition) for shard in held]
@@ -359,7 +359,7 @@ class Worker:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=1)
-        return not any(task.cancelled() or not task.done() for task in tasks)
+        return not late
 
     async def _follow_control(self) -> None:
         pauses = Pauses(*RETRY_S)
