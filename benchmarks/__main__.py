@@ -31,6 +31,8 @@ class Name(StrEnum):
     LATENCY = "latency"
     WAVE = "wave"
     STARTUP = "startup"
+    RECOVERY = "recovery"
+    GUARANTEE = "guarantee"
 
 
 def command(

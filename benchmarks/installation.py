@@ -59,14 +59,15 @@ class Installation:
         return heads(self.redis, self.settings.redis.prefix, PARTITIONS)
 
     @contextmanager
-    def worker(self) -> Iterator["WorkerProcess"]:
-        """A worker in a process of its own, while the block lasts."""
+    def worker(self, name: str = "worker", *, http_port: int = 0) -> Iterator["WorkerProcess"]:
+        """A worker in a process of its own, while the block lasts; `name` is its log's."""
         path = self.folder / "segflow.yaml"
         content = self.settings.model_dump(mode="json", exclude_defaults=True)
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
-        log = self.folder / "worker.log"
+        log = self.folder / f"{name}.log"
         with log.open("wb") as output:
             command = [sys.executable, "-m", "streams", "worker", "--settings", str(path)]
+            command += ["--http-port", str(http_port)]
             process = subprocess.Popen(command, stdout=output, stderr=output)
         try:
             yield WorkerProcess(process, log)
@@ -114,11 +115,14 @@ class WorkerProcess:
 
 
 @contextmanager
-def installation(bench: Bench, *, clock: str, kafka: bool = True) -> Iterator[Installation]:
+def installation(
+    bench: Bench, *, clock: str, kafka: bool = True, worker: dict[str, Any] | None = None
+) -> Iterator[Installation]:
     """A new installation under names nobody else uses; `kafka` False: only Redis and settings."""
     name = f"bench-{secrets.token_hex(4)}"
     content: dict[str, Any] = {
         "clock": clock,
+        "worker": worker or {},
         "redis": {"url": bench.redis.url, "prefix": name},
         "kafka": {
             "address": bench.kafka.address if kafka else "127.0.0.1:9",  # the discard port: nobody answers

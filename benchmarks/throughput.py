@@ -37,14 +37,14 @@ def run(bench: Bench) -> list[Figure]:
     customers = bench.sized(bench.customers, 1_000_000, 4_000)
     events = bench.sized(bench.events, 2_000_000, 8_000)
     with installation(bench, clock="event") as site:
-        _send(bench, site, History(customers=customers, events=events))
-        ends = asyncio.run(_ends(site.settings))
+        send(bench, site, History(customers=customers, events=events))
+        read_to = asyncio.run(ends(site.settings))
         servers = {"Redis": pid_of(bench.redis), "Kafka": pid_of(bench.kafka)}
         before_s = {name: cpu_s(pid) for name, pid in servers.items()}
         started = time.time()
         with site.worker() as worker:
             bench.say(f"worker: process {worker.pid}")
-            read_at, swept_at = _follow(bench, site, worker, ends)
+            read_at, swept_at = follow(bench, site, worker, read_to)
             worker_s = cpu_s(worker.pid)
         used_s = {"worker": worker_s} | {name: cpu_s(pid) - before_s[name] for name, pid in servers.items()}
         entries = asyncio.run(_journal(site.settings))
@@ -70,16 +70,15 @@ def run(bench: Bench) -> list[Figure]:
     ]
 
 
-def _send(bench: Bench, site: Installation, history: History) -> None:
+def send(bench: Bench, site: Installation, history: History) -> None:
+    """The history into the inputs."""
     started = time.monotonic()
     sent = asyncio.run(produce(site.settings, history.lines(), lambda _sent, _bytes: None))
     elapsed_s = time.monotonic() - started
     bench.say(f"{sent.records:,} events of {history.customers:,} customers sent in {elapsed_s:.0f} s")
 
 
-def _follow(
-    bench: Bench, site: Installation, worker: WorkerProcess, ends: list[tuple[int, int]]
-) -> tuple[float, float]:
+def follow(bench: Bench, site: Installation, worker: WorkerProcess, ends: list[tuple[int, int]]) -> tuple[float, float]:
     """When all was read, and when no timer was due any more (seconds since the epoch)."""
     said = time.monotonic()
 
@@ -113,7 +112,7 @@ def _beside(bench: Bench, name: str, program: Callable[..., float], *arguments: 
     return reached
 
 
-async def _ends(settings: Settings) -> list[tuple[int, int]]:
+async def ends(settings: Settings) -> list[tuple[int, int]]:
     """The ends of (purchases, interactions) by partition."""
     consumer = AIOKafkaConsumer(enable_auto_commit=False, **aiokafka_options(settings.kafka))
     await consumer.start()

@@ -6,6 +6,7 @@ The commit is one numbered protocol, in `_commit`; taking a shard, in `_take`, i
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
@@ -52,7 +53,8 @@ CLOSE_S: Final = 1.0
 """For closing a producer before the shard goes on without it: one without a broker takes up to 40 s, in the back."""
 SMALL_RECORDS: Final = 256
 """Up to here a commit's work is done on the event loop: a few milliseconds, where handing it to a thread and the
-interpreter lock back and forth took thirty. Larger ones go to a thread, so that heartbeats and other shards go on."""
+interpreter lock back and forth took thirty. Larger ones go to a thread, so that heartbeats and other shards go on.
+So do all while the store does not answer: the first waits for it on the event loop, others must not queue up."""
 INPUTS: Final = (PURCHASES, INTERACTIONS)
 TOPICS: Final = ("purchases", "interactions")
 
@@ -104,6 +106,7 @@ class Shard:
     store: Store
     feed: Feed
     metrics: Metrics
+    store_answers: Callable[[], bool] = lambda: True  # as last seen from outside
     inbox: Inbox = field(init=False)
     head: Head = field(init=False)
     taken: bool = False  # by this worker: its inputs are open
@@ -259,7 +262,7 @@ class Shard:
         most = self.settings.worker.batch_max_records
         while not self._stopping.is_set():
             self.inbox.arrived.clear()
-            small = sum(side.waiting for side in self.inbox.sides) <= SMALL_RECORDS
+            small = self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_RECORDS
             prepared = self._prepare(now_us()) if small else await asyncio.to_thread(self._prepare, now_us())
             if prepared is None:
                 with suppress(TimeoutError):
@@ -363,7 +366,7 @@ class Shard:
             )
         reach("commit:published")
         with self.metrics.step("store"):  # 3
-            if len(outcome.write.records) <= SMALL_RECORDS:
+            if self.store_answers() and len(outcome.write.records) <= SMALL_RECORDS:
                 self.store.commit(outcome.write)
             else:
                 await asyncio.to_thread(self.store.commit, outcome.write)

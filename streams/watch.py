@@ -32,8 +32,9 @@ LOOK_EVERY_S: Final = 1.0
 """The watchdog's own: fine beside the minute after which it acts."""
 ANSWER_S: Final = 3
 """A server that takes longer to answer is down as far as readiness goes."""
-IDLE_S: Final = 10.0
-"""An event loop that does nothing for so long is stuck: a commit's longest stretch on it takes milliseconds."""
+IDLE_S: Final = 5.0
+"""An event loop that does nothing for so long beyond the bound of a Redis call is stuck; small commits make theirs on
+it."""
 EXIT_S: Final = 12.0
 """A worker that was told to end does so within 10 s."""
 
@@ -116,6 +117,7 @@ class Watch:
         reaches: Callable[[], Mapping[Place, Reach]],
         fail: Callable[[], None],
     ) -> None:
+        self._idle_s = settings.redis.timeout.total_seconds() + IDLE_S
         self._after_s = settings.worker.watchdog_after.total_seconds()
         self._reaches = reaches
         self._fail = fail
@@ -140,7 +142,7 @@ class Watch:
     def stuck(self) -> list[str]:
         """Which event loops do nothing, for people."""
         idle = {name: pulse.idle_s for name, pulse in self.pulses.items()}
-        return [f"the {name} has done nothing for {s:.0f} s" for name, s in idle.items() if s > IDLE_S]
+        return [f"the {name} has done nothing for {s:.0f} s" for name, s in idle.items() if s > self._idle_s]
 
     def lag(self, place: Place, offset: int) -> int | None:
         """Records from `offset` to the end Kafka last gave for an input."""
@@ -167,7 +169,7 @@ class Watch:
 
     def _hangs(self) -> str | None:
         for name, pulse in list(self.pulses.items()):
-            if pulse.idle_s > max(self._after_s, IDLE_S):
+            if pulse.idle_s > max(self._after_s, self._idle_s):
                 return f"the {name} has done nothing for {pulse.idle_s:.0f} s"
         ends = {} if self.kafka.problem else self.kafka.answer or {}
         behind = {

@@ -31,7 +31,7 @@ from streams.probe import Pulse
 from streams.shard import INPUTS, Shard, ShardStoppedError
 from streams.stalls import Reach
 from streams.topic_watch import TopicWatch
-from streams.transport import Batch, Gate, Reading, now_us
+from streams.transport import HEARTBEAT_SHARE, Batch, Gate, Reading, now_us
 from streams.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ class Worker:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
         self._exit_code = 0
+        self._end: threading.Timer | None = None
         self._joined = False  # the group: it has told us which partitions are ours
         self._watch = Watch(settings, partitions=lambda: list(self._shards), reaches=self._reaches, fail=self._hung)
         self.metrics.shards.standings = self._standings
@@ -96,13 +97,12 @@ class Worker:
 
     async def _run(self) -> int:
         """Start the app, wait for a signal or a failure, let the shards finish, stop the app."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self._ended.set)
+            signal.signal(name, self._told_to_stop)  # not the loop's: a loop that waits for Redis would not hear it
         self.app.finalize()
         self.app.worker_init()
         self.app.worker_init_post_autodiscover()
-        self._loop = loop
         self._watch.pulses["event loop"] = Pulse(loop.call_soon_threadsafe)
         self._watch.start()
         try:
@@ -124,17 +124,28 @@ class Worker:
         A server that does not answer must not keep the process: some of what waits for it (threads, Faust's own stop)
         cannot be called off, so the process then ends without it. Nothing is lost; the shards heal when they are taken.
         """
-        give_up = threading.Timer(STOP_S, self._give_up)
-        give_up.daemon = True
-        give_up.start()
+        self._end_soon()
         taken = [shard for shard in self._shards.values() if shard.taken]
         finished = await self._release(set(self._shards))
-        if finished:
-            await self._tell(taken)
-        await self.app.stop()
+        if not self._watch.kafka.problem:
+            if finished:
+                await self._tell(taken)
+            await self.app.stop()
         self._watch.end()
-        if not finished:
-            self._give_up()
+        if not finished or self._watch.kafka.problem or self._watch.redis.problem:
+            self._give_up()  # threads may still wait for a server
+
+    def _told_to_stop(self, *_: Any) -> None:
+        """The signal's handler: it runs also while the event loop waits for a server."""
+        self._end_soon()
+        self._loop.call_soon_threadsafe(self._ended.set)
+
+    def _end_soon(self) -> None:
+        """Within STOP_S, whatever hangs."""
+        if self._end is None:
+            self._end = threading.Timer(STOP_S, self._give_up)
+            self._end.daemon = True
+            self._end.start()
 
     def _give_up(self) -> None:
         """End the process as it is."""
@@ -254,7 +265,7 @@ class Worker:
             settings.kafka.group,
             broker=f"segflow://{settings.kafka.address.split(',')[0]}",
             broker_session_timeout=session_s,
-            broker_heartbeat_interval=session_s / 4,
+            broker_heartbeat_interval=session_s * HEARTBEAT_SHARE,
             broker_max_poll_interval=0,
             broker_check_crcs=True,
             stream_wait_empty=False,  # a shard finishes its commit by itself, see _revoked
@@ -319,6 +330,7 @@ class Worker:
                 store=RedisStore(self._redis, Keys(self.settings.redis.prefix, partition)),
                 feed=self,
                 metrics=self.metrics,
+                store_answers=lambda: not self._watch.redis.problem,
             )
             self._tasks[partition] = asyncio.create_task(self._work(shard), name=f"shard-{partition}")
 
@@ -340,7 +352,7 @@ class Worker:
         """Let shards finish the commit under way, for FINISH_S; one that is not taken has nothing to finish.
 
         Returns:
-            Whether all did; else threads of theirs may still wait for a server.
+            Whether none had to be broken off in the middle of a commit.
         """
         held = [self._shards.pop(partition) for partition in partitions if partition in self._shards]
         tasks = [self._tasks.pop(shard.partition) for shard in held]
@@ -356,7 +368,7 @@ class Worker:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=1)
-        return not any(task.cancelled() or not task.done() for task in tasks)
+        return not late
 
     async def _follow_control(self) -> None:
         pauses = Pauses(*RETRY_S)

@@ -41,7 +41,7 @@ class Health:
         return bool(self.verdict("ready").get("ready"))
 
     def metrics(self) -> dict[str, dict[tuple[str, ...], float]]:
-        """Samples by name and the values of their labels."""
+        """Samples by name and the values of their labels, in the order of the labels' names."""
         answer = self.ask("/metrics")
         found: dict[str, dict[tuple[str, ...], float]] = {}
         for family in text_string_to_metric_families(answer[1] if answer else ""):

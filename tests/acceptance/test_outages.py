@@ -153,6 +153,11 @@ def is_told(installed: Service, expected: dict[str, list[dict[str, Any]]]) -> No
     assert len({change["change_id"] for change in found}) == len(found)
 
 
+def is_worked(installed: Service, count: int) -> None:
+    """All `count` events are in the state."""
+    wait_until(lambda: sum(in_redis(installed).values()) == count, "all worked", PATIENCE_S)
+
+
 def told_to_kafka(installed: Service) -> dict[tuple[str, int], int]:
     """The group's offsets."""
     with closing(KafkaAdminClient(bootstrap_servers=installed.settings.kafka.address)) as admin:
@@ -229,6 +234,7 @@ def test_a_worker_without_a_server_stops_within_ten_seconds(server: str, way: st
         assert process.wait(STOP_S) == 0, installed.log
     installed.links[server].pass_on()
     with installed.worker():
+        is_worked(installed, len(events))
         is_told(installed, expected_of(events, installed))
 
 
@@ -244,6 +250,7 @@ def test_a_worker_in_the_middle_of_its_batches_stops_within_ten_seconds(site: Ca
         assert process.wait(STOP_S) == 0, installed.log
     assert sum(in_redis(installed).values()) < len(events), "the stop came too late to prove anything"
     with installed.worker():
+        is_worked(installed, len(events))
         is_told(installed, expected_of(events, installed))
         assert Health(port).metrics()["segflow_reexecuted_total"] == {(): 0.0}
 
@@ -258,7 +265,7 @@ def test_a_worker_told_to_wait_starts_when_its_servers_do(server: str, site: Cal
     installed.links[server].refuse()
     with installed.process() as process:
         assert process.wait(PATIENCE_S) == 2
-        assert f"{server.capitalize()} at 127.0.0.1:" in installed.log
+        assert f"segflow: {server.capitalize()} at " in installed.log
     with installed.process("--wait") as process:
         wait_until(lambda: "waiting to start" in str(health.verdict("ready")), "waiting", PATIENCE_S)
         assert health.verdict("live")["live"]

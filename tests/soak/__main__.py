@@ -98,9 +98,7 @@ def soak(stack: ExitStack, seed: int, duration_s: float, rate: float) -> dict[st
                 name = hurt.once(elapsed_s / duration_s)
                 recovery_s = wait_for_all(observer, time.monotonic(), crew)
                 recoveries[name] = max(recoveries.get(name, 0.0), recovery_s)
-                say(
-                    f"{elapsed_s:6.0f} s  {name}: {time.monotonic() - before:.1f} s, all moving after {recovery_s:.1f} s"
-                )
+                say(f"{elapsed_s:6.0f} s  {name}: {time.monotonic() - before:.1f} s, all move after {recovery_s:.1f} s")
                 time.sleep(random.uniform(*BREATH_S))
         crew.look_after()
         say("the faults are over; comparing")

@@ -109,11 +109,13 @@ def test_the_worker_starts_after_what_it_needs() -> None:
 
 
 def test_the_workers_health_is_asked_where_it_is_served() -> None:
-    """The health check's port is the settings' http_port."""
+    """The health check's address is the settings' http_host and http_port."""
     check = SERVICES["worker"]["healthcheck"]["test"][-1]
     compile(check, "healthcheck", "exec")
     (url,) = re.findall(r"'(http://\S+?)'", check)
-    assert urlsplit(url).port == segflow_settings("worker").worker.http_port
+    settings = segflow_settings("worker").worker
+    assert urlsplit(url).port == settings.http_port
+    assert settings.http_host in (urlsplit(url).hostname, "0.0.0.0")  # noqa: S104 - all addresses, within the container
     assert urlsplit(url).path == "/ready"
 
 

@@ -77,6 +77,8 @@ NONSENSE: list[tuple[str, str, str]] = [
     ("worker: {session_timeout: 0s}", "worker.session_timeout", "must be above zero"),
     ("worker: {transaction_timeout: 0s}", "worker.transaction_timeout", "must be above zero"),
     ("worker: {record_max_bytes: 255}", "worker.record_max_bytes", "greater than or equal to 256"),
+    ("worker: {watchdog_after: 0s}", "worker.watchdog_after", "must be above zero"),
+    ("worker: {http_host: 'a b'}", "worker.http_host", "pattern"),
     ("worker: {http_port: 65536}", "worker.http_port", "less than or equal to 65535"),
     ("worker: 4", "worker", "valid dictionary"),
     ("kafka: {address: ''}", "kafka.address", "host:port such as 127.0.0.1:9092"),

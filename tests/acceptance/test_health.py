@@ -1,0 +1,88 @@
+"""/live, /ready and /metrics of real workers that share shards."""
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embedded.free_port import free_ports
+from embedded.kafka import ApacheKafka
+from tests.health import Health, wait_until
+from tests.histories import written
+from tests.service import PATIENCE_S, Service
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+PER_SHARD = ("taken", "sequence", "clock_seconds", "freshness_seconds", "timer_lag_seconds")
+
+
+@pytest.fixture
+def service(tmp_path: Path, kafka: ApacheKafka, redis_db: str, unique_prefix: str) -> Service:
+    """Two shards, live."""
+    return Service(tmp_path, kafka.address, redis_db, unique_prefix, 2)
+
+
+def buy(customer: str) -> dict[str, Any]:
+    """A purchase, now."""
+    moment = written(datetime.now(UTC))
+    return {
+        "type": "purchase",
+        "event_id": f"p-{customer}",
+        "order_id": f"o-{customer}",
+        "customer_id": customer,
+        "occurred_at": moment,
+        "amount": "60.00",
+    }
+
+
+def shards_in(found: dict[str, dict[tuple[str, ...], float]], name: str) -> set[int]:
+    """The shards of which a gauge has a sample."""
+    return {int(labels[0]) for labels in found.get(f"segflow_{name}", {})}
+
+
+def test_each_worker_shows_the_shards_it_holds_and_one_without_shards_is_ready(service: Service) -> None:
+    """One worker has both; of three, two have one each, the third none, and all are ready; gauges move with them."""
+    ports = free_ports(3)
+    pages = [Health(port) for port in ports]
+    with ExitStack() as stack:
+        stack.enter_context(service.worker(http_port=ports[0]))
+        wait_until(lambda: pages[0].verdict("ready").get("shards") == [0, 1], "both taken", PATIENCE_S)
+        service.send([*(buy(f"c{number}") for number in range(20)), {"type": "purchase", "customer_id": "c1"}])
+        service.changes(40)
+        wait_until(lambda: shards_in(pages[0].metrics(), "clock_seconds") == {0, 1}, "worked", PATIENCE_S)
+        found = pages[0].metrics()
+        for name in PER_SHARD:
+            assert shards_in(found, name) == {0, 1}, name
+        assert sum(found["segflow_events_total"].values()) == 20
+        assert found["segflow_dead_letters_total"] == {("missing_field",): 1.0}
+        assert found["segflow_changes_total"]["event", "lifecycle", "new"] == 20
+        assert found["segflow_up"] == {("kafka",): 1.0, ("redis",): 1.0}
+        assert {labels[0] for labels in found["segflow_step_seconds_count"]} == {
+            "decode",
+            "execute",
+            "publish",
+            "store",
+        }
+        wait_until(
+            lambda: set(pages[0].metrics()["segflow_lag_records"].values()) == {0.0}, "nothing behind", PATIENCE_S
+        )
+        wait_until(
+            lambda: max(pages[0].metrics()["segflow_freshness_seconds"].values()) < 5, "concluded to now", PATIENCE_S
+        )
+        assert set(pages[0].metrics()["segflow_timer_lag_seconds"].values()) == {0.0}
+
+        stack.enter_context(service.worker(http_port=ports[1]))
+        stack.enter_context(service.worker(http_port=ports[2]))
+
+        def held() -> list[list[int]]:
+            return [page.verdict("ready").get("shards", [9]) for page in pages]
+
+        def all_ready_and_shared() -> bool:
+            return all(page.is_ready() for page in pages) and sorted(held()) == [[], [0], [1]]
+
+        wait_until(all_ready_and_shared, "shared", PATIENCE_S)
+        for page, shards in zip(pages, held(), strict=True):
+            assert shards_in(page.metrics(), "taken") == set(shards)
+            assert page.verdict("live") == {"live": True, "why_not": []}
