@@ -26,8 +26,8 @@ FETCH_WAIT_MS: Final = 20
 """How long the broker may hold an empty fetch back. A partition whose records were just taken waits for the fetch that
 is under way, so this bounds a quiet partition's delay; fifty empty fetches a second cost 1 % of a core."""
 HEARTBEAT_SHARE: Final = 0.1
-"""Of a session timeout: a heartbeat. A member learns at its next one that another is dead and the group is divided anew,
-so with the usual third or fourth that alone would take seconds; a heartbeat costs a request."""
+"""Of a session timeout: a heartbeat. A member learns at its next one that another is dead and the group is divided
+anew, so with the usual third or fourth that alone would take seconds; a heartbeat costs a request."""
 POLL_S: Final = 0.1
 """How long one poll waits for records before it looks again at which partitions want some."""
 TELL_S: Final = 2.0
