@@ -68,6 +68,7 @@ async def audit(
         on_progress: see OnProgress.
 
     Raises:
+        UsageError: a transaction stays open for ever.
         aiokafka.errors.KafkaError: Kafka cannot be read.
         redis.RedisError: Redis cannot be read.
     """
@@ -160,9 +161,10 @@ class _Auditing:
         self.changes.note = self._told
         if self.state is not None:
             self._head = lookup.heads(self.state, self.settings.redis.prefix, self.partition + 1)[self.partition]
-        first, end = await self.journal.first(), await self.journal.settled_end()
-        await self.changes.open()  # after the journal: whatever its commits published is there
-        await self.letters.open()
+        patience_s = self.settings.worker.transaction_timeout.total_seconds()
+        first, end = await self.journal.first(), await self.journal.settled_end(patience_s)
+        await self.changes.open(patience_s)  # after the journal: whatever its commits published is there
+        await self.letters.open(patience_s)
         self.chains.cut = self.changes.cut
         whole = await self._execute(first, end, show)
         await self.changes.rest()

@@ -72,9 +72,9 @@ class JournalReader:
         """The offset after its last committed entry."""
         return await self._reader.end()
 
-    async def settled_end(self) -> int:
+    async def settled_end(self, transaction_timeout_s: float) -> int:
         """See PartitionReader."""
-        return await self._reader.settled_end()
+        return await self._reader.settled_end(transaction_timeout_s)
 
     async def after(self, sequence: int, end: int | None = None) -> AsyncIterator[tuple[int, Entry]]:
         """The entries beyond commit `sequence` and before the offset `end`, oldest first, each with its offset.

@@ -34,9 +34,13 @@ class OutputStream(Generic[Content]):
     _held: deque[Any] = field(default_factory=deque)
     _anchors: frozenset[bytes] | None = None  # the oldest there are, while older ones are still expected
 
-    async def open(self) -> None:
-        """Find where it begins and ends; a beginning that was cut is waited for."""
-        self.start, self.stop = await self.reader.first(), await self.reader.settled_end()
+    async def open(self, transaction_timeout_s: float) -> None:
+        """Find where it begins and ends; a beginning that was cut is waited for.
+
+        Raises:
+            UsageError: see PartitionReader.settled_end.
+        """
+        self.start, self.stop = await self.reader.first(), await self.reader.settled_end(transaction_timeout_s)
         self._slices = self.reader.slices(self.start, self.stop)
         if self.cut and await self._more():
             self._anchors = frozenset(self._read(record)[0] for record in self._held)

@@ -8,17 +8,17 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaTimeoutError
 
 from schemas.settings import Kafka
 from streams.kafka_clients import aiokafka_options
+from streams.usage_error import UsageError
 
 SLICE_RECORDS: Final = 2_000
 """Records handed out at once: a few megabytes at most, and few enough awaits a record."""
 POLL_MS: Final = 200
 """How long one poll waits; records that are there come at once."""
-SETTLE_S: Final = 60.0
-"""How long an open transaction may keep the end from being seen: the longest transaction timeout one would set."""
+SETTLE_S: Final = 30.0
+"""How long beyond its timeout an open transaction may stay: the broker looks for such ones every 10 s."""
 SETTLE_POLL_S: Final = 0.05
 
 
@@ -61,13 +61,14 @@ class PartitionReader:
         """The same of another partition."""
         return int((await self._consumer.end_offsets([place]))[place])
 
-    async def settled_end(self) -> int:
+    async def settled_end(self, transaction_timeout_s: float) -> int:
         """The end, once every transaction that is open now has ended.
 
-        A transaction over several partitions ends in one a moment after the other.
+        A transaction over several partitions ends in one a moment after the other, and that of a killed worker when the
+        broker gives it up.
 
         Raises:
-            aiokafka.errors.KafkaTimeoutError: one stays open.
+            UsageError: one stays open.
         """
         uncommitted = AIOKafkaConsumer(**self._options)
         await uncommitted.start()
@@ -75,10 +76,13 @@ class PartitionReader:
             high = int((await uncommitted.end_offsets([self.place]))[self.place])
         finally:
             await uncommitted.stop()
-        until = time.monotonic() + SETTLE_S
+        until = time.monotonic() + transaction_timeout_s + SETTLE_S
         while (end := await self.end()) < high:
             if time.monotonic() > until:
-                raise KafkaTimeoutError(f"{self.place.topic} {self.place.partition}: a transaction stays open")
+                raise UsageError(
+                    f"{self.place.topic} partition {self.place.partition}: a transaction stays open beyond "
+                    "worker.transaction_timeout, and hides what comes after it. See kafka-transactions.sh find-hanging"
+                )
             await asyncio.sleep(SETTLE_POLL_S)
         return end
 

@@ -9,7 +9,15 @@ import pytest
 from streams.commands import SUMMARIES
 from tests.command import segflow, segflow_process, settings_file
 
-NEED_KAFKA = (["topics"], ["topics", "--create"], ["tail"], ["produce", "events.jsonl"])
+NEED_KAFKA = (
+    ["topics"],
+    ["topics", "--create"],
+    ["tail"],
+    ["produce", "events.jsonl"],
+    ["audit"],
+    ["rebuild"],
+    ["reset", "--shard", "0", "--to", "latest"],
+)
 
 
 def test_the_help_lists_every_command() -> None:
@@ -48,7 +56,18 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["run", "x"], ["produce", "x"], ["tail"], ["show", "c"], ["topics"], ["schemas"], ["doctor"]],
+    [
+        ["run", "x"],
+        ["produce", "x"],
+        ["tail"],
+        ["show", "c"],
+        ["topics"],
+        ["schemas"],
+        ["doctor"],
+        ["audit"],
+        ["rebuild"],
+        ["reset", "--shard", "0", "--to", "latest"],
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_bad_settings_end_every_command_with_the_path_and_the_reason(tmp_path: Path, arguments: list[str]) -> None:
