@@ -49,7 +49,10 @@ async def read_after(settings: Settings, partition: int, sequence: int) -> list[
     """
     place = TopicPartition(settings.kafka.topics.journal, partition)
     consumer = AIOKafkaConsumer(
-        isolation_level="read_committed", enable_auto_commit=False, **aiokafka_options(settings.kafka)
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        **aiokafka_options(settings.kafka),
     )
     await consumer.start()
     try:

@@ -17,7 +17,10 @@ class InputReader:
         self._places = (TopicPartition(topics.purchases, partition), TopicPartition(topics.interactions, partition))
         self._control = TopicPartition(topics.control, 0)
         self._consumer = AIOKafkaConsumer(
-            isolation_level="read_committed", enable_auto_commit=False, **aiokafka_options(settings.kafka)
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # an offset that retention has just cut is an error, not a leap to the end
+            **aiokafka_options(settings.kafka),
         )
 
     async def __aenter__(self) -> Self:
@@ -43,7 +46,11 @@ class InputReader:
         return ends[self._control]
 
     async def read(self, side: int, start: int, stop: int) -> list[Any]:
-        """The committed records of offsets [start, stop) of one input."""
+        """The committed records of offsets [start, stop) of one input.
+
+        Raises:
+            aiokafka.errors.OffsetOutOfRangeError: they are not all there.
+        """
         if start >= stop:
             return []
         place = self._places[side]
