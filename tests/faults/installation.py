@@ -25,7 +25,7 @@ QUICK: Final = {
     "worker": {
         # Some commits for a few hundred records, so that there is something between two of them.
         "batch_max_records": 40,
-        "session_timeout": "2s",
+        "session_timeout": "1s",
         "transaction_timeout": "3s",
         "merge_wait": "1s",
     },

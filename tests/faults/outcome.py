@@ -19,7 +19,7 @@ from state.record import DIMENSION_SLOTS
 from state.redis_connection import client
 from tests.agreement import by_customer
 from tests.faults.stream import BAD, INTERACTIONS, PURCHASES
-from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
+from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
 from tests.service import Service
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,6 +51,7 @@ def outcome_of(installed: Service, rules: OracleRules | None = None) -> Outcome:
     found = Outcome()
     inputs = {role: installed.read(role) for role in (PURCHASES, INTERACTIONS)}
     journal = installed.journal()
+    versions = {each.offset: json.loads(each.value) for each in installed.read("control")}
     found.events, found.commits = sum(map(len, inputs.values())), len(journal)
     expected: list[dict[str, Any]] = []
     bad: list[tuple[str, int, int]] = []
@@ -65,6 +66,8 @@ def outcome_of(installed: Service, rules: OracleRules | None = None) -> Outcome:
         }
         oracle = Shard(rules or OracleRules())
         for entry in entries:
+            if entry["adopts"] is not None:
+                expected += oracle.step(Adopt(_recut(versions[entry["adopts"]], entry["adopts"]), "recut"))
             expected += _commit(oracle, mine, entry)
         bad += [
             (each.topic, each.partition, each.offset) for each in mine[PURCHASES] + mine[INTERACTIONS] if _bad(each)
@@ -115,6 +118,16 @@ def _gaps(number: int, entries: list[dict[str, Any]]) -> list[str]:
             if start != stop
         ]
     return wrong
+
+
+def _recut(cuts: dict[str, Any], version: int) -> OracleRules:
+    """The rules with the cut points of a control record."""
+    return OracleRules(
+        recency_cuts=tuple(timedelta(microseconds=cut) for cut in cuts["recency_us"]),
+        frequency_cuts=tuple(cuts["frequency"]),
+        monetary_cuts=tuple(Decimal(cut) / 100 for cut in cuts["monetary_minor"]),
+        cuts=version,
+    )
 
 
 def _commit(oracle: Shard, records: dict[str, list[Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,10 +5,12 @@ import json
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import OffsetOutOfRangeError
 
 from state.head import encode
 from state.keys import Keys
 from state.redis_connection import client
+from streams.replay import InputReader
 from tests.faults.installation import Installation, Make
 from tests.faults.outcome import stored_head
 from tests.faults.proxied_kafka import ProxiedKafka
@@ -169,6 +171,21 @@ def test_an_input_cut_by_retention_under_a_halted_worker_stops_it(installation: 
         assert worker.ends() == 2
         assert "by retention" in worker.said()
         assert "Traceback" not in worker.said()
+
+
+def test_a_range_that_retention_cuts_before_it_is_read_again_is_an_error(installation: Make, seed: int) -> None:
+    """Whoever executes a commit again gets all of its records or none: no leap to the topic's end."""
+    installed = installation(partitions=1)
+    installed.put(Stream(seed).take(100))
+    installed.cut_by_retention("purchases", 0, 10)
+
+    async def read() -> int:
+        async with InputReader(installed.settings, 0) as reader:
+            assert len(await reader.read(0, 10, 20)) == 10
+            return len(await reader.read(0, 5, 20))
+
+    with pytest.raises(OffsetOutOfRangeError):
+        asyncio.run(read())
 
 
 @pytest.mark.parametrize("role", ["purchases", "interactions"])

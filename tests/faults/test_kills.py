@@ -31,7 +31,7 @@ def test_a_worker_killed_at_every_step_of_taking_a_shard_loses_and_repeats_nothi
     installation: Make, seed: int
 ) -> None:
     """One worker leaves a commit that Redis lacks; the next are killed, each a step further in taking the shard."""
-    installed = installation(partitions=1, worker={"session_timeout": "1s"})  # eight dead members to wait for
+    installed = installation(partitions=1)
     stream = Stream(seed)
     installed.put(stream.take(200))
     with installed.worker(crash_at="commit:published:2") as first:

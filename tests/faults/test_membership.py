@@ -22,7 +22,7 @@ def wire(own_redis: RedisServer) -> Iterator[Proxy]:
 
 
 def test_a_storm_of_workers_coming_and_going_loses_and_repeats_nothing(installation: Make, seed: int) -> None:
-    """One worker, three, one, three, one, while records come in: some stopped, some killed."""
+    """One worker, three, one, and once more, while records come in: some stopped, some killed."""
     installed = installation(partitions=6)
     stream = Stream(seed, step_hours=1)
     with installed.flowing(stream, rate=150), ExitStack() as workers:

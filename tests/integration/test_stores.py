@@ -13,7 +13,7 @@ from state.memory import MemoryStore
 from state.record import NO_TIMER
 from state.redis import RedisStore
 from state.redis_connection import client
-from state.store import ShardLostError, Store, Write
+from state.store import RolledBackError, ShardLostError, Store, Write
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
@@ -134,6 +134,22 @@ def test_a_head_changed_by_another_during_a_commit_fails_the_commit(redis_db: st
     assert other.load(["a"]) == [None]
     zombie.close()
     other.close()
+    connected.close()
+
+
+@pytest.mark.redis
+def test_a_redis_that_lost_something_is_told_apart_from_one_that_another_has_taken(redis_db: str) -> None:
+    """An older head or none: nobody else has the shard, so it may be taken again at once."""
+    connected = client(Redis(url=redis_db))
+    store = RedisStore(connected, Keys("rolled", 0))
+    for stored, rolled_back in ((None, True), (Head(owner="me", sequence=4), True), (Head(sequence=5), False)):
+        connected.delete(Keys("rolled", 0).head)
+        if stored is not None:
+            store.take(stored, None)
+        with pytest.raises(ShardLostError) as error:
+            store.begin(Head(owner="me", sequence=5))
+        assert isinstance(error.value, RolledBackError) == rolled_back
+    store.close()
     connected.close()
 
 

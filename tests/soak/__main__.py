@@ -51,7 +51,7 @@ def main(
     """Hurt a running installation in every known way; exit code 1 where anything was lost, repeated or stuck."""
     logging.disable(logging.CRITICAL)  # the tests' own clients complain of what is done on purpose
     chosen = seed or secrets.randbelow(2**31)
-    say(f"seed {chosen}, {minutes:g} minutes")
+    say(f"SEED={chosen} MINUTES={minutes:g}")
     with ExitStack() as stack:
         result = soak(stack, chosen, minutes * 60, rate)
     text = json.dumps(result, indent=2)
@@ -90,15 +90,15 @@ def soak(stack: ExitStack, seed: int, duration_s: float, rate: float) -> dict[st
     recoveries: dict[str, float] = {}
     with Observer(installed) as observer:
         with installed.flowing(stream, rate):
-            began = time.monotonic()
-            wait_for_all(observer, began, crew)
+            wait_for_all(observer, crew)
             began = time.monotonic()
             while (elapsed_s := time.monotonic() - began) < duration_s:
                 before = time.monotonic()
                 name = hurt.once(elapsed_s / duration_s)
-                recovery_s = wait_for_all(observer, time.monotonic(), crew)
+                recovery_s = wait_for_all(observer, crew)
                 recoveries[name] = max(recoveries.get(name, 0.0), recovery_s)
-                say(f"{elapsed_s:6.0f} s  {name}: {time.monotonic() - before:.1f} s, all move after {recovery_s:.1f} s")
+                took_s = time.monotonic() - before
+                say(f"{elapsed_s:6.0f} s  {name}: {took_s:.1f} s, all moving after {recovery_s:.1f} s")
                 time.sleep(random.uniform(*BREATH_S))
         crew.look_after()
         say("the faults are over; comparing")
@@ -108,17 +108,18 @@ def soak(stack: ExitStack, seed: int, duration_s: float, rate: float) -> dict[st
     return report(seed, duration_s, found, crew, hurt, recoveries) | audited(installed)
 
 
-def wait_for_all(observer: Observer, since_s: float, crew: Crew) -> float:
-    """Wait until every shard has committed something since then; how long that took, in seconds.
+def wait_for_all(observer: Observer, crew: Crew) -> float:
+    """Wait until every shard has moved again; how long that took, in seconds.
 
     Raises:
         TimeoutError: a shard is stuck.
     """
-    while not observer.all_moved_since(since_s):
+    since_s, before = time.monotonic(), observer.commits.copy()
+    while not observer.all_moved_since(before):
         crew.look_after()
         if time.monotonic() - since_s > RECOVERY_S:
             logs = [each.said()[-3000:] for each in (crew.steady, *crew.others)]
-            raise TimeoutError("a shard is stuck: " + "\n---\n".join([str(observer.latest_s), *logs]))
+            raise TimeoutError("a shard is stuck: " + "\n---\n".join([str(observer.commits), *logs]))
         time.sleep(0.05)
     return time.monotonic() - since_s
 

@@ -1,7 +1,8 @@
-"""Watches the journal as it grows: which shard committed last when."""
+"""Watches the journal as it grows: how many commits each shard has made."""
 
 import threading
 import time
+from collections import Counter
 from contextlib import closing
 from typing import Final, Self
 
@@ -12,6 +13,8 @@ from tests.faults.installation import Installation
 
 RETRY_S: Final = 0.2
 POLL_MS: Final = 100
+AGAIN: Final = 2
+"""Commits by which a shard is seen to have moved: one may have been on its way when the fault struck."""
 
 
 class Observer:
@@ -21,8 +24,7 @@ class Observer:
         self._installed = installed
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
-        self.commits = 0
-        self.latest_s: dict[int, float] = dict.fromkeys(range(installed.partitions), 0.0)  # by shard, monotonic
+        self.commits: Counter[int] = Counter()  # by shard
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -32,9 +34,9 @@ class Observer:
         self._ended.set()
         self._thread.join()
 
-    def all_moved_since(self, moment_s: float) -> bool:
-        """Whether every shard has committed after that moment (monotonic)."""
-        return min(self.latest_s.values()) > moment_s
+    def all_moved_since(self, before: Counter[int]) -> bool:
+        """Whether every shard has committed beyond those counts."""
+        return all(self.commits[each] >= before[each] + AGAIN for each in range(self._installed.partitions))
 
     def _follow(self) -> None:
         topic = self._installed.settings.kafka.topics.journal
@@ -55,7 +57,6 @@ class Observer:
                     while not self._ended.is_set():
                         for place, records in consumer.poll(timeout_ms=POLL_MS).items():
                             offsets[place] = records[-1].offset + 1
-                            self.commits += len(records)
-                            self.latest_s[place.partition] = time.monotonic()
+                            self.commits[place.partition] += len(records)
             except (KafkaError, OSError):  # the broker is being hurt
                 time.sleep(RETRY_S)
