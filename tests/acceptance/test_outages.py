@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import pytest
 import yaml
 from kafka import KafkaAdminClient
@@ -275,6 +276,27 @@ def test_a_worker_told_to_wait_starts_when_its_servers_do(server: str, site: Cal
         wait_until(lambda: "waiting to start" in str(health.verdict("ready")), "waiting", PATIENCE_S)
         installed.links[server].pass_on()
         wait_until(health.is_ready, "ready", PATIENCE_S)
+        is_told(installed, expected_of(events, installed))
+
+
+def test_workers_killed_in_an_outage_are_started_anew_and_wait_for_its_end(site: Callable[..., Site]) -> None:
+    """`--processes` does not take a server that is down for a wrong address: it was right before."""
+    (port,) = free_ports(1)
+    installed, health = site(http_port=port), Health(port)
+    events = history(200)
+    link = installed.links["redis"]
+    with installed.worker(2) as parent:
+        installed.send(events[:100])
+        wait_until(health.is_ready, "ready", PATIENCE_S)
+        link.refuse()
+        for child in psutil.Process(parent.pid).children():
+            child.kill()
+        installed.send(events[100:])
+        wait_until(lambda: installed.log.count("waiting to start: Redis at") >= 2, "waiting", PATIENCE_S)
+        assert parent.poll() is None
+        link.pass_on()
+        wait_until(health.is_ready, "ready again", PATIENCE_S)
+        is_worked(installed, len(events))
         is_told(installed, expected_of(events, installed))
 
 
