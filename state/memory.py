@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
+from segments.instant import UNKNOWN
 from state.head import PAGE_CUSTOMERS, Head
 from state.record import NO_TIMER
-from state.store import ShardLostError, Write
+from state.store import Found, ShardLostError, Write
 
 
 class MemoryStore:
@@ -22,10 +23,11 @@ class MemoryStore:
         """See Store."""
         return self._head
 
-    def begin(self, expected: Head) -> None:
+    def begin(self, expected: Head, ids: Sequence[str] = (), until_us: int = UNKNOWN, limit: int = 0) -> Found:
         """See Store."""
         if self._head != expected:
             raise ShardLostError(f"the head is {self._head}, expected {expected}")
+        return Found(records=self.load(ids), due=self.due(until_us, limit))
 
     def load(self, ids: Sequence[str]) -> list[bytes | None]:
         """See Store."""

@@ -7,11 +7,12 @@ from typing import Any, Final
 import redis
 from redis.exceptions import ResponseError
 
+from segments.instant import UNKNOWN
 from state import head as head_codec
 from state.head import PAGE_CUSTOMERS, Head
 from state.keys import Keys
 from state.record import NO_TIMER
-from state.store import RolledBackError, ShardLostError, Write
+from state.store import Found, RolledBackError, ShardLostError, Write
 
 EXACT_SCORE: Final = 2**53
 """A sorted set's score is a double: beyond this one (the year 2255) it is rounded, so it is made earlier first."""
@@ -40,22 +41,23 @@ class RedisStore:
         stored = self._call(("GET", self._keys.head))[0]
         return None if stored is None else head_codec.decode(stored)
 
-    def begin(self, expected: Head) -> None:
+    def begin(self, expected: Head, ids: Sequence[str] = (), until_us: int = UNKNOWN, limit: int = 0) -> Found:
         """See Store."""
-        self._watch(head_codec.encode(expected))
+        asked = [self._load(ids)] if ids else []
+        if limit and until_us != UNKNOWN:
+            asked.append(self._due(until_us, limit))
+        replies = self._watch(head_codec.encode(expected), *asked)
+        records = replies.pop(0) if ids else []
+        return Found(records=records, due=[member.decode() for member in replies[0]] if replies else [])
 
     def load(self, ids: Sequence[str]) -> list[bytes | None]:
         """See Store."""
-        if not ids:
-            return []
-        key = self._keys.record("")
-        records: list[bytes | None] = self._call(("MGET", *[key + customer_id for customer_id in ids]))[0]
+        records: list[bytes | None] = self._call(self._load(ids))[0] if ids else []
         return records
 
     def due(self, until_us: int, limit: int) -> list[str]:
         """See Store."""
-        found = self._call(("ZRANGEBYSCORE", self._keys.timers, "-inf", until_us, "LIMIT", 0, limit))[0]
-        return [member.decode() for member in found]
+        return [member.decode() for member in self._call(self._due(until_us, limit))[0]]
 
     def page(self, number: int) -> list[str]:
         """See Store."""
@@ -110,12 +112,21 @@ class RedisStore:
             self._client.connection_pool.release(self._connection)
             self._connection = None
 
-    def _watch(self, expected: bytes | None) -> None:
-        stored = self._call(("WATCH", self._keys.head), ("GET", self._keys.head))[1]
+    def _load(self, ids: Sequence[str]) -> Command:
+        key = self._keys.record("")
+        return ("MGET", *[key + customer_id for customer_id in ids])
+
+    def _due(self, until_us: int, limit: int) -> Command:
+        return ("ZRANGEBYSCORE", self._keys.timers, "-inf", until_us, "LIMIT", 0, limit)
+
+    def _watch(self, expected: bytes | None, *asked: Command) -> list[Any]:
+        """Watch the head, which must be as expected; the replies to what was asked in the same round trip."""
+        _, stored, *replies = self._call(("WATCH", self._keys.head), ("GET", self._keys.head), *asked)
         if stored != expected:
             self._call(("UNWATCH",))
             kind = RolledBackError if _is_older(stored, expected) else ShardLostError
             raise kind(f"the head of shard {self._keys.partition} in Redis is {stored!r}, expected {expected!r}")
+        return replies
 
     def _execute(self, commands: list[Command]) -> None:
         replies = self._call(("MULTI",), *commands, ("EXEC",))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from segments.instant import UNKNOWN
 from state.head import Head
 
 
@@ -17,6 +18,14 @@ class ShardLostError(Exception):
 
 class RolledBackError(ShardLostError):
     """The stored head is older than what this worker last wrote, or gone: the store lost what it had acknowledged."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a commit begins with."""
+
+    records: list[bytes | None]  # of the ids asked for, None where there is none
+    due: list[str]  # customers whose timer is due, by (timer, id)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,8 +45,10 @@ class Store(Protocol):
         """The stored head, None where the shard has no state."""
         ...
 
-    def begin(self, expected: Head) -> None:
+    def begin(self, expected: Head, ids: Sequence[str] = (), until_us: int = UNKNOWN, limit: int = 0) -> Found:
         """Start a commit: from here to `commit`, a change of the head by anybody else makes `commit` fail.
+
+        In the same round trip: the records of `ids`, and at most `limit` customers due at or before `until_us`.
 
         Raises:
             ShardLostError: the stored head is not `expected`.

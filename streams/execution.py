@@ -72,10 +72,21 @@ class Executor:
         self._partition = partition
         self._encoder = Encoder(settings.currency, settings.holdout_share)
 
-    def execute(self, plan: Plan, purchases: Chunk, interactions: Chunk, head: Head, store: Store) -> Outcome:
+    def execute(
+        self,
+        plan: Plan,
+        purchases: Chunk,
+        interactions: Chunk,
+        head: Head,
+        store: Store,
+        stored: Head | None = None,
+    ) -> Outcome:
         """The outcome of `plan` on the state behind `head`, whose inputs `purchases` and `interactions` are.
 
+        Begins the commit in the store, whose head is `stored`, or `head` where that is None.
+
         Raises:
+            ShardLostError: it is another.
             TornStateError: the store lacks records that its timers or its directory name.
         """
         merged = merge(purchases, interactions, plan.future_us)
@@ -84,19 +95,19 @@ class Executor:
         before, head = head, self._adopt(plan, head)
         clock_us = max(head.clock_us, int(events.occurred_us.max()) if len(events) else UNKNOWN)
         horizon_us = max(clock_us, plan.sweep_us)
-        due = store.due(horizon_us, plan.sweep_limit) if horizon_us != UNKNOWN else []
-        page = self._page(plan, head, store)
         place: dict[str, int] = {}
         rows = [place.setdefault(customer_id, len(place)) for customer_id in events.customer_ids]
-        due_rows = [place.setdefault(customer_id, len(place)) for customer_id in due]
+        found = store.begin(stored or before, list(place), horizon_us, plan.sweep_limit)
+        due_rows = [place.setdefault(customer_id, len(place)) for customer_id in found.due]
+        page = self._page(plan, head, store)
         for customer_id in page:
             place.setdefault(customer_id, len(place))
         ids = list(place)
         rules = self._rulebook.rules(head.rules)
-        values = store.load(ids)
+        values = found.records + store.load(ids[len(found.records) :])
         customers = record.decode(ids, values, start_labels(rules), rules.version)
         born = [customer_id for customer_id, value in zip(ids, values, strict=True) if value is None]
-        gone = [customer_id for customer_id in (*due, *page) if values[place[customer_id]] is None]
+        gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
         if gone:
             raise TornStateError(
                 f"the records of {len(gone)} customers of shard {self._partition} are gone: {gone[:5]}"
@@ -125,7 +136,7 @@ class Executor:
             events=len(events),
             duplicates=done.duplicates,
             late=done.late,
-            swept=len(due),
+            swept=len(found.due),
             change_columns=done.changes,
             adopts=head.rules if head.rules != before.rules else None,
             digest=encoded.digest,

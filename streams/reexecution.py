@@ -138,8 +138,7 @@ class Reexecution:
 
     def _execute(self, entry: Entry, chunks: list[Chunk], stored: Head, start: Head) -> Outcome:
         """Load, advance, check and store one commit."""
-        self.store.begin(stored)
-        outcome = self._executor.execute(entry.plan, chunks[PURCHASES], chunks[INTERACTIONS], start, self.store)
+        outcome = self._executor.execute(entry.plan, chunks[PURCHASES], chunks[INTERACTIONS], start, self.store, stored)
         if (outcome.digest, len(outcome.dead)) != (entry.digest, entry.dead_letters):
             raise JournalError(
                 f"commit {entry.plan.sequence} done again gives other changes or dead letters than it published: "

@@ -179,9 +179,8 @@ class Reset:
             rules=head.rules,
         )
         plan = msgspec.structs.replace(plan, sweep_limit=0, pages=0)
-        self.store.begin(head)
         executor = Executor(self.settings, self.control.rulebook, self.partition)
-        outcome = executor.execute(plan, events.none(), events.none(), moved, self.store)
+        outcome = executor.execute(plan, events.none(), events.none(), moved, self.store, head)
         entry = Entry(
             plan=plan,
             topic_ids=(moved.purchases.topic_id, moved.interactions.topic_id),

@@ -393,7 +393,6 @@ class Shard:
             side.take(len(chunk))
         plan = self._plan(chunks, wall_us, horizon_us)
         with self.metrics.step("execute"):
-            self.store.begin(self.head)
             outcome = self._executor.execute(plan, chunks[PURCHASES], chunks[INTERACTIONS], self.head, self.store)
         entry = Entry(
             plan=plan,
