@@ -328,17 +328,17 @@ def _letter_id(letter: _Letter) -> bytes:
 
 def _paired(lost: list[Item], foreign: list[Item], altered: list[Item]) -> tuple[list[Item], list[Item]]:
     """Lost and foreign changes of the same customer and version are one that was altered; what remains of both."""
-    slots = {slot: item for item in lost if (slot := _slot(item)) is not None}
+    slots = {slot for item in lost if (slot := _slot(item)) is not None}
     paired: set[tuple[str, int]] = set()
+    rest = []
     for item in foreign:
         slot = _slot(item)
-        if slot in slots and slot not in paired:
+        if slot in slots and slot is not None and slot not in paired:
             paired.add(slot)
             altered.append(item)
-    return (
-        [item for item in lost if _slot(item) not in paired],
-        [item for item in foreign if item not in altered],
-    )
+        else:
+            rest.append(item)
+    return [item for item in lost if _slot(item) not in paired], rest
 
 
 def _slot(item: Item) -> tuple[str, int] | None:
