@@ -5,6 +5,7 @@ come from Kafka's committed offsets but from the state: nothing is fetched from 
 """
 
 import asyncio
+import concurrent.futures
 import logging
 import time
 from collections import OrderedDict
@@ -31,7 +32,7 @@ anew, so with the usual third or fourth that alone would take seconds; a heartbe
 POLL_S: Final = 0.1
 """How long one poll waits for records before it looks again at which partitions want some."""
 TELL_S: Final = 2.0
-"""For telling Kafka the group's offsets, which nothing waits for; below the 5 s between two times."""
+"""How long anybody waits until Kafka was told the group's offsets; below the 5 s between two times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +136,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer.resume(*map(driver.ensure_aiokafka_TP, offsets))
 
     async def tell(self, offsets: Mapping[TP, int]) -> None:
-        """Commit the offsets for the group's monitors; where that fails, the next time will do."""
-        await self.call_thread(self._tell, offsets)
-
-    async def _tell(self, offsets: Mapping[TP, int]) -> None:
+        """Commit the offsets for the group's monitors, from this thread's loop; where that fails, the next will do."""
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()
         mine = {driver.ensure_aiokafka_TP(place): offset for place, offset in offsets.items()}
         try:
-            async with asyncio.timeout(TELL_S):  # without a broker aiokafka would try for ever
-                await consumer.commit({place: offset for place, offset in mine.items() if place in assigned})
-        except (aiokafka.errors.KafkaError, TimeoutError) as error:
+            await consumer.commit({place: offset for place, offset in mine.items() if place in assigned})
+        except aiokafka.errors.KafkaError as error:
             log.debug("telling Kafka the offsets: %s", error)
 
     async def _fetch_records(
@@ -207,6 +204,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 class Consumer(driver.Consumer):
     """Yields the records of one partition and poll as one message."""
 
+    _telling: "concurrent.futures.Future[None] | None" = None
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -219,8 +218,11 @@ class Consumer(driver.Consumer):
         self._thread.thread_loop.call_soon_threadsafe(callback)
 
     async def tell(self, offsets: Mapping[TP, int]) -> None:
-        """See ConsumerThread."""
-        await self._thread.tell(offsets)
+        """See ConsumerThread. Returns after TELL_S at the latest; while one waits for Kafka there is no second."""
+        if self._telling is None or self._telling.done():
+            told = self._thread.tell(offsets)
+            self._telling = asyncio.run_coroutine_threadsafe(told, self._thread.thread_loop)
+            await asyncio.wait({asyncio.wrap_future(self._telling)}, timeout=TELL_S)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:  # noqa: ARG002 - Faust's signature
         """Faust's own commits, of what its agents acknowledged or failed at, never reach Kafka: only `tell` does."""

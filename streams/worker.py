@@ -103,6 +103,7 @@ class Worker:
         self.app.finalize()
         self.app.worker_init()
         self.app.worker_init_post_autodiscover()
+        loop.set_exception_handler(_unhandled)
         self._watch.pulses["event loop"] = Pulse(loop.call_soon_threadsafe)
         self._watch.start()
         try:
@@ -388,6 +389,8 @@ class Worker:
         self._fail(2)
 
     async def _tell_kafka(self) -> None:
+        if self._watch.kafka.problem:
+            return
         await self._tell([shard for shard in self._shards.values() if shard.taken])
 
     async def _tell(self, shards: list[Shard]) -> None:
@@ -398,3 +401,12 @@ class Worker:
             offsets[TP(self._topics[INTERACTIONS], shard.partition)] = shard.head.interactions.offset
         if offsets:
             await self.app.consumer.tell(offsets)
+
+
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody awaits any more: aiokafka leaves errors in producers that were thrown away for them."""
+    error = context.get("exception")
+    if isinstance(error, KafkaError):
+        log.debug("of a client that was thrown away: %s: %s", type(error).__name__, error)
+    else:
+        loop.default_exception_handler(context)

@@ -210,6 +210,7 @@ def test_a_worker_waits_for_a_server_and_goes_on_by_itself(server: str, way: str
         installed.send(events[400:])
         wait_until(health.is_ready, "ready again", PATIENCE_S)
         is_told(installed, expected_of(events, installed))
+        wait_until(lambda: told_to_kafka(installed) == in_redis(installed), "told to Kafka", PATIENCE_S)
         grown_mb = health.metrics()["process_resident_memory_bytes"][()] / 2**20 - before_mb
         assert grown_mb < MEMORY_MB
         assert len(installed.log.splitlines()) - said < LOG_LINES, installed.log
