@@ -1,9 +1,11 @@
 """Several worker processes under one parent, which starts one anew when it fails and passes signals on."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -102,5 +104,20 @@ class Supervisor:
                 process.wait()
 
 
+def end_with_supervisor() -> None:
+    """In a process under a supervisor: stop, as by SIGTERM, when the supervisor is gone, even killed.
+
+    It holds the other end of standard input, which then ends. Without this, the workers of a killed supervisor would go
+    on beside those of its successor, with nobody to start them anew or to stop them.
+    """
+    threading.Thread(target=_wait_for_end, name="supervised", daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _started(command: list[str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(command)  # noqa: S603 - our own command line
+    return subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - our own command line

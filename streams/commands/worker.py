@@ -7,6 +7,7 @@ import typer
 
 from streams.calm_log import Repeats
 from streams.commands.settings_option import SettingsFile, load
+from streams.supervisor import Supervisor, end_with_supervisor
 
 EPILOG: Final = """\b
 Example:
@@ -33,6 +34,7 @@ def command(
         bool,
         typer.Option("--wait", help="Where Kafka or Redis cannot be reached at the start, wait instead of ending."),
     ] = False,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log what the libraries say, too.")] = False,
 ) -> None:
     """Consume both inputs, keep segments in Redis and publish every change, until stopped.
@@ -50,13 +52,18 @@ def command(
     if http_port is not None:
         loaded = loaded.model_copy(update={"worker": loaded.worker.model_copy(update={"http_port": http_port})})
     if processes == 1:
+        if supervised:
+            end_with_supervisor()
         from streams.installation import work  # Faust takes half a second to import
 
         raise typer.Exit(work(loaded, wait=wait))
-    from streams.supervisor import Supervisor
-
     port = loaded.worker.http_port
-    shared = ["worker", *(["--settings", str(settings)] if settings else []), *(["--verbose"] if verbose else [])]
+    shared = [
+        "worker",
+        "--supervised",
+        *(["--settings", str(settings)] if settings else []),
+        *(["--verbose"] if verbose else []),
+    ]
     ports = [str(port + number if port else 0) for number in range(processes)]
     first = ["--wait"] if wait else []
     raise typer.Exit(

@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -26,7 +29,7 @@ from streams.scanning import pages_of
 from tests.agreement import by_customer, content, parsed
 from tests.histories import START, written
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
-from tests.service import Service
+from tests.service import PATIENCE_S, Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -315,3 +318,20 @@ def oracle_by_journal(installed: Service, versions: dict[int, dict[str, Any]]) -
                     changes += oracle.step(Event(json.loads(record.value)))
         changes += oracle.step(Sweep(None))
     return changes
+
+
+def test_workers_stop_when_their_supervisor_is_killed(service: Make) -> None:
+    """Nobody would start them anew or stop them: SIGKILL of the parent ends the processes it watched over, too."""
+    installed = service()
+    command = [sys.executable, "-m", "streams", "worker", "--settings", str(installed.file), "--processes", "2"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as parent:
+        workers: list[psutil.Process] = []
+        until_s = time.monotonic() + PATIENCE_S
+        while len(workers) < 2:
+            assert time.monotonic() < until_s
+            workers = psutil.Process(parent.pid).children()
+        parent.kill()
+    ended, running = psutil.wait_procs(workers, PATIENCE_S)
+    for worker in running:
+        worker.kill()
+    assert (len(ended), running) == (2, [])
