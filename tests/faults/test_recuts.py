@@ -27,10 +27,11 @@ def test_cuts_that_move_while_workers_die_are_adopted_once_by_every_shard(instal
         with installed.worker(crash_at=f"{random.choice(COMMIT)}:{random.randrange(4, 12)}") as each:
             each.is_killed()
     with installed.worker() as last:
-        found = installed.comes_out_right()
+        installed.settles()
         installed.read("control", lambda records: any(json.loads(each.value)["kind"] == "cuts" for each in records))
         installed.journal(lambda entries: any(each["adopts"] is not None for each in entries))
         last.stop()
+    found = installed.comes_out_right()
     assert found.events == 800
 
 

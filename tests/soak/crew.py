@@ -1,6 +1,7 @@
 """The workers of a soak: one that is never killed, others that come and go."""
 
 import time
+from collections import Counter
 from contextlib import suppress
 from random import Random
 from typing import Final
@@ -34,6 +35,7 @@ class Crew:
         self.steady = installed.worker()
         self.others = [installed.worker() for _ in range(size - 1)]
         self.kills = 0
+        self.at_points: Counter[str] = Counter()  # kills at each crash point
         self.failures: list[str] = []  # of workers that ended by themselves
         self.memory: list[tuple[float, int]] = []  # of the steady worker: seconds, bytes
 
@@ -57,7 +59,8 @@ class Crew:
         nth = self._random.randrange(1, 20) if point in COMMIT else 1
         crashing = self._installed.worker(crash_at=f"{point}:{nth}")
         _comes_to(crashing, None)
-        crashing.kill()  # if it never came there
+        self.at_points[point if crashing.process.poll() is not None else "none: it came to no such step"] += 1
+        crashing.kill()
         self.kills += 1
         self.others[number] = self._installed.worker()
 
