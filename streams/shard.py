@@ -106,6 +106,7 @@ class Shard:
     store: Store
     feed: Feed
     metrics: Metrics
+    turn: asyncio.Lock  # of the worker: one large batch at a time, as threads would only fight for the interpreter lock
     store_answers: Callable[[], bool] = lambda: True  # as last seen from outside
     inbox: Inbox = field(init=False)
     head: Head = field(init=False)
@@ -263,7 +264,11 @@ class Shard:
         while not self._stopping.is_set():
             self.inbox.arrived.clear()
             small = self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_RECORDS
-            prepared = self._prepare(now_us()) if small else await asyncio.to_thread(self._prepare, now_us())
+            if small:
+                prepared = self._prepare(now_us())
+            else:
+                async with self.turn:
+                    prepared = await asyncio.to_thread(self._prepare, now_us())
             if prepared is None:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.inbox.arrived.wait(), timeout=sweep_every_s)

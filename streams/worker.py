@@ -72,6 +72,7 @@ class Worker:
         self._topics = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
         self._shards: dict[int, Shard] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
         self._ended = asyncio.Event()
         self._exit_code = 0
         self._end: threading.Timer | None = None
@@ -331,6 +332,7 @@ class Worker:
                 store=RedisStore(self._redis, Keys(self.settings.redis.prefix, partition)),
                 feed=self,
                 metrics=self.metrics,
+                turn=self._turn,
                 store_answers=lambda: not self._watch.redis.problem,
             )
             self._tasks[partition] = asyncio.create_task(self._work(shard), name=f"shard-{partition}")
