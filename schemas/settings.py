@@ -106,7 +106,10 @@ class Redis(Section):
     username: str | None = Field(None, description="ACL user")
     password: SecretStr | None = None
     tls_ca: str | None = None
-    timeout: Wait = Field(timedelta(seconds=10), description="for one round trip; a slice is far quicker")
+    timeout: Wait = Field(
+        timedelta(seconds=3),
+        description="for one round trip; well below the session timeout, as a commit waits for it",
+    )
 
 
 class Lifecycle(Section):

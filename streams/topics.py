@@ -41,6 +41,9 @@ class Kind:
 
 
 INPUTS: Final = ("purchases", "interactions")
+COPIES_MIN: Final = 3
+"""From this replication on, a record counts as written when all copies but one have it: one broker may be lost with
+nothing lost and nothing held up. With fewer copies that would be one or the other."""
 KINDS: Final = {
     "purchases": Kind(made_with={}, required={"cleanup.policy": "delete"}),
     "interactions": Kind(made_with={}, required={"cleanup.policy": "delete"}),
@@ -99,6 +102,12 @@ def check(settings: Settings) -> TopicsReport:
         return _report(_describe(client, settings.kafka))
 
 
+def configuration(role: str, replication: int) -> dict[str, str]:
+    """What a new topic is made with."""
+    durable = {"min.insync.replicas": str(replication - 1)} if replication >= COPIES_MIN else {}
+    return KINDS[role].made_with | durable
+
+
 def create(settings: Settings, partitions: int | None = None) -> list[str]:
     """Make the topics that are missing, and wait until they can be used; existing ones stay as they are.
 
@@ -120,7 +129,7 @@ def create(settings: Settings, partitions: int | None = None) -> list[str]:
             topic.name: {
                 "num_partitions": 1 if KINDS[topic.role].single else count,
                 "replication_factor": settings.kafka.replication,
-                "configs": KINDS[topic.role].made_with,
+                "configs": configuration(topic.role, settings.kafka.replication),
             }
             for topic in found.values()
             if not topic.partitions

@@ -1,4 +1,4 @@
-"""Faust's Kafka transport with one message a partition and poll, its value the list of records.
+"""Faust's Kafka transport with one message a poll, its value all that the poll brought, by partition.
 
 Faust gives membership and the worker's life; its way per event is what costs (design section 5). Positions do not
 come from Kafka's committed offsets but from the state: nothing is fetched from a partition until its shard opens it.
@@ -29,6 +29,8 @@ is under way, so this bounds a quiet partition's delay; fifty empty fetches a se
 HEARTBEAT_SHARE: Final = 0.1
 """Of a session timeout: a heartbeat. A member learns at its next one that another is dead and the group is divided
 anew, so with the usual third or fourth that alone would take seconds; a heartbeat costs a request."""
+CREATED: Final = 0
+"""Kafka's code for a timestamp that is not the broker's."""
 POLL_S: Final = 0.1
 """How long one poll waits for records before it looks again at which partitions want some."""
 TELL_S: Final = 2.0
@@ -202,8 +204,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class Consumer(driver.Consumer):
-    """Yields the records of one partition and poll as one message."""
+    """Yields all records of one poll as one message: what Faust does with a message costs more than a poll."""
 
+    _polls = 0
     _telling: "concurrent.futures.Future[None] | None" = None
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -229,31 +232,37 @@ class Consumer(driver.Consumer):
         return False
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ARG002, ASYNC109 - Faust's signature
-        """One message a partition: its offset the last record's, its value all of them."""
+        """One message a poll, under the name of one of its partitions; its value the batch of each."""
         gate: Gate = self.app.gate
         wanted = {place for place in gate.open if place in self._active_partitions and not gate.full(place)}
         if not wanted or not self.flow_active:
             await asyncio.sleep(POLL_S / 10)
             return
         batches = await self._thread.getmany(wanted, POLL_S)
-        for place, (batch,) in batches.items():
-            if place in gate.open and self.flow_active:
-                yield place, self._to_batch(place, batch)
+        arrived = {place: batch for place, (batch,) in batches.items() if place in gate.open}
+        if arrived and self.flow_active:
+            yield next(iter(arrived)), self._message(arrived)
 
-    def _to_batch(self, place: TP, batch: Batch) -> ConsumerMessage:
-        last = batch.records[-1]
+    def _message(self, arrived: Mapping[TP, Batch]) -> ConsumerMessage:
+        """The message of one poll; its offset is the poll's number.
+
+        Faust drops what lies before the last offset it has seen of a partition. A shard that is taken anew reads again
+        what it had read and not committed.
+        """
+        self._polls += 1
+        place = next(iter(arrived))
         return ConsumerMessage(
             place.topic,
             place.partition,
-            last.offset,
-            last.timestamp / 1000.0,
-            last.timestamp_type,
+            self._polls,
+            time.time(),
+            CREATED,
             (),
             None,
-            batch,
+            arrived,
             None,
             0,
-            len(batch.records),
+            len(arrived),
             place,
             generation_id=self.app.consumer_generation_id,
         )

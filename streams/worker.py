@@ -283,9 +283,10 @@ class Worker:
 
         @app.agent(inputs, concurrency=1)
         async def hand_over(stream: Any) -> None:
-            """Each message is all records of one partition and poll; the shard takes them from here."""
+            """Each message is all that one poll brought, by partition; the shards take it from here."""
             async for event in stream.noack().events():
-                self._hand_over(event.message.tp, event.message.value)
+                for place, batch in event.message.value.items():
+                    self._hand_over(place, batch)
 
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)

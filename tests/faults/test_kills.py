@@ -27,6 +27,17 @@ def test_a_worker_killed_at_any_step_of_a_commit_loses_and_repeats_nothing(
     assert found.changes > 100
 
 
+def test_a_shard_that_is_taken_anew_reads_again_what_it_had_read_ahead(installation: Make, seed: int) -> None:
+    """Several fetches ahead when its commit fails, so that the next fetch ends before what was read already."""
+    installed = installation(partitions=1, worker={"batch_max_records": 4000})
+    installed.put(Stream(seed, customers=2000, step_hours=0.1).take(25_000))
+    with installed.worker(crash_at="commit:prepared:2:raise") as worker:
+        found = installed.comes_out_right()
+        worker.stop()
+    assert "the reply at commit:prepared was lost" in worker.said()
+    assert found.events == 25_000
+
+
 def test_a_worker_killed_at_every_step_of_taking_a_shard_loses_and_repeats_nothing(
     installation: Make, seed: int
 ) -> None:
