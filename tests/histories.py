@@ -15,6 +15,43 @@ NUDGES = (-MICROSECOND, timedelta(0), timedelta(0), timedelta(0), MICROSECOND)
 moments = st.builds(
     lambda day, nudge: START + timedelta(days=day) + nudge, st.sampled_from(DAYS), st.sampled_from(NUDGES)
 )
+# The same for the further models: slots of 28 days start on days 23, 51, 79 ... of START; half-lives are 14 days.
+VARIED_DAYS = (
+    *DAYS[:8],
+    9,
+    14,
+    15,
+    22,
+    23,
+    28,
+    42,
+    50,
+    51,
+    58,
+    75,
+    79,
+    90,
+    107,
+    135,
+    163,
+    180,
+    181,
+    190,
+    191,
+    240,
+    420,
+)
+VARIED_NUDGES = (*NUDGES, timedelta(seconds=-1), timedelta(seconds=0.3), timedelta(hours=7, seconds=0.9))
+
+varied_moments = st.builds(
+    lambda day, nudge: START + timedelta(days=day) + nudge, st.sampled_from(VARIED_DAYS), st.sampled_from(VARIED_NUDGES)
+)
+# Absent, nothing, what rounds to nothing (half-even), and money.
+discounts = st.sampled_from([None, None, "0", "0.00", 0, "0.004", "0.005", "0.0051", "0.01", 5, 12.5, "100"])
+# Of every weight by default; the last two are kinds without a weight of their own.
+kinds = st.sampled_from(
+    ["visit", "view", "search", "click", "open", "cart", "wishlist", "share", "review", "login", "Öl"]
+)
 amounts = st.sampled_from(
     ["0", "0.00", "0.005", "0.015", "49.99", "50", 99.99, "100.00", 249, "250", "1000", "1e3", "12345.678"]
 )
@@ -26,9 +63,15 @@ def written(moment: datetime) -> str:
 
 
 @st.composite
-def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> dict[str, Any]:
-    """One valid event; ids are few, so that repeats come up."""
-    kind = draw(st.sampled_from(["purchase"] * 5 + ["refund"] * 2 + ["interaction", "feedback", "payment", "profile"]))
+def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, varied: bool = False) -> dict[str, Any]:
+    """One valid event; ids are few, so that repeats come up.
+
+    `varied` events differ also in score, discount and kind, which lifecycle and rfm do not look at.
+    """
+    types = ["purchase"] * 5 + ["refund"] * 2 + ["interaction", "feedback", "payment", "profile"]
+    if varied:
+        types = ["purchase"] * 6 + ["refund"] + ["interaction"] * 4 + ["feedback"] * 3 + ["payment", "profile"]
+    kind = draw(st.sampled_from(types))
     event: dict[str, Any] = {
         "type": kind,
         "event_id": f"e{draw(st.integers(0, 60))}",
@@ -38,12 +81,14 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> dic
     amount = draw(amounts)
     if kind == "purchase":
         event |= {"order_id": "o", "amount": amount}
+        discount = draw(discounts) if varied else None
+        event |= {} if discount is None else {"discount": discount}
     elif kind == "refund":
         event |= {"order_id": "o", "amount": amount if str(amount).strip("0.") else "5", "full": draw(st.booleans())}
     elif kind == "interaction":
-        event |= {"kind": "visit"}
+        event |= {"kind": draw(kinds) if varied else "visit"}
     elif kind == "feedback":
-        event |= {"score": 7}
+        event |= {"score": draw(st.integers(0, 10)) if varied else 7}
     elif kind == "payment":
         event |= {"invoice_id": "i", "due_at": event["occurred_at"], "amount": 5}
     else:
@@ -54,9 +99,9 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> dic
 
 
 @st.composite
-def histories(draw: st.DrawFn, most: int = 40) -> list[dict[str, Any]]:
-    """A log, in time order for the most part."""
-    log = draw(st.lists(events(), min_size=1, max_size=most))
+def histories(draw: st.DrawFn, most: int = 40, *, varied: bool = False) -> list[dict[str, Any]]:
+    """A log, in time order for the most part; `varied` as for `events`, at times that meet all models' thresholds."""
+    log = draw(st.lists(events(varied_moments, varied=True) if varied else events(), min_size=1, max_size=most))
     if draw(st.booleans()):
         log.sort(key=lambda event: event["occurred_at"])
     return log
