@@ -15,39 +15,12 @@ NUDGES = (-MICROSECOND, timedelta(0), timedelta(0), timedelta(0), MICROSECOND)
 moments = st.builds(
     lambda day, nudge: START + timedelta(days=day) + nudge, st.sampled_from(DAYS), st.sampled_from(NUDGES)
 )
-# The same for the further models: slots of 28 days start on days 23, 51, 79 ... of START; half-lives are 14 days.
-VARIED_DAYS = (
-    *DAYS[:8],
-    9,
-    14,
-    15,
-    22,
-    23,
-    28,
-    42,
-    50,
-    51,
-    58,
-    75,
-    79,
-    90,
-    107,
-    135,
-    163,
-    180,
-    181,
-    190,
-    191,
-    240,
-    420,
-)
-VARIED_NUDGES = (*NUDGES, timedelta(seconds=-1), timedelta(seconds=0.3), timedelta(hours=7, seconds=0.9))
-
-varied_moments = st.builds(
-    lambda day, nudge: START + timedelta(days=day) + nudge, st.sampled_from(VARIED_DAYS), st.sampled_from(VARIED_NUDGES)
-)
+# The same for the further models: whole half-lives (14 days) apart, and the starts of slots (23, 51, 79 ... of START).
+VARIED_DAYS = (*DAYS[:8], 14, 28, 180, 181, 240, 420, *range(9, 200, 14))
 # Absent, nothing, what rounds to nothing (half-even), and money.
-discounts = st.sampled_from([None, None, "0", "0.00", 0, "0.004", "0.005", "0.0051", "0.01", 5, 12.5, "100"])
+discounts = st.sampled_from(
+    [None, None, None, None, "0", "0.00", 0, "0.004", "0.005", "0.0051", "0.01", 5, 12.5, "100"]
+)
 # Of every weight by default; the last two are kinds without a weight of their own.
 kinds = st.sampled_from(
     ["visit", "view", "search", "click", "open", "cart", "wishlist", "share", "review", "login", "Öl"]
@@ -55,6 +28,14 @@ kinds = st.sampled_from(
 amounts = st.sampled_from(
     ["0", "0.00", "0.005", "0.015", "49.99", "50", 99.99, "100.00", 249, "250", "1000", "1e3", "12345.678"]
 )
+
+
+def varied_moments(finest: timedelta) -> st.SearchStrategy[datetime]:
+    """Moments that meet all models' thresholds, that close to either side of them, and others within their second."""
+    nudges = (-finest, finest, *[timedelta(0)] * 4, timedelta(seconds=-1), timedelta(seconds=0.3), timedelta(hours=7.1))
+    return st.builds(
+        lambda day, nudge: START + timedelta(days=day) + nudge, st.sampled_from(VARIED_DAYS), st.sampled_from(nudges)
+    )
 
 
 def written(moment: datetime) -> str:
@@ -68,14 +49,16 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, var
 
     `varied` events differ also in score, discount and kind, which lifecycle and rfm do not look at.
     """
+    customers: tuple[str, ...] = CUSTOMERS
     types = ["purchase"] * 5 + ["refund"] * 2 + ["interaction", "feedback", "payment", "profile"]
-    if varied:
+    if varied:  # most for one customer, which is then also regular, core or sensitive at times
+        customers = ("c1", "c1", *CUSTOMERS)
         types = ["purchase"] * 6 + ["refund"] + ["interaction"] * 4 + ["feedback"] * 3 + ["payment", "profile"]
     kind = draw(st.sampled_from(types))
     event: dict[str, Any] = {
         "type": kind,
         "event_id": f"e{draw(st.integers(0, 60))}",
-        "customer_id": draw(st.sampled_from(CUSTOMERS)),
+        "customer_id": draw(st.sampled_from(customers)),
         "occurred_at": written(draw(times)),
     }
     amount = draw(amounts)
@@ -99,9 +82,12 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, var
 
 
 @st.composite
-def histories(draw: st.DrawFn, most: int = 40, *, varied: bool = False) -> list[dict[str, Any]]:
-    """A log, in time order for the most part; `varied` as for `events`, at times that meet all models' thresholds."""
-    log = draw(st.lists(events(varied_moments, varied=True) if varied else events(), min_size=1, max_size=most))
+def histories(
+    draw: st.DrawFn, most: int = 40, times: st.SearchStrategy[datetime] = moments, *, varied: bool = False
+) -> list[dict[str, Any]]:
+    """A log, in time order for the most part; `varied` as for `events`."""
+    least = draw(st.sampled_from([1, most // 3, most * 2 // 3])) if varied else 1
+    log = draw(st.lists(events(times, varied=varied), min_size=least, max_size=most))
     if draw(st.booleans()):
         log.sort(key=lambda event: event["occurred_at"])
     return log

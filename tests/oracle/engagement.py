@@ -83,6 +83,7 @@ def first_second_below(touches: Touches, half_life_us: int, threshold: Fraction)
         digits *= 2
 
 
+@lru_cache(maxsize=10_000)
 def crossing_s(touches: Touches, half_life_us: int, threshold: Fraction, digits: int) -> Decimal:
     """Return when S equals the threshold, in seconds since the Unix epoch, to `digits` digits less the spare ones.
 

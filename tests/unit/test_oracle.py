@@ -1,15 +1,18 @@
 """The oracle, held to examples worked out by hand from the contract."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.histories import histories, varied_moments
 from tests.oracle.engagement import Touches, first_second_below
+from tests.oracle.models import labels_at
 from tests.oracle.rules import OracleRules
 from tests.oracle.simulation import Adopt, Change, Event, Shard, Sweep, final, simulate
 
@@ -573,6 +576,7 @@ touches = st.dictionaries(
 
 
 @given(touches=touches, threshold=st.sampled_from([Fraction(20), Fraction(5), Fraction(1, 2)]))
+@settings(deadline=None)
 def test_a_crossing_is_the_first_whole_second_below_the_threshold(touches: Touches, threshold: Fraction) -> None:
     """Summed up term by term with a hundred digits: at or above it a second earlier, below it there."""
     half_life_us = 14 * 86400 * 10**6
@@ -591,6 +595,20 @@ def test_a_crossing_is_the_first_whole_second_below_the_threshold(touches: Touch
 # --- several dimensions -------------------------------------------------------------------------------------------
 
 ALL_SIX = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction")
+
+
+@given(log=histories(most=20, times=varied_moments(MICROSECOND), varied=True), at=varied_moments(MICROSECOND))
+@settings(max_examples=50, deadline=None)
+def test_silence_swept_gives_what_the_customer_is_at_that_moment(log: list[dict[str, Any]], at: datetime) -> None:
+    """No instant is missing: after any history and a sweep, all labels are those of the facts at that moment."""
+    rules = OracleRules(dimensions=ALL_SIX)
+    shard = Shard(rules)
+    for body in log:
+        shard.step(Event(json.loads(json.dumps(body), parse_float=Decimal)))
+    shard.step(Sweep(at))
+    assert shard.clock is not None
+    for customer in shard.customers.values():
+        assert customer.labels == labels_at(customer.facts, max(at, shard.clock), rules)
 
 
 def test_every_new_dimension_starts_at_its_neutral_label_without_a_change() -> None:
