@@ -346,6 +346,15 @@ def test_slots_may_have_gaps_and_hold_several_purchases() -> None:
     )
 
 
+def test_a_slot_leaves_the_six_when_the_sixth_after_it_begins() -> None:
+    """Slots 1, 3, 4 and 6, so that no other instant falls there: the first leaves at day 154, and three are too few."""
+    log = [*(purchase(f"p{d}", d) for d in (0, 42, 70, 126)), Sweep(day(1000))]
+    assert moves(simulate(log, only("cadence")))[2:] == [
+        ("2026-05-07", "cadence", "occasional", "regular", "event"),
+        ("2026-06-04", "cadence", "regular", "occasional", "time"),
+    ]
+
+
 def test_a_regular_buyer_of_six_slots_stays_one_for_three_slots_of_silence() -> None:
     """Bought in each of six slots; at day 210 the latest six hold three of them."""
     log = [purchase(f"p{d}", d) for d in (0, 14, 42, 70, 98, 126)]
