@@ -15,9 +15,27 @@ NUDGES = (-MICROSECOND, timedelta(0), timedelta(0), timedelta(0), MICROSECOND)
 moments = st.builds(
     lambda day, nudge: START + timedelta(days=day) + nudge, st.sampled_from(DAYS), st.sampled_from(NUDGES)
 )
+# The same for the further models: whole half-lives (14 days) apart, and the starts of slots (23, 51, 79 ... of START).
+VARIED_DAYS = (*DAYS[:8], 14, 28, 180, 181, 240, 420, *range(9, 200, 14))
+# Absent, nothing, what rounds to nothing (half-even), and money.
+discounts = st.sampled_from(
+    [None, None, None, None, "0", "0.00", 0, "0.004", "0.005", "0.0051", "0.01", 5, 12.5, "100"]
+)
+# Of every weight by default; the last two are kinds without a weight of their own.
+kinds = st.sampled_from(
+    ["visit", "view", "search", "click", "open", "cart", "wishlist", "share", "review", "login", "Öl"]
+)
 amounts = st.sampled_from(
     ["0", "0.00", "0.005", "0.015", "49.99", "50", 99.99, "100.00", 249, "250", "1000", "1e3", "12345.678"]
 )
+
+
+def varied_moments(finest: timedelta) -> st.SearchStrategy[datetime]:
+    """Moments that meet all models' thresholds, that close to either side of them, and others within their second."""
+    nudges = (-finest, finest, *[timedelta(0)] * 4, timedelta(seconds=-1), timedelta(seconds=0.3), timedelta(hours=7.1))
+    return st.builds(
+        lambda day, nudge: START + timedelta(days=day) + nudge, st.sampled_from(VARIED_DAYS), st.sampled_from(nudges)
+    )
 
 
 def written(moment: datetime) -> str:
@@ -26,24 +44,34 @@ def written(moment: datetime) -> str:
 
 
 @st.composite
-def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> dict[str, Any]:
-    """One valid event; ids are few, so that repeats come up."""
-    kind = draw(st.sampled_from(["purchase"] * 5 + ["refund"] * 2 + ["interaction", "feedback", "payment", "profile"]))
+def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, varied: bool = False) -> dict[str, Any]:
+    """One valid event; ids are few, so that repeats come up.
+
+    `varied` events differ also in score, discount and kind, which lifecycle and rfm do not look at.
+    """
+    customers: tuple[str, ...] = CUSTOMERS
+    types = ["purchase"] * 5 + ["refund"] * 2 + ["interaction", "feedback", "payment", "profile"]
+    if varied:  # most for one customer, which is then also regular, core or sensitive at times
+        customers = ("c1", "c1", *CUSTOMERS)
+        types = ["purchase"] * 6 + ["refund"] + ["interaction"] * 4 + ["feedback"] * 3 + ["payment", "profile"]
+    kind = draw(st.sampled_from(types))
     event: dict[str, Any] = {
         "type": kind,
         "event_id": f"e{draw(st.integers(0, 60))}",
-        "customer_id": draw(st.sampled_from(CUSTOMERS)),
+        "customer_id": draw(st.sampled_from(customers)),
         "occurred_at": written(draw(times)),
     }
     amount = draw(amounts)
     if kind == "purchase":
         event |= {"order_id": "o", "amount": amount}
+        discount = draw(discounts) if varied else None
+        event |= {} if discount is None else {"discount": discount}
     elif kind == "refund":
         event |= {"order_id": "o", "amount": amount if str(amount).strip("0.") else "5", "full": draw(st.booleans())}
     elif kind == "interaction":
-        event |= {"kind": "visit"}
+        event |= {"kind": draw(kinds) if varied else "visit"}
     elif kind == "feedback":
-        event |= {"score": 7}
+        event |= {"score": draw(st.integers(0, 10)) if varied else 7}
     elif kind == "payment":
         event |= {"invoice_id": "i", "due_at": event["occurred_at"], "amount": 5}
     else:
@@ -54,9 +82,12 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> dic
 
 
 @st.composite
-def histories(draw: st.DrawFn, most: int = 40) -> list[dict[str, Any]]:
-    """A log, in time order for the most part."""
-    log = draw(st.lists(events(), min_size=1, max_size=most))
+def histories(
+    draw: st.DrawFn, most: int = 40, times: st.SearchStrategy[datetime] = moments, *, varied: bool = False
+) -> list[dict[str, Any]]:
+    """A log, in time order for the most part; `varied` as for `events`."""
+    least = draw(st.sampled_from([1, most // 3, most * 2 // 3])) if varied else 1
+    log = draw(st.lists(events(times, varied=varied), min_size=least, max_size=most))
     if draw(st.booleans()):
         log.sort(key=lambda event: event["occurred_at"])
     return log

@@ -1,14 +1,17 @@
 """What is remembered of a customer's purchases, and how times and money are read and written."""
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from tests.oracle.rules import OracleRules
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(kw_only=True)
@@ -16,22 +19,38 @@ class Facts:
     """Everything the models may look at; nothing in it depends on the order in which events came.
 
     All purchase times are kept, sorted, where the product keeps three of them: the first, the latest and the one
-    before the latest can then be read off, and equal times count separately of themselves.
+    before the latest can then be read off, and equal times count separately of themselves. In the same way every
+    feedback (when, score) and every kind seen (when, kind; a purchase is of the kind `purchase`) is kept, sorted.
+    Facts are kept whether or not a dimension that looks at them is configured.
     """
 
     purchase_times: list[datetime] = field(default_factory=list)
     full_refunds: int = 0
     money_minor: int = 0
+    discounted_purchases: int = 0
+    feedbacks: list[tuple[datetime, Fraction]] = field(default_factory=list)
+    kinds_seen: list[tuple[datetime, str]] = field(default_factory=list)
 
     def apply(self, body: Mapping[str, Any], rules: OracleRules) -> None:
-        """Add one event; events other than purchases and refunds change no fact."""
+        """Add one event; payments and profiles change no fact.
+
+        A purchase carries a discount if its `discount` is more than nothing as money: rounded and converted like every
+        amount, so that what rounds to zero minor units (0.004 euro) is none.
+        """
+        moment = read_time(body["occurred_at"])
         if body["type"] == "purchase":
-            insort(self.purchase_times, read_time(body["occurred_at"]))
-            self.money_minor += paid_minor(body, rules)
+            insort(self.purchase_times, moment)
+            insort(self.kinds_seen, (moment, "purchase"))
+            self.money_minor += minor_units(body["amount"], body, rules)
+            self.discounted_purchases += minor_units(body.get("discount") or 0, body, rules) > 0
         elif body["type"] == "refund":
-            self.money_minor -= paid_minor(body, rules)
+            self.money_minor -= minor_units(body["amount"], body, rules)
             if body.get("full", False):
                 self.full_refunds += 1
+        elif body["type"] == "interaction":
+            insort(self.kinds_seen, (moment, body["kind"]))
+        elif body["type"] == "feedback":
+            insort(self.feedbacks, (moment, exact(body["score"])))
 
     @property
     def orders(self) -> int:
@@ -68,14 +87,23 @@ def written_time(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def paid_minor(body: Mapping[str, Any], rules: OracleRules) -> int:
-    """Return an event's amount in minor units of the settings' currency.
+def moments_after(start: datetime, spans: Iterable[timedelta]) -> Iterator[datetime]:
+    """Yield start + span for each span; a moment beyond the calendar's ends (the years 1 and 9999) never comes."""
+    for span in spans:
+        try:
+            yield start + span
+        except OverflowError:
+            continue
+
+
+def minor_units(money: str | int | Decimal, body: Mapping[str, Any], rules: OracleRules) -> int:
+    """Return an amount of this event in minor units of the settings' currency.
 
     The amount is rounded to its own currency's minor unit first, and again after the conversion. Python's `round` of an
     exact Fraction is half-even. The discount is not looked at: `amount` is what was paid, after it.
     """
     currency: str = body.get("currency") or rules.currency
-    amount = exact(body["amount"])
+    amount = exact(money)
     if currency == rules.currency:
         return round(amount * units_in_one(rules.minor_digits))
     own_units = units_in_one(rules.rate_digits.get(currency, 2))

@@ -1,11 +1,15 @@
-"""The two models: what a customer is at a moment, and at which instants silence could make it something else."""
+"""The models: what a customer is at a moment, and at which instants silence could make it something else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tests.oracle.facts import Facts, units_in_one
+from tests.oracle.cadence import cadence_instants, cadence_label
+from tests.oracle.engagement import engagement_instants, engagement_label
+from tests.oracle.facts import Facts, moments_after, units_in_one
+from tests.oracle.price import price_label
 from tests.oracle.rules import OracleRules
+from tests.oracle.satisfaction import satisfaction_instants, satisfaction_label
 
 
 def lifecycle_label(facts: Facts, at: datetime, rules: OracleRules) -> str:
@@ -42,22 +46,45 @@ def rfm_label(facts: Facts, at: datetime, rules: OracleRules) -> str:
     return rules.grid[r, (f + m + 1) // 2]
 
 
+def since_latest_purchase(facts: Facts, limits: Iterable[timedelta]) -> Iterator[datetime]:
+    """Yield when the time since the latest purchase reaches each limit."""
+    if facts.last_purchase_at is not None:
+        yield from moments_after(facts.last_purchase_at, limits)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One dimension: its label at a moment, and the idle times at which that label may change."""
+    """One dimension: its label at a moment, and the instants at which silence may change it.
+
+    Instants may be given that change nothing, and that are past; none at which the label changes may be missing.
+    """
 
     neutral: str | None
     label: Callable[[Facts, datetime, OracleRules], str]
-    idle_limits: Callable[[OracleRules], tuple[timedelta, ...]]
+    instants: Callable[[Facts, OracleRules], Iterable[datetime]]
 
 
 MODELS = {
     "lifecycle": Model(
         neutral=None,
         label=lifecycle_label,
-        idle_limits=lambda rules: (rules.at_risk_after, rules.churned_after, rules.reactivated_for),
+        instants=lambda facts, rules: since_latest_purchase(
+            facts, (rules.at_risk_after, rules.churned_after, rules.reactivated_for)
+        ),
     ),
-    "rfm": Model(neutral="none", label=rfm_label, idle_limits=lambda rules: rules.recency_cuts),
+    "rfm": Model(
+        neutral="none",
+        label=rfm_label,
+        instants=lambda facts, rules: since_latest_purchase(facts, rules.recency_cuts),
+    ),
+    "price": Model(
+        neutral="unknown",
+        label=lambda facts, _at, rules: price_label(facts, rules),
+        instants=lambda _facts, _rules: (),
+    ),
+    "cadence": Model(neutral="none", label=cadence_label, instants=cadence_instants),
+    "satisfaction": Model(neutral="unknown", label=satisfaction_label, instants=satisfaction_instants),
+    "engagement": Model(neutral="dormant", label=engagement_label, instants=engagement_instants),
 }
 
 
@@ -67,14 +94,5 @@ def labels_at(facts: Facts, at: datetime, rules: OracleRules) -> dict[str, str]:
 
 
 def instants_of_silence(facts: Facts, rules: OracleRules) -> list[datetime]:
-    """Return, in order, every instant at which any label could change if nothing more happens.
-
-    Both models look at the passing of time only through the time since the latest purchase. An instant beyond the
-    calendar's end (the year 9999) never comes.
-    """
-    latest = facts.last_purchase_at
-    if latest is None:
-        return []
-    room = datetime.max.replace(tzinfo=latest.tzinfo) - latest
-    limits = {limit for dimension in rules.dimensions for limit in MODELS[dimension].idle_limits(rules)}
-    return sorted(latest + limit for limit in limits if limit <= room)
+    """Return, in order, every instant at which any label could change if nothing more happens."""
+    return sorted({instant for dimension in rules.dimensions for instant in MODELS[dimension].instants(facts, rules)})

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 # Copied row by row from the contract's table: R 5 down to R 1, each from FM 1 to FM 5.
 _GRID_ROWS = {
@@ -16,6 +17,18 @@ _GRID_ROWS = {
 DESIGN_GRID: Mapping[tuple[int, int], str] = {
     (r, fm): label for r, row in _GRID_ROWS.items() for fm, label in enumerate(row, start=1)
 }
+DESIGN_WEIGHTS: Mapping[str, Fraction] = {
+    "visit": Fraction(1),
+    "view": Fraction(1),
+    "search": Fraction(1),
+    "click": Fraction(1),
+    "open": Fraction(1, 2),
+    "cart": Fraction(3),
+    "wishlist": Fraction(3),
+    "share": Fraction(4),
+    "review": Fraction(5),
+    "purchase": Fraction(10),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +40,9 @@ class OracleRules:
 
     `monetary_cuts` are in major units of `currency`; `rates` give the units of `currency` for one unit of another one,
     `rate_digits` the minor-unit digits of the others (2 where not given); `grid` maps (R, FM) to a label.
+
+    Shares are fractions of one; `engagement_thresholds` are those of core, active and visitor, above zero and falling;
+    weights are zero or more.
     """
 
     at_risk_after: timedelta = timedelta(days=60)
@@ -42,6 +58,17 @@ class OracleRules:
     frequency_cuts: tuple[int, ...] = (2, 3, 5, 10)
     monetary_cuts: tuple[Decimal, ...] = (Decimal(50), Decimal(100), Decimal(250), Decimal(1000))
     grid: Mapping[tuple[int, int], str] = field(default_factory=lambda: DESIGN_GRID)
+    price_purchases: int = 3
+    sensitive_share: Fraction = Fraction(60, 100)
+    full_price_share: Fraction = Fraction(20, 100)
+    slot: timedelta = timedelta(days=28)
+    regular_window: int = 6
+    regular_slots: int = 4
+    feedback_lasts: timedelta = timedelta(days=180)
+    kind_weights: Mapping[str, Fraction] = field(default_factory=lambda: DESIGN_WEIGHTS)
+    other_weight: Fraction = Fraction(1)
+    half_life: timedelta = timedelta(days=14)
+    engagement_thresholds: tuple[Fraction, Fraction, Fraction] = (Fraction(20), Fraction(5), Fraction(1, 2))
     dimensions: tuple[str, ...] = ("lifecycle", "rfm")
     currency: str = "EUR"
     minor_digits: int = 2

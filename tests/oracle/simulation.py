@@ -137,11 +137,7 @@ class Shard:
     def _adopt(self, new: OracleRules, kind: str) -> list[Change]:
         """Conclude every customer up to the clock under the old rules, then classify it there under the new ones."""
         old = self.rules
-        if (new.currency, new.minor_digits) != (old.currency, old.minor_digits):
-            message = (
-                f"money is remembered in {old.currency} with {old.minor_digits} digits and cannot change to another"
-            )
-            raise ValueError(message)
+        refuse_other_memories(old, new)
         changes: list[Change] = []
         if self.clock is not None:
             for customer in self.customers.values():
@@ -217,6 +213,21 @@ class Shard:
                 }
             )
         return changes
+
+
+def refuse_other_memories(old: OracleRules, new: OracleRules) -> None:
+    """Raise ValueError if what is remembered under the old rules means nothing under the new ones.
+
+    The product remembers money in one currency, engagement as one number and purchases as a mask of slots, none of
+    which can be turned into another's. The contract does not say what should happen then, so the oracle says nothing.
+    """
+    if (new.currency, new.minor_digits) != (old.currency, old.minor_digits):
+        message = f"money is remembered in {old.currency} with {old.minor_digits} digits and cannot change to another"
+        raise ValueError(message)
+    if (new.kind_weights, new.other_weight, new.half_life) != (old.kind_weights, old.other_weight, old.half_life):
+        raise ValueError("engagement is remembered as one number, of its weights and its half-life")
+    if new.slot != old.slot:
+        raise ValueError("purchases are remembered by slots of one length")
 
 
 def simulate(log: Iterable[Event | Sweep | Adopt], rules: OracleRules) -> list[Change]:

@@ -1,11 +1,18 @@
 """The oracle, held to examples worked out by hand from the contract."""
 
+import json
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.histories import histories, varied_moments
+from tests.oracle.engagement import Touches, first_second_below
+from tests.oracle.models import labels_at
 from tests.oracle.rules import OracleRules
 from tests.oracle.simulation import Adopt, Change, Event, Shard, Sweep, final, simulate
 
@@ -45,13 +52,23 @@ def refund(event_id: str, number: float, amount: str = "10.00", **fields: Any) -
 
 
 def visit(event_id: str, number: float, **fields: Any) -> Item:
-    """Return an interaction on that day."""
-    return event("interaction", event_id, day(number), kind="visit", **fields)
+    """Return an interaction on that day, a visit unless another kind is given."""
+    return event("interaction", event_id, day(number), **({"kind": "visit"} | fields))
+
+
+def feedback(event_id: str, number: float, score: int, **fields: Any) -> Item:
+    """Return a feedback on that day."""
+    return event("feedback", event_id, day(number), score=score, **fields)
 
 
 def orders(count: int, number: float = 0, total: str = "0") -> list[Item]:
     """Return that many purchases on one day, the first of them paying the total."""
     return [purchase(f"{number}-{i}", number, total if i == 0 else "0") for i in range(count)]
+
+
+def only(dimension: str) -> OracleRules:
+    """Return the default rules with that one dimension."""
+    return OracleRules(dimensions=(dimension,))
 
 
 def moves(changes: list[Change]) -> list[tuple[str, str, str | None, str, str]]:
@@ -143,7 +160,7 @@ def test_an_interaction_makes_a_prospect_and_no_rfm_change() -> None:
 @pytest.mark.parametrize("event_type", ["interaction", "feedback", "payment", "profile"])
 def test_an_event_without_facts_still_goes_through_all_steps(event_type: str) -> None:
     """Each of the other types first concludes the silence before it."""
-    changes = simulate([purchase("p", 0), event(event_type, "x", day(30))], RULES)
+    changes = simulate([purchase("p", 0), event(event_type, "x", day(30), kind="visit", score=8)], RULES)
     assert moves(changes)[2:] == [("2026-01-31", "rfm", "new", "promising", "time")]
 
 
@@ -225,6 +242,439 @@ def test_a_customer_whose_orders_were_all_returned_is_none_again() -> None:
         "frequency": 0,
         "monetary": "0.00",
     }
+
+
+# --- price --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("purchases", "discounted", "label"),
+    [
+        (2, 2, "unknown"),
+        (3, 0, "full_price"),
+        (3, 1, "mixed"),
+        (3, 2, "sensitive"),
+        (4, 1, "mixed"),  # 25 %
+        (5, 1, "full_price"),  # exactly 20 %
+        (5, 2, "mixed"),
+        (5, 3, "sensitive"),  # exactly 60 %
+        (7, 4, "mixed"),  # 57 %
+        (9, 2, "mixed"),  # 22 %
+    ],
+)
+def test_price_follows_the_share_of_discounted_purchases(purchases: int, discounted: int, label: str) -> None:
+    """From three purchases on; both limits belong to the outer labels."""
+    log = [purchase(f"p{i}", i, discount="1" if i < discounted else "0") for i in range(purchases)]
+    assert segment(log, "price", only("price")) == label
+
+
+@pytest.mark.parametrize(
+    ("discount", "label"),
+    [
+        ("0.00", "full_price"),
+        (0, "full_price"),
+        ("0.004", "full_price"),
+        ("0.005", "full_price"),  # half-even: no cent
+        ("0.0051", "sensitive"),
+        ("0.01", "sensitive"),
+        (5, "sensitive"),
+    ],
+)
+def test_a_discount_that_rounds_to_nothing_is_none(discount: str | int, label: str) -> None:
+    """A discount is money like every amount, in minor units."""
+    assert segment([purchase(f"p{i}", 0, discount=discount) for i in range(3)], "price", only("price")) == label
+
+
+def test_a_discount_in_another_currency_is_rounded_as_its_amount_is() -> None:
+    """Half a yen is none; a yen of 0.004 euro rounds to no cent, one of 0.0065 euro to one."""
+    for discount, rate, label in (
+        ("0.5", "5", "full_price"),
+        ("1", "0.004", "full_price"),
+        ("1", "0.0065", "sensitive"),
+    ):
+        rules = OracleRules(dimensions=("price",), rates={"JPY": Decimal(rate)}, rate_digits={"JPY": 0})
+        log = [purchase(f"p{i}", 0, "100", currency="JPY", discount=discount) for i in range(3)]
+        assert segment(log, "price", rules) == label
+
+
+def test_purchases_of_nothing_and_refunded_ones_count_towards_the_price_label() -> None:
+    """Three purchases, one free of charge, two returned in full: still three, all discounted."""
+    log = [purchase("a", 0, discount=1), purchase("b", 1, 0, discount=10), purchase("c", 2, discount=1)]
+    log += [refund("r", 3, full=True), refund("s", 3, full=True)]
+    assert segment(log, "price", only("price")) == "sensitive"
+
+
+def test_price_starts_at_unknown_without_a_change_and_silence_leaves_it_alone() -> None:
+    """The third purchase gives the first change; a thousand days later there is no other, and none ahead."""
+    log = [purchase("a", 0), purchase("b", 1), purchase("c", 2), Sweep(day(1000))]
+    (change,) = simulate(log, only("price"))
+    assert moves([change]) == [("2026-01-03", "price", "unknown", "full_price", "event")]
+    assert (change["previous_since"], change["next"]) == (None, None)
+
+
+def test_a_late_discounted_purchase_counts_and_a_repeated_one_does_not() -> None:
+    """A fourth purchase of day 1, told at c (day 5), makes a quarter; its repeat would have made two fifths."""
+    log = [purchase("a", 0), purchase("b", 4), purchase("c", 5), purchase("d", 1, discount=2)]
+    assert moves(simulate(log, only("price")))[1:] == [("2026-01-06", "price", "full_price", "mixed", "late")]
+    assert simulate([*log, purchase("d", 1, discount=2)], only("price")) == simulate(log, only("price"))
+
+
+# --- cadence ------------------------------------------------------------------------------------------------------
+# Slots of 28 days from the epoch: 20454 days to 2026-01-01 are 730 slots and 14 days, so slots start on days
+# -14, 14, 42, 70, 98, 126, 154, 182, 210.
+
+
+def test_four_of_six_slots_make_a_regular_buyer_until_silence_empties_them() -> None:
+    """Bought on days 0, 14, 42, 70: the first slot leaves the six at day 154, and three are too few."""
+    log = [purchase("a", 0), purchase("b", 14), purchase("c", 42), purchase("d", 70), Sweep(day(1000))]
+    changes = simulate(log, only("cadence"))
+    assert moves(changes) == [
+        ("2026-01-01", "cadence", "none", "one_off", "event"),
+        ("2026-01-15", "cadence", "one_off", "occasional", "event"),
+        ("2026-03-12", "cadence", "occasional", "regular", "event"),
+        ("2026-06-04", "cadence", "regular", "occasional", "time"),
+    ]
+    assert changes[2]["next"] == {"dimension": "cadence", "label": "occasional", "at": "2026-06-04T00:00:00Z"}
+    assert changes[3]["next"] is None
+
+
+def test_slots_may_have_gaps_and_hold_several_purchases() -> None:
+    """Slots 1, 2, 4 and 6 of six are enough; seven purchases in three slots are not."""
+    assert segment([purchase(f"p{d}", d) for d in (0, 14, 70, 126)], "cadence", only("cadence")) == "regular"
+    assert (
+        segment([purchase(f"p{d}", d) for d in (0, 0.5, 1, 14, 41, 42, 69)], "cadence", only("cadence")) == "occasional"
+    )
+
+
+def test_a_slot_leaves_the_six_when_the_sixth_after_it_begins() -> None:
+    """Slots 1, 3, 4 and 6, so that no other instant falls there: the first leaves at day 154, and three are too few."""
+    log = [*(purchase(f"p{d}", d) for d in (0, 42, 70, 126)), Sweep(day(1000))]
+    assert moves(simulate(log, only("cadence")))[2:] == [
+        ("2026-05-07", "cadence", "occasional", "regular", "event"),
+        ("2026-06-04", "cadence", "regular", "occasional", "time"),
+    ]
+
+
+def test_a_regular_buyer_of_six_slots_stays_one_for_three_slots_of_silence() -> None:
+    """Bought in each of six slots; at day 210 the latest six hold three of them."""
+    log = [purchase(f"p{d}", d) for d in (0, 14, 42, 70, 98, 126)]
+    assert moves(simulate([*log, Sweep(day(400))], only("cadence")))[-1] == (
+        "2026-07-30",
+        "cadence",
+        "regular",
+        "occasional",
+        "time",
+    )
+
+
+@pytest.mark.parametrize(("nudge", "label"), [(timedelta(0), "regular"), (-MICROSECOND, "occasional")])
+def test_a_slots_start_belongs_to_it(nudge: timedelta, label: str) -> None:
+    """A purchase at the start of slot 4 opens it, one a microsecond earlier is the second of slot 3."""
+    log = [purchase("a", 0), purchase("b", 14), purchase("c", 42), event("purchase", "d", day(70) + nudge, amount=1)]
+    assert segment(log, "cadence", only("cadence")) == label
+
+
+def test_slots_before_the_epoch_are_counted_backwards() -> None:
+    """The last microsecond of 1969 and the first of 1970 lie in two slots, and two more make four."""
+    start = datetime(1970, 1, 1, tzinfo=UTC)
+    times = [start - MICROSECOND, start, start + timedelta(days=28), start + timedelta(days=56)]
+    log = [event("purchase", f"p{i}", moment, amount=1) for i, moment in enumerate(times)]
+    assert segment(log, "cadence", only("cadence")) == "regular"
+    log[1] = event("purchase", "p1", start - timedelta(days=28), amount=1)  # the slot of the first
+    assert segment(log, "cadence", only("cadence")) == "occasional"
+
+
+def test_cadence_counts_orders_that_count_and_slots_of_all_purchases() -> None:
+    """Four slots, three orders returned: regular by its slots, then one_off; with all returned, none."""
+    log = [purchase("a", 0), purchase("b", 14), purchase("c", 42), purchase("d", 70)]
+    log += [refund(f"r{i}", 71, full=True) for i in range(3)]
+    assert moves(simulate([*log, Sweep(day(400))], only("cadence")))[2:] == [
+        ("2026-03-12", "cadence", "occasional", "regular", "event"),
+        ("2026-06-04", "cadence", "regular", "one_off", "time"),
+    ]
+    assert moves(simulate([*log, refund("r", 72, full=True)], only("cadence")))[3:] == [
+        ("2026-03-14", "cadence", "regular", "none", "event")
+    ]
+
+
+def test_a_late_purchase_fills_its_own_slot() -> None:
+    """Days 0, 42 and 70, then one of day 14: regular at c, day 70."""
+    log = [purchase("a", 0), purchase("c", 42), purchase("d", 70), purchase("b", 14)]
+    assert moves(simulate(log, only("cadence")))[2:] == [("2026-03-12", "cadence", "occasional", "regular", "late")]
+
+
+# --- satisfaction -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("score", "label"),
+    [(10, "promoter"), (9, "promoter"), (8, "passive"), (7, "passive"), (6, "detractor"), (0, "detractor")],
+)
+def test_satisfaction_is_what_the_score_says(score: int, label: str) -> None:
+    """Nine and ten, seven and eight, and the rest."""
+    assert segment([feedback("f", 0, score)], "satisfaction", only("satisfaction")) == label
+
+
+def test_feedback_is_forgotten_after_180_days() -> None:
+    """Known a microsecond before, unknown at 180 days, told as time."""
+    changes = simulate([feedback("f", 0, 9), Sweep(day(180) - MICROSECOND)], only("satisfaction"))
+    assert moves(changes) == [("2026-01-01", "satisfaction", "unknown", "promoter", "event")]
+    assert changes[0]["next"] == {"dimension": "satisfaction", "label": "unknown", "at": "2026-06-30T00:00:00Z"}
+    changes = simulate([feedback("f", 0, 9), Sweep(day(180))], only("satisfaction"))
+    assert moves(changes)[1:] == [("2026-06-30", "satisfaction", "promoter", "unknown", "time")]
+
+
+def test_the_most_recent_feedback_counts_however_it_came() -> None:
+    """One of day 5 after one of day 10 says nothing; the 180 days are those of day 10."""
+    log = [feedback("f", 10, 9), feedback("g", 5, 0), Sweep(day(400))]
+    assert moves(simulate(log, only("satisfaction"))) == [
+        ("2026-01-11", "satisfaction", "unknown", "promoter", "event"),
+        ("2026-07-10", "satisfaction", "promoter", "unknown", "time"),
+    ]
+
+
+@pytest.mark.parametrize("scores", [(10, 3, 7), (3, 10, 7), (7, 10, 3)])
+def test_of_feedback_at_one_moment_the_lowest_score_holds(scores: tuple[int, ...]) -> None:
+    """In any order; an older lower score does not matter."""
+    log = [feedback("old", -1, 0), *(feedback(f"f{score}", 0, score) for score in scores)]
+    assert segment(log, "satisfaction", only("satisfaction")) == "detractor"
+    log = [feedback("old", -1, 0), *(feedback(f"f{score}", 0, max(score, 8)) for score in scores)]
+    assert segment(log, "satisfaction", only("satisfaction")) == "passive"
+
+
+def test_late_feedback_is_looked_at_where_the_customer_was_concluded() -> None:
+    """At c = day 200, one of day 20 is 180 days old and says nothing; one of day 30 holds till day 210."""
+    log = [visit("v", 200), feedback("f", 20, 9)]
+    assert simulate(log, only("satisfaction")) == []
+    assert moves(simulate([*log, feedback("g", 30, 7), Sweep(day(300))], only("satisfaction"))) == [
+        ("2026-07-20", "satisfaction", "unknown", "passive", "late"),
+        ("2026-07-30", "satisfaction", "passive", "unknown", "time"),
+    ]
+
+
+def test_repeated_feedback_says_nothing() -> None:
+    """The same event id with another score changes nothing."""
+    assert segment([feedback("f", 0, 9), feedback("f", 1, 0)], "satisfaction", only("satisfaction")) == "promoter"
+
+
+# --- engagement ---------------------------------------------------------------------------------------------------
+# One touch of weight w at day 0 falls to s after 14 * log2(w / s) days.
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "dormant_at"),
+    [
+        ("visit", "visitor", "2026-01-15T00:00:01Z"),  # 1: exactly 14 days
+        ("view", "visitor", "2026-01-15T00:00:01Z"),
+        ("search", "visitor", "2026-01-15T00:00:01Z"),
+        ("click", "visitor", "2026-01-15T00:00:01Z"),
+        ("login", "visitor", "2026-01-15T00:00:01Z"),  # others: 1
+        ("Cart", "visitor", "2026-01-15T00:00:01Z"),  # another kind than cart
+        ("open", "visitor", "2026-01-01T00:00:01Z"),  # 0.5: at the threshold
+        ("cart", "visitor", "2026-02-06T04:32:51Z"),  # 3: log2 6 = 2.58496250, 3126770.64 s
+        ("wishlist", "visitor", "2026-02-06T04:32:51Z"),
+        ("share", "visitor", "2026-02-12T00:00:01Z"),  # 4: exactly 42 days
+        ("review", "active", "2026-02-16T12:10:05Z"),  # 5: log2 10 = 3.32192809, 4018204.22 s
+    ],
+)
+def test_each_kind_weighs_what_the_contract_says(kind: str, label: str, dormant_at: str) -> None:
+    """Its label at once, and the moment it is dormant again."""
+    changes = simulate([visit("v", 0, kind=kind), Sweep(day(400))], only("engagement"))
+    assert (changes[0]["previous"], changes[0]["current"]) == ("dormant", label)
+    assert (changes[-1]["current"], changes[-1]["effective_at"]) == ("dormant", dormant_at)
+
+
+def test_a_purchase_wanes_from_active_over_visitor_to_dormant() -> None:
+    """10 falls to 5 in 14 days, to 0.5 in 5227804.22 s; its amount does not matter."""
+    changes = simulate([purchase("p", 0, 0), Sweep(day(400))], only("engagement"))
+    assert [(c["current"], c["effective_at"], c["cause"]["kind"]) for c in changes] == [
+        ("active", "2026-01-01T00:00:00Z", "event"),
+        ("visitor", "2026-01-15T00:00:01Z", "time"),
+        ("dormant", "2026-03-02T12:10:05Z", "time"),
+    ]
+    assert changes[0]["next"] == {"dimension": "engagement", "label": "visitor", "at": "2026-01-15T00:00:01Z"}
+
+
+def test_exactly_at_a_threshold_the_higher_label_holds_to_the_next_second() -> None:
+    """Two purchases at one moment are 20: core, for a second; and 28 days and a second later no more than a visitor."""
+    changes = simulate([purchase("a", 0), purchase("b", 0), Sweep(day(30))], only("engagement"))
+    assert [(c["current"], c["effective_at"]) for c in changes] == [
+        ("active", "2026-01-01T00:00:00Z"),
+        ("core", "2026-01-01T00:00:00Z"),
+        ("active", "2026-01-01T00:00:01Z"),
+        ("visitor", "2026-01-29T00:00:01Z"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first_us", "second_us", "core_until"),
+    [
+        (250_000, 250_000, "2026-01-01T00:00:01Z"),  # the crossing itself is at 0.25 s
+        (0, 300_000, "2026-01-01T00:00:01Z"),  # about 0.15 s, before the second purchase: core all the same
+        (1, 1, "2026-01-01T00:00:01Z"),
+        (-1, 0, None),  # half a microsecond before the whole second, at which it is over
+        (-1, -1, "2026-01-01T00:00:00Z"),
+        (-300_000, 300_000, "2026-01-01T00:00:01Z"),  # just after 0, by the mean's convexity
+    ],
+)
+def test_the_label_compares_with_the_whole_second_and_not_with_the_curve(
+    first_us: int, second_us: int, core_until: str | None
+) -> None:
+    """Two purchases are core till the whole second after their curve falls below 20, if that is still ahead."""
+    log = [event("purchase", f"{i}", DAY_0 + us * MICROSECOND, amount=1) for i, us in enumerate((first_us, second_us))]
+    changes = simulate([*log, Sweep(day(1))], only("engagement"))
+    assert [c["effective_at"] for c in changes if c["previous"] == "core"] == ([core_until] if core_until else [])
+
+
+def test_what_was_done_adds_up() -> None:
+    """A visit on days 0 and 14: 1.5 then, 0.5 after log2 3 half-lives more, 1917170.64 s."""
+    changes = simulate([visit("a", 0), visit("b", 14), Sweep(day(100))], only("engagement"))
+    assert [(c["current"], c["effective_at"]) for c in changes] == [
+        ("visitor", "2026-01-01T00:00:00Z"),
+        ("dormant", "2026-02-06T04:32:51Z"),
+    ]
+
+
+@pytest.mark.parametrize("event_type", ["refund", "feedback", "payment", "profile"])
+def test_only_interactions_and_purchases_engage(event_type: str) -> None:
+    """The others weigh nothing, also if they carry a field `kind`; a full refund takes nothing away."""
+    other = event(event_type, "x", day(1), kind="review", score=9, amount="10", full=True)
+    assert simulate([other], only("engagement")) == []
+    log = [purchase("p", 0), Sweep(day(400))]
+    assert moves(simulate([log[0], other, log[1]], only("engagement"))) == moves(simulate(log, only("engagement")))
+
+
+def test_a_late_event_raises_the_curve_where_the_customer_was_concluded() -> None:
+    """Dormant since day 60.5; a purchase of day 50 is still worth 5.9 there, besides the 0.5 that was left."""
+    log = [purchase("a", 0), purchase("b", 100, customer="c2"), Sweep(None), purchase("x", 50)]
+    changes = [c for c in simulate(log, only("engagement")) if c["customer_id"] == "c1"]
+    assert [c["current"] for c in changes] == ["active", "visitor", "dormant", "active"]
+    assert (changes[3]["effective_at"], changes[3]["cause"]["kind"]) == ("2026-03-02T12:10:05Z", "late")
+    assert changes[3]["next"]["label"] == "visitor"
+
+
+def test_engagement_does_not_depend_on_the_order_of_events_and_leaves_repeats_out() -> None:
+    """Forth, back, and with one repeated."""
+    log = [purchase("a", 0), visit("b", 3, kind="cart"), visit("c", 3), purchase("d", 9)]
+    forth = final(log, only("engagement"))
+    assert final(log[::-1], only("engagement")) == forth == final([*log, log[1]], only("engagement"))
+    assert forth["c1"]["segments"] == {"engagement": "active"}  # 4 * 2^-(6/14) + 10 + 10 * 2^-(9/14) = 19.4
+
+
+def test_a_waning_beyond_the_calendar_never_comes() -> None:
+    """In December 9999 there is no room for 14 days more."""
+    (change,) = simulate(
+        [event("interaction", "v", datetime(9999, 12, 20, tzinfo=UTC), kind="visit")], only("engagement")
+    )
+    assert (change["current"], change["next"]) == ("visitor", None)
+
+
+def test_a_touch_of_long_ago_decides_nothing_but_is_not_forgotten() -> None:
+    """A century earlier: 2^-2609 of ten more puts the crossing just after the whole second, to the next one."""
+    century = event("purchase", "old", day(0) - timedelta(days=36526), amount=1)
+    changes = simulate([century, purchase("p", 0), Sweep(day(20))], only("engagement"))
+    assert (changes[-1]["current"], changes[-1]["effective_at"]) == ("visitor", "2026-01-15T00:00:01Z")
+
+
+touches = st.dictionaries(
+    st.integers(0, 40 * 86400 * 10).map(lambda tenths: tenths * 100_000) | st.sampled_from([0, 14 * 86400 * 10**6]),
+    st.sampled_from([Fraction(1, 2), Fraction(1), Fraction(3), Fraction(10)]),
+    min_size=1,
+    max_size=6,
+).map(lambda found: tuple(sorted(found.items())))
+
+
+@given(touches=touches, threshold=st.sampled_from([Fraction(20), Fraction(5), Fraction(1, 2)]))
+@settings(deadline=None)
+def test_a_crossing_is_the_first_whole_second_below_the_threshold(touches: Touches, threshold: Fraction) -> None:
+    """Summed up term by term with a hundred digits: at or above it a second earlier, below it there."""
+    half_life_us = 14 * 86400 * 10**6
+    second = first_second_below(touches, half_life_us, threshold)
+    assert second is not None
+
+    def left(at_s: int) -> Decimal:
+        with localcontext(Context(prec=100)):
+            terms = [(weight, Decimal(when - at_s * 10**6) / half_life_us) for when, weight in touches]
+            return sum((w.numerator * Decimal(2) ** power / w.denominator for w, power in terms), start=Decimal(0))
+
+    assert Fraction(left(second - 1)) > threshold - Fraction(1, 10**90)
+    assert Fraction(left(second)) < threshold
+
+
+# --- several dimensions -------------------------------------------------------------------------------------------
+
+ALL_SIX = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction")
+
+
+@given(log=histories(most=20, times=varied_moments(MICROSECOND), varied=True), at=varied_moments(MICROSECOND))
+@settings(max_examples=50, deadline=None)
+def test_silence_swept_gives_what_the_customer_is_at_that_moment(log: list[dict[str, Any]], at: datetime) -> None:
+    """No instant is missing: after any history and a sweep, all labels are those of the facts at that moment."""
+    rules = OracleRules(dimensions=ALL_SIX)
+    shard = Shard(rules)
+    for body in log:
+        shard.step(Event(json.loads(json.dumps(body), parse_float=Decimal)))
+    shard.step(Sweep(at))
+    assert shard.clock is not None
+    for customer in shard.customers.values():
+        assert customer.labels == labels_at(customer.facts, max(at, shard.clock), rules)
+
+
+def test_every_new_dimension_starts_at_its_neutral_label_without_a_change() -> None:
+    """A payment says nothing to any of them: only lifecycle moves, from null."""
+    (change,) = simulate([event("payment", "x", DAY_0, amount=1)], OracleRules(dimensions=ALL_SIX))
+    assert change["segments"] == {
+        "lifecycle": "prospect",
+        "rfm": "none",
+        "engagement": "dormant",
+        "price": "unknown",
+        "cadence": "none",
+        "satisfaction": "unknown",
+    }
+
+
+@pytest.mark.parametrize("order", [ALL_SIX, ALL_SIX[::-1]])
+def test_the_settings_order_holds_for_all_dimensions(order: tuple[str, ...]) -> None:
+    """The third purchase of a day moves lifecycle, engagement and price, in that order or in the other."""
+    log = [purchase("a", 0), purchase("b", 0.25), purchase("c", 0.5), feedback("f", 0.5, 3)]
+    changes = simulate(log, OracleRules(dimensions=order, loyal_orders=3))
+    assert [c["dimension"] for c in changes if c["cause"]["event_id"] == "c"] == [
+        dimension for dimension in order if dimension in {"lifecycle", "engagement", "price"}
+    ]
+    assert list(changes[-1]["segments"]) == list(order)
+    assert changes[-1]["segments"] == {
+        "lifecycle": "loyal",
+        "rfm": "potential_loyalist",
+        "engagement": "core",
+        "price": "full_price",
+        "cadence": "occasional",
+        "satisfaction": "detractor",
+    }
+
+
+def test_a_dimension_named_later_knows_what_came_before() -> None:
+    """Facts are kept whether or not a dimension looks at them: named on day 1, satisfaction knows day 0."""
+    log: list[Item] = [feedback("f", 0, 9), visit("v", 1), Adopt(OracleRules(dimensions=ALL_SIX), "definition")]
+    assert moves(simulate(log, RULES))[1:] == [
+        ("2026-01-02", "engagement", "dormant", "visitor", "definition"),
+        ("2026-01-02", "satisfaction", "unknown", "promoter", "definition"),
+    ]
+
+
+def test_a_definition_cannot_change_what_a_memory_is_made_of() -> None:
+    """Weights, the half-life and the slots' length are in what is remembered; thresholds are not."""
+    log = [purchase("a", 0)]
+    for rules, reason in (
+        (OracleRules(half_life=timedelta(days=7)), "half-life"),
+        (OracleRules(other_weight=Fraction(2)), "weights"),
+        (OracleRules(slot=timedelta(days=7)), "slots"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            simulate([*log, Adopt(rules, "definition")], RULES)
+    lower = OracleRules(dimensions=("engagement",), engagement_thresholds=(Fraction(10), Fraction(5), Fraction(1)))
+    assert moves(simulate([*log, Adopt(lower, "definition")], only("engagement")))[1:] == [
+        ("2026-01-01", "engagement", "active", "core", "definition")
+    ]
 
 
 # --- silence ------------------------------------------------------------------------------------------------------
@@ -456,7 +906,7 @@ def test_a_duplicate_does_not_refresh_its_place_in_the_memory() -> None:
 
 def test_browsing_does_not_push_purchases_out_of_the_memory() -> None:
     """After twenty visits and profiles a repeated purchase is still known."""
-    browsing = [event("profile" if i % 2 else "interaction", f"v{i}", DAY_0) for i in range(20)]
+    browsing = [event("profile" if i % 2 else "interaction", f"v{i}", DAY_0, kind="visit") for i in range(20)]
     assert facts([purchase("p", 0), *browsing, purchase("p", 0)])["frequency"] == 1
 
 
@@ -468,7 +918,7 @@ def test_an_id_is_remembered_whatever_the_type_that_had_it() -> None:
 def test_refunds_payments_and_feedback_share_the_purchases_memory() -> None:
     """Sixteen of them push a purchase's id out; fifteen do not."""
     kinds = ["refund", "payment", "feedback", "payment"] * 4
-    others = [event(kind, f"x{i}", DAY_0, amount="1") for i, kind in enumerate(kinds)]
+    others = [event(kind, f"x{i}", DAY_0, amount="1", score=8) for i, kind in enumerate(kinds)]
     assert facts([purchase("p", 0), *others[:15], purchase("p", 0)])["frequency"] == 1
     assert facts([purchase("p", 0), *others, purchase("p", 0)])["frequency"] == 2
 
