@@ -15,8 +15,8 @@ from state.redis_connection import client
 from streams import topics
 from streams.connections import UnreachableError, kafka_errors, redis_errors
 from streams.control import Control, DefinitionChangedError
+from streams.health.pages import Pages, Starting
 from streams.key_samples import check_keys
-from streams.pages import Pages, Starting
 from streams.pauses import Pauses
 from streams.usage_error import UsageError
 from streams.worker import Worker

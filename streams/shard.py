@@ -27,11 +27,11 @@ from streams.crash_points import reach
 from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome, Plan, plan_for
+from streams.health.metrics import Metrics
 from streams.inbox import Inbox
 from streams.journal import Entry, JournalError, JournalReader
 from streams.merge import ready
 from streams.messages import Message, Messages
-from streams.metrics import Metrics
 from streams.pauses import Pauses
 from streams.publisher import Publisher
 from streams.recutting import Recutting

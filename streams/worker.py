@@ -24,15 +24,15 @@ from streams.collector import calm_collector
 from streams.control import Control
 from streams.events import INTERACTIONS, PURCHASES
 from streams.faust_app import App
-from streams.metrics import Metrics, Standing
-from streams.pages import Verdict
+from streams.health.metrics import Metrics, Standing
+from streams.health.pages import Verdict
+from streams.health.probe import Pulse
+from streams.health.stalls import Reach
+from streams.health.topic_watch import TopicWatch
+from streams.health.watch import Watch
 from streams.pauses import Pauses
-from streams.probe import Pulse
 from streams.shard import INPUTS, Shard, ShardStoppedError
-from streams.stalls import Reach
-from streams.topic_watch import TopicWatch
 from streams.transport import HEARTBEAT_SHARE, Batch, Gate, Reading, now_us
-from streams.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ class Worker:
         """The watchdog's verdict, from its thread."""
         self._loop.call_soon_threadsafe(self._fail, 1)
 
-    # What the pages show (streams.pages.Source), from their threads.
+    # What the pages show (streams.health.pages.Source), from their threads.
 
     def live(self) -> Verdict:
         """See Source."""
@@ -273,7 +273,7 @@ class Worker:
             stream_wait_empty=False,  # a shard finishes its commit by itself, see _revoked
             topic_allow_declare=False,
             topic_disable_leader=True,
-            web_enabled=False,  # its pages would not answer when the event loop does not: see streams.pages
+            web_enabled=False,  # its pages would not answer when the event loop does not: see streams.health.pages
             producer_acks=-1,
             autodiscover=False,
             store="memory://",

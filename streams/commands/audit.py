@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from state import redis_connection
-from streams.audit import audit
 from streams.collector import calm_collector
 from streams.commands.printable import printable
 from streams.commands.progress import progress
 from streams.commands.settings_option import SettingsFile, load
 from streams.commands.shard_option import inputs_of, shards_of
 from streams.connections import kafka_errors, redis_errors
-from streams.findings import Audit, ShardAudit
+from streams.repair.audit import audit
+from streams.repair.findings import Audit, ShardAudit
 
 EPILOG: Final = """\b
 Example:

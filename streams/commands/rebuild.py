@@ -19,7 +19,7 @@ from streams.commands.shard_option import inputs_of, shards_of
 from streams.connections import kafka_errors, redis_errors
 from streams.journal import JournalError
 from streams.membership import members
-from streams.rebuild import rebuild
+from streams.repair.rebuild import rebuild
 from streams.usage_error import UsageError
 
 EPILOG: Final = """\b

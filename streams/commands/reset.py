@@ -14,7 +14,7 @@ from streams.commands.settings_option import SettingsFile, load
 from streams.commands.shard_option import inputs_of, shards_of
 from streams.connections import kafka_errors, redis_errors
 from streams.journal import JournalError
-from streams.reset import Reset, Target
+from streams.repair.reset import Reset, Target
 from streams.usage_error import UsageError
 
 EPILOG: Final = """\b

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
-from streams.calm_log import Repeats
 from streams.commands.settings_option import SettingsFile, load
+from streams.health.calm_log import Repeats
 from streams.supervisor import Supervisor, end_with_supervisor
 
 EPILOG: Final = """\b

@@ -21,8 +21,8 @@ from state.head import Head
 from state.keys import Keys
 from state.redis import RedisStore
 from state.redis_connection import client
-from streams import rebuild as rebuilding
 from streams import topics
+from streams.repair import rebuild as rebuilding
 from tests.command import segflow
 from tests.histories import START, written
 from tests.service import Service

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from schemas.settings import Settings
 from segments.rules import from_settings
-from streams.chains import Chains, Told, start_of
-from streams.comparison import Comparison, Differences
+from streams.repair.chains import Chains, Told, start_of
+from streams.repair.comparison import Comparison, Differences
 
 streams = st.lists(st.integers(0, 30), max_size=40)
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from schemas.settings import Settings
 from streams.commands import SUMMARIES
-from streams.metrics import Metrics
+from streams.health.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "examples" / "README.md"])

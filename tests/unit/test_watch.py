@@ -16,15 +16,15 @@ from prometheus_client import CollectorRegistry
 
 from embedded.free_port import free_ports
 from schemas.settings import Settings
-from streams.calm_log import SHOWN, WINDOW_S, Repeats
-from streams.metrics import Metrics, Standing
-from streams.pages import Pages, Verdict
+from streams.health.calm_log import SHOWN, WINDOW_S, Repeats
+from streams.health.metrics import Metrics, Standing
+from streams.health.pages import Pages, Verdict
+from streams.health.probe import Probe, Pulse
+from streams.health.stalls import Reach, Stalls
+from streams.health.watch import Watch
 from streams.pauses import Pauses
-from streams.probe import Probe, Pulse
 from streams.run import FileRun
-from streams.stalls import Reach, Stalls
 from streams.usage_error import UsageError
-from streams.watch import Watch
 from tests.agreement import parsed
 from tests.health import Health, wait_until
 from tests.histories import START, written
@@ -70,7 +70,7 @@ def said(times: int, *, level: int = logging.WARNING, shown: Callable[[logging.L
 def test_of_a_message_said_over_and_over_only_the_first_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """And a minute later one says how many were left out."""
     now_s = 0.0
-    monkeypatch.setattr("streams.calm_log.time.monotonic", lambda: now_s)
+    monkeypatch.setattr("streams.health.calm_log.time.monotonic", lambda: now_s)
     repeats = Repeats()
     assert said(100, shown=repeats.filter) == [f"shard {number} failed" for number in range(SHOWN)]
     now_s = WINDOW_S

@@ -18,9 +18,9 @@ from schemas.settings import Settings
 from segments.instant import SECOND_US
 from state.keys import Keys
 from state.redis_connection import client
+from streams.health.probe import Probe, Pulse
+from streams.health.stalls import Reach, Stalls
 from streams.kafka_clients import kafka_python_options
-from streams.probe import Probe, Pulse
-from streams.stalls import Reach, Stalls
 
 log = logging.getLogger(__name__)
 

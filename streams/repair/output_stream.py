@@ -7,9 +7,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from streams.comparison import Comparison, fingerprint_of
 from streams.messages import Message
 from streams.partition_reader import PartitionReader
+from streams.repair.comparison import Comparison, fingerprint_of
 
 Content = TypeVar("Content")
 

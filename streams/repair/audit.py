@@ -19,16 +19,16 @@ from state.head import Head
 from state.keys import Keys
 from state.memory import MemoryStore
 from state.redis import RedisStore
-from streams.chains import Chains, Told, start_of
-from streams.comparison import Differences, Item
 from streams.control import Control
-from streams.findings import PROBLEMS_MAX, Audit, ShardAudit
 from streams.journal import JournalError, JournalReader
-from streams.output_stream import OutputStream
 from streams.partition_reader import PartitionReader
 from streams.reexecution import Done, InputGoneError, Reexecution
+from streams.repair.chains import Chains, Told, start_of
+from streams.repair.comparison import Differences, Item
+from streams.repair.findings import PROBLEMS_MAX, Audit, ShardAudit
+from streams.repair.output_stream import OutputStream
+from streams.repair.state_comparison import compare
 from streams.replay import InputReader
-from streams.state_comparison import compare
 
 CHANGE_ID: Final = 0
 """Where a change's headers have its id."""

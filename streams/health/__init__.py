@@ -1,0 +1,1 @@
+"""How a worker is: metrics, health pages, the watchdog."""
