@@ -210,7 +210,7 @@ class Worker(Section):
     transaction_timeout: Wait = Field(
         timedelta(seconds=10), description="after which the broker ends a dead worker's transaction"
     )
-    session_timeout: Wait = Field(timedelta(seconds=10), description="silence after which a worker counts as dead")
+    session_timeout: Wait = Field(timedelta(seconds=8), description="silence after which a worker counts as dead")
     watchdog_after: Wait = Field(
         timedelta(seconds=60), description="a worker that reads nothing for so long while there is something is ended"
     )
