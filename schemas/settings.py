@@ -30,11 +30,16 @@ def _redis_url(url: str) -> str:
 
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Dimension = Literal["lifecycle", "rfm"]
+Dimension = Literal["lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction"]
 FiveLabels = tuple[Label, Label, Label, Label, Label]
 Money = Annotated[Decimal, Field(gt=-LIMIT_MAJOR, lt=LIMIT_MAJOR)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]  # strict: `true` is no count; nobody has 10^9 of anything
 Wait = Annotated[Duration, AfterValidator(_wait)]
+Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]  # segments/price.py counts in ten-thousandths
+Score = Annotated[int, Field(ge=1, le=10, strict=True)]
+Weight = Annotated[float, Field(ge=0, le=10**6, strict=True)]  # nothing is a million visits
+Threshold = Annotated[float, Field(gt=0, le=10**12, strict=True)]
+EventName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]  # what Kafka allows
 
 
@@ -181,6 +186,86 @@ class Rfm(Section):
         return self
 
 
+class Price(Section):
+    """The price dimension: the share of purchases that had a discount."""
+
+    min_purchases: Count = Field(3, description="with fewer a customer is unknown; refunds aside")
+    sensitive_from: Share = Field(Decimal("0.6"), description="share of purchases with a discount")
+    full_price_up_to: Share = Field(Decimal("0.2"), description="share of purchases with a discount")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.full_price_up_to >= self.sensitive_from:
+            raise ValueError("full_price_up_to must be below sensitive_from")
+        return self
+
+
+class Cadence(Section):
+    """The cadence dimension: in how many of the latest 28-day slots something was bought."""
+
+    regular_slots: Annotated[int, Field(ge=1, le=64, strict=True)] = Field(4, description="slots with a purchase")
+    of_slots: Annotated[int, Field(ge=1, le=64, strict=True)] = Field(
+        6, description="of so many of the latest slots, the present one included; 64 are remembered"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.regular_slots > self.of_slots:
+            raise ValueError("regular_slots must not be above of_slots")
+        return self
+
+
+class Satisfaction(Section):
+    """The satisfaction dimension: the score of the latest feedback."""
+
+    promoter_from: Score = 9
+    passive_from: Score = 7
+    unknown_after: Wait = Field(timedelta(days=180), description="an older feedback says nothing any more")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.passive_from >= self.promoter_from:
+            raise ValueError("passive_from must be below promoter_from")
+        return self
+
+
+WEIGHTS: Final[dict[str, float]] = {
+    "visit": 1.0,
+    "view": 1.0,
+    "search": 1.0,
+    "click": 1.0,
+    "open": 0.5,
+    "cart": 3.0,
+    "wishlist": 3.0,
+    "share": 4.0,
+    "review": 5.0,
+    "purchase": 10.0,
+}
+
+
+class Engagement(Section):
+    """The engagement dimension: weights of all that a customer does, halved with each half-life."""
+
+    core_from: Threshold = 20.0
+    active_from: Threshold = 5.0
+    visitor_from: Threshold = 0.5
+    half_life: Duration = Field(
+        timedelta(days=14), description="a fact setting: it is in what is remembered, and cannot change afterwards"
+    )
+    weights: dict[EventName, Weight] = Field(
+        WEIGHTS, description="by an interaction's kind, else by an event's type; a fact setting"
+    )
+    other_weight: Weight = Field(1.0, description="of what has no weight of its own; a fact setting")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.visitor_from < self.active_from < self.core_from:
+            raise ValueError("visitor_from must be below active_from, and that below core_from")
+        if self.half_life < timedelta(seconds=1):
+            raise ValueError("half_life must be a second or more")
+        return self
+
+
 class Worker(Section):
     """Bounds and waits of one worker process."""
 
@@ -235,6 +320,10 @@ class Settings(Section):
     dimensions: tuple[Dimension, ...] = Field(("lifecycle", "rfm"), min_length=1)
     lifecycle: Lifecycle = Lifecycle()
     rfm: Rfm = Rfm()
+    engagement: Engagement = Engagement()
+    price: Price = Price()
+    cadence: Cadence = Cadence()
+    satisfaction: Satisfaction = Satisfaction()
     holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         0.0, description="share of customers in the control group"
     )

@@ -1,7 +1,7 @@
 """The facts of a customer that the models look at, as columns."""
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,17 @@ from segments.instant import UNKNOWN
 Times = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.uint8]
 
+NOT_KEPT: Final[npt.NDArray[Any]] = np.zeros(0)
+"""In the place of a column that no dimension of the settings needs."""
+
+
+def _not_kept() -> npt.NDArray[Any]:
+    return NOT_KEPT
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Facts of n customers, each a column of shape (n,).
+    """Facts of n customers, each a column of shape (n,), or NOT_KEPT where the settings' dimensions do not need it.
 
     They are sums, counts and extremes, so the order in which events arrive leaves them the same.
     """
@@ -25,6 +32,12 @@ class Facts:
     purchases: npt.NDArray[np.int64]
     full_refunds: npt.NDArray[np.int64]
     net_minor: npt.NDArray[np.int64]  # purchases less refunds, minor units, may be negative
+    discounted: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # price: purchases that had a discount
+    latest_slot: npt.NDArray[np.int32] = field(default_factory=_not_kept)  # cadence: see segments/cadence.py
+    slot_mask: npt.NDArray[np.uint64] = field(default_factory=_not_kept)
+    feedback_us: Times = field(default_factory=_not_kept)  # satisfaction: the latest feedback, UNKNOWN without one
+    score: npt.NDArray[np.uint8] = field(default_factory=_not_kept)  # its score, 0 to 10
+    level_log2: npt.NDArray[np.float64] = field(default_factory=_not_kept)  # engagement: see segments/engagement.py
 
     @property
     def orders(self) -> npt.NDArray[np.int64]:
@@ -34,7 +47,8 @@ class Facts:
 
     def take(self, rows: npt.NDArray[np.intp]) -> Self:
         """The facts of `rows` only."""
-        return type(self)(**{name: getattr(self, name)[rows] for name in self.__slots__})
+        columns = ((name, getattr(self, name)) for name in self.__slots__)
+        return type(self)(**{name: column if column is NOT_KEPT else column[rows] for name, column in columns})
 
     def idle_us(self, at_us: Times) -> Times:
         """Time since the latest purchase at `at_us`; 0 without a purchase."""

@@ -8,12 +8,16 @@ import numpy as np
 
 from schemas.currency import minor_digits, to_minor
 from schemas.settings import Settings
+from segments.cadence import Cadence
 from segments.cuts import Cuts
+from segments.engagement import Engagement
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, duration_us
 from segments.lifecycle import Lifecycle
 from segments.model import Model
+from segments.price import SHARES_PER_ONE, Price
 from segments.rfm import Rfm
+from segments.satisfaction import Satisfaction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,11 @@ class Rules:
     def version(self) -> int:
         """Offset of the control record that made these rules the latest."""
         return max(self.definition, self.cuts.version)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The dimensions, in the settings' order."""
+        return tuple(model.name for model in self.models)
 
     @cached_property
     def start(self) -> Labels:
@@ -65,7 +74,8 @@ class Rules:
 
 def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
     """The rules of `settings` with fixed cuts."""
-    lifecycle = settings.lifecycle
+    lifecycle, price, cadence = settings.lifecycle, settings.price, settings.cadence
+    satisfaction, engagement = settings.satisfaction, settings.engagement
     models: dict[str, Model] = {
         "lifecycle": Lifecycle(
             at_risk_after_us=duration_us(lifecycle.at_risk_after),
@@ -74,6 +84,23 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
             reactivated_for_us=duration_us(lifecycle.reactivated_for),
         ),
         "rfm": Rfm(grid=settings.rfm.grid),
+        "price": Price(
+            min_purchases=price.min_purchases,
+            sensitive_from=int(price.sensitive_from * SHARES_PER_ONE),
+            full_price_up_to=int(price.full_price_up_to * SHARES_PER_ONE),
+        ),
+        "cadence": Cadence(regular_slots=cadence.regular_slots, of_slots=cadence.of_slots),
+        "satisfaction": Satisfaction(
+            promoter_from=satisfaction.promoter_from,
+            passive_from=satisfaction.passive_from,
+            unknown_after_us=duration_us(satisfaction.unknown_after),
+        ),
+        "engagement": Engagement(
+            half_life_us=duration_us(engagement.half_life),
+            visitor_from=engagement.visitor_from,
+            active_from=engagement.active_from,
+            core_from=engagement.core_from,
+        ),
     }
     return Rules(
         models=tuple(models[name] for name in settings.dimensions), cuts=fixed_cuts(settings), definition=definition

@@ -1,22 +1,24 @@
-"""The customer record: a fixed layout of columns, then the event ids it remembers.
+"""The customer record: a fixed part, the sections that some dimensions need, then the event ids it remembers.
 
-Layout 1, little-endian, packed; docs/state.md has the table. A record begins with its layout's number, so that a
-later worker can read what an earlier one wrote.
+Layout 2, little-endian, packed; docs/state.md has the tables. A record begins with its layout's number, so that a
+later worker can read what an earlier one wrote. A section that says nothing yet is not written.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Self
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from segments.facts import Facts, Labels
+from segments.cadence import NO_SLOT
+from segments.engagement import NOTHING
+from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 DIMENSION_SLOTS: Final = ("lifecycle", "rfm")
-"""Where each dimension's label stands in the record, whatever the settings' order: a record outlives an order."""
+"""Where these dimensions' labels stand in the fixed part, whatever the settings' order: a record outlives an order."""
 REMEMBERED: Final = (16, 8)
 """Event ids kept a customer: latest purchases, refunds, payments and feedbacks; latest others (design section 3)."""
 NO_TIMER: Final = NEVER
@@ -37,10 +39,33 @@ RECORD: Final = np.dtype(
         ("before_last_us", "<i8"),
         ("net_minor", "<i8"),
         ("since_us", "<i8", (len(DIMENSION_SLOTS),)),  # effective time of the change that set each label
+        ("sections", "<u2"),  # bit k: the k-th of SECTIONS follows; written by `encode`, else 0
     ]
 )
 FIXED_BYTES: Final = RECORD.itemsize
+FIXED_BYTES_1: Final = FIXED_BYTES - 2
+"""Layout 1 had no sections, and ended before their bits."""
 ID_BYTES: Final = 8
+
+
+def _section(*facts: tuple[str, str]) -> np.dtype[np.void]:
+    return np.dtype([("label", "u1"), ("since_us", "<i8"), *facts])
+
+
+SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
+    "price": _section(("discounted", "<u4")),
+    "cadence": _section(("latest_slot", "<i4"), ("slot_mask", "<u8")),
+    "satisfaction": _section(("feedback_us", "<i8"), ("score", "u1")),
+    "engagement": _section(("level_log2", "<f8")),
+}
+"""By dimension: its label, since when, and the facts that it alone needs, named as in Facts. New ones come last."""
+UNTOLD: Final[dict[str, Any]] = {
+    "since_us": UNKNOWN,
+    "latest_slot": NO_SLOT,
+    "feedback_us": UNKNOWN,
+    "level_log2": NOTHING,
+}
+"""What a field of a section is before anything is known, where it is not 0; the neutral label has the code 0."""
 
 
 class LayoutError(Exception):
@@ -52,15 +77,17 @@ class Customers:
     """n customers as columns. Mutable: the processor advances them in place.
 
     ids: n customer ids. fixed: shape (n,) of RECORD. seen: for each memory, hashes of remembered event ids,
-    shape (n, 16) and (n, 8), uint64, oldest first, 0 beyond `fixed["remembered"]`.
+    shape (n, 16) and (n, 8), uint64, oldest first, 0 beyond `fixed["remembered"]`. sections: those of SECTIONS that
+    the settings need or a record has, in their order, each of shape (n,).
     """
 
     ids: list[str]
     fixed: npt.NDArray[np.void]
     seen: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
+    sections: dict[str, npt.NDArray[np.void]] = field(default_factory=dict)
 
     @classmethod
-    def unknown(cls, ids: list[str], start: Labels, rules: int) -> Self:
+    def unknown(cls, ids: list[str], start: Labels, rules: int, sections: Iterable[str] = ()) -> Self:
         """Customers nothing is remembered of, with the labels `start` (in record slots) under `rules`."""
         fixed = np.zeros(len(ids), dtype=RECORD)
         fixed["layout"] = LAYOUT
@@ -69,14 +96,29 @@ class Customers:
         for name in ("concluded_us", "first_us", "last_us", "before_last_us", "since_us"):
             fixed[name] = UNKNOWN
         fixed["timer_us"] = NO_TIMER
-        return cls(ids, fixed, (_no_ids(len(ids), 0), _no_ids(len(ids), 1)))
+        seen = (_no_ids(len(ids), 0), _no_ids(len(ids), 1))
+        return cls(ids, fixed, seen, {name: _untold(name, len(ids)) for name in SECTIONS if name in sections})
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, rows: npt.NDArray[np.intp]) -> Self:
+        """The customers of `rows`, copied."""
+        return type(self)(
+            [self.ids[row] for row in rows.tolist()],
+            self.fixed[rows],
+            (self.seen[0][rows], self.seen[1][rows]),
+            {name: section[rows] for name, section in self.sections.items()},
+        )
+
     def facts(self, rows: npt.NDArray[np.intp] | slice) -> Facts:
         """The facts of `rows`, copied."""
         fixed = self.fixed
+        more: dict[str, Any] = {
+            name: section[name][rows]
+            for section in self.sections.values()
+            for name in (section.dtype.names or ())[2:]  # behind label and since_us
+        }
         return Facts(
             first_us=fixed["first_us"][rows],
             last_us=fixed["last_us"][rows],
@@ -84,24 +126,71 @@ class Customers:
             purchases=fixed["purchases"][rows].astype(np.int64),
             full_refunds=fixed["full_refunds"][rows].astype(np.int64),
             net_minor=fixed["net_minor"][rows],
+            **more,
         )
+
+    def labels(self, dimensions: Sequence[str], rows: npt.NDArray[np.intp] | slice = slice(None)) -> Labels:
+        """Label codes of `rows`, one column a dimension."""
+        labels: Labels = np.stack([self._column(name, "labels", "label")[rows] for name in dimensions], axis=1)
+        return labels
+
+    def since_us(self, dimensions: Sequence[str], rows: npt.NDArray[np.intp] | slice = slice(None)) -> Times:
+        """Since when those labels are true, UNKNOWN from the start; one column a dimension."""
+        since_us: Times = np.stack([self._column(name, "since_us", "since_us")[rows] for name in dimensions], axis=1)
+        return since_us
+
+    def move(self, dimension: str, rows: npt.NDArray[np.intp], labels: Labels, at_us: Times) -> None:
+        """Give `rows` other labels in one dimension."""
+        self._column(dimension, "labels", "label")[rows] = labels
+        self._column(dimension, "since_us", "since_us")[rows] = at_us
+
+    def _column(self, dimension: str, in_fixed: str, in_section: str) -> npt.NDArray[Any]:
+        """The column of a dimension, to read and to write."""
+        if dimension in DIMENSION_SLOTS:
+            column: npt.NDArray[Any] = self.fixed[in_fixed][:, DIMENSION_SLOTS.index(dimension)]
+        else:
+            column = self.sections[dimension][in_section]
+        return column
 
 
 def encode(customers: Customers) -> list[bytes]:
     """Each customer as the bytes that are stored."""
+    masks = np.zeros(len(customers), dtype=np.uint16)
+    for bit, name in enumerate(SECTIONS):
+        if name in customers.sections:
+            masks |= _told(name, customers.sections[name]).astype(np.uint16) << np.uint16(bit)
+    if not masks.any():
+        return _encode_alike(customers, 0)
+    records = [b""] * len(customers)
+    for mask in np.unique(masks).tolist():
+        rows = np.flatnonzero(masks == mask)
+        for row, value in zip(rows.tolist(), _encode_alike(customers.take(rows), mask), strict=True):
+            records[row] = value
+    return records
+
+
+def _encode_alike(customers: Customers, mask: int) -> list[bytes]:
+    """Customers who have the same sections."""
     counts = customers.fixed["remembered"].astype(np.int64)
-    width = FIXED_BYTES + ID_BYTES * sum(REMEMBERED)
+    parts = [customers.fixed, *(customers.sections[name] for name in _named(mask))]
+    head = sum(part.itemsize for part in parts)
+    gap = head + ID_BYTES * REMEMBERED[0]
+    width = gap + ID_BYTES * REMEMBERED[1]
+    if mask:
+        customers.fixed["sections"] = mask
     rows = np.empty((len(customers), width), dtype=np.uint8)
-    rows[:, :FIXED_BYTES] = np.ascontiguousarray(customers.fixed).view(np.uint8).reshape(-1, FIXED_BYTES)
+    start = 0
+    for part in parts:
+        rows[:, start : start + part.itemsize] = _as_bytes(part)
+        start += part.itemsize
     first, second = customers.seen
-    rows[:, FIXED_BYTES : FIXED_BYTES + ID_BYTES * REMEMBERED[0]] = first.view(np.uint8)
-    rows[:, FIXED_BYTES + ID_BYTES * REMEMBERED[0] :] = second.view(np.uint8)
+    rows[:, head:gap] = first.view(np.uint8)
+    rows[:, gap:] = second.view(np.uint8)
     flat = rows.tobytes()
-    ends = (FIXED_BYTES + ID_BYTES * counts[:, 0]).tolist()
+    ends = (head + ID_BYTES * counts[:, 0]).tolist()
     others = (ID_BYTES * counts[:, 1]).tolist()
     records = []
     at = 0
-    gap = FIXED_BYTES + ID_BYTES * REMEMBERED[0]
     for end, other in zip(ends, others, strict=True):
         record = flat[at : at + end]
         records.append(record + flat[at + gap : at + gap + other] if other else record)
@@ -109,26 +198,40 @@ def encode(customers: Customers) -> list[bytes]:
     return records
 
 
-def decode(ids: list[str], values: Sequence[bytes | None], start: Labels, rules: int) -> Customers:
+def decode(
+    ids: list[str], values: Sequence[bytes | None], start: Labels, rules: int, sections: Iterable[str] = ()
+) -> Customers:
     """Customers from stored bytes; None is a customer nothing is remembered of (see `Customers.unknown`).
+
+    `sections`: those wanted of everybody; what other sections a record has is kept.
 
     Raises:
         LayoutError: a record of a layout this version does not know, or one cut short.
     """
-    customers = Customers.unknown(ids, start, rules)
     known = [row for row, value in enumerate(values) if value is not None]
     if not known:
-        return customers
-    stored = [value for value in values if value is not None]
+        return Customers.unknown(ids, start, rules, sections)
+    stored = _of_this_layout([value for value in values if value is not None])
+    fixed = _fixed(stored)
+    masks = fixed["sections"]
+    held = int(np.bitwise_or.reduce(masks))
+    if held >> len(SECTIONS):
+        raise LayoutError("a customer record has a section this version does not know: a newer segflow wrote it")
+    customers = Customers.unknown(ids, start, rules, {*sections, *_named(held)})
     rows = np.array(known, dtype=np.intp)
+    customers.fixed[rows] = fixed
     lengths = np.fromiter(map(len, stored), dtype=np.int64, count=len(stored))
-    if lengths.min() < FIXED_BYTES or {value[0] for value in stored} != {LAYOUT}:
-        raise LayoutError(f"a customer record is not of layout {LAYOUT}: was it written by a newer segflow?")
-    customers.fixed[rows] = np.frombuffer(b"".join([value[:FIXED_BYTES] for value in stored]), dtype=RECORD)
-    counts = customers.fixed["remembered"][rows].astype(np.int64)
-    if (lengths != FIXED_BYTES + ID_BYTES * counts.sum(axis=1)).any() or (counts > REMEMBERED).any():
+    heads = FIXED_BYTES + (masks[:, None] >> np.arange(len(SECTIONS)) & 1) @ SECTION_BYTES
+    counts = fixed["remembered"].astype(np.int64)
+    if (lengths != heads + ID_BYTES * counts.sum(axis=1)).any() or (counts > REMEMBERED).any():
         raise LayoutError("a customer record does not have the event ids it says it has")
-    flat = np.frombuffer(b"".join([value[FIXED_BYTES:] for value in stored]), dtype="<u8")
+    if held:
+        customers.fixed["sections"] = 0
+        _decode_sections(customers, rows, stored, masks)
+        tails = [value[head:] for value, head in zip(stored, heads.tolist(), strict=True)]
+    else:
+        tails = [value[FIXED_BYTES:] for value in stored]
+    flat = np.frombuffer(b"".join(tails), dtype="<u8")
     starts = np.concatenate(([0], np.cumsum(counts.sum(axis=1))[:-1]))
     for memory in (0, 1):
         _scatter(customers.seen[memory], rows, counts[:, memory], flat, starts)
@@ -138,9 +241,81 @@ def decode(ids: list[str], values: Sequence[bytes | None], start: Labels, rules:
 
 def timers_us(values: Sequence[bytes | None]) -> list[int]:
     """Where the timer set has each customer, from their stored bytes; NO_TIMER: nowhere."""
-    fixed = np.frombuffer(b"".join([(value or b"")[:FIXED_BYTES] for value in values]), dtype=RECORD)
-    timers: list[int] = fixed["timer_us"].tolist()
+    timers: list[int] = _fixed(_of_this_layout([value or b"" for value in values]))["timer_us"].tolist()
     return timers
+
+
+def upgraded(value: bytes) -> bytes:
+    """A record as this version writes it: one of layout 1 has no sections, the others are as they are."""
+    if value[:1] != b"\x01":
+        return value
+    return bytes([LAYOUT]) + value[1:FIXED_BYTES_1] + b"\x00\x00" + value[FIXED_BYTES_1:]
+
+
+def _of_this_layout(stored: list[bytes]) -> list[bytes]:
+    """The records, those of layout 1 upgraded.
+
+    Raises:
+        LayoutError: one is of neither.
+    """
+    layouts = {value[:1] for value in stored}
+    if b"\x01" in layouts:
+        stored = [upgraded(value) for value in stored]
+        layouts = {value[:1] for value in stored}
+    if not layouts <= {bytes([LAYOUT])}:
+        raise LayoutError(f"a customer record is not of layout 1 to {LAYOUT}: was it written by a newer segflow?")
+    return stored
+
+
+def _fixed(stored: list[bytes]) -> npt.NDArray[np.void]:
+    """The fixed parts.
+
+    Raises:
+        LayoutError: one is cut short.
+    """
+    whole = b"".join([value[:FIXED_BYTES] for value in stored])
+    if len(whole) != FIXED_BYTES * len(stored):
+        raise LayoutError(f"a customer record is shorter than the {FIXED_BYTES} bytes of its fixed part")
+    return np.frombuffer(whole, dtype=RECORD)
+
+
+def _decode_sections(
+    customers: Customers, rows: npt.NDArray[np.intp], stored: list[bytes], masks: npt.NDArray[np.uint16]
+) -> None:
+    """Copy the sections of `stored`, whose customers are `rows`, those of records with the same sections together."""
+    for mask in np.unique(masks[masks > 0]).tolist():
+        mine = np.flatnonzero(masks == mask)
+        together = np.dtype([(name, SECTIONS[name]) for name in _named(mask)])
+        stop = FIXED_BYTES + together.itemsize
+        found = np.frombuffer(b"".join([stored[row][FIXED_BYTES:stop] for row in mine.tolist()]), dtype=together)
+        for name in _named(mask):
+            customers.sections[name][rows[mine]] = found[name]
+
+
+def _named(mask: int) -> list[str]:
+    return [name for bit, name in enumerate(SECTIONS) if mask >> bit & 1]
+
+
+def _untold(name: str, count: int) -> npt.NDArray[np.void]:
+    """A section of `count` customers nothing is known of."""
+    section = np.zeros(count, dtype=SECTIONS[name])
+    for each in section.dtype.names or ():
+        section[each] = UNTOLD.get(each, 0)
+    return section
+
+
+def _told(name: str, section: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Who has anything in a section."""
+    told: npt.NDArray[np.bool_] = (_as_bytes(section) != _as_bytes(_untold(name, 1))).any(axis=1)
+    return told
+
+
+def _as_bytes(part: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
+    """Rows of structures as rows of bytes."""
+    return np.ascontiguousarray(part).view(np.uint8).reshape(len(part), part.itemsize)
+
+
+SECTION_BYTES: Final = np.array([section.itemsize for section in SECTIONS.values()])
 
 
 def _scatter(

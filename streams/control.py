@@ -30,10 +30,9 @@ class DefinitionChangedError(Exception):
 
 
 def definition_of(settings: Settings) -> dict[str, Any]:
-    """What of the settings decides labels, as plain JSON."""
-    content = settings.model_dump(
-        mode="json", include={"currency", "rates", "dimensions", "lifecycle", "rfm", "holdout_share"}
-    )
+    """What of the settings decides labels, as plain JSON; of a dimension that is off nothing does."""
+    always = {"currency", "rates", "dimensions", "lifecycle", "rfm", "holdout_share"}  # re-cuts look at lifecycle
+    content = settings.model_dump(mode="json", include=always | set(settings.dimensions))
     plain: dict[str, Any] = json.loads(json.dumps(content, sort_keys=True))
     return plain
 

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from msgspec import UNSET, Raw, UnsetType
 from pydantic import ValidationError
 from xxhash import xxh3_64_intdigest
@@ -17,7 +18,8 @@ from xxhash import xxh3_64_intdigest
 from schemas import event as contract
 from schemas.currency import convert, minor_digits, to_minor
 from schemas.settings import Settings
-from segments.instant import UNKNOWN, to_us
+from segments.engagement import NOTHING, level_of, weight_log2
+from segments.instant import UNKNOWN, duration_us, to_us
 from streams import times
 from streams.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
 
@@ -74,6 +76,9 @@ class _Columns:
     identities: list[int] = field(default_factory=list)
     amounts_minor: list[int] = field(default_factory=list)
     full_rows: list[int] = field(default_factory=list)
+    discounted_rows: list[int] = field(default_factory=list)
+    scores: dict[int, int] = field(default_factory=dict)  # by row
+    weights_log2: list[float] = field(default_factory=list)  # of every row where the settings have engagement
     customer_ids: list[str] = field(default_factory=list)
     event_ids: list[str] = field(default_factory=list)
 
@@ -102,6 +107,12 @@ class Decoder:
         self._rates = settings.rates
         self._fast = msgspec.json.Decoder(_Fast)
         self._plain_whole = 12  # digits of a whole amount below schemas.currency.LIMIT_MAJOR
+        self._dimensions = settings.dimensions
+        weights = settings.engagement.weights
+        self._weights_log2 = {name: weight_log2(weight) for name, weight in weights.items()}
+        self._other_log2 = weight_log2(settings.engagement.other_weight)
+        self._half_life_us = duration_us(settings.engagement.half_life)
+        self._weighs = "engagement" in settings.dimensions
 
     def decode(
         self, values: Sequence[bytes | None], keys: Sequence[bytes | None] | None, offsets: Sequence[int]
@@ -144,11 +155,12 @@ class Decoder:
                 usable[row] = False
         full = np.zeros(len(values), dtype=np.bool_)
         full[columns.full_rows] = True
+        occurred_us = np.where(usable, occurred_us, 0)
         return Chunk(
             offsets=np.asarray(offsets, dtype=np.int64),
             usable=usable,
             kinds=np.array(columns.kinds, dtype=np.uint8),
-            occurred_us=np.where(usable, occurred_us, 0),
+            occurred_us=occurred_us,
             identities=np.array(columns.identities, dtype=np.uint64),
             amounts_minor=np.array(columns.amounts_minor, dtype=np.int64),
             full=full,
@@ -157,9 +169,27 @@ class Decoder:
             keys=keys if keys is not None else [None] * len(values),
             values=values,
             unusable=unusable,
+            more=self._more(columns, occurred_us),
         )
 
-    def _add_fast(self, columns: _Columns, fast: _Fast) -> bool:  # noqa: PLR0911 - each return is one doubt
+    def _more(self, columns: _Columns, occurred_us: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        """The columns that the settings' dimensions need beside those of all (Chunk.more)."""
+        more: dict[str, npt.NDArray[Any]] = {}
+        if "price" in self._dimensions:
+            more["discounted"] = np.zeros(len(occurred_us), dtype=np.bool_)
+            more["discounted"][columns.discounted_rows] = True
+        if "satisfaction" in self._dimensions:
+            more["score"] = np.zeros(len(occurred_us), dtype=np.uint8)
+            more["score"][list(columns.scores)] = list(columns.scores.values())
+        if self._weighs:
+            weights_log2 = np.array(columns.weights_log2, dtype=np.float64)
+            more["level_log2"] = level_of(weights_log2, occurred_us, self._half_life_us)
+        return more
+
+    def _weight_log2(self, name: str) -> float:
+        return self._weights_log2.get(name, self._other_log2)
+
+    def _add_fast(self, columns: _Columns, fast: _Fast) -> bool:  # noqa: C901, PLR0911 - each return is one doubt
         """Add the record where nothing about it is doubtful, else say False."""
         event_id, customer_id = fast.event_id, fast.customer_id
         if not (0 < len(event_id) <= 128 and 0 < len(customer_id) <= 256) or fast.source is not UNSET:
@@ -172,6 +202,8 @@ class Decoder:
             ):
                 return False
             columns.add(Kind.OTHER, fast.occurred_at, _identity(None, event_id), 0, customer_id, event_id)
+            if self._weighs:
+                columns.weights_log2.append(self._weight_log2(fast.kind))
             return True
         if fast.type != "purchase" or self._topic == INTERACTIONS or fast.amount is UNSET or fast.kind is not UNSET:
             return False
@@ -180,9 +212,14 @@ class Decoder:
         if fast.currency is not UNSET and fast.currency != self._currency:
             return False
         amount_minor = self._plain_minor(fast.amount)
-        if amount_minor is None or (fast.discount is not UNSET and self._plain_minor(fast.discount) is None):
+        discount_minor = 0 if fast.discount is UNSET else self._plain_minor(fast.discount)
+        if amount_minor is None or discount_minor is None:
             return False
+        if discount_minor:
+            columns.discounted_rows.append(len(columns.kinds))
         columns.add(Kind.PURCHASE, fast.occurred_at, _identity(None, event_id), amount_minor, customer_id, event_id)
+        if self._weighs:
+            columns.weights_log2.append(self._weight_log2("purchase"))
         return True
 
     def _plain_minor(self, raw: Raw) -> int | None:
@@ -205,12 +242,20 @@ class Decoder:
         except _RefusedError as refused:
             unusable[row] = refused.unusable
             columns.add(Kind.OTHER, "", 1, 0, "", "")
+            columns.weights_log2.append(NOTHING)
             return
         kind = KIND_OF[event.type]
         identity = _identity(event.source, event.event_id)
         columns.occurred_us[row] = to_us(event.occurred_at)
         if isinstance(event, contract.Refund) and event.full:
             columns.full_rows.append(row)
+        if isinstance(event, contract.Purchase) and event.discount > 0:
+            columns.discounted_rows.append(row)
+        if isinstance(event, contract.Feedback):
+            columns.scores[row] = event.score
+        columns.weights_log2.append(
+            self._weight_log2(event.kind if isinstance(event, contract.Interaction) else event.type)
+        )
         columns.add(kind, "", identity, amount_minor, event.customer_id, event.event_id)
 
     def _explain(self, value: bytes | None) -> contract.AnyEvent:

@@ -25,7 +25,7 @@ from state.record import Customers
 from streams import messages, text, varint
 from streams.changes import NO_EVENT, Cause, Changes, Steps
 from streams.messages import Messages
-from streams.processor import slots_of, upcoming
+from streams.processor import upcoming
 from streams.text import Text, gathered, joined, whole
 
 HOLDOUT_SCALE: Final = 2**64
@@ -96,8 +96,7 @@ class Encoder:
     def current(self, customers: Customers, rules: Rules, at: Publication) -> Messages:
         """The segments of every one of `customers` as they are now."""
         fixed = customers.fixed
-        slots = slots_of(rules)
-        labels = fixed["labels"][:, slots]
+        labels = customers.labels(rules.names)
         facts = customers.facts(slice(None))
         next_dimensions, next_labels, next_us = upcoming(rules, facts, fixed["concluded_us"], labels)
         count = len(customers)
@@ -107,7 +106,7 @@ class Encoder:
             causes=np.full(count, Cause.EVENT, dtype=np.uint8),
             events=np.full(count, NO_EVENT),
             labels=labels,
-            since_us=fixed["since_us"][:, slots],
+            since_us=customers.since_us(rules.names),
             versions=fixed["changes"].astype(np.int64),
             first_us=facts.first_us,
             last_us=facts.last_us,

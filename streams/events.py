@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,9 @@ class Chunk:
     keys: Sequence[bytes | None]  # as read, for dead letters
     values: Sequence[bytes | None]
     unusable: dict[int, Unusable] = field(default_factory=dict)  # by row
+    more: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """Columns that only some dimensions need, where the settings have them: `discounted` bool, `score` uint8 (of a
+    feedback), `level_log2` float64 (segments/engagement.py)."""
 
     def __len__(self) -> int:
         return len(self.customer_ids)
@@ -70,6 +73,7 @@ class Chunk:
             keys=self.keys[rows],
             values=self.values[rows],
             unusable={row - start: why for row, why in self.unusable.items() if start <= row < stop},
+            more={name: column[rows] for name, column in self.more.items()},
         )
 
     def with_unusable(self, usable: npt.NDArray[np.bool_], unusable: dict[int, Unusable]) -> "Chunk":
@@ -94,6 +98,7 @@ class Chunk:
             unusable={place: self.unusable[row] for place, row in enumerate(picked) if row in self.unusable}
             if self.unusable
             else {},
+            more={name: column[rows] for name, column in self.more.items()},
         )
 
 
@@ -139,4 +144,5 @@ def join(chunks: Sequence[Chunk]) -> Chunk:
         keys=[key for chunk in chunks for key in chunk.keys],
         values=[value for chunk in chunks for value in chunk.values],
         unusable=unusable,
+        more={name: np.concatenate([chunk.more[name] for chunk in chunks]) for name in chunks[0].more},
     )

@@ -105,7 +105,7 @@ class Executor:
         ids = list(place)
         rules = self._rulebook.rules(head.rules)
         values = found.records + store.load(ids[len(found.records) :])
-        customers = record.decode(ids, values, start_labels(rules), rules.version)
+        customers = record.decode(ids, values, start_labels(rules), rules.version, rules.names)
         born = [customer_id for customer_id, value in zip(ids, values, strict=True) if value is None]
         gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
         if gone:
@@ -169,11 +169,7 @@ class Executor:
         clock_us: int,
     ) -> Write:
         rows = np.flatnonzero(touched)
-        stored = Customers(
-            [customers.ids[row] for row in rows.tolist()],
-            customers.fixed[rows],
-            (customers.seen[0][rows], customers.seen[1][rows]),
-        )
+        stored = customers.take(rows)
         moved = np.flatnonzero(timers).tolist()
         timers_us = customers.fixed["timer_us"]
         adopting = head.adopting

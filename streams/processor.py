@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from segments import cadence, engagement, satisfaction
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.rules import Rules
@@ -53,16 +54,10 @@ class Advance:
     late: int
 
 
-def slots_of(rules: Rules) -> Rows:
-    """Where each model's label stands in the record."""
-    return np.array([DIMENSION_SLOTS.index(model.name) for model in rules.models], dtype=np.intp)
-
-
 def start_labels(rules: Rules) -> Labels:
-    """The labels of an unknown customer, in the record's slots."""
-    labels = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)
-    labels[slots_of(rules)] = rules.start
-    return labels
+    """The labels of an unknown customer, in the slots of the record's fixed part; those of sections start at 0."""
+    start = dict(zip(rules.names, rules.start.tolist(), strict=True))
+    return np.array([start.get(name, 0) for name in DIMENSION_SLOTS], dtype=np.uint8)
 
 
 def advance(customers: Customers, work: Work, rules: Rules, adoption: Adoption | None = None) -> Advance:
@@ -79,7 +74,6 @@ class _Advancing:
     customers: Customers
     work: Work
     rules: Rules
-    slots: Rows = field(init=False)
     parts: list[Changes] = field(default_factory=list)
     touched: npt.NDArray[np.bool_] = field(init=False)
     due_us: Times = field(init=False)  # a lower bound of each customer's next deadline
@@ -87,7 +81,6 @@ class _Advancing:
     late: int = 0
 
     def __post_init__(self) -> None:
-        self.slots = slots_of(self.rules)
         self.touched = np.zeros(len(self.customers), dtype=np.bool_)
         self.due_us = self.customers.fixed["timer_us"].copy()
 
@@ -187,6 +180,32 @@ class _Advancing:
         returned = rows[returns]
         self._add_money(returned, -amounts_minor[returns])
         fixed["full_refunds"][returned] += self.work.events.full[events][returns]
+        self._apply_to_sections(rows, events, kinds)
+
+    def _apply_to_sections(self, rows: Rows, events: Rows, kinds: npt.NDArray[np.uint8]) -> None:
+        """Step 2 for the facts that only some dimensions need."""
+        happened, kept = self.work.events, self.rules.names
+        sections = self.customers.sections
+        buys = kinds == Kind.PURCHASE
+        if "price" in kept:
+            sections["price"]["discounted"][rows[buys]] += happened.more["discounted"][events[buys]]
+        if "cadence" in kept:
+            section, bought = sections["cadence"], rows[buys]
+            section["latest_slot"][bought], section["slot_mask"][bought] = cadence.with_purchase(
+                section["latest_slot"][bought], section["slot_mask"][bought], happened.occurred_us[events[buys]]
+            )
+        if "satisfaction" in kept:
+            tells = kinds == Kind.FEEDBACK
+            section, told = sections["satisfaction"], rows[tells]
+            section["feedback_us"][told], section["score"][told] = satisfaction.with_feedback(
+                section["feedback_us"][told],
+                section["score"][told],
+                happened.occurred_us[events[tells]],
+                happened.more["score"][events[tells]],
+            )
+        if "engagement" in kept:
+            level = sections["engagement"]["level_log2"]
+            level[rows] = engagement.with_event(level[rows], happened.more["level_log2"][events])
 
     def _add_money(self, rows: Rows, amounts_minor: npt.NDArray[np.int64]) -> None:
         """Add to net money.
@@ -223,8 +242,7 @@ class _Advancing:
         raise AssertionError("a model's deadline does not move forward")
 
     def _codes(self, rows: Rows) -> Labels:
-        codes: Labels = self.customers.fixed["labels"][rows][:, self.slots]
-        return codes
+        return self.customers.labels(self.rules.names, rows)
 
     def _conclude(
         self,
@@ -266,14 +284,14 @@ class _Advancing:
         fixed = self.customers.fixed
         moved = new != old
         step, dimension = np.nonzero(moved)  # by customer, then in the settings' order
-        slot = self.slots[dimension]
         count = np.count_nonzero(moved, axis=1)
         versions = fixed["changes"][rows].astype(np.int64) + count
         move_versions = (versions - count)[:, None] + np.cumsum(moved, axis=1)
-        previous_since_us = fixed["since_us"][rows[step], slot]
+        since_us = self.customers.since_us(self.rules.names, rows)
         fixed["changes"][rows] = versions
-        fixed["since_us"][rows[step], slot] = at_us[step]
-        fixed["labels"][rows[step], slot] = new[moved]
+        for column, name in enumerate(self.rules.names):
+            mine = moved[:, column]
+            self.customers.move(name, rows[mine], new[mine, column], at_us[mine])
         fixed["concluded_us"][rows] = at_us
         self.touched[rows] = True
         next_dimensions, next_labels, next_us = upcoming(self.rules, facts, at_us, new)
@@ -283,7 +301,7 @@ class _Advancing:
             causes=causes,
             events=events,
             labels=new,
-            since_us=fixed["since_us"][rows][:, self.slots],
+            since_us=np.where(moved, at_us[:, None], since_us),
             versions=versions,
             first_us=facts.first_us,
             last_us=facts.last_us,
@@ -299,7 +317,7 @@ class _Advancing:
             dimensions=dimension,
             previous=old[moved],
             current=new[moved],
-            previous_since_us=previous_since_us,
+            previous_since_us=since_us[moved],
             versions=move_versions[moved],
         )
         self.parts.append(Changes(steps=steps, moves=moves))

@@ -26,7 +26,7 @@ from streams.control import Control, DefinitionChangedError
 from streams.encode import Encoder, Publication
 from streams.outlook import outlook
 from streams.partitioner import partition_of
-from streams.processor import slots_of, start_labels
+from streams.processor import start_labels
 from streams.usage_error import UsageError
 
 EPILOG: Final = """\b
@@ -79,7 +79,7 @@ def _unknown(message: str) -> NoReturn:
 def _describe(settings: Settings, customer_id: str, partition: int, found: lookup.Found) -> dict[str, Any]:
     """The customer as JSON: the content of `segments.current` and what lies ahead."""
     base = from_settings(settings)
-    customers = record.decode([customer_id], [found.record], start_labels(base), base.version)
+    customers = record.decode([customer_id], [found.record], start_labels(base), base.version, base.names)
     fixed = customers.fixed[0]
     rules = _rules(settings, int(fixed["rules"]))
     looked = Publication(detected_us=time_ns() // 1000, position={}, mode="live")
@@ -87,7 +87,7 @@ def _describe(settings: Settings, customer_id: str, partition: int, found: looku
     (message,) = current
     shown: dict[str, Any] = json.loads(message.value)
     del shown["updated_at"]  # of the record, where this is only a look
-    row = customers.fixed["labels"][:, slots_of(rules)]
+    row = customers.labels(rules.names)
     concluded_us = int(fixed["concluded_us"])
     ahead = outlook(rules, customers.facts(np.array([0], dtype=np.intp)), concluded_us, row)
     swept_us = _due_us(settings, found.head)

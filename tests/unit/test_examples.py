@@ -133,9 +133,13 @@ def test_the_cdnow_settings_are_dollars_and_event_time() -> None:
     assert loaded == Settings.model_validate({"currency": "USD", "clock": "event"})
 
 
+TABLES = ("rates", "engagement.weights")
+"""Settings whose keys are the user's."""
+
+
 def paths_in_file(content: Any, path: str = "") -> set[str]:
     """The dotted path of every key of the file that is no mapping of the model's own."""
-    if not isinstance(content, dict) or not content:
+    if not isinstance(content, dict) or path in TABLES:
         return {path}
     return {each for key, value in content.items() for each in paths_in_file(value, f"{path}.{key}".lstrip("."))}
 

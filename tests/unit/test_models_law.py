@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from fractions import Fraction
+from math import floor, log2
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.currency import minor_digits, to_minor
-from schemas.settings import FixedCuts, Lifecycle, Rfm, Settings
+from schemas.settings import Cadence, Engagement, FixedCuts, Lifecycle, Price, Rfm, Satisfaction, Settings
+from segments.cadence import NO_SLOT, SLOT_US
 from segments.cuts import Cuts
+from segments.engagement import NOTHING
 from segments.facts import Facts
 from segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, duration_us
 from segments.recut import Four
 from segments.rules import Rules, from_settings
-from state.record import DIMENSION_SLOTS
 
+DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction")
 CUSTOMERS = 150
 PROBES = 12
 MICROSECOND = timedelta(microseconds=1)
@@ -30,6 +34,7 @@ spans = st.one_of(
 )
 counts = st.integers(1, 12)
 monies = st.decimals(-2000, 2000, places=2)
+shares = st.decimals(0, 1, places=4)
 
 
 def ascending(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
@@ -49,13 +54,26 @@ def some_settings(draw: st.DrawFn) -> Settings:
     at_risk, churned = sorted(draw(st.lists(spans, min_size=2, max_size=2, unique=True)))
     grid = draw(st.lists(st.lists(LABELS, min_size=5, max_size=5).map(tuple), min_size=5, max_size=5).map(tuple))
     fixed = {"recency": ascending(spans), "frequency": ascending(counts), "monetary": ascending(monies)}
+    full_price, sensitive = sorted(draw(st.lists(shares, min_size=2, max_size=2, unique=True)))
+    passive, promoter = sorted(draw(st.lists(st.integers(1, 10), min_size=2, max_size=2, unique=True)))
+    visitor, active, core = sorted(draw(st.lists(st.floats(0.01, 1000), min_size=3, max_size=3, unique=True)))
+    of_slots = draw(st.sampled_from([1, 6, 13, 64]))
     return Settings(
         currency=draw(st.sampled_from(["EUR", "JPY", "KWD"])),
-        dimensions=tuple(draw(st.permutations(DIMENSION_SLOTS))),
+        dimensions=tuple(draw(st.permutations(DIMENSIONS))),
         lifecycle=Lifecycle(
             at_risk_after=at_risk, churned_after=churned, loyal_orders=draw(counts), reactivated_for=draw(spans)
         ),
         rfm=Rfm(grid=grid, fixed=FixedCuts.model_validate({name: draw(some) for name, some in fixed.items()})),
+        price=Price(min_purchases=draw(counts), sensitive_from=sensitive, full_price_up_to=full_price),
+        cadence=Cadence(regular_slots=draw(st.integers(1, of_slots)), of_slots=of_slots),
+        satisfaction=Satisfaction(promoter_from=promoter, passive_from=passive, unknown_after=draw(spans)),
+        engagement=Engagement(
+            core_from=core,
+            active_from=active,
+            visitor_from=visitor,
+            half_life=draw(spans.filter(lambda span: span >= timedelta(seconds=1))),
+        ),
     )
 
 
@@ -77,11 +95,17 @@ def some_rules(draw: st.DrawFn) -> tuple[Rules, Settings]:
 def thresholds_us(rules: Rules, product: Settings) -> list[int]:
     """Every idle time at which something may change."""
     lifecycle = product.lifecycle
-    own = (lifecycle.at_risk_after, lifecycle.churned_after, lifecycle.reactivated_for)
+    own = (
+        lifecycle.at_risk_after,
+        lifecycle.churned_after,
+        lifecycle.reactivated_for,
+        product.satisfaction.unknown_after,
+        product.engagement.half_life,
+    )
     return [*map(duration_us, own), *rules.cuts.recency_us]
 
 
-def some_facts(dice: np.random.Generator, near_us: list[int]) -> Facts:
+def some_facts(dice: np.random.Generator, near_us: list[int], half_life_us: int = DAY_US) -> Facts:
     """Customers whose purchases lie near thresholds from each other, some at the ends of the calendar."""
     shape = CUSTOMERS
     last_us = dice.integers(-2000 * DAY_US, 20_000 * DAY_US, shape)
@@ -99,6 +123,16 @@ def some_facts(dice: np.random.Generator, near_us: list[int]) -> Facts:
         purchases=purchases,
         full_refunds=np.where(dice.random(shape) < 0.7, 0, dice.integers(0, 9, shape)),
         net_minor=dice.integers(-200_000, 200_000, shape) // dice.choice([1, 100, 1000], shape),
+        discounted=(purchases * dice.choice([0.0, 0.2, 0.5, 0.6, 1.0], shape)).astype(np.uint32),
+        latest_slot=np.where(purchases == 0, NO_SLOT, last_us // SLOT_US).astype(np.int32),
+        slot_mask=np.where(
+            purchases == 0, 0, dice.integers(0, 2**63, shape) >> dice.choice([0, 50, 58, 62], shape) | 1
+        ).astype(np.uint64),
+        feedback_us=np.where(dice.random(shape) < 0.2, UNKNOWN, last_us),
+        score=dice.integers(0, 11, shape).astype(np.uint8),
+        level_log2=np.where(
+            purchases == 0, NOTHING, np.where(purchases == 0, 0, last_us) / half_life_us + dice.uniform(-3, 12, shape)
+        ),
     )
 
 
@@ -112,7 +146,7 @@ def moments_for(
     return np.minimum(np.where(dice.random(CUSTOMERS) < 0.3, anywhere, at_us), LATEST_US)
 
 
-@pytest.mark.parametrize("name", DIMENSION_SLOTS)
+@pytest.mark.parametrize("name", DIMENSIONS)
 @given(made=some_rules(), seed=st.integers(0, 2**32))
 @settings(max_examples=150, deadline=None)
 def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_there(
@@ -122,11 +156,13 @@ def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_ther
     rules, product = made
     dice = np.random.default_rng(seed)
     near_us = thresholds_us(rules, product)
-    facts = some_facts(dice, near_us)
+    facts = some_facts(dice, near_us, duration_us(product.engagement.half_life))
     at_us = moments_for(dice, facts, near_us)
     column = [model.name for model in rules.models].index(name)
     codes = rules.classify(facts, at_us)
-    due_us = rules.deadlines(facts, at_us, codes)[:, column]
+    every_us = rules.deadlines(facts, at_us, codes)
+    assert (rules.deadline(facts, at_us, codes) == every_us.min(axis=1)).all()
+    due_us = every_us[:, column]
     label = codes[:, column]
     assert (due_us > at_us).all()
     assert ((due_us <= LATEST_US) | (due_us == NEVER)).all()
@@ -145,7 +181,7 @@ def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_ther
             assert still(np.minimum(known, LATEST_US - threshold_us) + threshold_us + nudge)
     ahead = due_us != NEVER
     then = rules.classify(facts, np.where(ahead, due_us, at_us))
-    if name == "lifecycle" or len(set(rules.cuts.recency_us)) == 4:
+    if name != "rfm" or len(set(rules.cuts.recency_us)) == 4:
         assert (then[ahead, column] != label[ahead]).all()
     for _ in range(20):  # what is looked at in vain comes to an end
         if not ahead.any():
@@ -190,13 +226,66 @@ def rfm_by_hand(product: Settings, rules: Rules, facts: dict[str, int], at_us: i
     return product.rfm.grid[5 - recency][(frequency + money + 1) // 2 - 1]
 
 
-BY_HAND: dict[str, Callable[[Settings, Rules, dict[str, int], int], str]] = {
+def price_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md, with exact fractions."""
+    del rules, at_us
+    table = product.price
+    if facts["purchases"] < table.min_purchases:
+        return "unknown"
+    share = Fraction(facts["discounted"], facts["purchases"])
+    if share >= Fraction(table.sensitive_from):
+        return "sensitive"
+    return "full_price" if share <= Fraction(table.full_price_up_to) else "mixed"
+
+
+def cadence_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md, slot by slot."""
+    del rules
+    orders = max(0, facts["purchases"] - facts["full_refunds"])
+    if orders == 0:
+        return "none"
+    bought = {facts["latest_slot"] - age for age in range(64) if facts["slot_mask"] >> age & 1}
+    now = max(at_us // SLOT_US, facts["latest_slot"])
+    if sum(now - age in bought for age in range(product.cadence.of_slots)) >= product.cadence.regular_slots:
+        return "regular"
+    return "one_off" if orders == 1 else "occasional"
+
+
+def satisfaction_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md."""
+    del rules
+    table = product.satisfaction
+    if facts["feedback_us"] == UNKNOWN or at_us - facts["feedback_us"] >= duration_us(table.unknown_after):
+        return "unknown"
+    if facts["score"] >= table.promoter_from:
+        return "promoter"
+    return "passive" if facts["score"] >= table.passive_from else "detractor"
+
+
+def engagement_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md: which thresholds' crossings, each up to the whole second after it, are ahead."""
+    del rules
+    table = product.engagement
+    for label in ("core", "active", "visitor"):
+        threshold = getattr(table, f"{label}_from")
+        if facts["level_log2"] != NOTHING:
+            end_s = (facts["level_log2"] - log2(threshold)) * table.half_life.total_seconds()
+            if at_us < (floor(end_s + 1e-5) + 1) * 1_000_000 or end_s * 1e6 > LATEST_US:
+                return label
+    return "dormant"
+
+
+BY_HAND: dict[str, Callable[[Settings, Rules, dict[str, Any], int], str]] = {
     "lifecycle": lifecycle_by_hand,
     "rfm": rfm_by_hand,
+    "price": price_by_hand,
+    "cadence": cadence_by_hand,
+    "satisfaction": satisfaction_by_hand,
+    "engagement": engagement_by_hand,
 }
 
 
-@pytest.mark.parametrize("name", DIMENSION_SLOTS)
+@pytest.mark.parametrize("name", DIMENSIONS)
 @given(made=some_rules(), seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_every_row_of_the_table_is_read_as_it_is_written(name: str, made: tuple[Rules, Settings], seed: int) -> None:
@@ -204,12 +293,12 @@ def test_every_row_of_the_table_is_read_as_it_is_written(name: str, made: tuple[
     rules, product = made
     dice = np.random.default_rng(seed)
     near_us = thresholds_us(rules, product)
-    facts = some_facts(dice, near_us)
+    facts = some_facts(dice, near_us, duration_us(product.engagement.half_life))
     at_us = moments_for(dice, facts, near_us)
     column = [model.name for model in rules.models].index(name)
     codes = rules.classify(facts, at_us)[:, column].tolist()
     for row, code in enumerate(codes):
-        one = {field: int(getattr(facts, field)[row]) for field in Facts.__slots__}
+        one = {field: getattr(facts, field)[row].item() for field in Facts.__slots__}
         assert rules.models[column].labels[code] == BY_HAND[name](product, rules, one, int(at_us[row]))
 
 
@@ -225,9 +314,10 @@ def test_fixed_cuts_are_the_settings_thresholds_in_whole_numbers(product: Settin
     assert cuts.monetary_minor == tuple(to_minor(money, digits) for money in fixed.monetary)
 
 
-def test_a_customer_starts_without_a_lifecycle_and_with_no_rfm() -> None:
-    """Null and `none`, in the settings' order."""
-    rules = from_settings(Settings(dimensions=("rfm", "lifecycle")))
-    assert [model.name for model in rules.models] == ["rfm", "lifecycle"]
-    assert rules.start.tolist() == [0, 255]
-    assert rules.models[0].labels[0] == "none"
+def test_a_customer_starts_without_a_lifecycle_and_neutral_in_all_else() -> None:
+    """Null, and `none`, `unknown` or `dormant`, in the settings' order; the labels of sections start at the code 0."""
+    rules = from_settings(Settings(dimensions=("rfm", "lifecycle", "price", "cadence", "satisfaction", "engagement")))
+    assert rules.names == ("rfm", "lifecycle", "price", "cadence", "satisfaction", "engagement")
+    assert rules.start.tolist() == [0, 255, 0, 0, 0, 0]
+    neutral = [model.labels[0] for model in rules.models if model.start != 255]
+    assert neutral == ["none", "unknown", "none", "unknown", "dormant"]

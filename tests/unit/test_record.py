@@ -15,29 +15,48 @@ from state.record import (
     NO_TIMER,
     RECORD,
     REMEMBERED,
+    SECTIONS,
     Customers,
     LayoutError,
     decode,
     encode,
+    timers_us,
+    upgraded,
 )
 
 START = np.array([255, 0], dtype=np.uint8)
 UINT32 = st.integers(0, 2**32 - 1)
 INT64 = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([int(UNKNOWN), int(NO_TIMER)])
 BYTE = st.integers(0, 255)
-STRATEGIES = {"u1": BYTE, "u4": UINT32, "i8": INT64}
+STRATEGIES = {
+    "u1": BYTE,
+    "u4": UINT32,
+    "i4": st.integers(-(2**31), 2**31 - 1),
+    "u8": st.integers(0, 2**64 - 1),
+    "i8": INT64,
+    "f8": st.floats(allow_nan=False),
+}
+
+
+def fill(draw: st.DrawFn, table: npt.NDArray[np.void], names: tuple[str, ...]) -> None:
+    """Put anything into the columns."""
+    for name in names:
+        column: npt.NDArray[np.generic] = table[name]
+        some = STRATEGIES[column.dtype.str[1:]]
+        column.flat[:] = draw(st.lists(some, min_size=column.size, max_size=column.size))
 
 
 @st.composite
 def many_customers(draw: st.DrawFn) -> Customers:
-    """Any records that the layout can hold, some of them of nobody known."""
+    """Any records that the layout can hold, with some of the sections; of some of them nothing is known."""
     count = draw(st.integers(0, 5))
-    customers = Customers.unknown([f"c{number}" for number in range(count)], START, 0)
-    for name in RECORD.names or ():
-        if name not in ("layout", "remembered"):
-            column: npt.NDArray[np.generic] = customers.fixed[name]
-            some = STRATEGIES[column.dtype.str[1:]]
-            column.flat[:] = draw(st.lists(some, min_size=column.size, max_size=column.size))
+    kept = draw(st.lists(st.sampled_from(sorted(SECTIONS))))
+    customers = Customers.unknown([f"c{number}" for number in range(count)], START, 0, kept)
+    fill(draw, customers.fixed, tuple(set(RECORD.names or ()) - {"layout", "remembered", "sections"}))
+    for section in customers.sections.values():
+        for row in range(count):
+            if draw(st.booleans()):
+                fill(draw, section[row : row + 1], section.dtype.names or ())
     for memory, limit in enumerate(REMEMBERED):
         for row in range(count):
             ids = draw(st.lists(st.integers(1, 2**64 - 1), max_size=limit))
@@ -51,6 +70,8 @@ def same(one: Customers, other: Customers) -> bool:
     return (
         one.ids == other.ids
         and one.fixed.tobytes() == other.fixed.tobytes()
+        and {name: section.tobytes() for name, section in one.sections.items()}
+        == {name: section.tobytes() for name, section in other.sections.items()}
         and all(np.array_equal(mine, yours) for mine, yours in zip(one.seen, other.seen, strict=True))
     )
 
@@ -60,12 +81,16 @@ def same(one: Customers, other: Customers) -> bool:
 def test_a_record_comes_back_as_it_was_written(customers: Customers) -> None:
     """Every field of every record, with any number of remembered ids, alone and among others."""
     values = encode(customers)
-    assert same(decode(customers.ids, values, START, 0), customers)
+    assert same(decode(customers.ids, values, START, 0, customers.sections), customers)
+    nobody = Customers.unknown(["nobody"], START, 0, SECTIONS).sections
     for row, value in enumerate(values):
         ids = int(customers.fixed["remembered"][row].sum())
-        assert len(value) == FIXED_BYTES + ID_BYTES * ids
+        told = [name for name, each in customers.sections.items() if each[row].tobytes() != nobody[name].tobytes()]
+        assert len(value) == FIXED_BYTES + ID_BYTES * ids + sum(SECTIONS[name].itemsize for name in told)
         alone = decode([customers.ids[row]], [value], START, 0)
+        assert list(alone.sections) == told
         assert encode(alone) == [value]
+    assert timers_us(values) == customers.fixed["timer_us"].tolist()
 
 
 @given(many_customers(), st.data())
@@ -73,7 +98,8 @@ def test_a_record_comes_back_as_it_was_written(customers: Customers) -> None:
 def test_unknown_customers_among_known_ones_start_afresh(customers: Customers, data: st.DataObject) -> None:
     """A customer without a record has the models' starting labels and no facts."""
     stored = [value if data.draw(st.booleans()) else None for value in encode(customers)]
-    found = decode(customers.ids, stored, START, 7)
+    found = decode(customers.ids, stored, START, 7, SECTIONS)
+    fresh = Customers.unknown(["nobody"], START, 7, SECTIONS).sections
     for row, value in enumerate(stored):
         if value is not None:
             assert found.fixed[row : row + 1].tobytes() == customers.fixed[row : row + 1].tobytes()
@@ -84,17 +110,22 @@ def test_unknown_customers_among_known_ones_start_afresh(customers: Customers, d
         assert found.fixed["concluded_us"][row] == found.fixed["last_us"][row] == UNKNOWN
         assert not found.seen[0][row].any()
         assert not found.seen[1][row].any()
+        assert all(found.sections[name][row].tobytes() == fresh[name].tobytes() for name in SECTIONS)
 
 
 def test_a_record_takes_the_documented_bytes() -> None:
-    """85 bytes, and 8 for each of at most 24 remembered event ids; the first byte is the layout."""
-    assert (FIXED_BYTES, ID_BYTES, REMEMBERED) == (85, 8, (16, 8))
-    customers = Customers.unknown(["c"], START, 0)
-    assert list(map(len, encode(customers))) == [85]
+    """87 bytes, sections, and 8 for each of at most 24 remembered event ids; the first byte is the layout."""
+    assert (FIXED_BYTES, ID_BYTES, REMEMBERED) == (87, 8, (16, 8))
+    customers = Customers.unknown(["c"], START, 0, SECTIONS)
+    assert list(map(len, encode(customers))) == [87]  # a section that says nothing is not there
     customers.fixed["remembered"][0] = REMEMBERED
     (value,) = encode(customers)
-    assert len(value) == 85 + 8 * 24
+    assert len(value) == 87 + 8 * 24
     assert value[0] == LAYOUT
+    for name in SECTIONS:
+        customers.sections[name]["label"] = 1
+    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17
+    assert tuple(SECTIONS) == ("price", "cadence", "satisfaction", "engagement")  # their bits, for ever
     assert DIMENSION_SLOTS == ("lifecycle", "rfm")  # a record's labels stand in this order for ever
 
 
@@ -106,14 +137,47 @@ def example(ids: int) -> bytes:
     return encode(customers)[0]
 
 
+LAYOUT_1 = bytes.fromhex(
+    "01020101020300000004000000050000000100000001000000000000000200000000000000030000000000000004000000000000000500000000000000"
+    "fbffffffffffffff070000000000000008000000000000000b000000000000000c000000000000000d00000000000000"
+)
+"""A record as layout 1 had it: labels 1 and 2, numbers from 3 on, three remembered ids."""
+
+
+def test_a_record_of_layout_1_is_read_and_written_as_layout_2() -> None:
+    """Every field where it was, and no sections, also among records of layout 2."""
+    assert len(LAYOUT_1) == 85 + 3 * 8
+    values = [example(2), LAYOUT_1, None, LAYOUT_1]
+    found = decode(list("abcd"), values, START, 0, SECTIONS)
+    one = dict(zip(RECORD.names or (), found.fixed[1].tolist(), strict=True))
+    assert one["layout"] == LAYOUT == 2
+    assert one["labels"].tolist() == [1, 2]
+    assert one["since_us"].tolist() == [7, 8]
+    numbers = "changes rules purchases full_refunds concluded_us timer_us first_us last_us before_last_us net_minor"
+    assert [one[name] for name in numbers.split()] == [3, 4, 5, 1, 1, 2, 3, 4, 5, -5]
+    assert found.seen[0][1, :2].tolist() == [11, 12]
+    assert found.seen[1][1, :1].tolist() == [13]
+    fresh = Customers.unknown(["nobody"], START, 0, SECTIONS).sections
+    assert all(found.sections[name][1].tobytes() == fresh[name].tobytes() for name in SECTIONS)
+    written = encode(found)
+    assert written[1] == written[3] == upgraded(LAYOUT_1)
+    assert written[0] == values[0] == upgraded(example(2))
+    assert same(decode(list("abcd"), [*written[:2], None, written[3]], START, 0, SECTIONS), found)
+    assert timers_us([LAYOUT_1, example(2)]) == [2, NO_TIMER]
+
+
 FOREIGN = {
     "empty": b"",
     "cut within": example(2)[:40],
-    "without its ids": example(2)[:85],
+    "without its ids": example(2)[:87],
+    "of layout 1, cut within": LAYOUT_1[:84],
+    "of layout 1, without its ids": LAYOUT_1[:85],
+    "with a section that is not there": example(2)[:85] + b"\x01\x00" + example(2)[87:],
+    "with a section nobody knows": example(2)[:85] + b"\x00\x80" + example(2)[87:],
     "cut within an id": example(2)[:-1],
     "with an id too many": example(2) + b"12345678",
     "with a byte too many": example(2) + b"1",
-    "of a later layout": b"\x02" + example(2)[1:],
+    "of a later layout": b"\x03" + example(2)[1:],
     "of no layout": b"\x00" + example(2)[1:],
     "text": b'{"customer_id":"c"}' * 10,
     "more ids than there is room for": example(0)[:1] + b"\x11\x00" + example(0)[3:] + b"12345678" * 17,

@@ -11,19 +11,19 @@ from segments.recut import Scan
 from state import head, keys
 from state.head import PAGE_CUSTOMERS, Adopting, Head, Position
 from state.keys import Keys
-from state.record import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED
+from state.record import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
 from streams import control, histograms
 from streams.execution import Plan
 from streams.journal import Entry
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "state.md").read_text(encoding="utf-8")
-SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
+CHAPTERS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
 SHARD = Keys("segflow", 3)
 
 
 def table(section: str, heading: str) -> list[list[str]]:
     """Cells of the table of a section whose header begins with `heading`."""
-    (body,) = re.findall(rf"^\| {re.escape(heading)} \|.*?\n\|[-|]+\|\n((?:\|.*\n)+)", SECTIONS[section], re.MULTILINE)
+    (body,) = re.findall(rf"^\| {re.escape(heading)} \|.*?\n\|[-|]+\|\n((?:\|.*\n)+)", CHAPTERS[section], re.MULTILINE)
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in body.splitlines()]
 
 
@@ -41,7 +41,7 @@ def written(kind: np.dtype[np.void]) -> str:
 def test_the_record_table_is_the_layout() -> None:
     """Each field with its offset and type, in order; then the ids."""
     rows = [
-        (code(name) or [name], int(offset), code(kind)[0])
+        (code(name) or [name], int(offset) if offset.isdigit() else offset, (code(kind) or [kind])[0])
         for name, offset, kind, _ in table("The customer record", "field")
     ]
     assert RECORD.fields is not None
@@ -49,16 +49,30 @@ def test_the_record_table_is_the_layout() -> None:
         ([name], offset, written(kind))
         for name, (kind, offset) in ((each[0], each[1][:2]) for each in RECORD.fields.items())
     ]
-    assert rows == [*expected, (["ids"], FIXED_BYTES, f"u{ID_BYTES}")]
+    assert rows == [*expected, (["sections"], FIXED_BYTES, "below"), (["ids"], "behind", f"u{ID_BYTES}")]
+
+
+def test_the_table_of_sections_is_the_layout() -> None:
+    """Each section with its bit, its bytes and its fields behind `label` and `since_us`, in order."""
+    rows = [
+        (code(name), int(bit), int(size), list(zip(code(fields)[::2], code(fields)[1::2], strict=True)))
+        for name, bit, size, fields in table("The customer record", "section")
+    ]
+    assert rows == [
+        ([name], bit, kind.itemsize, [(each, written(kind[each])) for each in (kind.names or ())[2:]])
+        for bit, (name, kind) in enumerate(SECTIONS.items())
+    ]
 
 
 def test_the_numbers_about_records_are_those_of_the_code() -> None:
     """Layout, sizes, how many ids, how many customers a page."""
     first, second = REMEMBERED
-    assert f"Layout {LAYOUT}: little-endian, packed, {FIXED_BYTES} bytes" in SECTIONS["The customer record"]
-    assert f"at most {first} and {second}" in SECTIONS["The customer record"]
-    assert f"{FIXED_BYTES} to {FIXED_BYTES + ID_BYTES * sum(REMEMBERED)} bytes" in SECTIONS["Redis keys"]
-    assert f"the ids of {PAGE_CUSTOMERS} customers" in SECTIONS["Redis keys"]
+    assert f"Layout {LAYOUT}: little-endian, packed, {FIXED_BYTES} bytes" in CHAPTERS["The customer record"]
+    assert f"at most {first} and {second}" in CHAPTERS["The customer record"]
+    most = FIXED_BYTES + ID_BYTES * sum(REMEMBERED)
+    every = most + sum(kind.itemsize for kind in SECTIONS.values())
+    assert f"{FIXED_BYTES} to {most} bytes, with all sections {every}" in CHAPTERS["Redis keys"]
+    assert f"the ids of {PAGE_CUSTOMERS} customers" in CHAPTERS["Redis keys"]
 
 
 def test_every_redis_key_has_a_row() -> None:
@@ -80,7 +94,7 @@ def test_every_field_of_the_head_is_explained() -> None:
     assert [name for cell in rows for name in code(cell)] == list(Head.__struct_fields__)
     assert set(Position.__struct_fields__) <= set(code(rows["`purchases`, `interactions`"]))
     assert code(rows["`adopting`"]) == list(Adopting.__struct_fields__)
-    (example,) = re.findall(r"```json\n(.*?)\n```", SECTIONS["The head"], re.DOTALL)
+    (example,) = re.findall(r"```json\n(.*?)\n```", CHAPTERS["The head"], re.DOTALL)
     assert head.encode(head.decode(example.encode())).decode() == example
 
 

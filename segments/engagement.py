@@ -1,0 +1,81 @@
+"""Engagement: browsing and buying together, fading by half in every half-life.
+
+S(t) = sum of w_i * 2^-((t - t_i) / half_life). Kept as one number, L = log2 of the sum of w_i * 2^(t_i / half_life),
+the times counted from the Unix epoch: then S(t) = 2^(L - t / half_life), a late event adds like any other, and S falls
+below a threshold at the time half_life * (L - log2 threshold).
+"""
+
+from dataclasses import dataclass
+from math import log2
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from segments.cuts import Cuts
+from segments.facts import Facts, Labels, Times
+from segments.instant import LATEST_US, NEVER, SECOND_US
+
+LABELS: Final = ("dormant", "visitor", "active", "core")
+DORMANT, VISITOR, ACTIVE, CORE = range(len(LABELS))
+NOTHING: Final = float("-inf")
+"""The level of a customer without an event: log2 of zero."""
+EXACT_S: Final = 1e-5
+"""A crossing so little before a whole second is at it. Doubles tell this century's times to 4e-7 s, and a sum of many
+events is out by a few of those; without it a score exactly at a threshold would fall on either side."""
+FAR_S: Final = 2.0**40
+"""Seconds beyond every time that can be written down, on either side of the epoch."""
+
+Level = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engagement:
+    """By what S(t) has not yet fallen below. `dormant` (neutral) is the last.
+
+    A label holds until the first whole second after S falls below its threshold.
+    """
+
+    half_life_us: int
+    visitor_from: float
+    active_from: float
+    core_from: float
+    name: str = "engagement"
+    labels: tuple[str, ...] = LABELS
+    start: int = DORMANT
+
+    def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
+        """Codes into LABELS, shape (n,): how many thresholds are still ahead."""
+        code: Labels = (at_us[:, None] < self._ends_us(facts)).sum(axis=1).astype(np.uint8)
+        return code
+
+    def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
+        """When S falls below the threshold of the present label."""
+        own = labels[self.name].astype(np.intp)
+        ends_us = self._ends_us(facts)[np.arange(len(at_us)), np.maximum(own, VISITOR) - 1]
+        return np.where(own == DORMANT, NEVER, ends_us)
+
+    def _ends_us(self, facts: Facts) -> Times:
+        """Until when each customer is visitor, active and core, shape (n, 3); never later than the one before."""
+        thresholds = np.array([log2(each) for each in (self.visitor_from, self.active_from, self.core_from)])
+        ends_s = (facts.level_log2[:, None] - thresholds) * (self.half_life_us / SECOND_US)
+        whole_s = np.clip(np.floor(ends_s + EXACT_S) + 1, -FAR_S, FAR_S)
+        ends_us = whole_s.astype(np.int64) * SECOND_US
+        return np.where(ends_us > LATEST_US, NEVER, ends_us)
+
+
+def weight_log2(weight: float) -> float:
+    """log2 of a weight, NOTHING of zero."""
+    return log2(weight) if weight > 0 else NOTHING
+
+
+def level_of(weights_log2: Level, times_us: Times, half_life_us: int) -> Level:
+    """The level that each of n events would give alone."""
+    level: Level = weights_log2 + times_us / half_life_us
+    return level
+
+
+def with_event(held: Level, level: Level) -> Level:
+    """The level of n customers after an event of each."""
+    total: Level = np.logaddexp2(held, level)
+    return total
