@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 START = datetime(2024, 2, 20, tzinfo=UTC)  # just before a leap day
 CUSTOMERS = ("c1", "c2", "ü3")
 MICROSECOND = timedelta(microseconds=1)
-# Days that meet the default thresholds of both models, and a microsecond to either side of them.
-DAYS = (0, 1, 10, 29, 30, 31, 59, 60, 61, 90, 119, 120, 121, 180, 181, 239, 240, 241, 300, 420)
+# Days that meet the default thresholds of the models, ends of 28-day slots (23, 51, 79, 107) and half-lives among them,
+# and a microsecond to either side of them.
+DAYS = (0, 1, 10, 14, 23, 29, 30, 31, 51, 59, 60, 61, 79, 90, 107, 119, 120, 121, 180, 181, 239, 240, 241, 300, 420)
 NUDGES = (-MICROSECOND, timedelta(0), timedelta(0), timedelta(0), MICROSECOND)
 
 moments = st.builds(
@@ -38,12 +39,14 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> dic
     amount = draw(amounts)
     if kind == "purchase":
         event |= {"order_id": "o", "amount": amount}
+        discount = draw(st.sampled_from([None, None, "0", "0.001", 5]))
+        event |= {} if discount is None else {"discount": discount}
     elif kind == "refund":
         event |= {"order_id": "o", "amount": amount if str(amount).strip("0.") else "5", "full": draw(st.booleans())}
     elif kind == "interaction":
-        event |= {"kind": "visit"}
+        event |= {"kind": draw(st.sampled_from(["visit", "open", "cart", "share", "review", "login", "purchase"]))}
     elif kind == "feedback":
-        event |= {"score": 7}
+        event |= {"score": draw(st.integers(0, 10))}
     elif kind == "payment":
         event |= {"invoice_id": "i", "due_at": event["occurred_at"], "amount": 5}
     else:
