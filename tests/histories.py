@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 START = datetime(2024, 2, 20, tzinfo=UTC)  # just before a leap day
 CUSTOMERS = ("c1", "c2", "ü3")
 MICROSECOND = timedelta(microseconds=1)
-# Days that meet the default thresholds of both models, and a microsecond to either side of them.
-DAYS = (0, 1, 10, 29, 30, 31, 59, 60, 61, 90, 119, 120, 121, 180, 181, 239, 240, 241, 300, 420)
+# Days that meet the default thresholds of the models, ends of 28-day slots (23, 51, 79, 107) and half-lives among them,
+# and a microsecond to either side of them.
+DAYS = (0, 1, 10, 14, 23, 29, 30, 31, 51, 59, 60, 61, 79, 90, 107, 119, 120, 121, 180, 181, 239, 240, 241, 300, 420)
 NUDGES = (-MICROSECOND, timedelta(0), timedelta(0), timedelta(0), MICROSECOND)
 
 moments = st.builds(

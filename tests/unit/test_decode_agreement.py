@@ -10,9 +10,10 @@ from schemas.settings import Settings
 from streams.decode import NESTING_MAX, Decoder, _Columns, _Fast
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 
+EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction")
 SETTINGS = (
-    Settings(),
-    Settings.model_validate({"currency": "JPY", "rates": {"EUR": "163.2", "KWD": "501"}}),
+    Settings(dimensions=EVERY),
+    Settings.model_validate({"currency": "JPY", "rates": {"EUR": "163.2", "KWD": "501"}, "dimensions": EVERY[::-1]}),
     Settings.model_validate({"currency": "KWD", "rates": {"USD": "0.3074"}, "worker": {"record_max_bytes": 256}}),
 )
 TOPICS = (None, PURCHASES, INTERACTIONS)
@@ -111,6 +112,7 @@ VALUES = {
     "due_at": plain_times,
     "paid_at": plain_times | st.just("null"),
     "full": st.sampled_from(["true", "false"]),
+    "kind": st.sampled_from(['"view"', '"open"', '"login"', '"purchase"', '"\\u0076iew"', '"Kauf"']),
     "attributes": st.sampled_from(['{"a":1,"b":null,"c":"x","d":1.5}', '{"a":1e1000000}', '{"\\ud800":1}', '{"":1}']),
 }
 SPACES = ("", "", "", "", " ", "\n", "\t\r", "\x0b", "\u00a0", "\ufeff", "\x00", "//\n")
@@ -172,11 +174,18 @@ def rows(chunk: Chunk) -> list[tuple[object, ...] | None]:
         chunk.identities.tolist(),
         chunk.amounts_minor.tolist(),
         chunk.full.tolist(),
+        *(chunk.more[name].tolist() for name in sorted(chunk.more)),
         chunk.customer_ids,
         chunk.event_ids,
         strict=True,
     )
     return [row if row[0] else None for row in columns]
+
+
+def needed(product: Settings) -> set[str]:
+    """The columns that the settings' dimensions need beside those of all."""
+    column = {"price": "discounted", "satisfaction": "score", "engagement": "level_log2"}
+    return {column[name] for name in product.dimensions if name in column}
 
 
 def agreed(
@@ -187,6 +196,7 @@ def agreed(
     fast = Decoder(product, topic).decode(values, keys, offsets)
     slow = Contract(product, topic).decode(values, keys, offsets)
     assert rows(fast) == rows(slow)
+    assert set(fast.more) == needed(product)
     for chunk in (fast, slow):
         assert sorted(chunk.unusable) == [row for row, usable in enumerate(chunk.usable.tolist()) if not usable]
     for row, why in fast.unusable.items():
@@ -278,3 +288,23 @@ def test_a_record_is_read_the_same_alone_and_in_any_batch(value: bytes) -> None:
     together = rows(decoder.decode(batch, None, [1, 7, 2, 7, 3]))
     assert together[1] == together[3] == alone[0]
     assert all(row is not None for row in together[::2])
+
+
+@pytest.mark.parametrize("decoder", [Decoder, Contract])
+def test_what_only_some_dimensions_need_is_read_by_hand(decoder: type[Decoder]) -> None:
+    """Discounts above zero in any notation and currency, scores, and weights: log2 plus half-lives since the epoch."""
+    product = Settings.model_validate(
+        {"dimensions": EVERY, "rates": {"USD": "0.9"}, "engagement": {"weights": {"cart": 4, "refund": 0}}}
+    )
+    common = '"event_id":"e","customer_id":"c","occurred_at":"1970-01-15T00:00:00Z"'  # one half-life
+    purchase = f'{{"type":"purchase","order_id":"o","amount":1,{common}'
+    discounts = ["0", "0.00", '"0"', "0e5", "0.001", "5", '"1e-9"', '5,"currency":"USD"']
+    values = [f'{purchase},"discount":{discount}}}' for discount in discounts]
+    values += [f'{{"type":"feedback","score":8,{common}}}', f'{{"type":"interaction","kind":"cart",{common}}}']
+    values += [f'{{"type":"refund","order_id":"o","amount":1,{common}}}', "{}"]
+    found = decoder(product, None).decode([value.encode() for value in values], None, range(len(values)))
+    assert found.more["discounted"].tolist() == [False] * 4 + [True] * 4 + [False] * 4
+    assert found.more["score"].tolist() == [0] * 8 + [8, 0, 0, 0]
+    nothing = float("-inf")
+    assert found.more["level_log2"].tolist() == [1.0] * 9 + [3.0, nothing, nothing]
+    assert decoder(Settings(), None).decode([values[0].encode()], None, [0]).more == {}
