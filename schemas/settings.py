@@ -241,7 +241,7 @@ WEIGHTS: Final[dict[str, float]] = {
 
 
 class Engagement(Section):
-    """The engagement dimension: weights of all that a customer does, halved with each half-life."""
+    """The engagement dimension: weights of interactions and purchases, halved with each half-life."""
 
     core_from: Threshold = 20.0
     active_from: Threshold = 5.0
@@ -250,9 +250,9 @@ class Engagement(Section):
         timedelta(days=14), description="a fact setting: it is in what is remembered, and cannot change afterwards"
     )
     weights: dict[EventName, Weight] = Field(
-        WEIGHTS, description="by an interaction's kind, else by an event's type; a fact setting"
+        WEIGHTS, description="by an interaction's kind, and of a purchase; a fact setting"
     )
-    other_weight: Weight = Field(1.0, description="of what has no weight of its own; a fact setting")
+    other_weight: Weight = Field(1.0, description="of kinds that have no weight of their own; a fact setting")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

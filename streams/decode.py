@@ -249,13 +249,11 @@ class Decoder:
         columns.occurred_us[row] = to_us(event.occurred_at)
         if isinstance(event, contract.Refund) and event.full:
             columns.full_rows.append(row)
-        if isinstance(event, contract.Purchase) and event.discount > 0:
+        if isinstance(event, contract.Purchase) and self._converted(event.discount, event.currency) > 0:
             columns.discounted_rows.append(row)
         if isinstance(event, contract.Feedback):
             columns.scores[row] = event.score
-        columns.weights_log2.append(
-            self._weight_log2(event.kind if isinstance(event, contract.Interaction) else event.type)
-        )
+        columns.weights_log2.append(self._worth_log2(event))
         columns.add(kind, "", identity, amount_minor, event.customer_id, event.event_id)
 
     def _explain(self, value: bytes | None) -> contract.AnyEvent:
@@ -293,16 +291,27 @@ class Decoder:
     def _minor(self, event: contract.AnyEvent) -> int:
         if not isinstance(event, contract.Purchase | contract.Refund):
             return 0
-        if event.currency is None or event.currency == self._currency:
-            return to_minor(event.amount, self._digits)
-        if event.currency not in self._rates:
-            known = ", ".join([self._currency, *self._rates])
-            _refuse("unknown_currency", f"currency {event.currency} has no rate in the settings (known: {known})")
-        digits = minor_digits(event.currency)
-        amount_minor = convert(to_minor(event.amount, digits), digits, self._rates[event.currency], self._digits)
-        if abs(amount_minor) >= 10 ** (self._plain_whole + self._digits):
+        amount_minor = self._converted(event.amount, event.currency)
+        is_own = event.currency in (None, self._currency)
+        if not is_own and abs(amount_minor) >= 10 ** (self._plain_whole + self._digits):
             _refuse("bad_field", f"amount: is too large once converted to {self._currency}")
         return amount_minor
+
+    def _converted(self, amount: Decimal, currency: str | None) -> int:
+        """Minor units of the settings' currency."""
+        if currency is None or currency == self._currency:
+            return to_minor(amount, self._digits)
+        if currency not in self._rates:
+            known = ", ".join([self._currency, *self._rates])
+            _refuse("unknown_currency", f"currency {currency} has no rate in the settings (known: {known})")
+        digits = minor_digits(currency)
+        return convert(to_minor(amount, digits), digits, self._rates[currency], self._digits)
+
+    def _worth_log2(self, event: contract.AnyEvent) -> float:
+        """The event's weight in engagement: of interactions and purchases, nothing else."""
+        if isinstance(event, contract.Interaction):
+            return self._weight_log2(event.kind)
+        return self._weight_log2("purchase") if isinstance(event, contract.Purchase) else NOTHING
 
 
 def _is_utf8(value: bytes) -> bool:
