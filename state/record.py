@@ -221,7 +221,9 @@ def decode(
     rows = np.array(known, dtype=np.intp)
     customers.fixed[rows] = fixed
     lengths = np.fromiter(map(len, stored), dtype=np.int64, count=len(stored))
-    heads = FIXED_BYTES + (masks[:, None] >> np.arange(len(SECTIONS)) & 1) @ SECTION_BYTES
+    heads = np.full(len(stored), FIXED_BYTES, dtype=np.int64)
+    if held:
+        heads += (masks[:, None] >> np.arange(len(SECTIONS)) & 1) @ SECTION_BYTES
     counts = fixed["remembered"].astype(np.int64)
     if (lengths != heads + ID_BYTES * counts.sum(axis=1)).any() or (counts > REMEMBERED).any():
         raise LayoutError("a customer record does not have the event ids it says it has")

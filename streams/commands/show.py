@@ -138,8 +138,9 @@ def _text(shown: dict[str, Any]) -> Text:
     text.append(printable(shown["customer_id"]), style="bold")
     text.append(f"  shard {shown['partition']}, {shown['version']} changes so far")
     text.append(", control group\n" if shown["holdout"] else "\n")
+    width = max(12, *(len(dimension) + 2 for dimension in shown["segments"]))
     for dimension, label in shown["segments"].items():
-        text.append(f"  {dimension:<12}")
+        text.append(f"  {dimension:<{width}}")
         text.append(f"{label or '-':<20}", style="bold cyan")
         text.append(f"since {shown['since'][dimension]}\n" if shown["since"][dimension] else "from the start\n")
     text.append(f"  orders that count: {facts['frequency']}, net {facts['monetary']} {shown['currency']}")

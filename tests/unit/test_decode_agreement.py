@@ -292,7 +292,7 @@ def test_a_record_is_read_the_same_alone_and_in_any_batch(value: bytes) -> None:
 
 @pytest.mark.parametrize("decoder", [Decoder, Contract])
 def test_what_only_some_dimensions_need_is_read_by_hand(decoder: type[Decoder]) -> None:
-    """Discounts above zero in any notation and currency, scores, and weights: log2 plus half-lives since the epoch."""
+    """Discounts of a minor unit or more in any notation and currency, scores, and weights: log2 plus half-lives."""
     product = Settings.model_validate(
         {"dimensions": EVERY, "rates": {"USD": "0.9"}, "engagement": {"weights": {"cart": 4, "refund": 0}}}
     )
@@ -303,8 +303,8 @@ def test_what_only_some_dimensions_need_is_read_by_hand(decoder: type[Decoder]) 
     values += [f'{{"type":"feedback","score":8,{common}}}', f'{{"type":"interaction","kind":"cart",{common}}}']
     values += [f'{{"type":"refund","order_id":"o","amount":1,{common}}}', "{}"]
     found = decoder(product, None).decode([value.encode() for value in values], None, range(len(values)))
-    assert found.more["discounted"].tolist() == [False] * 4 + [True] * 4 + [False] * 4
+    assert found.more["discounted"].tolist() == [False] * 5 + [True, False, True] + [False] * 4
     assert found.more["score"].tolist() == [0] * 8 + [8, 0, 0, 0]
     nothing = float("-inf")
-    assert found.more["level_log2"].tolist() == [1.0] * 9 + [3.0, nothing, nothing]
+    assert found.more["level_log2"].tolist() == [1.0] * 8 + [nothing, 3.0, nothing, nothing]
     assert decoder(Settings(), None).decode([values[0].encode()], None, [0]).more == {}
