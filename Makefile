@@ -1,4 +1,5 @@
 # GNU make. `make` alone lists what there is. Everything goes into .venv here; nothing needs root.
+# The whole suite runs in two processes, each with servers of its own: half of it waits for Kafka, not for the processor.
 MAKEFLAGS += --no-print-directory --silent
 .DEFAULT_GOAL := help
 
@@ -19,7 +20,7 @@ demo: $(READY) ## 23,570 real customers move between segments; starts all it nee
 	$(BIN)/segflow demo
 
 test: lint ## the style and type checks, then every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY) ## style (ruff) and types (mypy)
 	$(BIN)/ruff check
