@@ -16,12 +16,13 @@ from typing import Final, Protocol
 import msgspec
 import redis
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from kafka.errors import KafkaError as ClientError
 
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
 from state.head import Head, Position
 from state.store import RolledBackError, ShardLostError, Store, TornStateError
-from streams import journal, positions
+from streams import journal, positions, topics
 from streams.control import Control
 from streams.crash_points import reach
 from streams.decode import Decoder
@@ -205,7 +206,7 @@ class Shard:
             await self.control.reaches(await inputs.control_end())  # an earlier owner may have adopted what is newest
             stored = await self._execute_again(stored, entries, inputs)  # 3, 4
             reach("take:done-again")
-            head = self._positions(stored, *await inputs.bounds())
+            head = await self._positions(stored, *await inputs.bounds())
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.take, self.head, stored)  # 5
         reach("take:owned")
@@ -239,7 +240,7 @@ class Shard:
             log.info("shard %d: %d commits of the journal executed again", self.partition, count)
         return reexecution.head
 
-    def _positions(self, stored: Head | None, first: tuple[int, int], end: tuple[int, int]) -> Head:
+    async def _positions(self, stored: Head | None, first: tuple[int, int], end: tuple[int, int]) -> Head:
         """The head to start with, its positions checked against the topics.
 
         Raises:
@@ -253,7 +254,12 @@ class Shard:
             ]
             return msgspec.structs.replace(head, purchases=begun[PURCHASES], interactions=begun[INTERACTIONS])
         wrong = positions.problems(self.settings, self.partition, head, self.topic_ids, first, end)
-        if wrong:
+        if wrong:  # an input may have been made anew since this worker started: then that is what to say
+            with suppress(ClientError):
+                found = (await asyncio.to_thread(topics.check, self.settings)).topic_ids
+                names = self.settings.kafka.topics
+                ids = (found[names.purchases], found[names.interactions])
+                wrong = positions.problems(self.settings, self.partition, head, ids, first, end) or wrong
             raise ShardStoppedError("\n".join(wrong.values()))
         return head
 
@@ -356,19 +362,19 @@ class Shard:
         A crash before 2 leaves nothing; between 2 and 3, the journal has a commit that the store lacks, which taking
         the shard executes again.
         """
-        outcome, topics = prepared.outcome, self.settings.kafka.topics
+        outcome, names = prepared.outcome, self.settings.kafka.topics
         assert self._publisher is not None
         reach("commit:prepared")
         with self.metrics.step("publish"):
             await self._publisher.publish(  # 2
                 {
-                    topics.changes: outcome.changes,
-                    topics.current: outcome.current,
-                    topics.dead_letters: Messages.of(outcome.dead),
-                    topics.control: Messages.of(prepared.control),
-                    topics.journal: Messages.of([journal.message(prepared.entry)]),
+                    names.changes: outcome.changes,
+                    names.current: outcome.current,
+                    names.dead_letters: Messages.of(outcome.dead),
+                    names.control: Messages.of(prepared.control),
+                    names.journal: Messages.of([journal.message(prepared.entry)]),
                 },
-                frozenset({topics.control}),
+                frozenset({names.control}),
             )
         reach("commit:published")
         with self.metrics.step("store"):  # 3

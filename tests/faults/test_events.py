@@ -79,7 +79,7 @@ def values(installed: Installation) -> list[bytes]:
 
 def test_every_kind_of_bad_record_is_one_dead_letter_across_kills(installation: Make, seed: int) -> None:
     """Some of every kind among good ones; workers die on the way; each bad record is told of once, with its reason."""
-    installed = installation(partitions=2)
+    installed = installation(partitions=2, worker={"batch_max_records": 10})  # commits enough for three to die at
     random, stream = Random(seed), Stream(seed)
     records = []
     for number in range(150):
