@@ -14,7 +14,7 @@ import msgspec
 
 from schemas.settings import Settings
 from state.head import Head, Position
-from state.store import Store, TornStateError
+from state.store import ShardLostError, Store, TornStateError
 from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome
@@ -119,6 +119,8 @@ class Reexecution:
         """The head to go on from; what a rebuild left halfway is cleared away."""
         torn = await asyncio.to_thread(self.store.torn, stored)
         if torn is not None:
+            if await asyncio.to_thread(self.store.head) != stored:  # Redis was emptied or rolled back at this moment
+                raise ShardLostError("the state in Redis changed while it was looked at")
             raise TornStateError(torn)
         if stored is None or not stored.partial:
             return stored
