@@ -1,8 +1,6 @@
 """Asking a worker's pages."""
 
 import json
-import time
-from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -48,17 +46,3 @@ class Health:
             for sample in family.samples:
                 found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
         return found
-
-
-def wait_until(holds: Callable[[], bool], what: str, patience_s: float) -> float:
-    """Poll until `holds`; how long it took, seconds.
-
-    Raises:
-        TimeoutError: it did not within `patience_s`.
-    """
-    began_s = time.monotonic()
-    while not holds():
-        if time.monotonic() - began_s > patience_s:
-            raise TimeoutError(f"not {what} after {patience_s:.0f} s")
-        time.sleep(0.05)
-    return time.monotonic() - began_s

@@ -9,9 +9,10 @@ import pytest
 
 from embedded.free_port import free_ports
 from embedded.kafka import ApacheKafka
-from tests.health import Health, wait_until
+from tests.health import Health
 from tests.histories import written
 from tests.service import PATIENCE_S, Service
+from tests.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -48,7 +49,7 @@ def test_each_worker_shows_the_shards_it_holds_and_one_without_shards_is_ready(s
     pages = [Health(port) for port in ports]
     with ExitStack() as stack:
         stack.enter_context(service.worker(http_port=ports[0]))
-        wait_until(lambda: pages[0].verdict("ready").get("shards") == [0, 1], "both taken", PATIENCE_S)
+        until(lambda: pages[0].verdict("ready").get("shards") == [0, 1], "not both taken", PATIENCE_S)
         service.send([*(buy(f"c{number}") for number in range(20)), {"type": "purchase", "customer_id": "c1"}])
         service.changes(40)
 
@@ -57,7 +58,7 @@ def test_each_worker_shows_the_shards_it_holds_and_one_without_shards_is_ready(s
             worked = sum(found["segflow_events_total"].values()) == 20
             return worked and all(shards_in(found, name) == {0, 1} for name in PER_SHARD)
 
-        wait_until(all_shown, "shown", PATIENCE_S)
+        until(all_shown, "not shown", PATIENCE_S)
         found = pages[0].metrics()
         assert found["segflow_dead_letters_total"] == {("missing_field",): 1.0}
         assert found["segflow_changes_total"]["event", "lifecycle", "new"] == 20
@@ -68,11 +69,13 @@ def test_each_worker_shows_the_shards_it_holds_and_one_without_shards_is_ready(s
             "publish",
             "store",
         }
-        wait_until(
-            lambda: set(pages[0].metrics()["segflow_lag_records"].values()) == {0.0}, "nothing behind", PATIENCE_S
+        until(
+            lambda: set(pages[0].metrics()["segflow_lag_records"].values()) == {0.0}, "something is behind", PATIENCE_S
         )
-        wait_until(
-            lambda: max(pages[0].metrics()["segflow_freshness_seconds"].values()) < 5, "concluded to now", PATIENCE_S
+        until(
+            lambda: max(pages[0].metrics()["segflow_freshness_seconds"].values()) < 5,
+            "not concluded to now",
+            PATIENCE_S,
         )
         assert set(pages[0].metrics()["segflow_timer_lag_seconds"].values()) == {0.0}
 
@@ -85,7 +88,7 @@ def test_each_worker_shows_the_shards_it_holds_and_one_without_shards_is_ready(s
         def all_ready_and_shared() -> bool:
             return all(page.is_ready() for page in pages) and sorted(held()) == [[], [0], [1]]
 
-        wait_until(all_ready_and_shared, "shared", PATIENCE_S)
+        until(all_ready_and_shared, "not shared", PATIENCE_S)
         for page, shards in zip(pages, held(), strict=True):
             assert shards_in(page.metrics(), "taken") == set(shards)
             assert page.verdict("live") == {"live": True, "why_not": []}

@@ -16,18 +16,19 @@ import yaml
 from kafka import KafkaAdminClient
 
 from embedded.free_port import free_ports
-from embedded.kafka import ApacheKafka
 from embedded.redis_server import RedisServer
 from state.lookup import heads
 from state.redis_connection import client
 from streams.partitioner import partition_of
 from tests.agreement import by_customer
 from tests.conftest import started_or_skipped
-from tests.health import Health, wait_until
+from tests.health import Health
 from tests.histories import START, written
 from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
+from tests.proxied_kafka import ProxiedKafka
 from tests.proxy import Proxy
 from tests.service import PATIENCE_S, Service
+from tests.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -45,24 +46,10 @@ WAYS: Final = ("refuse", "silence")
 
 
 @pytest.fixture(scope="module")
-def kafka_link() -> Iterator[Proxy]:
-    """A proxy whose port a broker of this module's own tells those clients who came by it."""
-    direct, controller, behind = free_ports(3)
-    proxy = Proxy(behind)
-    properties = {
-        "listeners": f"PLAINTEXT://127.0.0.1:{direct},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{behind}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{direct},PROXIED://127.0.0.1:{proxy.port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
-    }
-
-    def make() -> ApacheKafka:
-        broker = ApacheKafka(properties=properties)
-        broker.ports = [direct, controller]
-        return broker
-
-    with closing(started_or_skipped(make)) as broker, proxy:
-        proxy.direct = broker.address  # type: ignore[attr-defined]
-        yield proxy
+def proxied_kafka() -> Iterator[ProxiedKafka]:
+    """A broker of this module's own behind a proxy."""
+    with Proxy(0) as wire, closing(started_or_skipped(lambda: ProxiedKafka(wire))) as broker:
+        yield broker
 
 
 class Site(Service):
@@ -98,7 +85,7 @@ class Site(Service):
 
 @pytest.fixture
 def site(
-    tmp_path: Path, kafka_link: Proxy, redis_server: RedisServer, redis_db: str, unique_prefix: str
+    tmp_path: Path, proxied_kafka: ProxiedKafka, redis_server: RedisServer, redis_db: str, unique_prefix: str
 ) -> Iterator[Callable[..., Site]]:
     """Makes an installation behind proxies; `worker` settings as keywords."""
     with ExitStack() as stack:
@@ -106,15 +93,15 @@ def site(
         def make(partitions: int = 2, **worker: Any) -> Site:
             made = Site(
                 tmp_path,
-                kafka_link.direct,  # type: ignore[attr-defined]
+                proxied_kafka.address,
                 redis_db,
                 unique_prefix,
                 partitions,
                 clock="event",
             )
             redis_link = stack.enter_context(Proxy(redis_server.ports[0]))
-            stack.callback(kafka_link.pass_on)
-            made.through({"kafka": kafka_link, "redis": redis_link}, **worker)
+            stack.callback(proxied_kafka.wire.pass_on)
+            made.through({"kafka": proxied_kafka.wire, "redis": redis_link}, **worker)
             return made
 
         yield make
@@ -156,7 +143,7 @@ def is_told(installed: Service, expected: dict[str, list[dict[str, Any]]]) -> No
 
 def is_worked(installed: Service, count: int) -> None:
     """All `count` events are in the state."""
-    wait_until(lambda: sum(in_redis(installed).values()) == count, "all worked", PATIENCE_S)
+    until(lambda: sum(in_redis(installed).values()) == count, "not all worked", PATIENCE_S)
 
 
 def told_to_kafka(installed: Service) -> dict[tuple[str, int], int]:
@@ -190,13 +177,13 @@ def test_a_worker_waits_for_a_server_and_goes_on_by_itself(server: str, way: str
     link = installed.links[server]
     with installed.process() as process:
         installed.send(events[:200])
-        wait_until(health.is_ready, "ready", PATIENCE_S)
+        until(health.is_ready, "not ready", PATIENCE_S)
         installed.changes(100)
         before_mb = health.metrics()["process_resident_memory_bytes"][()] / 2**20
         said = len(installed.log.splitlines())
         getattr(link, way)()
         installed.send(events[200:400])
-        wait_until(lambda: not health.is_ready(), "unready", STOP_S)
+        until(lambda: not health.is_ready(), "not unready", STOP_S)
         until_s = time.monotonic() + DOWN_S
         while time.monotonic() < until_s:
             verdict = health.verdict("ready")
@@ -208,9 +195,9 @@ def test_a_worker_waits_for_a_server_and_goes_on_by_itself(server: str, way: str
         assert health.metrics()["segflow_up"] == {(each,): float(each != server) for each in SERVERS}
         link.pass_on()
         installed.send(events[400:])
-        wait_until(health.is_ready, "ready again", PATIENCE_S)
+        until(health.is_ready, "not ready again", PATIENCE_S)
         is_told(installed, expected_of(events, installed))
-        wait_until(lambda: told_to_kafka(installed) == in_redis(installed), "told to Kafka", PATIENCE_S)
+        until(lambda: told_to_kafka(installed) == in_redis(installed), "not told to Kafka", PATIENCE_S)
         grown_mb = health.metrics()["process_resident_memory_bytes"][()] / 2**20 - before_mb
         assert grown_mb < MEMORY_MB
         assert len(installed.log.splitlines()) - said < LOG_LINES, installed.log
@@ -227,11 +214,11 @@ def test_a_worker_without_a_server_stops_within_ten_seconds(server: str, way: st
     events = history(400)
     with installed.process() as process:
         installed.send(events[:200])
-        wait_until(health.is_ready, "ready", PATIENCE_S)
+        until(health.is_ready, "not ready", PATIENCE_S)
         installed.changes(100)
         getattr(installed.links[server], way)()
         installed.send(events[200:])
-        wait_until(lambda: not health.is_ready(), "unready", STOP_S)
+        until(lambda: not health.is_ready(), "not unready", STOP_S)
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_S) == 0, installed.log
     installed.links[server].pass_on()
@@ -269,14 +256,14 @@ def test_a_worker_told_to_wait_starts_when_its_servers_do(server: str, site: Cal
         assert process.wait(PATIENCE_S) == 2
         assert f"segflow: {server.capitalize()} at " in installed.log
     with installed.process("--wait") as process:
-        wait_until(lambda: "waiting to start" in str(health.verdict("ready")), "waiting", PATIENCE_S)
+        until(lambda: "waiting to start" in str(health.verdict("ready")), "not waiting", PATIENCE_S)
         assert health.verdict("live")["live"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_S) == 0
     with installed.process("--wait"):
-        wait_until(lambda: "waiting to start" in str(health.verdict("ready")), "waiting", PATIENCE_S)
+        until(lambda: "waiting to start" in str(health.verdict("ready")), "not waiting", PATIENCE_S)
         installed.links[server].pass_on()
-        wait_until(health.is_ready, "ready", PATIENCE_S)
+        until(health.is_ready, "not ready", PATIENCE_S)
         is_told(installed, expected_of(events, installed))
 
 
@@ -288,15 +275,15 @@ def test_workers_killed_in_an_outage_are_started_anew_and_wait_for_its_end(site:
     link = installed.links["redis"]
     with installed.worker(2) as parent:
         installed.send(events[:100])
-        wait_until(health.is_ready, "ready", PATIENCE_S)
+        until(health.is_ready, "not ready", PATIENCE_S)
         link.refuse()
         for child in psutil.Process(parent.pid).children():
             child.kill()
         installed.send(events[100:])
-        wait_until(lambda: installed.log.count("waiting to start: Redis at") >= 2, "waiting", PATIENCE_S)
+        until(lambda: installed.log.count("waiting to start: Redis at") >= 2, "not waiting", PATIENCE_S)
         assert parent.poll() is None
         link.pass_on()
-        wait_until(health.is_ready, "ready again", PATIENCE_S)
+        until(health.is_ready, "not ready again", PATIENCE_S)
         is_worked(installed, len(events))
         is_told(installed, expected_of(events, installed))
 
@@ -308,10 +295,10 @@ def test_a_worker_whose_consumer_hangs_is_ended_and_started_anew(site: Callable[
     events = history(400)
     with installed.worker(2):
         installed.send(events[:200])
-        wait_until(health.is_ready, "ready", PATIENCE_S)
+        until(health.is_ready, "not ready", PATIENCE_S)
         installed.changes(100)
         assert installed.links["kafka"].silence_fetches() >= 2
         installed.send(events[200:])
-        wait_until(lambda: "this worker hangs and is ended" in installed.log, "ended", PATIENCE_S)
-        wait_until(lambda: "ended with exit code 1; started anew" in installed.log, "started anew", PATIENCE_S)
+        until(lambda: "this worker hangs and is ended" in installed.log, "not ended", PATIENCE_S)
+        until(lambda: "ended with exit code 1; started anew" in installed.log, "not started anew", PATIENCE_S)
         is_told(installed, expected_of(events, installed))

@@ -11,8 +11,8 @@ import pytest
 from embedded.redis_server import RedisServer
 from tests.conftest import started_or_skipped
 from tests.faults.installation import Installation, Make
-from tests.faults.proxied_kafka import ProxiedKafka
-from tests.faults.proxy import Proxy
+from tests.proxied_kafka import ProxiedKafka
+from tests.proxy import Proxy
 
 SEED = "SEGFLOW_TEST_SEED"
 

@@ -17,8 +17,9 @@ from streams.partitioner import partition_of
 from streams.topics import admin
 from tests.faults.outcome import Outcome, outcome_of, reads_all, stored_head
 from tests.faults.stream import INTERACTIONS, PURCHASES, Record
-from tests.faults.worker_process import WorkerProcess, until
+from tests.faults.worker_process import WorkerProcess
 from tests.service import PATIENCE_S, Service
+from tests.until import until
 
 QUICK: Final = {
     "clock": "event",

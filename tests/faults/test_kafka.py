@@ -13,11 +13,11 @@ from state.redis_connection import client
 from streams.replay import InputReader
 from tests.faults.installation import Installation, Make
 from tests.faults.outcome import stored_head
-from tests.faults.proxied_kafka import ProxiedKafka
-from tests.faults.proxy import END_TXN, INIT_PRODUCER_ID, kafka_request
 from tests.faults.stream import Stream
 from tests.faults.upstream import in_transactions
-from tests.faults.worker_process import until
+from tests.proxied_kafka import ProxiedKafka
+from tests.proxy import END_TXN, INIT_PRODUCER_ID, kafka_request
+from tests.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -49,12 +49,12 @@ def test_a_broker_that_answers_nobody_for_longer_than_a_session_changes_nothing(
     with installed.worker() as worker:
         installed.put(stream.take(150))
         installed.settles()
-        hurt_kafka.wire.stall(stalled=True)
+        hurt_kafka.wire.silence()
         try:
             installed.put(stream.take(100))
             installed.has_members(0)  # the coordinator gives the worker up
         finally:
-            hurt_kafka.wire.stall(stalled=False)
+            hurt_kafka.wire.resume()
         found = installed.comes_out_right()
         assert worker.process.poll() is None, worker.said()
         worker.stop()

@@ -7,9 +7,9 @@ import pytest
 
 from embedded.redis_server import RedisServer
 from tests.faults.installation import Make
-from tests.faults.proxy import Proxy, redis_exec
 from tests.faults.stream import Stream
-from tests.faults.worker_process import until
+from tests.proxy import Proxy, redis_exec
+from tests.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

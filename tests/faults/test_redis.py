@@ -9,9 +9,9 @@ from redis import Redis
 from embedded.redis_server import RedisServer
 from tests.conftest import started_or_skipped
 from tests.faults.installation import Make
-from tests.faults.proxy import Proxy, redis_exec
 from tests.faults.stream import Stream
-from tests.faults.worker_process import until
+from tests.proxy import Proxy, redis_exec
+from tests.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -103,10 +103,10 @@ def test_a_redis_that_answers_nobody_for_longer_than_its_timeout_changes_nothing
     with installed.worker() as worker:
         installed.put(stream.take(100))
         installed.settles()
-        wire.stall(stalled=True)
+        wire.silence()
         installed.put(stream.take(100))
         worker.says("TimeoutError", 2)
-        wire.stall(stalled=False)
+        wire.resume()
         found = installed.comes_out_right()
         worker.stop()
     assert found.events == 200

@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,19 +12,7 @@ import psutil
 
 from streams.crash_points import ENVIRONMENT
 from tests.service import PATIENCE_S, STOP_S, Service
-
-
-def until(condition: Callable[[], object], what: str | Callable[[], str], patience_s: float = PATIENCE_S) -> None:
-    """Wait for a condition.
-
-    Raises:
-        TimeoutError: it did not come true.
-    """
-    stop = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > stop:
-            raise TimeoutError(what if isinstance(what, str) else what())
-        time.sleep(0.05)
+from tests.until import until
 
 
 class WorkerProcess:

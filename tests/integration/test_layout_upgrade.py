@@ -1,20 +1,15 @@
 """A worker that finds records of layout 1 goes on with them, in memory and in Redis."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import pytest
 
-from schemas.settings import Redis, Settings
+from schemas.settings import Settings
 from segments.instant import UNKNOWN
 from segments.rules import from_settings
-from state.keys import Keys
 from state.memory import MemoryStore
 from state.record import FIXED_BYTES_1, upgraded
-from state.redis import RedisStore
-from state.redis_connection import client
 from state.store import Store, Write
 from streams.decode import Decoder
 from streams.rulebook import Rulebook
@@ -23,20 +18,6 @@ from tests.agreement import by_customer, parsed
 
 CUSTOMERS = 600  # more than a page of the directory
 EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction")
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty store of each kind."""
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    connected = client(Redis(url=request.getfixturevalue("redis_db")))
-    redis_store = RedisStore(connected, Keys("upgrade", 0))
-    redis_store.wipe()
-    yield redis_store
-    redis_store.close()
-    connected.close()
 
 
 def log(first_day: int, last_day: int) -> list[dict[str, Any]]:

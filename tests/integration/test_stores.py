@@ -1,7 +1,5 @@
 """One contract for both stores: what holds for memory holds for Redis."""
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,20 +12,6 @@ from state.record import NO_TIMER
 from state.redis import RedisStore
 from state.redis_connection import client
 from state.store import RolledBackError, ShardLostError, Store, Write
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty store of each kind."""
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    connected = client(Redis(url=request.getfixturevalue("redis_db")))
-    redis_store = RedisStore(connected, Keys("test", 3))
-    redis_store.wipe()
-    yield redis_store
-    redis_store.close()
-    connected.close()
 
 
 def write(head: Head, **changes: object) -> Write:

@@ -20,9 +20,9 @@ from embedded.redis_server import RedisServer
 from embedded.server_process import started
 from tests.faults.installation import Installation
 from tests.faults.outcome import Outcome, outcome_of
-from tests.faults.proxied_kafka import ProxiedKafka
-from tests.faults.proxy import Proxy
 from tests.faults.stream import Stream
+from tests.proxied_kafka import ProxiedKafka
+from tests.proxy import Proxy
 from tests.soak.crew import Crew
 from tests.soak.hurt import Hurt
 from tests.soak.observer import Observer

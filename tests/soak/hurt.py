@@ -14,12 +14,12 @@ from redis.exceptions import RedisError
 from embedded.redis_server import RedisServer
 from embedded.server_process import started
 from tests.faults.installation import Installation
-from tests.faults.proxied_kafka import ProxiedKafka
-from tests.faults.proxy import END_TXN, PRODUCE, Proxy, kafka_request, redis_exec
 from tests.faults.stream import Stream
 from tests.faults.upstream import in_transactions
-from tests.faults.worker_process import until
+from tests.proxied_kafka import ProxiedKafka
+from tests.proxy import END_TXN, PRODUCE, Proxy, kafka_request, redis_exec
 from tests.soak.crew import Crew
+from tests.until import until
 
 REPLY_S: Final = 10.0
 """Requests come many a second: within that one must have met its fault."""
@@ -77,9 +77,9 @@ class Hurt:
         until(lambda: self._wire.lost > before, "no request was lost", REPLY_S)
 
     def _stall(self, wire: Proxy) -> None:
-        wire.stall(stalled=True)
+        wire.silence()
         time.sleep(self._random.uniform(0.5, 4))
-        wire.stall(stalled=False)
+        wire.resume()
 
     def _client(self) -> Redis:
         return Redis.from_url(self._redis.url)

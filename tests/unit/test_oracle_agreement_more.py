@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.settings import Settings
-from tests.agreement import by_customer
 from tests.histories import histories, varied_moments
+from tests.lockstep import Engine, Oracle, at_every_prefix, in_batches, under_sweeps
 from tests.oracle.engagement import crossing_s, meets, touches_of
 from tests.oracle.facts import Facts
 from tests.oracle.models import MODELS
 from tests.oracle.rules import OracleRules
-from tests.oracle.simulation import Event, Shard, Sweep
-from tests.unit.test_oracle_agreement import Engine, as_read, cut
 
 # "One number in log space" is a float: some 1500 half-lives since the epoch, to 0.3 microseconds, and a rounding for
 # each of up to 40 events. Closer to a whole second, without being on it, a crossing has no second to be rounded to.
@@ -69,11 +67,16 @@ def is_undecidable(facts: Facts, rules: OracleRules) -> bool:
     return False
 
 
-def taken_by_the_oracle(oracle: Shard, event: Event) -> list[dict[str, Any]]:
-    """The changes of one event, of an example that floats can decide."""
-    changes = oracle.step(event)
-    assume(not is_undecidable(oracle.customers[event.body["customer_id"]].facts, oracle.rules))
-    return changes
+class Decidable(Oracle):
+    """An oracle of the given dimensions that leaves out examples floats cannot decide."""
+
+    def __init__(self, dimensions: tuple[str, ...]) -> None:
+        super().__init__(OracleRules(dimensions=dimensions))
+
+    def take(self, event: dict[str, Any]) -> None:
+        """See Oracle."""
+        super().take(event)
+        assume(not is_undecidable(self.shard.customers[event["customer_id"]].facts, self.shard.rules))
 
 
 def test_the_dimensions_drawn_from_are_in_the_settings() -> None:
@@ -92,14 +95,8 @@ def test_any_dimensions_in_any_order_give_the_oracles_changes(
 ) -> None:
     """Discounts, scores, kinds, ties, repeats, late events and silence, in any batches: the same changes."""
     dimensions, log = case
-    oracle = Shard(OracleRules(dimensions=dimensions))
-    expected = [change for event in log for change in taken_by_the_oracle(oracle, as_read(event))]
-    expected += oracle.step(Sweep(until))
-    engine = Engine(settings_with(dimensions))
-    for batch in cut(log, sizes):
-        engine.feed(batch)
-    engine.sweep(until)
-    assert by_customer(engine.changes) == by_customer(expected)
+    changes, expected = in_batches(Engine(settings_with(dimensions)), Decidable(dimensions), log, sizes, until)
+    assert changes == expected
 
 
 @given(case=cases(most=12))
@@ -107,14 +104,8 @@ def test_any_dimensions_in_any_order_give_the_oracles_changes(
 def test_any_dimensions_agree_at_every_prefix(case: Case) -> None:
     """After each event, swept to the clock, nothing is missing and nothing is ahead."""
     dimensions, log = case
-    oracle, engine = Shard(OracleRules(dimensions=dimensions)), Engine(settings_with(dimensions))
-    expected: list[dict[str, Any]] = []
-    for event in log:
-        expected += taken_by_the_oracle(oracle, as_read(event))
-        expected += oracle.step(Sweep(None))
-        engine.feed([event])
-        engine.sweep()
-        assert by_customer(engine.changes) == by_customer(expected)
+    for changes, expected in at_every_prefix(Engine(settings_with(dimensions)), Decidable(dimensions), log):
+        assert changes == expected
 
 
 @given(
@@ -127,14 +118,5 @@ def test_any_dimensions_agree_when_sweeps_run_ahead_of_the_clock(
 ) -> None:
     """Events behind a sweep are late, and what they bring is effective where the customer was concluded."""
     dimensions, log = case
-    oracle, engine = Shard(OracleRules(dimensions=dimensions)), Engine(settings_with(dimensions))
-    expected: list[dict[str, Any]] = []
-    for place, event in enumerate(log):
-        expected += taken_by_the_oracle(oracle, as_read(event))
-        engine.feed([event])
-        for when in (moment for at, moment in sweeps if at == place):
-            expected += oracle.step(Sweep(when))
-            engine.sweep(when)
-    expected += oracle.step(Sweep(None))
-    engine.sweep()
-    assert by_customer(engine.changes) == by_customer(expected)
+    changes, expected = under_sweeps(Engine(settings_with(dimensions)), Decidable(dimensions), log, sweeps)
+    assert changes == expected

@@ -26,8 +26,9 @@ from streams.pauses import Pauses
 from streams.run import FileRun
 from streams.usage_error import UsageError
 from tests.agreement import parsed
-from tests.health import Health, wait_until
+from tests.health import Health
 from tests.histories import START, written
+from tests.until import until
 
 A, B = ("purchases", 0), ("purchases", 1)
 
@@ -91,13 +92,13 @@ def test_a_probe_keeps_the_last_answer_and_says_why_there_is_none() -> None:
     probe = Probe("Kafka", ask, 0.01)
     assert probe.problem == "not asked yet"
     probe.start()
-    wait_until(lambda: probe.problem == "ConnectionError: gone", "asked", 5)
+    until(lambda: probe.problem == "ConnectionError: gone", "not asked", 5)
     assert (probe.answer, probe.up()) == (None, 0.0)
     broken.clear()
-    wait_until(lambda: not probe.problem, "answered", 5)
+    until(lambda: not probe.problem, "not answered", 5)
     assert (probe.answer, probe.up()) == (7, 1.0)
     broken.set()
-    wait_until(lambda: bool(probe.problem), "broken", 5)
+    until(lambda: bool(probe.problem), "not broken", 5)
     assert probe.answer == 7
     probe.end()
     probe.join(5)
@@ -112,7 +113,7 @@ def test_a_pulse_grows_while_the_loop_leaves_things_undone() -> None:
     pulse.ask()
     pulse.ask()
     assert len(given_to_loop) == 1
-    wait_until(lambda: pulse.idle_s > 0.02, "idle", 5)
+    until(lambda: pulse.idle_s > 0.02, "not idle", 5)
     given_to_loop[0]()
     assert pulse.idle_s == 0
 

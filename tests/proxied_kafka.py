@@ -2,7 +2,7 @@
 
 from embedded.free_port import free_ports
 from embedded.kafka import ApacheKafka
-from tests.faults.proxy import Proxy
+from tests.proxy import Proxy
 
 QUICK = {
     # A dead worker's place is free after the two seconds the tests' settings say; Kafka's own lower bound is six.
