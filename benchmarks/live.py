@@ -118,8 +118,8 @@ class Subscriber:
 
 
 @asynccontextmanager
-async def subscriber(settings: Settings, dimension: str = "lifecycle") -> AsyncIterator[Subscriber]:
-    """A subscriber to one dimension's changes, standing at the end of every partition."""
+async def newest_changes(settings: Settings) -> AsyncIterator[Any]:
+    """A read_committed consumer of `segments.changes`, standing at the end of every partition."""
     consumer = AIOKafkaConsumer(
         isolation_level="read_committed",
         enable_auto_commit=False,
@@ -131,9 +131,16 @@ async def subscriber(settings: Settings, dimension: str = "lifecycle") -> AsyncI
         consumer.assign([TopicPartition(settings.kafka.topics.changes, p) for p in range(PARTITIONS)])
         for place, end in (await consumer.end_offsets(consumer.assignment())).items():
             consumer.seek(place, end)
-        yield Subscriber(consumer, dimension.encode())
+        yield consumer
     finally:
         await consumer.stop()
+
+
+@asynccontextmanager
+async def subscriber(settings: Settings, dimension: str = "lifecycle") -> AsyncIterator[Subscriber]:
+    """A subscriber to one dimension's changes, from the end on."""
+    async with newest_changes(settings) as consumer:
+        yield Subscriber(consumer, dimension.encode())
 
 
 def _to_us(text: bytes) -> int:

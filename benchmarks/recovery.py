@@ -12,16 +12,14 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure
 from benchmarks.filled_state import fill, names
 from benchmarks.installation import PARTITIONS, Installation, WorkerFailedError, WorkerProcess, installation
-from benchmarks.live import FETCH_WAIT_MS, POLL_MS, ago, live_events
+from benchmarks.live import POLL_MS, ago, live_events, newest_changes
 from embedded.free_port import free_ports
 from segments.instant import EPOCH, MICROSECOND, UNKNOWN
-from streams.kafka_clients import aiokafka_options
 
 TARGET_S: Final = 15.0
 GROWTH: Final = 1.25
@@ -105,16 +103,7 @@ def _wait_until_shared(victim: _Member, survivor: _Member) -> None:
 
 async def _recovery_s(site: Installation, victim: _Member, survivor: _Member, first_number: int) -> float:
     """From the kill to when every shard has published a change of an event that came after it."""
-    consumer = AIOKafkaConsumer(
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
-        **aiokafka_options(site.settings.kafka),
-    )
-    await consumer.start()
-    try:
-        consumer.assign([TopicPartition(site.settings.kafka.topics.changes, p) for p in range(PARTITIONS)])
-        await consumer.seek_to_end()
+    async with newest_changes(site.settings) as consumer:
         with live_events(site.settings, LIVE_PER_S, first_number):
             await _all_moved(consumer, 0, survivor)
             killed_us = ago(timedelta(0))
@@ -122,8 +111,6 @@ async def _recovery_s(site: Installation, victim: _Member, survivor: _Member, fi
             victim.worker.process.send_signal(signal.SIGKILL)
             await _all_moved(consumer, killed_us, survivor)
             return time.perf_counter() - started
-    finally:
-        await consumer.stop()
 
 
 async def _all_moved(consumer: Any, after_us: int, survivor: _Member) -> None:

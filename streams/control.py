@@ -19,8 +19,6 @@ from streams.rulebook import Rulebook
 
 ANSWER_S: Final = 30
 """How long the broker may take for the handful of records read at start-up."""
-
-
 FOLLOW_MS: Final = 500
 """One poll of the control topic; a record ends it at once."""
 

@@ -134,6 +134,14 @@ class Decoder:
                 unusable[row] = Unusable("key_mismatch", _key_reason(keys[row], columns.customer_ids[row]))
         return self._chunk(columns, unusable, values, keys, offsets)
 
+    def records(self, records: Sequence[Any]) -> Chunk:
+        """Columns of Kafka records: objects with value, key and offset."""
+        return self.decode(
+            [record.value for record in records],
+            [record.key for record in records],
+            [record.offset for record in records],
+        )
+
     def _chunk(
         self,
         columns: _Columns,

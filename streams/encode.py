@@ -130,13 +130,13 @@ class Encoder:
         self, steps: Steps, moments: Sequence[Text], customers: Customers, event_ids: Sequence[str], words: "_Words"
     ) -> "_StepTexts":
         """The text that the changes of one step, and the customer's current segments, have in common."""
-        ids, by = customers.ids, steps.old_rules.astype(np.intp)
+        ids, by = [customers.ids[row] for row in steps.rows.tolist()], steps.old_rules.astype(np.intp)
         first, last, effective, following, *since = moments
         coming = np.where(steps.next_us == NEVER, 0, words.places(by, steps.next_dimensions, steps.next_labels))
         labels = (gathered(words.segments, words.places(by, k, codes)) for k, codes in enumerate(steps.labels.T))
         return _StepTexts(
-            keys=gathered(text.column([each.encode() for each in ids]), steps.rows),
-            who=gathered(text.column(self._lines(ids)), steps.rows),
+            keys=text.column([each.encode() for each in ids]),
+            who=text.column(self._lines(ids)),
             effective=effective,
             cause=joined(gathered(CAUSES, steps.causes), self._events(steps.events, event_ids)),
             segments=joined(*labels, b"}"),
@@ -154,7 +154,7 @@ class Encoder:
                 gathered(words.nexts, coming),
                 following,
                 gathered(words.tails, 2 * by + (coming > 0)),
-                self._holdout(ids, steps.rows),
+                self._holdout(ids),
             ),
         )
 
@@ -234,12 +234,12 @@ class Encoder:
         places[happened] = np.arange(1, len(happened) + 1)
         return gathered(text.column([b"", *(b',"event_id":%b' % each for each in named)]), places)
 
-    def _holdout(self, ids: Sequence[str], rows: Places) -> Text | bytes:
+    def _holdout(self, ids: Sequence[str]) -> Text | bytes:
         """Whether a fixed share of customers, by hash, has this one in the control group."""
         if not self._holdout_below:
             return b"false"
         held = [xxh3_64_intdigest(customer_id.encode()) < self._holdout_below for customer_id in ids]
-        return gathered(FLAGS, np.array(held, dtype=np.int8)[rows])
+        return gathered(FLAGS, np.array(held, dtype=np.int8))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,12 +36,7 @@ class Side:
         """At most `most` records from the front; decodes what it needs. The rest stays raw."""
         held = sum(map(len, self.chunks))
         while self.raw and held < most:
-            records = self.raw.popleft()
-            chunk = self.decoder.decode(
-                [record.value for record in records],
-                [record.key for record in records],
-                [record.offset for record in records],
-            )
+            chunk = self.decoder.records(self.raw.popleft())
             self.chunks.append(chunk)
             held += len(chunk)
         joined = events.join(list(self.chunks))

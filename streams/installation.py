@@ -44,7 +44,7 @@ def work(settings: Settings, *, wait: bool) -> int:
         signal.signal(name, _leave)  # nothing is held yet that would have to be finished
     with Pages(settings.worker) as pages:
         worker = _prepared(settings, pages) if wait else prepare(settings)
-        pages.source = worker
+        pages.source = worker.view
         return worker.run()
 
 
@@ -85,14 +85,7 @@ def prepare(settings: Settings) -> Worker:
             control.start()
         except DefinitionChangedError as error:
             raise NotReadyError(str(error)) from error
-    names = settings.kafka.topics
-    ids = report.topic_ids
-    return Worker(
-        settings,
-        partitions=report.partitions,
-        topic_ids=(ids[names.purchases], ids[names.interactions]),
-        control=control,
-    )
+    return Worker(settings, partitions=report.partitions, topic_ids=report.input_ids, control=control)
 
 
 def _claim(connected: redis.Redis, settings: Settings, partitions: int) -> None:

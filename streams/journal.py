@@ -7,7 +7,8 @@ from typing import Final, Self
 import msgspec
 
 from schemas.settings import Settings
-from streams.execution import Plan
+from state.head import Head
+from streams.execution import Outcome, Plan
 from streams.messages import Message
 from streams.partition_reader import PartitionReader
 
@@ -28,13 +29,26 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     topic_ids: tuple[str, str]  # of purchases and interactions: a topic made anew has another
     purchases_from: int
     interactions_from: int
-    reset: bool = (
-        False  # the positions were moved here by hand (`segflow reset`); else they follow from the commit before
-    )
+    reset: bool = False  # the positions were moved by hand (`segflow reset`); else they follow from the commit before
     changes: int
     dead_letters: int
     adopts: int | None  # version of the rules adopted before this commit's events, None where none were
     digest: str  # hash of the changes' content
+
+
+def entry(plan: Plan, head: Head, outcome: Outcome, *, reset: bool = False) -> Entry:
+    """The entry of a commit that began at the positions of `head` and gave `outcome`."""
+    return Entry(
+        plan=plan,
+        topic_ids=(head.purchases.topic_id, head.interactions.topic_id),
+        purchases_from=head.purchases.offset,
+        interactions_from=head.interactions.offset,
+        reset=reset,
+        changes=len(outcome.changes),
+        dead_letters=len(outcome.dead),
+        adopts=outcome.adopts,
+        digest=outcome.digest,
+    )
 
 
 _DECODER: Final = msgspec.json.Decoder(Entry)

@@ -2,14 +2,19 @@
 
 import random
 from dataclasses import dataclass, field
+from math import inf
 
 
 @dataclass(slots=True)
 class Pauses:
-    """Each pause may be twice as long as the one before, up to `longest_s`; a random half of it is left out."""
+    """Each pause may be twice as long as the one before, up to `longest_s`; a random half of it is left out.
+
+    What went well for longer than `steady_s` failed for a new reason: the pauses begin with the first again.
+    """
 
     first_s: float
     longest_s: float
+    steady_s: float = inf
     _next_s: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -19,7 +24,9 @@ class Pauses:
         """It went well: begin with the first again."""
         self._next_s = self.first_s
 
-    def next_s(self) -> float:
-        """How long to wait now, seconds."""
+    def next_s(self, after_s: float = 0.0) -> float:
+        """How long to wait now, seconds; `after_s`: for how long it went well."""
+        if after_s > self.steady_s:
+            self.reset()
         pause_s, self._next_s = self._next_s, min(self.longest_s, self._next_s * 2)
         return pause_s * random.uniform(0.5, 1)  # noqa: S311 - it spreads tries, it keeps no secret

@@ -1,11 +1,50 @@
 """Whether a shard's inputs hold what its state needs next; where not, the choice a person has."""
 
+import asyncio
+from contextlib import suppress
 from typing import Final
+
+import msgspec
+from kafka.errors import KafkaError
 
 from schemas.settings import Settings
 from state.head import Head, Position
+from streams import topics
 
 ROLES: Final = ("purchases", "interactions")
+
+
+class InputLostError(Exception):
+    """An input does not hold what comes next; the message has the commands to choose from."""
+
+
+async def beginning(
+    settings: Settings,
+    partition: int,
+    head: Head,
+    topic_ids: tuple[str, str],
+    first: tuple[int, int],
+    end: tuple[int, int],
+) -> Head:
+    """The head to start with; its positions are those of the inputs' first records where it has none yet.
+
+    Args: see `problems`; `topic_ids` as they were when the worker started.
+
+    Raises:
+        InputLostError: see there.
+    """
+    if not head.sequence and not head.purchases.topic_id:
+        purchases, interactions = (
+            Position(topic_id=topic_id, offset=offset) for topic_id, offset in zip(topic_ids, first, strict=True)
+        )
+        return msgspec.structs.replace(head, purchases=purchases, interactions=interactions)
+    wrong = problems(settings, partition, head, topic_ids, first, end)
+    if wrong:
+        with suppress(KafkaError):  # an input may have been made anew since then: then that is what to say
+            ids = (await asyncio.to_thread(topics.check, settings)).input_ids
+            wrong = problems(settings, partition, head, ids, first, end) or wrong
+        raise InputLostError("\n".join(wrong.values()))
+    return head
 
 
 def problems(

@@ -73,30 +73,34 @@ def batches(messages: Messages, timestamp_ms: int, *, transactional: bool) -> It
     """The messages as batches a broker takes, in their order."""
     if not len(messages):
         return
-    sizes = sum(map(text.lengths, (messages.keys, messages.values, messages.headers))) + FRAMING_BYTES
-    ends = np.cumsum(sizes)
-    firsts = [0]
-    while True:
-        begun = int(ends[firsts[-1] - 1]) if firsts[-1] else 0
-        stop = max(firsts[-1] + 1, int(np.searchsorted(ends, begun + BATCH_MAX_BYTES, side="right")))
-        if stop >= len(messages):
-            break
-        firsts.append(stop)
+    sizes = np.stack([text.lengths(each) for each in (messages.keys, messages.values, messages.headers)])
+    firsts = _firsts(np.cumsum(sizes.sum(axis=0) + FRAMING_BYTES))
     counts = np.diff([*firsts, len(messages)])
-    records = _records(messages, np.arange(len(messages)) - np.repeat(firsts, counts))
+    records = _records(messages, sizes, np.arange(len(messages)) - np.repeat(firsts, counts))
     data, ends = memoryview(records.buffers()[2]), text.offsets(records)
     for first, count in zip(firsts, counts.tolist(), strict=True):
         yield RecordBatch(data[ends[first] : ends[first + count]], count, timestamp_ms, transactional=transactional)
 
 
-def _records(messages: Messages, places: npt.NDArray[np.int64]) -> Text:
-    """Each record's bytes: length, attributes and time, place in the batch, key, value, headers."""
-    key_sizes, value_sizes, header_sizes = map(text.lengths, (messages.keys, messages.values, messages.headers))
-    sizes = 2 + key_sizes + value_sizes + header_sizes
-    framing = [varint.column(each) for each in (places, key_sizes, value_sizes)]
-    sizes += sum(map(text.lengths, framing))
+def _firsts(ends: npt.NDArray[np.int64]) -> list[int]:
+    """The first record of each batch, where record i ends at `ends[i]` bytes."""
+    firsts = [0]
+    while True:
+        begun = int(ends[firsts[-1] - 1]) if firsts[-1] else 0
+        stop = max(firsts[-1] + 1, int(np.searchsorted(ends, begun + BATCH_MAX_BYTES, side="right")))
+        if stop >= len(ends):
+            return firsts
+        firsts.append(stop)
+
+
+def _records(messages: Messages, sizes: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> Text:
+    """Each record's bytes: length, attributes and time, place in the batch, key, value, headers.
+
+    `sizes`: of keys, values and headers, shape (3, n). `places`: within their batch, shape (n,).
+    """
+    framing = [varint.column(each) for each in (places, *sizes[:2])]
     return text.joined(
-        varint.column(sizes),
+        varint.column(sizes.sum(axis=0) + sum(map(text.lengths, framing)) + len(NO_ATTRIBUTES_NOW)),
         NO_ATTRIBUTES_NOW,
         framing[0],
         framing[1],

@@ -131,12 +131,7 @@ class Reexecution:
         return head
 
     async def _chunk(self, side: int, entry: Entry) -> Chunk:
-        records = await self.inputs.read(side, *_range(entry, side))
-        return self._decoders[side].decode(
-            [record.value for record in records],
-            [record.key for record in records],
-            [record.offset for record in records],
-        )
+        return self._decoders[side].records(await self.inputs.read(side, *_range(entry, side)))
 
     def _execute(self, entry: Entry, chunks: list[Chunk], stored: Head, start: Head) -> Outcome:
         """Load, advance, check and store one commit."""

@@ -11,18 +11,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import redis
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
-from kafka.errors import KafkaError as ClientError
 
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
-from state.head import Head, Position
+from state.head import Head
 from state.store import RolledBackError, ShardLostError, Store, TornStateError
-from streams import journal, positions, topics
+from streams import journal, positions
 from streams.control import Control
 from streams.crash_points import reach
 from streams.decode import Decoder
@@ -30,15 +29,16 @@ from streams.events import INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome, Plan, plan_for
 from streams.health.metrics import Metrics
 from streams.inbox import Inbox
+from streams.intake import Feed, Intake, OutOfRangeError
 from streams.journal import Entry, JournalError, JournalReader
-from streams.merge import ready
 from streams.messages import Message, Messages
 from streams.pauses import Pauses
+from streams.positions import InputLostError
 from streams.publisher import Publisher
 from streams.recutting import Recutting
 from streams.reexecution import Reexecution
 from streams.replay import InputReader
-from streams.transport import HEARTBEAT_SHARE, Reading, now_us
+from streams.transport import HEARTBEAT_SHARE, now_us
 
 log = logging.getLogger(__name__)
 
@@ -57,32 +57,10 @@ SMALL_RECORDS: Final = 256
 """Up to here a commit's work is done on the event loop: a few milliseconds, where handing it to a thread and the
 interpreter lock back and forth took thirty. Larger ones go to a thread, so that heartbeats and other shards go on.
 So do all while the store does not answer: the first waits for it on the event loop, others must not queue up."""
-INPUTS: Final = (PURCHASES, INTERACTIONS)
-TOPICS: Final = ("purchases", "interactions")
 
 
 class ShardStoppedError(Exception):
     """The shard cannot go on without a person; the message says why and what to do."""
-
-
-class OutOfRangeError(Exception):
-    """An input has not got the offset that is next; taking the shard says why."""
-
-
-class Feed(Protocol):
-    """How a shard opens and reads its two inputs; the worker's consumer, or a test's."""
-
-    async def open(self, partition: int, offsets: tuple[int, int]) -> None:
-        """Read both inputs of `partition` from the given offsets on."""
-        ...
-
-    def close(self, partition: int) -> None:
-        """Read nothing more of `partition`."""
-        ...
-
-    def reading(self, side: int, partition: int) -> Reading | None:
-        """How far an input was read, None while nothing was fetched."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,10 +96,10 @@ class Shard:
     _publisher: Publisher | None = None
     _closing: set[asyncio.Task[None]] = field(default_factory=set)  # earlier publishers on their way out
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _held_since_us: int | None = None  # since when one input keeps the other waiting
     _more_due: bool = False
     _executor: Executor = field(init=False)
     _recutting: Recutting = field(init=False)
+    _intake: Intake = field(init=False)
 
     def __post_init__(self) -> None:
         self._executor = Executor(self.settings, self.control.rulebook, self.partition)
@@ -140,7 +118,7 @@ class Shard:
         Raises:
             ShardStoppedError: it cannot go on without a person.
         """
-        pauses = Pauses(*RETRY_S)
+        pauses = Pauses(*RETRY_S, steady_s=STEADY_S)
         while not self._stopping.is_set():
             started_s = monotonic()
             least_s = 0.0
@@ -152,6 +130,8 @@ class Shard:
                     f"{error}. To make the state again, stop the workers and type "
                     f"`segflow rebuild --shard {self.partition}`"
                 ) from error
+            except InputLostError as error:
+                raise ShardStoppedError(str(error)) from error
             except (JournalError, msgspec.MsgspecError) as error:
                 raise ShardStoppedError(f"shard {self.partition}: {error}") from error
             except (KafkaError, redis.RedisError, ShardLostError, OutOfRangeError, OSError) as error:
@@ -160,10 +140,9 @@ class Shard:
             finally:
                 self.taken = False
                 await self._let_go()
-            if monotonic() - started_s > STEADY_S:
-                pauses.reset()
+            pause_s = pauses.next_s(after_s=monotonic() - started_s)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), max(least_s, pauses.next_s()))
+                await asyncio.wait_for(self._stopping.wait(), max(least_s, pause_s))
 
     @property
     def _heartbeats_s(self) -> float:
@@ -180,6 +159,7 @@ class Shard:
 
     def _fresh_inbox(self) -> None:
         self.inbox = Inbox(Decoder(self.settings, PURCHASES), Decoder(self.settings, INTERACTIONS))
+        self._intake = Intake(settings=self.settings, partition=self.partition, feed=self.feed, inbox=self.inbox)
         self._recutting = Recutting(self.settings, self.partition, self.partitions, self.control)
 
     async def _take(self) -> None:
@@ -206,7 +186,10 @@ class Shard:
             await self.control.reaches(await inputs.control_end())  # an earlier owner may have adopted what is newest
             stored = await self._execute_again(stored, entries, inputs)  # 3, 4
             reach("take:done-again")
-            head = await self._positions(stored, *await inputs.bounds())
+            head = stored or Head(rules=self.control.rulebook.first.version)
+            head = await positions.beginning(
+                self.settings, self.partition, head, self.topic_ids, *await inputs.bounds()
+            )
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.take, self.head, stored)  # 5
         reach("take:owned")
@@ -240,29 +223,6 @@ class Shard:
             log.info("shard %d: %d commits of the journal executed again", self.partition, count)
         return reexecution.head
 
-    async def _positions(self, stored: Head | None, first: tuple[int, int], end: tuple[int, int]) -> Head:
-        """The head to start with, its positions checked against the topics.
-
-        Raises:
-            ShardStoppedError: an input does not hold what comes next; the message has the command that goes on.
-        """
-        head = stored or Head(rules=self.control.rulebook.first.version)
-        if not head.sequence and not head.purchases.topic_id:
-            begun = [
-                Position(topic_id=topic_id, offset=offset)
-                for topic_id, offset in zip(self.topic_ids, first, strict=True)
-            ]
-            return msgspec.structs.replace(head, purchases=begun[PURCHASES], interactions=begun[INTERACTIONS])
-        wrong = positions.problems(self.settings, self.partition, head, self.topic_ids, first, end)
-        if wrong:  # an input may have been made anew since this worker started: then that is what to say
-            with suppress(ClientError):
-                found = (await asyncio.to_thread(topics.check, self.settings)).topic_ids
-                names = self.settings.kafka.topics
-                ids = (found[names.purchases], found[names.interactions])
-                wrong = positions.problems(self.settings, self.partition, head, ids, first, end) or wrong
-            raise ShardStoppedError("\n".join(wrong.values()))
-        return head
-
     async def _work(self) -> None:
         """Commit whatever there is to do; wait where there is nothing."""
         sweep_every_s = self.settings.worker.sweep_every.total_seconds()
@@ -284,45 +244,6 @@ class Shard:
                 await self._commit(prepared)
             if max(side.waiting for side in self.inbox.sides) < most:
                 await asyncio.sleep(linger_s)  # a commit costs the same for one event as for fifty
-
-    def _takeable(self, wall_us: int) -> tuple[Chunk, Chunk]:
-        """The records of both inputs that are next in the shard's order."""
-        most = self.settings.worker.batch_max_records
-        purchases, interactions = (side.peek(most) for side in self.inbox.sides)
-        latest_us = wall_us + duration_us(self.settings.worker.future_max)
-        waits = (self._more_to_come(PURCHASES, len(purchases)), self._more_to_come(INTERACTIONS, len(interactions)))
-        counts = ready(purchases, interactions, waits, latest_us)
-        if not any(counts) and (len(purchases) or len(interactions)):
-            self._held_since_us = self._held_since_us or wall_us
-            if wall_us - self._held_since_us >= duration_us(self.settings.worker.merge_wait):
-                counts = (len(purchases), len(interactions))  # waited long enough for the other input
-        if any(counts):
-            self._held_since_us = None
-        return purchases.slice(0, counts[0]), interactions.slice(0, counts[1])
-
-    def _more_to_come(self, side: int, seen: int) -> bool:
-        """Whether the input has records beyond those `seen` that are not at hand.
-
-        Asked in this order, for records travel from Kafka to `read_to` to `waiting`: none slips by unseen.
-        """
-        reading = self.feed.reading(side, self.partition)
-        if reading is not None and reading.out_of_range:
-            raise OutOfRangeError(f"{TOPICS[side]} has not got offset {self.inbox.sides[side].read_to}")
-        if reading is None or reading.end is None or reading.position < reading.end:
-            return True
-        mine = self.inbox.sides[side]
-        return mine.read_to < reading.sent or mine.waiting > seen
-
-    def _caught_up(self) -> bool:
-        return not any(self._more_to_come(side, 0) for side in INPUTS)
-
-    def _horizon_us(self, wall_us: int) -> int:
-        """How far the sweep may go beyond C: to when both inputs were last seen read to their end, less the grace."""
-        if self.settings.clock == "event" or not self._caught_up():
-            return UNKNOWN
-        readings = [self.feed.reading(side, self.partition) for side in INPUTS]
-        seen_us = min(reading.fetched_us for reading in readings if reading is not None)
-        return min(seen_us, wall_us) - duration_us(self.settings.worker.grace)
 
     def _has_other_work(self, horizon_us: int) -> bool:
         if self._more_due or self.head.adopting is not None:
@@ -393,29 +314,19 @@ class Shard:
     def _prepare(self, wall_us: int) -> Prepared | None:
         """Step 1 of a commit; None where there is nothing to do."""
         started_s = perf_counter()
-        chunks = self._takeable(wall_us)
+        chunks = self._intake.chunks(wall_us)
         decoded_s = perf_counter()
-        horizon_us = self._horizon_us(wall_us)
-        control = self._recutting.work(self.head, self.store, self._caught_up, horizon_us)
+        horizon_us = self._intake.horizon_us(wall_us)
+        control = self._recutting.work(self.head, self.store, self._intake.caught_up, horizon_us)
         if not (any(map(len, chunks)) or control or self._has_other_work(horizon_us)):
             return None
         self.metrics.steps.labels("decode").observe(decoded_s - started_s)
-        starts = [side.offset for side in self.inbox.sides]
         for side, chunk in zip(self.inbox.sides, chunks, strict=True):
             side.take(len(chunk))
         plan = self._plan(chunks, wall_us, horizon_us)
         with self.metrics.step("execute"):
             outcome = self._executor.execute(plan, chunks[PURCHASES], chunks[INTERACTIONS], self.head, self.store)
-        entry = Entry(
-            plan=plan,
-            topic_ids=(self.head.purchases.topic_id, self.head.interactions.topic_id),
-            purchases_from=starts[PURCHASES],
-            interactions_from=starts[INTERACTIONS],
-            changes=len(outcome.changes),
-            dead_letters=len(outcome.dead),
-            adopts=outcome.adopts,
-            digest=outcome.digest,
-        )
+        entry = journal.entry(plan, self.head, outcome)
         records = sum(map(len, chunks))
         return Prepared(entry=entry, outcome=outcome, control=control, records=records, started_s=started_s)
 

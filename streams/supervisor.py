@@ -34,7 +34,7 @@ class _Place:
     process: "subprocess.Popen[bytes]"
     started_s: float
     due_s: float | None = None  # when it is started anew, while none runs
-    pauses: Pauses = field(default_factory=lambda: Pauses(*PAUSE_S))
+    pauses: Pauses = field(default_factory=lambda: Pauses(*PAUSE_S, steady_s=STEADY_S))
 
 
 class Supervisor:
@@ -80,9 +80,7 @@ class Supervisor:
             return None
         code = place.process.poll()
         if code not in (None, USAGE_EXIT) and not self._stopping:
-            if now_s - place.started_s > STEADY_S:
-                place.pauses.reset()
-            pause_s = place.pauses.next_s()
+            pause_s = place.pauses.next_s(after_s=now_s - place.started_s)
             place.due_s = now_s + pause_s
             log.warning("worker %d ended with exit code %d; started anew in %.1f s", place.number, code, pause_s)
         return code

@@ -87,9 +87,9 @@ class TopicsReport:
     missing: list[str]  # names
 
     @property
-    def topic_ids(self) -> dict[str, str]:
-        """Kafka's id of each topic by its name; a topic that was deleted and made again has another."""
-        return {topic.name: topic.topic_id for topic in self.topics.values()}
+    def input_ids(self) -> tuple[str, str]:
+        """Kafka's ids of purchases and interactions; a topic that was deleted and made again has another."""
+        return self.topics["purchases"].topic_id, self.topics["interactions"].topic_id
 
 
 def check(settings: Settings) -> TopicsReport:

@@ -13,10 +13,8 @@ import faust
 import uvloop
 from aiokafka.errors import KafkaError
 from faust.types import TP
-from prometheus_client import CollectorRegistry, ProcessCollector
 
 from schemas.settings import Settings
-from segments.instant import SECOND_US, UNKNOWN
 from state.keys import Keys
 from state.redis import RedisStore
 from state.redis_connection import client
@@ -24,15 +22,16 @@ from streams.collector import calm_collector
 from streams.control import Control
 from streams.events import INTERACTIONS, PURCHASES
 from streams.faust_app import App
-from streams.health.metrics import Metrics, Standing
-from streams.health.pages import Verdict
+from streams.health.metrics import Metrics
 from streams.health.probe import Pulse
 from streams.health.stalls import Reach
 from streams.health.topic_watch import TopicWatch
+from streams.health.view import View
 from streams.health.watch import Watch
+from streams.intake import INPUTS
 from streams.pauses import Pauses
-from streams.shard import INPUTS, Shard, ShardStoppedError
-from streams.transport import HEARTBEAT_SHARE, Batch, Gate, Reading, now_us
+from streams.shard import Shard, ShardStoppedError
+from streams.transport import HEARTBEAT_SHARE, Batch, Gate, Reading
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ COMMIT_EVERY_S: Final = 5.0
 RETRY_S: Final = (0.5, 10.0)
 """First and longest pause between two tries at the control topic; new cuts may wait so long."""
 FINISH_S: Final = 5.0
-"""For the shards to finish their commits, at a stop and when they go to another worker; half a session timeout."""
+"""For the shards to finish their commits, at a stop and when they go to another worker: within a session timeout."""
 STOP_S: Final = 9.0
 """For a whole stop, which is promised within 10 s; where it takes longer, Kafka or Redis does not answer."""
 WATCH_S: Final = 0.5
@@ -76,12 +75,10 @@ class Worker:
         self._ended = asyncio.Event()
         self._exit_code = 0
         self._end: threading.Timer | None = None
-        self._joined = False  # the group: it has told us which partitions are ours
         self._watch = Watch(settings, partitions=lambda: list(self._shards), reaches=self._reaches, fail=self._hung)
-        self.metrics.shards.standings = self._standings
-        for probe in (self._watch.kafka, self._watch.redis):
-            self.metrics.up.labels(probe.asked.lower()).set_function(probe.up)
-        ProcessCollector(registry=self.metrics.registry)
+        self.view = View(
+            settings=settings, metrics=self.metrics, watch=self._watch, shards=self._shards, ended=self._ended
+        )
         self._gate = Gate(settings, self._full)
         self.app = self._faust_app()
 
@@ -173,58 +170,6 @@ class Worker:
         """The watchdog's verdict, from its thread."""
         self._loop.call_soon_threadsafe(self._fail, 1)
 
-    # What the pages show (streams.health.pages.Source), from their threads.
-
-    def live(self) -> Verdict:
-        """See Source."""
-        return Verdict(why_not=self._watch.stuck())
-
-    def ready(self) -> Verdict:
-        """See Source."""
-        why_not = [
-            f"{probe.asked} does not answer: {probe.problem}"
-            for probe in (self._watch.kafka, self._watch.redis)
-            if probe.problem
-        ]
-        if self._ended.is_set():
-            why_not.append("it is stopping")
-        if not self._joined:
-            why_not.append("the consumer group has not said yet which shards are its own")
-        shards = sorted(self._shards.items())
-        why_not += [
-            f"shard {number} is not taken{': ' if shard.trouble else ''}{shard.trouble}"
-            for number, shard in shards
-            if not shard.taken
-        ]
-        return Verdict(
-            why_not=why_not + self._watch.stuck(), more={"shards": [number for number, shard in shards if shard.taken]}
-        )
-
-    def registry(self) -> CollectorRegistry:
-        """See Source."""
-        return self.metrics.registry
-
-    def _standings(self) -> list[Standing]:
-        return [self._standing(shard) for shard in list(self._shards.values()) if hasattr(shard, "head")]
-
-    def _standing(self, shard: Shard) -> Standing:
-        head, wall_us = shard.head, now_us()
-        clock_us = None if head.clock_us == UNKNOWN else head.clock_us
-        due_us = wall_us if self.settings.clock == "wall" else clock_us
-        purchases, interactions = (
-            self._watch.lag((topic, shard.partition), position.offset)
-            for topic, position in zip(self._topics, (head.purchases, head.interactions), strict=True)
-        )
-        return Standing(
-            partition=shard.partition,
-            taken=shard.taken,
-            sequence=head.sequence,
-            clock_s=None if clock_us is None else clock_us / SECOND_US,
-            freshness_s=None if shard.concluded_us == UNKNOWN else max(0, wall_us - shard.concluded_us) / SECOND_US,
-            timer_lag_s=None if due_us is None else self._watch.timer_lag_s(shard.partition, due_us),
-            lags=(purchases, interactions),
-        )
-
     def _reaches(self) -> dict[tuple[str, int], Reach]:
         """How far the inputs that nothing holds back have come, for the watchdog."""
         reaches = {}
@@ -241,7 +186,7 @@ class Worker:
                 reaches[place.topic, partition] = Reach(position, arrived)
         return reaches
 
-    # What the shards need of the consumer (streams.shard.Feed).
+    # What the shards need of the consumer (streams.intake.Feed).
 
     async def open(self, partition: int, offsets: tuple[int, int]) -> None:
         """See Feed."""
@@ -312,7 +257,7 @@ class Worker:
         shard.inbox.offer(self._side(place), batch)
 
     async def _assigned(self, _app: Any, assigned: set[TP], **_: Any) -> None:
-        self._joined = True
+        self.view.joined = True
         for partition in sorted({place.partition for place in assigned}):
             missing = [topic for topic in self._topics if TP(topic, partition) not in assigned]
             if missing:  # the others of the group would not take it either; a new start says what is wrong
@@ -349,7 +294,7 @@ class Worker:
             self._fail(1)
 
     async def _revoked(self, _app: Any, revoked: set[TP], **_: Any) -> None:
-        self._joined = False
+        self.view.joined = False
         await self._release({place.partition for place in revoked})
 
     async def _release(self, partitions: set[int]) -> bool:
@@ -375,16 +320,14 @@ class Worker:
         return not late
 
     async def _follow_control(self) -> None:
-        pauses = Pauses(*RETRY_S)
+        pauses = Pauses(*RETRY_S, steady_s=RETRY_S[1])
         while True:
             started_s = time.monotonic()
             try:
                 await self._control.follow()
             except (KafkaError, OSError) as error:
                 log.warning("following the control topic: %s; trying again", error)
-            if time.monotonic() - started_s > RETRY_S[1]:
-                pauses.reset()
-            await asyncio.sleep(pauses.next_s())
+            await asyncio.sleep(pauses.next_s(after_s=time.monotonic() - started_s))
 
     async def _watch_topics(self) -> None:
         name = await TopicWatch(self.settings, self._topic_ids).changed()

@@ -51,11 +51,7 @@ def inputs_of(settings: Settings, state: redis.Redis | None = None) -> Installed
         raise UsageError(
             f"the state in Redis is of {held}, the settings and inputs are {wanted}: customers changed shards"
         )
-    ids = report.topic_ids
-    names = settings.kafka.topics
-    return Installed(
-        partitions=report.partitions, topic_ids=(ids[names.purchases], ids[names.interactions]), control=control
-    )
+    return Installed(partitions=report.partitions, topic_ids=report.input_ids, control=control)
 
 
 def shards_of(installed: Installed, shard: int | None) -> Sequence[int]:

@@ -17,7 +17,7 @@ from state.store import Store
 from streams import events, journal, positions
 from streams.control import Control
 from streams.execution import Executor, plan_for
-from streams.journal import Entry, JournalReader
+from streams.journal import JournalReader
 from streams.messages import Messages
 from streams.positions import ROLES
 from streams.publisher import Publisher
@@ -169,30 +169,24 @@ class Reset:
 
     async def _commit(self, publisher: Publisher, head: Head, moved: Head) -> None:
         """A commit that reads nothing and begins, and ends, at the new positions."""
-        starts = (moved.purchases.offset, moved.interactions.offset)
         plan = plan_for(
             self.settings,
             head,
-            purchases_to=starts[0],
-            interactions_to=starts[1],
+            purchases_to=moved.purchases.offset,
+            interactions_to=moved.interactions.offset,
             wall_us=now_us(),
             rules=head.rules,
         )
         plan = msgspec.structs.replace(plan, sweep_limit=0, pages=0)
         executor = Executor(self.settings, self.control.rulebook, self.partition)
         outcome = executor.execute(plan, events.none(), events.none(), moved, self.store, head)
-        entry = Entry(
-            plan=plan,
-            topic_ids=(moved.purchases.topic_id, moved.interactions.topic_id),
-            purchases_from=starts[0],
-            interactions_from=starts[1],
-            reset=True,
-            changes=len(outcome.changes),
-            dead_letters=len(outcome.dead),
-            adopts=outcome.adopts,
-            digest=outcome.digest,
+        await publisher.publish(
+            {
+                self.settings.kafka.topics.journal: Messages.of(
+                    [journal.message(journal.entry(plan, moved, outcome, reset=True))]
+                )
+            }
         )
-        await publisher.publish({self.settings.kafka.topics.journal: Messages.of([journal.message(entry)])})
         self.store.commit(outcome.write)
 
 
