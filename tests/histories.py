@@ -31,6 +31,12 @@ amounts = st.sampled_from(
 )
 
 
+# One invoice is told the same way each time: its id says when it is due, and when it was paid if it was. So the order
+# of its statements must not matter. Paid before, at and after it is due, by a microsecond too.
+DUE_DAYS = (0, 29, 60, 121)
+PAID_AFTER = (timedelta(days=-7), timedelta(0), MICROSECOND, timedelta(days=7))
+
+
 def varied_moments(finest: timedelta) -> st.SearchStrategy[datetime]:
     """Moments that meet all models' thresholds, that close to either side of them, and others within their second."""
     nudges = (-finest, finest, *[timedelta(0)] * 4, timedelta(seconds=-1), timedelta(seconds=0.3), timedelta(hours=7.1))
@@ -45,16 +51,28 @@ def written(moment: datetime) -> str:
 
 
 @st.composite
+def statements(draw: st.DrawFn) -> dict[str, Any]:
+    """What a payment says of one of sixteen invoices: still open, or paid."""
+    due_day, after = draw(st.sampled_from(DUE_DAYS)), draw(st.sampled_from(PAID_AFTER))
+    due_at = START + timedelta(days=due_day)
+    return {
+        "invoice_id": f"i{due_day}{after // MICROSECOND:+}",
+        "due_at": written(due_at),
+        "paid_at": written(due_at + after) if draw(st.booleans()) else None,
+    }
+
+
+@st.composite
 def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, varied: bool = False) -> dict[str, Any]:
     """One valid event; ids are few, so that repeats come up.
 
-    `varied` events differ also in score, discount and kind, which lifecycle and rfm do not look at.
+    `varied` events differ also in score, discount, kind and invoice, which lifecycle and rfm do not look at.
     """
     customers: tuple[str, ...] = CUSTOMERS
     types = ["purchase"] * 5 + ["refund"] * 2 + ["interaction", "feedback", "payment", "profile"]
     if varied:  # most for one customer, which is then also regular, core or sensitive at times
         customers = ("c1", "c1", *CUSTOMERS)
-        types = ["purchase"] * 6 + ["refund"] + ["interaction"] * 4 + ["feedback"] * 3 + ["payment", "profile"]
+        types = ["purchase"] * 6 + ["refund"] + ["interaction"] * 4 + ["feedback"] * 3 + ["payment"] * 3 + ["profile"]
     kind = draw(st.sampled_from(types))
     event: dict[str, Any] = {
         "type": kind,
@@ -74,7 +92,9 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, var
     elif kind == "feedback":
         event |= {"score": draw(st.integers(0, 10)) if varied else 7}
     elif kind == "payment":
-        event |= {"invoice_id": "i", "due_at": event["occurred_at"], "amount": 5}
+        event |= {"invoice_id": "i", "due_at": event["occurred_at"], "amount": 5} | (
+            draw(statements()) if varied else {}
+        )
     else:
         event |= {"attributes": {"a": 1}}
     if draw(st.integers(0, 9)) == 0:

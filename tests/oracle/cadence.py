@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from tests.oracle.facts import EPOCH, Facts, moments_after
+from tests.oracle.facts import Facts
 from tests.oracle.rules import OracleRules
+from tests.oracle.times import EPOCH, moments_after
 
 
 def slot_of(moment: datetime, rules: OracleRules) -> int:

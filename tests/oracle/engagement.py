@@ -21,8 +21,9 @@ from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 
-from tests.oracle.facts import EPOCH, MICROSECOND, Facts, moments_after
+from tests.oracle.facts import Facts
 from tests.oracle.rules import OracleRules
+from tests.oracle.times import EPOCH, MICROSECOND, moments_after
 
 # When, in microseconds since the Unix epoch, and with what weight.
 Touches = tuple[tuple[int, Fraction], ...]

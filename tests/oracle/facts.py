@@ -1,17 +1,16 @@
-"""What is remembered of a customer's purchases, and how times and money are read and written."""
+"""What is remembered of a customer, and how money is read and written."""
 
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from tests.oracle.payment import Invoices
 from tests.oracle.rules import OracleRules
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+from tests.oracle.times import read_time, written_time
 
 
 @dataclass(kw_only=True)
@@ -30,9 +29,10 @@ class Facts:
     discounted_purchases: int = 0
     feedbacks: list[tuple[datetime, Fraction]] = field(default_factory=list)
     kinds_seen: list[tuple[datetime, str]] = field(default_factory=list)
+    invoices: Invoices = field(default_factory=Invoices)
 
     def apply(self, body: Mapping[str, Any], rules: OracleRules) -> None:
-        """Add one event; payments and profiles change no fact.
+        """Add one event; profiles change no fact.
 
         A purchase carries a discount if its `discount` is more than nothing as money: rounded and converted like every
         amount, so that what rounds to zero minor units (0.004 euro) is none.
@@ -51,6 +51,8 @@ class Facts:
             insort(self.kinds_seen, (moment, body["kind"]))
         elif body["type"] == "feedback":
             insort(self.feedbacks, (moment, exact(body["score"])))
+        elif body["type"] == "payment":
+            self.invoices.apply(body)
 
     @property
     def orders(self) -> int:
@@ -71,29 +73,6 @@ class Facts:
             "frequency": self.orders,
             "monetary": written_money(self.money_minor, rules.minor_digits),
         }
-
-
-def read_time(text: str) -> datetime:
-    """Read RFC 3339 as UTC; digits beyond the microsecond are cut off. ValueError without an offset."""
-    moment = datetime.fromisoformat(text.upper())
-    if moment.tzinfo is None:
-        message = f"a time needs an offset: {text}"
-        raise ValueError(message)
-    return moment.astimezone(UTC)
-
-
-def written_time(moment: datetime) -> str:
-    """Write a UTC time as RFC 3339 with `Z`, with six digits of fraction or none."""
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def moments_after(start: datetime, spans: Iterable[timedelta]) -> Iterator[datetime]:
-    """Yield start + span for each span; a moment beyond the calendar's ends (the years 1 and 9999) never comes."""
-    for span in spans:
-        try:
-            yield start + span
-        except OverflowError:
-            continue
 
 
 def minor_units(money: str | int | Decimal, body: Mapping[str, Any], rules: OracleRules) -> int:

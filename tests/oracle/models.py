@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 
 from tests.oracle.cadence import cadence_instants, cadence_label
 from tests.oracle.engagement import engagement_instants, engagement_label
-from tests.oracle.facts import Facts, moments_after, units_in_one
+from tests.oracle.facts import Facts, units_in_one
+from tests.oracle.payment import payment_instants, payment_label
 from tests.oracle.price import price_label
 from tests.oracle.rules import OracleRules
 from tests.oracle.satisfaction import satisfaction_instants, satisfaction_label
+from tests.oracle.times import moments_after
+from tests.oracle.value import value_label
 
 
 def lifecycle_label(facts: Facts, at: datetime, rules: OracleRules) -> str:
@@ -84,6 +87,12 @@ MODELS = {
     ),
     "cadence": Model(neutral="none", label=cadence_label, instants=cadence_instants),
     "satisfaction": Model(neutral="unknown", label=satisfaction_label, instants=satisfaction_instants),
+    "value": Model(neutral="none", label=value_label, instants=lambda _facts, _rules: ()),
+    "payment": Model(
+        neutral="unknown",
+        label=lambda facts, at, rules: payment_label(facts.invoices, at, rules),
+        instants=lambda facts, _rules: payment_instants(facts.invoices),
+    ),
     "engagement": Model(neutral="dormant", label=engagement_label, instants=engagement_instants),
 }
 

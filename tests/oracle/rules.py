@@ -38,8 +38,9 @@ class OracleRules:
     A value crosses a cut when it is at or above it (`value >= cut`), for all three kinds of cuts; a quantile re-cut,
     which says "strictly above", is written here with the next larger value.
 
-    `monetary_cuts` are in major units of `currency`; `rates` give the units of `currency` for one unit of another one,
-    `rate_digits` the minor-unit digits of the others (2 where not given); `grid` maps (R, FM) to a label.
+    `monetary_cuts` and `value_cuts` (of A and of B, falling; the contract gives no defaults) are in major units of
+    `currency`; `rates` give the units of `currency` for one unit of another one, `rate_digits` the minor-unit digits of
+    the others (2 where not given); `grid` maps (R, FM) to a label.
 
     Shares are fractions of one; `engagement_thresholds` are those of core, active and visitor, above zero and falling;
     weights are zero or more.
@@ -69,6 +70,9 @@ class OracleRules:
     other_weight: Fraction = Fraction(1)
     half_life: timedelta = timedelta(days=14)
     engagement_thresholds: tuple[Fraction, Fraction, Fraction] = (Fraction(20), Fraction(5), Fraction(1, 2))
+    value_cuts: tuple[Decimal, Decimal] = (Decimal(1000), Decimal(250))
+    value_shares: tuple[Fraction, Fraction] = (Fraction(70, 100), Fraction(90, 100))
+    slow_share: Fraction = Fraction(30, 100)
     dimensions: tuple[str, ...] = ("lifecycle", "rfm")
     currency: str = "EUR"
     minor_digits: int = 2

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from tests.oracle.facts import Facts, moments_after
+from tests.oracle.facts import Facts
 from tests.oracle.rules import OracleRules
+from tests.oracle.times import moments_after
 
 
 def satisfaction_label(facts: Facts, at: datetime, rules: OracleRules) -> str:

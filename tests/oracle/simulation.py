@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from tests.oracle.facts import Facts, read_time, written_time
+from tests.oracle.facts import Facts
 from tests.oracle.models import MODELS, instants_of_silence, labels_at
 from tests.oracle.rules import OracleRules
+from tests.oracle.times import read_time, written_time
 
 __all__ = ["Adopt", "Change", "Event", "OracleRules", "Shard", "Sweep", "final", "simulate"]
 

@@ -10,82 +10,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.by_hand import (
+    DAY_0,
+    MICROSECOND,
+    RULES,
+    Item,
+    day,
+    event,
+    facts,
+    feedback,
+    moves,
+    only,
+    orders,
+    purchase,
+    refund,
+    segment,
+    visit,
+)
 from tests.histories import histories, varied_moments
 from tests.oracle.engagement import Touches, first_second_below
 from tests.oracle.models import labels_at
 from tests.oracle.rules import OracleRules
 from tests.oracle.simulation import Adopt, Change, Event, Shard, Sweep, final, simulate
 
-DAY_0 = datetime(2026, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-RULES = OracleRules()
 # Shows the scores themselves: "52" is R 5, FM 2.
 SCORES = OracleRules(dimensions=("rfm",), grid={(r, fm): f"{r}{fm}" for r in range(1, 6) for fm in range(1, 6)})
-
-Item = Event | Sweep | Adopt
-
-
-def day(number: float) -> datetime:
-    """Return the moment that many days after the first of January 2026."""
-    return DAY_0 + timedelta(days=number)
-
-
-def event(event_type: str, event_id: str, occurred_at: datetime, customer: str = "c1", **fields: Any) -> Item:
-    """Return an event of any type."""
-    body: dict[str, Any] = {
-        "type": event_type,
-        "event_id": event_id,
-        "customer_id": customer,
-        "occurred_at": occurred_at.isoformat(),
-    }
-    return Event(body | fields)
-
-
-def purchase(event_id: str, number: float, amount: str | int | Decimal = "10.00", **fields: Any) -> Item:
-    """Return a purchase on that day."""
-    return event("purchase", event_id, day(number), amount=amount, order_id=f"o-{event_id}", **fields)
-
-
-def refund(event_id: str, number: float, amount: str = "10.00", **fields: Any) -> Item:
-    """Return a refund on that day."""
-    return event("refund", event_id, day(number), amount=amount, order_id=f"o-{event_id}", **fields)
-
-
-def visit(event_id: str, number: float, **fields: Any) -> Item:
-    """Return an interaction on that day, a visit unless another kind is given."""
-    return event("interaction", event_id, day(number), **({"kind": "visit"} | fields))
-
-
-def feedback(event_id: str, number: float, score: int, **fields: Any) -> Item:
-    """Return a feedback on that day."""
-    return event("feedback", event_id, day(number), score=score, **fields)
-
-
-def orders(count: int, number: float = 0, total: str = "0") -> list[Item]:
-    """Return that many purchases on one day, the first of them paying the total."""
-    return [purchase(f"{number}-{i}", number, total if i == 0 else "0") for i in range(count)]
-
-
-def only(dimension: str) -> OracleRules:
-    """Return the default rules with that one dimension."""
-    return OracleRules(dimensions=(dimension,))
-
-
-def moves(changes: list[Change]) -> list[tuple[str, str, str | None, str, str]]:
-    """Return each change in short: day, dimension, previous, current, cause."""
-    return [(c["effective_at"][:10], c["dimension"], c["previous"], c["current"], c["cause"]["kind"]) for c in changes]
-
-
-def segment(log: list[Item], dimension: str, rules: OracleRules = RULES) -> str:
-    """Return what c1 is after the log."""
-    label: str = final(log, rules)["c1"]["segments"][dimension]
-    return label
-
-
-def facts(log: list[Item], rules: OracleRules = RULES) -> dict[str, Any]:
-    """Return c1's facts after the log."""
-    shown: dict[str, Any] = final(log, rules)["c1"]["facts"]
-    return shown
 
 
 # --- lifecycle ----------------------------------------------------------------------------------------------------
@@ -622,7 +571,7 @@ def test_silence_swept_gives_what_the_customer_is_at_that_moment(log: list[dict[
 
 def test_every_new_dimension_starts_at_its_neutral_label_without_a_change() -> None:
     """A payment says nothing to any of them: only lifecycle moves, from null."""
-    (change,) = simulate([event("payment", "x", DAY_0, amount=1)], OracleRules(dimensions=ALL_SIX))
+    (change,) = simulate([event("payment", "x", DAY_0)], OracleRules(dimensions=ALL_SIX))
     assert change["segments"] == {
         "lifecycle": "prospect",
         "rfm": "none",
