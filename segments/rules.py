@@ -30,6 +30,7 @@ class Rules:
     models: tuple[Model, ...]
     cuts: Cuts
     definition: int = 0
+    holdout_share: float = 0.0  # of customers in the control group
 
     @property
     def version(self) -> int:
@@ -103,7 +104,10 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
         ),
     }
     return Rules(
-        models=tuple(models[name] for name in settings.dimensions), cuts=fixed_cuts(settings), definition=definition
+        models=tuple(models[name] for name in settings.dimensions),
+        cuts=fixed_cuts(settings),
+        definition=definition,
+        holdout_share=settings.holdout_share,
     )
 
 

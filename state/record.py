@@ -111,6 +111,11 @@ class Customers:
             {name: section[rows] for name, section in self.sections.items()},
         )
 
+    def keep(self, dimensions: Iterable[str]) -> None:
+        """Forget the sections of all other dimensions."""
+        for name in self.sections.keys() - set(dimensions):
+            del self.sections[name]
+
     def facts(self, rows: npt.NDArray[np.intp] | slice) -> Facts:
         """The facts of `rows`, copied."""
         fixed = self.fixed
@@ -143,6 +148,15 @@ class Customers:
         """Give `rows` other labels in one dimension."""
         self._column(dimension, "labels", "label")[rows] = labels
         self._column(dimension, "since_us", "since_us")[rows] = at_us
+
+    def relabel(self, dimensions: Sequence[str], rows: npt.NDArray[np.intp], labels: Labels) -> None:
+        """Write label codes of `rows`, one column a dimension, without anything being since now."""
+        for column, dimension in enumerate(dimensions):
+            self._column(dimension, "labels", "label")[rows] = labels[:, column]
+
+    def begin(self, dimension: str, rows: npt.NDArray[np.intp]) -> None:
+        """Let `rows` begin in a dimension: whatever its label, it is so from the start."""
+        self._column(dimension, "since_us", "since_us")[rows] = UNKNOWN
 
     def _column(self, dimension: str, in_fixed: str, in_section: str) -> npt.NDArray[Any]:
         """The column of a dimension, to read and to write."""

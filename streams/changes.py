@@ -45,7 +45,6 @@ class Steps:
     next_dimensions: npt.NDArray[np.intp]
     next_labels: Labels
     next_us: Times  # NEVER: silence changes nothing more
-    old_rules: npt.NDArray[np.bool_]  # made under the rules before the adoption
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -53,11 +52,14 @@ class Steps:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moves:
-    """k changes: one dimension moving in one step; columns of shape (k,), steps ascending, then the settings' order."""
+    """k changes: one dimension moving in one step; columns of shape (k,), steps ascending, then the settings' order.
+
+    `previous` are codes as in `streams.carried.carried`: a label that the rules no longer have is VANISHED or above.
+    """
 
     steps: npt.NDArray[np.intp]
     dimensions: npt.NDArray[np.intp]  # column in the rules' models
-    previous: Labels
+    previous: npt.NDArray[np.int16]
     current: Labels
     previous_since_us: Times
     versions: npt.NDArray[np.int64]
@@ -95,8 +97,9 @@ class Changes:
         codes = np.zeros(0, dtype=np.uint8)
         steps: dict[str, Any] = {each.name: times for each in fields(Steps)}
         steps |= {"labels": np.zeros((0, models), dtype=np.uint8), "since_us": np.zeros((0, models), dtype=np.int64)}
-        steps |= {"causes": codes, "next_labels": codes, "old_rules": np.zeros(0, dtype=np.bool_)}
-        moves: dict[str, Any] = {each.name: times for each in fields(Moves)} | {"previous": codes, "current": codes}
+        steps |= {"causes": codes, "next_labels": codes}
+        moves: dict[str, Any] = {each.name: times for each in fields(Moves)}
+        moves |= {"previous": codes.astype(np.int16), "current": codes}
         return cls(steps=Steps(**steps), moves=Moves(**moves))
 
 

@@ -7,7 +7,6 @@ is our own plain ASCII.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +22,7 @@ from segments.model import NO_LABEL
 from segments.rules import Rules
 from state.record import Customers
 from streams import messages, text, varint
+from streams.carried import VANISHED, vanished
 from streams.changes import NO_EVENT, Cause, Changes, Steps
 from streams.messages import Messages
 from streams.processor import upcoming
@@ -60,16 +60,18 @@ class Encoded:
 
     changes: Messages  # in their order
     current: Messages  # one for each customer that changed, as it was after its last change
-    digest: str  # hash over the changes' ids, which are hashes of their content
+    change_ids: bytes  # hashes of the changes' content, one behind the other
+
+
+NOTHING: Final = Encoded(changes=messages.NONE, current=messages.NONE, change_ids=b"")
 
 
 class Encoder:
-    """Writes what a batch found. `currency` is the settings'; `holdout_share` marks the control group."""
+    """Writes what a batch found. `currency` is the settings'."""
 
-    def __init__(self, currency: str, holdout_share: float) -> None:
+    def __init__(self, currency: str) -> None:
         self._currency = currency
         self._digits = minor_digits(currency)
-        self._holdout_below = int(holdout_share * HOLDOUT_SCALE)
         self._json = msgspec.json.Encoder()
         self._words: _Words | None = None
 
@@ -81,16 +83,22 @@ class Encoder:
         rules: Rules,
         old: Rules | None,
         at: Publication,
+        later: Changes | None = None,
     ) -> Encoded:
-        """The messages of `changes`. `old`: the rules before an adoption in progress."""
-        if not len(changes):
-            return Encoded(changes=messages.NONE, current=messages.NONE, digest=_digest(b""))
+        """The messages of `changes`, made under `rules`.
+
+        `old`: the rules before an adoption in progress. `later`: what the same batch changed afterwards under other
+        rules; the segments its customers have then are current, not these.
+        """
+        if not len(changes.steps):
+            return NOTHING
         words = self._words_of(rules, old or rules)
         *moments, since = text.moments([*_times(changes.steps), changes.moves.previous_since_us])
         steps = self._steps(changes.steps, moments, customers, event_ids, words)
         change_ids, published = self._changes(changes, steps, since, words, at)
+        passed = None if later is None else later.steps.rows
         return Encoded(
-            changes=published, current=self._current(changes.steps, steps, words, at), digest=_digest(change_ids)
+            changes=published, current=self._current(changes.steps, steps, words, at, passed), change_ids=change_ids
         )
 
     def current(self, customers: Customers, rules: Rules, at: Publication) -> Messages:
@@ -115,25 +123,24 @@ class Encoder:
             next_dimensions=next_dimensions,
             next_labels=next_labels,
             next_us=next_us,
-            old_rules=np.zeros(count, dtype=np.bool_),
         )
         words = self._words_of(rules, rules)
         texts = self._steps(steps, text.moments(_times(steps)), customers, (), words)
         return self._current(steps, texts, words, at)
 
     def _words_of(self, rules: Rules, old: Rules) -> "_Words":
-        if self._words is None or self._words.rules[0] is not rules or self._words.rules[1] is not old:
-            self._words = _Words((rules, old), self._currency)
+        if self._words is None or self._words.rules is not rules or self._words.old is not old:
+            self._words = _Words(rules, old, self._currency)
         return self._words
 
     def _steps(
         self, steps: Steps, moments: Sequence[Text], customers: Customers, event_ids: Sequence[str], words: "_Words"
     ) -> "_StepTexts":
         """The text that the changes of one step, and the customer's current segments, have in common."""
-        ids, by = [customers.ids[row] for row in steps.rows.tolist()], steps.old_rules.astype(np.intp)
+        ids = [customers.ids[row] for row in steps.rows.tolist()]
         first, last, effective, following, *since = moments
-        coming = np.where(steps.next_us == NEVER, 0, words.places(by, steps.next_dimensions, steps.next_labels))
-        labels = (gathered(words.segments, words.places(by, k, codes)) for k, codes in enumerate(steps.labels.T))
+        coming = np.where(steps.next_us == NEVER, 0, words.places(steps.next_dimensions, steps.next_labels))
+        labels = (gathered(words.segments, words.places(k, codes)) for k, codes in enumerate(steps.labels.T))
         return _StepTexts(
             keys=text.column([each.encode() for each in ids]),
             who=text.column(self._lines(ids)),
@@ -153,8 +160,8 @@ class Encoder:
                 b'"},"next":',
                 gathered(words.nexts, coming),
                 following,
-                gathered(words.tails, 2 * by + (coming > 0)),
-                self._holdout(ids),
+                gathered(words.tails, (coming > 0).astype(np.intp)),
+                _holdout(words.rules.holdout_share, ids),
             ),
         )
 
@@ -163,8 +170,7 @@ class Encoder:
     ) -> tuple[bytes, Messages]:
         """The changes' ids, one behind the other, and the changes."""
         moves, who = changes.moves, changes.moves.steps
-        by = changes.steps.old_rules[who].astype(np.intp)
-        was, now = (words.places(by, moves.dimensions, codes) for codes in (moves.previous, moves.current))
+        was, now = (words.places(moves.dimensions, codes) for codes in (moves.previous, moves.current))
         effective = gathered(steps.effective, who)
         stable = joined(
             b'"customer_id":',
@@ -197,10 +203,14 @@ class Encoder:
         )
         return change_ids, Messages(gathered(steps.keys, who), values, headers)
 
-    def _current(self, columns: Steps, steps: "_StepTexts", words: "_Words", at: Publication) -> Messages:
+    def _current(
+        self, columns: Steps, steps: "_StepTexts", words: "_Words", at: Publication, passed: Places | None = None
+    ) -> Messages:
         rows = columns.rows
         last = len(rows) - 1 - np.unique(rows[::-1], return_index=True)[1]  # the last step of each customer
         last.sort()
+        if passed is not None:
+            last = last[~np.isin(rows[last], passed)]
         updated = instant.to_text(at.detected_us).encode()
         since = [
             part
@@ -234,12 +244,14 @@ class Encoder:
         places[happened] = np.arange(1, len(happened) + 1)
         return gathered(text.column([b"", *(b',"event_id":%b' % each for each in named)]), places)
 
-    def _holdout(self, ids: Sequence[str]) -> Text | bytes:
-        """Whether a fixed share of customers, by hash, has this one in the control group."""
-        if not self._holdout_below:
-            return b"false"
-        held = [xxh3_64_intdigest(customer_id.encode()) < self._holdout_below for customer_id in ids]
-        return gathered(FLAGS, np.array(held, dtype=np.int8))
+
+def _holdout(share: float, ids: Sequence[str]) -> Text | bytes:
+    """Whether a fixed share of customers, by hash, has this one in the control group."""
+    below = int(share * HOLDOUT_SCALE)
+    if not below:
+        return b"false"
+    held = [xxh3_64_intdigest(customer_id.encode()) < below for customer_id in ids]
+    return gathered(FLAGS, np.array(held, dtype=np.int8))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -256,23 +268,23 @@ class _StepTexts:
 
 
 class _Words:
-    """The recurring pieces of text under `rules`: those in force, and the ones before them.
+    """The recurring pieces of text under `rules`, `old` being the rules before them.
 
-    One table a kind of piece, all with the same places: one for each label of each model under each of the rules, and
-    one for its null.
+    One table a kind of piece, all with the same places: one for each label of each model, one for its null, and one for
+    each label that the old rules had and these lack.
     """
 
-    def __init__(self, rules: tuple[Rules, Rules], currency: str) -> None:
-        self.rules = rules
-        self.names = [model.name.encode() for model in rules[0].models]
-        counts = [[len(model.labels) + 1 for model in each.models] for each in rules]
-        self._firsts = np.cumsum([1, *counts[0], *counts[1]])[:-1].reshape(2, -1)
-        self._nulls = self._firsts + np.array(counts) - 1
+    def __init__(self, rules: Rules, old: Rules, currency: str) -> None:
+        self.rules, self.old = rules, old
+        before = {model.name: model for model in old.models}
+        gone = [vanished(before.get(model.name, model), model) for model in rules.models]
+        counts = [len(model.labels) + 1 + len(more) for model, more in zip(rules.models, gone, strict=True)]
+        self._firsts = np.cumsum([1, *counts])[:-1]
+        self._nulls = self._firsts + np.array([len(model.labels) for model in rules.models])
         words = [
             (model.name.encode(), label.encode() if label is not None else None, b"," if place else b'"segments":{')
-            for each in rules
-            for place, model in enumerate(each.models)
-            for label in (*model.labels, None)
+            for place, model in enumerate(rules.models)
+            for label in (*model.labels, None, *gone[place])
         ]
         quoted = [(name, b"null" if label is None else b'"%b"' % label, start) for name, label, start in words]
         self.segments = _table(b'%b"%b":%b' % (start, name, label) for name, label, start in quoted)
@@ -287,16 +299,18 @@ class _Words:
         self.tails = text.column(
             [
                 b'%b,"currency":"%b","definition":%d,"cuts":%d,"spec":%d,"holdout":'
-                % (end, currency.encode(), each.definition, each.cuts.version, SPEC)
-                for each in rules
+                % (end, currency.encode(), rules.definition, rules.cuts.version, SPEC)
                 for end in (b"", b"}")  # of `next`, where there is one
             ]
         )
-        self.starts = [b'"%b":' % name if not place else b',"%b":' % name for place, name in enumerate(self.names)]
+        names = [name.encode() for name in rules.names]
+        self.starts = [b'"%b":' % name if not place else b',"%b":' % name for place, name in enumerate(names)]
 
-    def places(self, by: Places, dimensions: Any, codes: npt.NDArray[np.uint8]) -> Places:
-        """Where the tables have the labels `codes`; `by` is 1 for the rules before."""
-        places: Places = np.where(codes == NO_LABEL, self._nulls[by, dimensions], self._firsts[by, dimensions] + codes)
+    def places(self, dimensions: Any, codes: npt.NDArray[np.integer[Any]]) -> Places:
+        """Where the tables have the labels `codes`; from VANISHED on they are those of the old rules."""
+        nulls = self._nulls[dimensions]
+        known = np.where(codes == NO_LABEL, nulls, self._firsts[dimensions] + codes)
+        places: Places = np.where(codes >= VANISHED, nulls + 1 + codes - VANISHED, known)
         return places
 
 
@@ -308,7 +322,3 @@ def _times(steps: Steps) -> list[npt.NDArray[np.int64]]:
 def _table(pieces: Any) -> Text:
     """The pieces from place 1 on; nothing at 0."""
     return text.column([b"", *pieces])
-
-
-def _digest(change_ids: bytes) -> str:
-    return blake2b(change_ids, digest_size=16).hexdigest()

@@ -6,6 +6,7 @@ from the journal to the same result.
 
 from base64 import b64encode
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ import numpy as np
 from schemas.change import DeadLetter
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
+from segments.rules import Rules
 from state import record
 from state.head import PAGE_CUSTOMERS, Adopting, Head
 from state.record import Customers
@@ -28,6 +30,8 @@ from streams.rulebook import Rulebook
 
 DEAD_VALUE_BYTES: Final = 65_536
 """How much of a record's raw bytes a dead letter carries; as much as the largest record that is accepted by default."""
+DIGEST_BYTES: Final = 16
+"""Of the hash over a commit's change ids: no two commits that differ share it."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +62,7 @@ class Outcome:
     duplicates: int
     late: int
     swept: int
-    change_columns: Changes
+    told: list[tuple[Rules, Changes]]  # the changes as columns, and the rules they were made under
     adopts: int | None  # version of the rules adopted before the events, None where none were
     digest: str  # hash of the changes' content, for the journal
 
@@ -70,7 +74,7 @@ class Executor:
         self._settings = settings
         self._rulebook = rulebook
         self._partition = partition
-        self._encoder = Encoder(settings.currency, settings.holdout_share)
+        self._encoder = Encoder(settings.currency)
 
     def execute(
         self,
@@ -105,7 +109,9 @@ class Executor:
         ids = list(place)
         rules = self._rulebook.rules(head.rules)
         values = found.records + store.load(ids[len(found.records) :])
-        customers = record.decode(ids, values, start_labels(rules), rules.version, rules.names)
+        old = None if head.adopting is None else self._rulebook.rules(head.adopting.old)
+        sections = rules.names if old is None else (*rules.names, *old.names)
+        customers = record.decode(ids, values, start_labels(rules), rules.version, sections)
         born = [customer_id for customer_id, value in zip(ids, values, strict=True) if value is None]
         gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
         if gone:
@@ -119,27 +125,33 @@ class Executor:
             due=np.array(due_rows, dtype=np.intp),
             horizon_us=horizon_us,
         )
-        old = None if head.adopting is None else self._rulebook.rules(head.adopting.old)
         adoption = None
         if head.adopting is not None and old is not None:
-            adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=self._rulebook.cause(head.rules))
+            version = self._rulebook.version(head.rules)
+            adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=version.cause, quiet=version.quiet)
         done = advance(customers, work, rules, adoption)
         assert done.clock_us == clock_us
+        customers.keep(rules.names)
         at = Publication(detected_us=plan.wall_us, position=self._position(plan), mode=plan.mode)
-        encoded = self._encoder.encode(done.changes, customers, events.event_ids, rules, old, at)
+        encoded = [self._encoder.encode(done.changes, customers, events.event_ids, rules, old, at)]
+        told = [(rules, done.changes)]
+        if done.before is not None and old is not None:
+            first = self._encoder.encode(done.before, customers, events.event_ids, old, None, at, done.changes)
+            encoded.insert(0, first)
+            told.insert(0, (old, done.before))
         return Outcome(
             write=self._write(plan, head, customers, done.touched, done.timers, born, clock_us),
-            changes=encoded.changes,
-            current=encoded.current,
+            changes=Messages.join([each.changes for each in encoded]),
+            current=Messages.join([each.current for each in encoded]),
             dead=self._dead(merged),
             dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
             events=len(events),
             duplicates=done.duplicates,
             late=done.late,
             swept=len(found.due),
-            change_columns=done.changes,
+            told=told,
             adopts=head.rules if head.rules != before.rules else None,
-            digest=encoded.digest,
+            digest=blake2b(b"".join([each.change_ids for each in encoded]), digest_size=DIGEST_BYTES).hexdigest(),
         )
 
     def _adopt(self, plan: Plan, head: Head) -> Head:

@@ -36,6 +36,12 @@ class Messages:
             text.column([written(each.headers) for each in listed]),
         )
 
+    @classmethod
+    def join(cls, parts: Iterable[Self]) -> Self:
+        """The messages of at least one part, one part after the other."""
+        columns = zip(*((each.keys, each.values, each.headers) for each in parts), strict=True)
+        return cls(*(text.end_to_end(column) for column in columns))
+
     def __len__(self) -> int:
         return len(self.keys)
 

@@ -14,6 +14,7 @@ from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.rules import Rules
 from state.record import DIMENSION_SLOTS, NO_TIMER, REMEMBERED, Customers
+from streams.carried import Codes, carried
 from streams.changes import NO_EVENT, Cause, Changes, Moves, Steps
 from streams.events import REMEMBERED_LONG, Chunk, Kind
 
@@ -29,6 +30,7 @@ class Adoption:
     old: Rules
     at_us: int
     cause: Cause
+    quiet: bool = False  # what moves by the adoption itself is no change: neither told nor counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +48,7 @@ class Work:
 class Advance:
     """What came of it. `customers` were changed in place."""
 
+    before: Changes | None  # what silence brought under the old rules of an adoption; before all of `changes`
     changes: Changes
     clock_us: int  # C after the last event
     touched: npt.NDArray[np.bool_]  # (n,) customers to store
@@ -74,6 +77,7 @@ class _Advancing:
     customers: Customers
     work: Work
     rules: Rules
+    before: Changes | None = None
     parts: list[Changes] = field(default_factory=list)
     touched: npt.NDArray[np.bool_] = field(init=False)
     due_us: Times = field(init=False)  # a lower bound of each customer's next deadline
@@ -98,6 +102,7 @@ class _Advancing:
         self._sweep()
         self._set_timers()
         return Advance(
+            before=self.before,
             changes=Changes.join(self.parts, len(self.rules.models)),
             clock_us=int(horizons_us[-1]) if len(horizons_us) else self.work.clock_us,
             touched=self.touched,
@@ -113,13 +118,19 @@ class _Advancing:
             return
         self.touched[rows] = True
         new, self.rules = self.rules, adoption.old
-        self._silence(rows, np.full(len(rows), adoption.at_us), old_rules=True)
+        self._silence(rows, np.full(len(rows), adoption.at_us))
+        if self.parts:
+            self.before, self.parts = Changes.join(self.parts, len(adoption.old.models)), []
+        previous = carried(adoption.old, new, self._codes(rows))
         self.rules = new
         fixed = self.customers.fixed
         fixed["rules"][rows] = new.version
         at_us = np.maximum(fixed["concluded_us"][rows], adoption.at_us)
         fixed["concluded_us"][rows] = at_us
-        self._conclude(rows, at_us, np.full(len(rows), adoption.cause, dtype=np.uint8))
+        for name in set(new.names) - set(adoption.old.names):
+            self.customers.begin(name, rows)
+        causes = np.full(len(rows), adoption.cause, dtype=np.uint8)
+        self._conclude(rows, at_us, causes, previous=previous, quiet=adoption.quiet)
 
     def _round(self, events: Rows, horizons_us: Times) -> None:
         """One event of each of many customers (design section 3, steps 0 to 3)."""
@@ -226,7 +237,7 @@ class _Advancing:
         ripe = self.work.due[self.due_us[self.work.due] <= self.work.horizon_us]
         self._silence(ripe, np.full(len(ripe), self.work.horizon_us))
 
-    def _silence(self, rows: Rows, until_us: Times, *, old_rules: bool = False) -> None:
+    def _silence(self, rows: Rows, until_us: Times) -> None:
         """Step 1: while a deadline is due, classify there; it concludes the customer only where a label changed."""
         if not len(rows):
             return
@@ -238,7 +249,7 @@ class _Advancing:
             if not len(rows):
                 return
             at_us = self.due_us[rows]
-            self._conclude(rows, at_us, np.full(len(rows), Cause.TIME, dtype=np.uint8), old_rules=old_rules)
+            self._conclude(rows, at_us, np.full(len(rows), Cause.TIME, dtype=np.uint8))
         raise AssertionError("a model's deadline does not move forward")
 
     def _codes(self, rows: Rows) -> Labels:
@@ -251,21 +262,24 @@ class _Advancing:
         causes: npt.NDArray[np.uint8],
         events: Rows | None = None,
         *,
-        old_rules: bool = False,
+        previous: Codes | None = None,
+        quiet: bool = False,
     ) -> None:
-        """Classify `rows` at their moments and note what moved."""
+        """Classify `rows` at their moments and note what moved; `previous`: what they were, where rules change."""
         if not len(rows):
             return
         facts = self.customers.facts(rows)
         new = self.rules.classify(facts, at_us)
-        old = self._codes(rows)
+        old: Codes | Labels = self._codes(rows) if previous is None else previous
+        if previous is not None:
+            self.customers.relabel(self.rules.names, rows, new)  # a label that stays may have another code
         moved = new != old
         some = moved.any(axis=1)
         if some.any():
             taken = np.flatnonzero(some)
             happened = events[taken] if events is not None else np.full(len(taken), NO_EVENT, dtype=np.int64)
             self._note(
-                rows[taken], facts.take(taken), at_us[taken], causes[taken], happened, old[taken], new[taken], old_rules
+                rows[taken], facts.take(taken), at_us[taken], causes[taken], happened, old[taken], new[taken], quiet
             )
         self.due_us[rows] = self.rules.deadline(facts, at_us, new)
 
@@ -276,17 +290,18 @@ class _Advancing:
         at_us: Times,
         causes: npt.NDArray[np.uint8],
         events: npt.NDArray[np.int64],
-        old: Labels,
+        old: Codes | Labels,
         new: Labels,
-        old_rules: bool,
+        quiet: bool,
     ) -> None:
-        """Write the new labels into the records and one change a dimension that moved."""
+        """Write the new labels into the records and, if not `quiet`, one change a dimension that moved."""
         fixed = self.customers.fixed
         moved = new != old
-        step, dimension = np.nonzero(moved)  # by customer, then in the settings' order
-        count = np.count_nonzero(moved, axis=1)
+        told = np.zeros_like(moved) if quiet else moved
+        step, dimension = np.nonzero(told)  # by customer, then in the settings' order
+        count = np.count_nonzero(told, axis=1)
         versions = fixed["changes"][rows].astype(np.int64) + count
-        move_versions = (versions - count)[:, None] + np.cumsum(moved, axis=1)
+        move_versions = (versions - count)[:, None] + np.cumsum(told, axis=1)
         since_us = self.customers.since_us(self.rules.names, rows)
         fixed["changes"][rows] = versions
         for column, name in enumerate(self.rules.names):
@@ -310,15 +325,14 @@ class _Advancing:
             next_dimensions=next_dimensions,
             next_labels=next_labels,
             next_us=next_us,
-            old_rules=np.full(len(rows), old_rules),
         )
         moves = Moves(
             steps=step,
             dimensions=dimension,
-            previous=old[moved],
-            current=new[moved],
-            previous_since_us=since_us[moved],
-            versions=move_versions[moved],
+            previous=old[told].astype(np.int16),
+            current=new[told],
+            previous_since_us=since_us[told],
+            versions=move_versions[told],
         )
         self.parts.append(Changes(steps=steps, moves=moves))
 

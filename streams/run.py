@@ -44,7 +44,7 @@ class MemoryShard:
             purchases_to=head.purchases.offset + len(chunk),
             interactions_to=0,
             wall_us=wall_us,
-            rules=self.rulebook.latest.version,
+            rules=self.rulebook.after(head.rules),
         )
         return self._commit(msgspec.structs.replace(plan, future_us=LATEST_US), chunk)
 
@@ -58,11 +58,11 @@ class MemoryShard:
                 purchases_to=head.purchases.offset,
                 interactions_to=0,
                 wall_us=wall_us,
-                rules=self.rulebook.latest.version,
+                rules=self.rulebook.after(head.rules),
             )
             outcome = self._commit(msgspec.structs.replace(plan, sweep_us=until_us), events.none())
             yield outcome
-            if not outcome.swept and self.head.adopting is None:
+            if not outcome.swept and self.head.adopting is None and self.rulebook.after(head.rules) == head.rules:
                 return
 
     @property

@@ -264,7 +264,7 @@ class Shard:
             purchases_to=sides[PURCHASES].offset,
             interactions_to=sides[INTERACTIONS].offset,
             wall_us=wall_us,
-            rules=self.control.rulebook.latest.version,
+            rules=self.control.rulebook.after(self.head.rules),
         )
         newest_us = max((int(chunk.occurred_us.max()) for chunk in chunks if chunk.usable.any()), default=wall_us)
         old = newest_us < wall_us - duration_us(self.settings.worker.backfill_after)
@@ -308,8 +308,7 @@ class Shard:
         self._more_due = outcome.swept >= prepared.entry.plan.sweep_limit
         if not self._more_due:
             self.concluded_us = max(self.concluded_us, self.head.clock_us, prepared.entry.plan.sweep_us)
-        rules = self.control.rulebook.rules(self.head.rules)
-        self.metrics.committed(outcome, rules, prepared.records, perf_counter() - prepared.started_s)
+        self.metrics.committed(outcome, prepared.records, perf_counter() - prepared.started_s)
 
     def _prepare(self, wall_us: int) -> Prepared | None:
         """Step 1 of a commit; None where there is nothing to do."""

@@ -56,6 +56,11 @@ def gathered(pieces: Text, places: npt.NDArray[Any]) -> Text:
     return TAKE.call([pieces, pa.array(places)], UNCHECKED)
 
 
+def end_to_end(columns: Sequence[Text]) -> Text:
+    """The rows of at least one column, those of the first column first."""
+    return columns[0] if len(columns) == 1 else pa.concat_arrays(columns)
+
+
 def fixed_width(data: bytes, width: int) -> Text:
     """`data` in pieces of `width` bytes."""
     ends = np.arange(0, len(data) + 1, width, dtype=np.int32)

@@ -105,8 +105,8 @@ class Summary:
         self.duplicates += outcome.duplicates
         self.late += outcome.late
         self.customers += len(outcome.write.born)
-        columns = outcome.change_columns.moves
-        if len(columns):
+        for _, each in outcome.told:
+            columns = each.moves
             pairs = columns.dimensions * 256 + columns.current
             for pair, count in zip(*(found.tolist() for found in np.unique(pairs, return_counts=True)), strict=True):
                 self.changes[divmod(pair, 256)] += count

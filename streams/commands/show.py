@@ -83,7 +83,7 @@ def _describe(settings: Settings, customer_id: str, partition: int, found: looku
     fixed = customers.fixed[0]
     rules = _rules(settings, int(fixed["rules"]))
     looked = Publication(detected_us=time_ns() // 1000, position={}, mode="live")
-    current = Encoder(settings.currency, settings.holdout_share).current(customers, rules, looked)
+    current = Encoder(settings.currency).current(customers, rules, looked)
     (message,) = current
     shown: dict[str, Any] = json.loads(message.value)
     del shown["updated_at"]  # of the record, where this is only a look

@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from segments.rules import Rules
-from streams.changes import Cause
+from streams.changes import Cause, Changes
 from streams.execution import Outcome
 
 STEP_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
@@ -122,8 +122,8 @@ class Metrics:
         yield
         self.steps.labels(name).observe(perf_counter() - start)
 
-    def committed(self, outcome: Outcome, rules: Rules, records: int, took_s: float) -> None:
-        """A commit of `records` records under `rules` is done; it took `took_s` seconds in all."""
+    def committed(self, outcome: Outcome, records: int, took_s: float) -> None:
+        """A commit of `records` records is done; it took `took_s` seconds in all."""
         self.commits.inc()
         self.commit_s.observe(took_s)
         self.batch.observe(records)
@@ -133,8 +133,12 @@ class Metrics:
         self.swept.inc(outcome.swept)
         for kind in outcome.dead_kinds:
             self.dead.labels(kind).inc()
-        moves = outcome.change_columns.moves
-        causes = outcome.change_columns.steps.causes[moves.steps]
+        for rules, changes in outcome.told:
+            self._told(rules, changes)
+
+    def _told(self, rules: Rules, changes: Changes) -> None:
+        moves = changes.moves
+        causes = changes.steps.causes[moves.steps]
         kinds = (moves.dimensions.astype(np.int64) << 16) | (moves.current.astype(np.int64) << 8) | causes
         for kind, count in zip(*(column.tolist() for column in np.unique(kinds, return_counts=True)), strict=True):
             model = rules.models[kind >> 16]

@@ -224,7 +224,7 @@ def test_changes_are_counted_by_dimension_label_and_cause() -> None:
     ]
     outcomes = [*run.feed([*lines, b"{"], 1), *run.finish()]
     for outcome in outcomes:
-        metrics.committed(outcome, run.rulebook.latest, 1, 0.1)
+        metrics.committed(outcome, 1, 0.1)
     published = parsed(message.value for outcome in outcomes for message in outcome.changes)
     kinds = TallyOf((change["dimension"], change["current"], change["cause"]["kind"]) for change in published)
     assert len(kinds) > 5
