@@ -30,12 +30,12 @@ def _redis_url(url: str) -> str:
 
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Dimension = Literal["lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction"]
+Dimension = Literal["lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value"]
 FiveLabels = tuple[Label, Label, Label, Label, Label]
 Money = Annotated[Decimal, Field(gt=-LIMIT_MAJOR, lt=LIMIT_MAJOR)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]  # strict: `true` is no count; nobody has 10^9 of anything
 Wait = Annotated[Duration, AfterValidator(_wait)]
-Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]  # segments/price.py counts in ten-thousandths
+Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]  # segments/share.py counts in ten-thousandths
 Score = Annotated[int, Field(ge=1, le=10, strict=True)]
 Weight = Annotated[float, Field(ge=0, le=10**6, strict=True)]  # nothing is a million visits
 Threshold = Annotated[float, Field(gt=0, le=10**12, strict=True)]
@@ -171,18 +171,59 @@ class Rfm(Section):
 
     cuts: Literal["fixed", "quantile"] = "fixed"
     fixed: FixedCuts = FixedCuts()
-    min_population: Count = Field(500, description="below it quantile cuts would be noise, and the fixed ones hold")
-    recut_every: Duration = Field(timedelta(days=1), description="event time between two re-cuts")
     grid: tuple[FiveLabels, FiveLabels, FiveLabels, FiveLabels, FiveLabels] = Field(
         GRID, description="rows R 5 to R 1, columns FM 1 to FM 5"
     )
 
     @model_validator(mode="after")
     def _sane(self) -> Self:
-        if self.recut_every < timedelta(minutes=1):
-            raise ValueError("recut_every must be a minute or more: every re-cut looks at every customer")
         if any(label == "none" for row in self.grid for label in row):
             raise ValueError("grid must not use the label none: it is for customers without an order")
+        return self
+
+
+class FixedClasses(Section):
+    """Net money from which on a customer is in a class of value; below both it is c."""
+
+    a_from: Money = Decimal(1000)
+    b_from: Money = Decimal(250)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.b_from >= self.a_from:
+            raise ValueError("b_from must be below a_from")
+        return self
+
+
+class Value(Section):
+    """The value dimension (ABC): whose money makes up most of all money."""
+
+    cuts: Literal["share", "fixed"] = Field(
+        "share", description="share: of the living customers' money, made anew on the schedule of `recut`"
+    )
+    a_up_to: Share = Field(Decimal("0.7"), description="share of all money that the most valuable bring together: a")
+    b_up_to: Share = Field(Decimal("0.9"), description="share that those after them bring it to: b; the rest is c")
+    fixed: FixedClasses = FixedClasses()
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not 0 < self.a_up_to < self.b_up_to:
+            raise ValueError("a_up_to must be above zero and below b_up_to")
+        return self
+
+
+class Recut(Section):
+    """When cuts are made of the population: RFM's quintiles and value's shares."""
+
+    every: Duration = Field(timedelta(days=1), description="event time between two re-cuts")
+    min_population: Count = Field(
+        500, description="with fewer living customers such cuts would be noise, and the fixed ones hold"
+    )
+
+    @model_validator(mode="after")
+    def _not_all_the_time(self) -> Self:
+        if self.every < timedelta(minutes=1):
+            raise ValueError("every must be a minute or more: every re-cut looks at every customer")
         return self
 
 
@@ -324,6 +365,8 @@ class Settings(Section):
     price: Price = Price()
     cadence: Cadence = Cadence()
     satisfaction: Satisfaction = Satisfaction()
+    value: Value = Value()
+    recut: Recut = Recut()
     holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         0.0, description="share of customers in the control group"
     )

@@ -1,4 +1,4 @@
-"""Cut points: the thresholds that turn recency, frequency and money into scores from 1 to 5."""
+"""Cut points: the thresholds of RFM's scores, 1 to 5, and of value's classes."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ Score = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cuts:
-    """Ascending thresholds, four a score; a value crosses a threshold when value >= threshold.
+    """Ascending thresholds, four a score and two of value; a value crosses a threshold when value >= threshold.
 
     Quantile cuts count the cuts *strictly below* a value; on integers that is value >= cut + 1, so both
     kinds are kept in this one form. `version` is 0 for fixed cuts, else the control record's offset.
@@ -20,6 +20,7 @@ class Cuts:
     recency_us: tuple[int, int, int, int]  # idle time, microseconds
     frequency: tuple[int, int, int, int]  # orders that count
     monetary_minor: tuple[int, int, int, int]  # net money, minor units
+    value_minor: tuple[int, int]  # net money from which on a customer is b, and a
 
 
 def crossed(values: npt.NDArray[np.int64], thresholds: tuple[int, ...]) -> Score:

@@ -8,11 +8,10 @@ import numpy as np
 from segments.cuts import Cuts
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER
+from segments.share import SHARES_PER_ONE
 
 LABELS: Final = ("unknown", "sensitive", "mixed", "full_price")
 UNKNOWN_PRICE, SENSITIVE, MIXED, FULL_PRICE = range(len(LABELS))
-SHARES_PER_ONE: Final = 10_000
-"""Shares are whole numbers of this: no purchase stands on either side of a share by rounding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Quantile cuts: from a scan of the population to the next version of the cuts."""
+"""Cuts of the population: from a scan of it to the next version of the cuts."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
@@ -18,23 +18,42 @@ Four = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Recuts:
+    """Which cuts are made of the population, when, and of whom."""
+
+    quintiles: bool  # the cuts of RFM's scores
+    value_shares: tuple[int, int] | None  # running shares of a and b, in SHARES_PER_ONE; None: fixed cuts
+    fixed: Cuts  # in place of those of a population that is too small
+    min_population: int  # below it cuts would be noise
+    every_us: int  # event time between two re-cuts
+    churned_after_us: int  # the living bought less than this ago
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any are."""
+        return self.quintiles or self.value_shares is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Scan:
     """The living customers of a population, counted at one event time. Scans of parts add up."""
 
     recency: Histogram = field(default_factory=Histogram)
     frequency: Histogram = field(default_factory=Histogram)
     monetary: Histogram = field(default_factory=Histogram)
+    money: Histogram = field(default_factory=Histogram)  # what is above zero, summed a bin; where cuts of value want it
 
     @classmethod
-    def of(cls, facts: Facts, at_us: int, churned_after_us: int) -> Self:
+    def of(cls, facts: Facts, at_us: int, recuts: Recuts) -> Self:
         """Count customers with an order that counts, whose latest purchase is less than `churned_after_us` old."""
         idle_us = facts.idle_us(np.full(len(facts.last_us), at_us))
-        living = np.flatnonzero((facts.orders > 0) & (idle_us < churned_after_us))
+        living = np.flatnonzero((facts.orders > 0) & (idle_us < recuts.churned_after_us))
         lived = facts.take(living)
         return cls(
             recency=histogram.count(np.maximum(idle_us[living], 0)),
             frequency=histogram.count(lived.orders),
             monetary=histogram.count(lived.net_minor),
+            money=Histogram() if recuts.value_shares is None else histogram.sums(lived.net_minor),
         )
 
     @property
@@ -48,33 +67,51 @@ class Scan:
             recency=self.recency + other.recency,
             frequency=self.frequency + other.frequency,
             monetary=self.monetary + other.monetary,
+            money=self.money + other.money,
         )
 
 
-def next_cuts(scan: Scan, held: Cuts, fixed: Cuts, min_population: int) -> Cuts | None:
+def next_cuts(scan: Scan, held: Cuts, recuts: Recuts) -> Cuts | None:
     """The cuts to hold from now on, None where they stay as they are. The version is for the caller to set.
 
-    Below `min_population` quantiles would be noise, and the fixed cuts hold.
+    Below `min_population` those of the population would be noise, and the fixed cuts hold.
     """
-    if scan.population < min_population:
-        new = fixed
+    if scan.population < recuts.min_population:
+        new = recuts.fixed
     else:
-        new = Cuts(
-            version=held.version,
-            recency_us=_steady(scan.recency, held.recency_us),
-            frequency=_steady(scan.frequency, held.frequency),
-            monetary_minor=_steady(scan.monetary, held.monetary_minor),
-        )
+        new = held
+        if recuts.quintiles:
+            new = replace(
+                new,
+                recency_us=_quintiles(scan.recency, held.recency_us),
+                frequency=_quintiles(scan.frequency, held.frequency),
+                monetary_minor=_quintiles(scan.monetary, held.monetary_minor),
+            )
+        if recuts.value_shares is not None:
+            new = replace(new, value_minor=_classes(scan.money, held.value_minor, recuts))
     same = replace(new, version=held.version) == held
     return None if same else new
 
 
-def _steady(counts: Histogram, held: Four) -> Four:
-    """Quintile thresholds; those that hardly move keep their old value.
+def _quintiles(counts: Histogram, held: Four) -> Four:
+    """Quintile thresholds.
 
     Quantile scores count the cuts strictly below a value: on whole numbers, value >= cut + 1.
     """
-    new = [cut + 1 for cut in histogram.quantiles(counts, QUINTILES)]
-    kept = [old if abs(cut - old) < STEADY * abs(old) else cut for cut, old in zip(new, held, strict=True)]
-    first, second, third, fourth = sorted(kept)  # a kept one may stand beyond a moved neighbour
+    first, second, third, fourth = _steady([cut + 1 for cut in histogram.quantiles(counts, QUINTILES)], held)
     return first, second, third, fourth
+
+
+def _classes(money: Histogram, held: tuple[int, int], recuts: Recuts) -> tuple[int, int]:
+    """Where b and a begin; where nobody brings money there are no shares of it, and the fixed cuts hold."""
+    if recuts.value_shares is None or not money:
+        return recuts.fixed.value_minor
+    a_from, b_from = histogram.share_starts(money, recuts.value_shares)
+    first, second = _steady([b_from, a_from], held)
+    return first, second
+
+
+def _steady(new: list[int], held: tuple[int, ...]) -> list[int]:
+    """Ascending cuts; those that hardly move keep their old value."""
+    kept = [old if abs(cut - old) < STEADY * abs(old) else cut for cut, old in zip(new, held, strict=True)]
+    return sorted(kept)  # a kept one may stand beyond a moved neighbour

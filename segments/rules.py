@@ -15,9 +15,12 @@ from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, duration_us
 from segments.lifecycle import Lifecycle
 from segments.model import Model
-from segments.price import SHARES_PER_ONE, Price
+from segments.price import Price
+from segments.recut import Recuts
 from segments.rfm import Rfm
 from segments.satisfaction import Satisfaction
+from segments.share import of_one
+from segments.value import Value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +90,8 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
         "rfm": Rfm(grid=settings.rfm.grid),
         "price": Price(
             min_purchases=price.min_purchases,
-            sensitive_from=int(price.sensitive_from * SHARES_PER_ONE),
-            full_price_up_to=int(price.full_price_up_to * SHARES_PER_ONE),
+            sensitive_from=of_one(price.sensitive_from),
+            full_price_up_to=of_one(price.full_price_up_to),
         ),
         "cadence": Cadence(regular_slots=cadence.regular_slots, of_slots=cadence.of_slots),
         "satisfaction": Satisfaction(
@@ -102,6 +105,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
             active_from=engagement.active_from,
             core_from=engagement.core_from,
         ),
+        "value": Value(),
     }
     return Rules(
         models=tuple(models[name] for name in settings.dimensions),
@@ -112,8 +116,8 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
 
 
 def fixed_cuts(settings: Settings) -> Cuts:
-    """The cuts of `settings.rfm.fixed`, version 0."""
-    fixed = settings.rfm.fixed
+    """The cuts of `rfm.fixed` and `value.fixed`, version 0."""
+    fixed, value = settings.rfm.fixed, settings.value.fixed
     digits = minor_digits(settings.currency)
     recency = [duration_us(cut) for cut in fixed.recency]
     monetary = [to_minor(cut, digits) for cut in fixed.monetary]
@@ -122,4 +126,19 @@ def fixed_cuts(settings: Settings) -> Cuts:
         recency_us=(recency[0], recency[1], recency[2], recency[3]),
         frequency=fixed.frequency,
         monetary_minor=(monetary[0], monetary[1], monetary[2], monetary[3]),
+        value_minor=(to_minor(value.b_from, digits), to_minor(value.a_from, digits)),
+    )
+
+
+def recuts_of(settings: Settings) -> Recuts:
+    """Which cuts `settings` want made of the population: those of dimensions they list."""
+    value = settings.value
+    by_share = "value" in settings.dimensions and value.cuts == "share"
+    return Recuts(
+        quintiles="rfm" in settings.dimensions and settings.rfm.cuts == "quantile",
+        value_shares=(of_one(value.a_up_to), of_one(value.b_up_to)) if by_share else None,
+        fixed=fixed_cuts(settings),
+        min_population=settings.recut.min_population,
+        every_us=duration_us(settings.recut.every),
+        churned_after_us=duration_us(settings.lifecycle.churned_after),
     )

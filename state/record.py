@@ -57,6 +57,7 @@ SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
     "cadence": _section(("latest_slot", "<i4"), ("slot_mask", "<u8")),
     "satisfaction": _section(("feedback_us", "<i8"), ("score", "u1")),
     "engagement": _section(("level_log2", "<f8")),
+    "value": _section(),
 }
 """By dimension: its label, since when, and the facts that it alone needs, named as in Facts. New ones come last."""
 UNTOLD: Final[dict[str, Any]] = {

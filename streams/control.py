@@ -28,8 +28,11 @@ class DefinitionChangedError(Exception):
 
 
 def definition_of(settings: Settings) -> dict[str, Any]:
-    """What of the settings decides labels, as plain JSON; of a dimension that is off nothing does."""
-    always = {"currency", "rates", "dimensions", "lifecycle", "rfm", "holdout_share"}  # re-cuts look at lifecycle
+    """What of the settings decides labels, as plain JSON; of a dimension that is off nothing does.
+
+    Lifecycle always does: re-cuts ask it who is living.
+    """
+    always = {"currency", "rates", "dimensions", "lifecycle", "rfm", "recut", "holdout_share"}
     content = settings.model_dump(mode="json", include=always | set(settings.dimensions))
     plain: dict[str, Any] = json.loads(json.dumps(content, sort_keys=True))
     return plain
@@ -47,6 +50,7 @@ def cuts_message(cuts: Cuts, at_us: int, population: int, *, moved: bool) -> Mes
         "recency_us": cuts.recency_us,
         "frequency": cuts.frequency,
         "monetary_minor": cuts.monetary_minor,
+        "value_minor": cuts.value_minor,
     }
     return Message(key=b"cuts", value=json.dumps(value).encode(), headers=[])
 
@@ -142,7 +146,7 @@ class Control:
         content = json.loads(value)
         if content["kind"] == "definition":
             if self._definition is None:  # two workers that start at once may both write it; the first counts
-                self._definition = content["content"]
+                self._definition = _as_written_now(content["content"])
                 self.rulebook = Rulebook(from_settings(self._settings, definition=offset))
         elif content["kind"] == "cuts":
             self.rulebook.add_cuts(
@@ -151,6 +155,7 @@ class Control:
                     recency_us=tuple(content["recency_us"]),
                     frequency=tuple(content["frequency"]),
                     monetary_minor=tuple(content["monetary_minor"]),
+                    value_minor=tuple(content.get("value_minor", self.rulebook.first.cuts.value_minor)),
                 )
             )
             self.histograms.answered(content["at_us"])
@@ -158,6 +163,15 @@ class Control:
             self.histograms.answered(content["at_us"])
         elif content["kind"] == "histogram":
             self.histograms.add(content)
+
+
+def _as_written_now(content: dict[str, Any]) -> dict[str, Any]:
+    """A definition as this version writes it: the schedule of re-cuts stood in `rfm` while only that had them."""
+    rfm = dict(content["rfm"])
+    if "recut_every" not in rfm:
+        return content
+    recut = {"every": rfm.pop("recut_every"), "min_population": rfm.pop("min_population")}
+    return content | {"rfm": rfm, "recut": recut}
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from schemas.settings import Settings
-from segments.instant import UNKNOWN, duration_us
-from segments.recut import Scan, next_cuts
-from segments.rules import fixed_cuts
+from segments.instant import UNKNOWN
+from segments.recut import Recuts, Scan, next_cuts
+from segments.rules import recuts_of
 from state.head import PAGE_CUSTOMERS, Head
 from state.store import Store
 from streams import histograms
@@ -23,15 +23,19 @@ class Recutting:
     partition: int
     partitions: int
     control: Control
+    _recuts: Recuts = field(init=False)
     _boundary_us: int | None = None  # being scanned for
     _scanned_us: int = UNKNOWN  # handed in
     _decided_us: int = UNKNOWN  # decided for, by shard 0
     _page: int = 0
     _scan: Scan = field(default_factory=Scan)
 
+    def __post_init__(self) -> None:
+        self._recuts = recuts_of(self.settings)
+
     def work(self, head: Head, store: Store, caught_up: Callable[[], bool], horizon_us: int) -> list[Message]:
         """Control records to publish: this shard's scan once it is whole, new cuts where this is shard 0."""
-        if self.settings.rfm.cuts != "quantile":
+        if not self._recuts.wanted:
             return []
         messages = []
         if self._boundary_us is None:
@@ -45,7 +49,7 @@ class Recutting:
 
     def _begin(self, head: Head, caught_up: Callable[[], bool], horizon_us: int) -> None:
         """Start a scan when the shard's time has passed a boundary, or when it has read everything and others ask."""
-        every_us = duration_us(self.settings.rfm.recut_every)
+        every_us = self._recuts.every_us
         now_us = max(head.clock_us, horizon_us)
         wanted_us = UNKNOWN if now_us == UNKNOWN else now_us // every_us * every_us
         if caught_up():
@@ -58,7 +62,7 @@ class Recutting:
         assert self._boundary_us is not None
         pages = pages_of(head)
         stop = min(pages, self._page + max(1, self.settings.worker.sweep_max_customers // PAGE_CUSTOMERS))
-        self._scan = self._scan + scan(self.settings, store, self._page, stop, self._boundary_us)
+        self._scan = self._scan + scan(self._recuts, store, self._page, stop, self._boundary_us)
         self._page = stop
         return stop >= pages
 
@@ -69,5 +73,5 @@ class Recutting:
         at_us, scan = complete
         self._decided_us = at_us
         held = self.control.rulebook.latest.cuts
-        new = next_cuts(scan, held, fixed_cuts(self.settings), self.settings.rfm.min_population)
+        new = next_cuts(scan, held, self._recuts)
         return [cuts_message(new or held, at_us, scan.population, moved=new is not None)]

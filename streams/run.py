@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 
 from schemas.settings import Settings
-from segments.instant import LATEST_US, UNKNOWN, duration_us
-from segments.recut import Scan, next_cuts
-from segments.rules import fixed_cuts, from_settings
+from segments.instant import LATEST_US, UNKNOWN
+from segments.recut import Recuts, Scan, next_cuts
+from segments.rules import from_settings, recuts_of
 from state.head import Head
 from state.memory import MemoryStore
 from streams import events
@@ -82,20 +82,22 @@ class MemoryShard:
 class FileRun:
     """The run of one log over one or more shards. The order of the file is each shard's order.
 
-    With quantile cuts, all shards are scanned and take the new cuts at the first record whose time has passed a
-    boundary of `rfm.recut_every`, before that record; versions count 1, 2, 3 ….
+    With cuts of the population, all shards are scanned and take the new cuts at the first record whose time has passed
+    a boundary of `recut.every`, before that record; versions count 1, 2, 3 ….
     """
 
     settings: Settings
     shards: int = 1
     wall_us: int = 0
     rulebook: Rulebook = field(init=False)
+    _recuts: Recuts = field(init=False)
     _shards: list[MemoryShard] = field(init=False)
     _decoder: Decoder = field(init=False)
     _clock_us: int = UNKNOWN  # the latest event time of the file so far
 
     def __post_init__(self) -> None:
         self.rulebook = Rulebook(from_settings(self.settings))
+        self._recuts = recuts_of(self.settings)
         self._shards = [MemoryShard(self.settings, self.rulebook, number) for number in range(self.shards)]
         self._decoder = Decoder(self.settings, None)
 
@@ -134,9 +136,9 @@ class FileRun:
         times_us = np.where(chunk.usable, chunk.occurred_us, UNKNOWN)
         clocks_us = np.maximum.accumulate(np.concatenate(([self._clock_us], times_us)))
         self._clock_us = int(clocks_us[-1])
-        if self.settings.rfm.cuts == "fixed":
+        if not self._recuts.wanted:
             return []
-        every_us = duration_us(self.settings.rfm.recut_every)
+        every_us = self._recuts.every_us
         known = clocks_us != UNKNOWN
         periods = np.where(known, clocks_us, 0) // every_us
         rows = np.flatnonzero(known[:-1] & (periods[1:] > periods[:-1]))
@@ -144,9 +146,9 @@ class FileRun:
 
     def _recut(self, boundary_us: int) -> Iterator[Outcome]:
         """Scan all shards, and bring new cuts to every customer at each shard's C."""
-        parts = (scan(self.settings, shard.store, 0, pages_of(shard.head), boundary_us) for shard in self._shards)
+        parts = (scan(self._recuts, shard.store, 0, pages_of(shard.head), boundary_us) for shard in self._shards)
         held = self.rulebook.latest.cuts
-        new = next_cuts(sum(parts, start=Scan()), held, fixed_cuts(self.settings), self.settings.rfm.min_population)
+        new = next_cuts(sum(parts, start=Scan()), held, self._recuts)
         if new is not None:
             self.rulebook.add_cuts(replace(new, version=self.rulebook.latest.version + 1))
             for shard in self._shards:

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from schemas.settings import Settings
-from segments.instant import duration_us
-from segments.recut import Scan
+from segments.recut import Recuts, Scan
 from state import record
 from state.head import PAGE_CUSTOMERS, Head
 from state.record import DIMENSION_SLOTS
@@ -16,9 +14,9 @@ def pages_of(head: Head) -> int:
     return -(-head.population // PAGE_CUSTOMERS)
 
 
-def scan(settings: Settings, store: Store, first: int, stop: int, at_us: int) -> Scan:
+def scan(recuts: Recuts, store: Store, first: int, stop: int, at_us: int) -> Scan:
     """The living customers of pages [first, stop) at the event time `at_us`. Reads only."""
     ids = [customer_id for number in range(first, stop) for customer_id in store.page(number)]
     no_labels = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)  # facts alone are counted
     customers = record.decode(ids, store.load(ids), no_labels, 0)
-    return Scan.of(customers.facts(slice(None)), at_us, duration_us(settings.lifecycle.churned_after))
+    return Scan.of(customers.facts(slice(None)), at_us, recuts)

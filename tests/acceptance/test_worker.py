@@ -256,9 +256,8 @@ def test_changes_and_current_segments_follow_their_contract(service: Make) -> No
 
 def test_quantile_cuts_reach_every_customer_and_the_oracle_agrees(service: Make) -> None:
     """Shards scan, shard 0 decides, all adopt; replayed by the oracle with the adoptions where the journal has them."""
-    installed = service(
-        partitions=2, clock="event", rfm={"cuts": "quantile", "min_population": 50, "recut_every": "20d"}
-    )
+    recut = {"min_population": 50, "every": "20d"}
+    installed = service(partitions=2, clock="event", rfm={"cuts": "quantile"}, recut=recut)
     log = [
         buy(f"c{number * number % 211}", number, START + timedelta(hours=number), f"{(number * 37) % 400}.50")
         for number in range(2400)

@@ -15,12 +15,12 @@ from tests.faults.stream import Stream
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
-QUANTILE = {"cuts": "quantile", "min_population": 20, "recut_every": "20d"}
+RECUTS = {"rfm": {"cuts": "quantile"}, "recut": {"min_population": 20, "every": "20d"}}
 
 
 def test_cuts_that_move_while_workers_die_are_adopted_once_by_every_shard(installation: Make, seed: int) -> None:
     """Scans, decisions and adoptions are killed through; the oracle adopts where the journal says, and agrees."""
-    installed = installation(rfm=QUANTILE, worker={"batch_max_records": 20})
+    installed = installation(**RECUTS, worker={"batch_max_records": 20})
     stream, random = Stream(seed, step_hours=24), Random(seed)
     for _ in range(4):
         installed.put(stream.take(200))

@@ -17,7 +17,7 @@ from streams.run import MemoryShard
 from tests.agreement import by_customer, parsed
 
 CUSTOMERS = 600  # more than a page of the directory
-EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction")
+EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value")
 
 
 def log(first_day: int, last_day: int) -> list[dict[str, Any]]:
@@ -95,6 +95,7 @@ def test_a_dimension_that_is_new_to_records_of_layout_1_starts_with_empty_facts(
         assert mine == [moved(change) for change in expected.get(customer_id, [])]
         firsts = {c["dimension"]: c["previous"] for c in reversed(changes)}
         neutral = {"engagement": "dormant", "price": "unknown", "cadence": "none", "satisfaction": "unknown"}
+        neutral["value"] = "none"
         assert {name: label for name, label in firsts.items() if name in neutral}.items() <= neutral.items()
     assert {change["dimension"] for changes in found.values() for change in changes} == set(EVERY)
 

@@ -22,7 +22,7 @@ from streams.run import MemoryShard
 from tests.agreement import by_customer, parsed
 from tests.histories import histories, written
 
-EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction")
+EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value")
 FIRST = datetime(2024, 1, 4, tzinfo=UTC)  # day 19,726 since 1970; slot 704 is days 19,712 to 19,739
 
 
@@ -139,6 +139,21 @@ def test_engagement_by_hand() -> None:
     assert weightless == []
 
 
+def test_value_by_hand() -> None:
+    """With fixed cuts: from 250 on b, from 1000 on a; refunds take money off; an order for nothing is c."""
+    log = [event(number, number, "purchase", amount=amount) for number, amount in enumerate((0, 249.99, "0.01", 750))]
+    log += [event(5, 5, "refund", order_id="o", amount="0.01"), event(6, 6, "refund", order_id="o", amount=900)]
+    log += [event(10 + day, day, "refund", order_id="o", amount=1, full=True) for day in (7, 8, 9, 10)]
+    assert course(log, "value") == [
+        ("2024-01-04T00:00:00Z", "c", "event"),
+        ("2024-01-06T00:00:00Z", "b", "event"),
+        ("2024-01-07T00:00:00Z", "a", "event"),
+        ("2024-01-09T00:00:00Z", "b", "event"),
+        ("2024-01-10T00:00:00Z", "c", "event"),
+        ("2024-01-14T00:00:00Z", "none", "event"),
+    ]
+
+
 def test_a_late_event_leaves_the_score_as_if_it_had_come_in_time() -> None:
     """The same end of every label that follows."""
     log = [event(number, days, "purchase") for number, days in enumerate((0, 3, 20))]
@@ -178,6 +193,7 @@ def test_batches_are_invisible_with_every_dimension_on(
     whole = by_customer(changes(log, product))
     assert whole == by_customer(changes(log, product, sizes))
     neutral = {"rfm": "none", "engagement": "dormant", "price": "unknown", "cadence": "none", "satisfaction": "unknown"}
+    neutral["value"] = "none"
     for mine in whole.values():
         held: dict[str, str | None] = {"lifecycle": None, **neutral}
         for change in mine:

@@ -12,7 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.currency import minor_digits, to_minor
-from schemas.settings import Cadence, Engagement, FixedCuts, Lifecycle, Price, Rfm, Satisfaction, Settings
+from schemas.settings import (
+    Cadence,
+    Engagement,
+    FixedClasses,
+    FixedCuts,
+    Lifecycle,
+    Price,
+    Rfm,
+    Satisfaction,
+    Settings,
+    Value,
+)
 from segments.cadence import NO_SLOT, SLOT_US
 from segments.cuts import Cuts
 from segments.engagement import NOTHING
@@ -21,7 +32,7 @@ from segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, duration_us
 from segments.recut import Four
 from segments.rules import Rules, from_settings
 
-DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction")
+DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value")
 CUSTOMERS = 150
 PROBES = 12
 MICROSECOND = timedelta(microseconds=1)
@@ -57,6 +68,7 @@ def some_settings(draw: st.DrawFn) -> Settings:
     full_price, sensitive = sorted(draw(st.lists(shares, min_size=2, max_size=2, unique=True)))
     passive, promoter = sorted(draw(st.lists(st.integers(1, 10), min_size=2, max_size=2, unique=True)))
     visitor, active, core = sorted(draw(st.lists(st.floats(0.01, 1000), min_size=3, max_size=3, unique=True)))
+    b_from, a_from = sorted(draw(st.lists(monies, min_size=2, max_size=2, unique=True)))
     of_slots = draw(st.sampled_from([1, 6, 13, 64]))
     return Settings(
         currency=draw(st.sampled_from(["EUR", "JPY", "KWD"])),
@@ -68,6 +80,7 @@ def some_settings(draw: st.DrawFn) -> Settings:
         price=Price(min_purchases=draw(counts), sensitive_from=sensitive, full_price_up_to=full_price),
         cadence=Cadence(regular_slots=draw(st.integers(1, of_slots)), of_slots=of_slots),
         satisfaction=Satisfaction(promoter_from=promoter, passive_from=passive, unknown_after=draw(spans)),
+        value=Value(fixed=FixedClasses(b_from=b_from, a_from=a_from)),
         engagement=Engagement(
             core_from=core,
             active_from=active,
@@ -87,7 +100,13 @@ def some_rules(draw: st.DrawFn) -> tuple[Rules, Settings]:
         recency = [draw(st.sampled_from(recency)) for _ in recency] if draw(st.booleans()) else recency
         few = sorted(draw(st.lists(st.integers(1, 4), min_size=4, max_size=4)))
         money = sorted(draw(st.lists(st.integers(-500, 500), min_size=4, max_size=4)))
-        cuts = Cuts(version=9, recency_us=four(sorted(recency)), frequency=four(few), monetary_minor=four(money))
+        cuts = Cuts(
+            version=9,
+            recency_us=four(sorted(recency)),
+            frequency=four(few),
+            monetary_minor=four(money),
+            value_minor=(money[1], money[2]),
+        )
         rules = rules.with_cuts(cuts)
     return rules, product
 
@@ -275,6 +294,17 @@ def engagement_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], a
     return "dormant"
 
 
+def value_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md: by the two cuts of net money."""
+    del product, at_us
+    if facts["purchases"] <= facts["full_refunds"]:
+        return "none"
+    b_from, a_from = rules.cuts.value_minor
+    if facts["net_minor"] >= a_from:
+        return "a"
+    return "b" if facts["net_minor"] >= b_from else "c"
+
+
 BY_HAND: dict[str, Callable[[Settings, Rules, dict[str, Any], int], str]] = {
     "lifecycle": lifecycle_by_hand,
     "rfm": rfm_by_hand,
@@ -282,6 +312,7 @@ BY_HAND: dict[str, Callable[[Settings, Rules, dict[str, Any], int], str]] = {
     "cadence": cadence_by_hand,
     "satisfaction": satisfaction_by_hand,
     "engagement": engagement_by_hand,
+    "value": value_by_hand,
 }
 
 
@@ -312,12 +343,15 @@ def test_fixed_cuts_are_the_settings_thresholds_in_whole_numbers(product: Settin
     assert cuts.frequency == fixed.frequency
     digits = minor_digits(product.currency)
     assert cuts.monetary_minor == tuple(to_minor(money, digits) for money in fixed.monetary)
+    classes = product.value.fixed
+    assert cuts.value_minor == (to_minor(classes.b_from, digits), to_minor(classes.a_from, digits))
 
 
 def test_a_customer_starts_without_a_lifecycle_and_neutral_in_all_else() -> None:
     """Null, and `none`, `unknown` or `dormant`, in the settings' order; the labels of sections start at the code 0."""
-    rules = from_settings(Settings(dimensions=("rfm", "lifecycle", "price", "cadence", "satisfaction", "engagement")))
-    assert rules.names == ("rfm", "lifecycle", "price", "cadence", "satisfaction", "engagement")
-    assert rules.start.tolist() == [0, 255, 0, 0, 0, 0]
+    order = ("rfm", "lifecycle", "price", "cadence", "satisfaction", "engagement", "value")
+    rules = from_settings(Settings.model_validate({"dimensions": order}))
+    assert rules.names == order
+    assert rules.start.tolist() == [0, 255, 0, 0, 0, 0, 0]
     neutral = [model.labels[0] for model in rules.models if model.start != 255]
-    assert neutral == ["none", "unknown", "none", "unknown", "dormant"]
+    assert neutral == ["none", "unknown", "none", "unknown", "dormant", "none"]

@@ -78,6 +78,7 @@ def test_new_cuts_are_adopted_as_the_oracle_says(
                     recency_us=tuple(duration_us(span) for span in spans),  # type: ignore[arg-type]  # four by construction
                     frequency=tuple(frequency),  # type: ignore[arg-type]
                     monetary_minor=tuple(money * 100 for money in monetary),  # type: ignore[arg-type]
+                    value_minor=(0, 0),  # not listed
                 )
             )
         for event in batch:

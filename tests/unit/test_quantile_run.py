@@ -1,14 +1,16 @@
 """Quantile cuts in a run over a file: made at a stated event time, adopted as the oracle says, however it is cut."""
 
 import json
-from datetime import datetime, timedelta
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pytest
 
-from schemas.settings import Rfm, Settings
+from schemas.settings import Recut, Rfm, Settings
 from segments.instant import MICROSECOND, to_us
 from streams.run import FileRun
 from tests.agreement import by_customer, parsed
@@ -16,7 +18,8 @@ from tests.histories import START, written
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
 
 EVERY = timedelta(days=30)
-SETTINGS = Settings(rfm=Rfm(cuts="quantile", min_population=50, recut_every=EVERY))
+RECUT = Recut(min_population=50, every=EVERY)
+SETTINGS = Settings(rfm=Rfm(cuts="quantile"), recut=RECUT)
 
 
 def population(customers: int, events: int, seed: int = 7) -> list[dict[str, Any]]:
@@ -36,9 +39,11 @@ def population(customers: int, events: int, seed: int = 7) -> list[dict[str, Any
     ]
 
 
-def run(log: list[dict[str, Any]], batch: int, shards: int = 1) -> tuple[FileRun, list[dict[str, Any]]]:
+def run(
+    log: list[dict[str, Any]], batch: int, shards: int = 1, settings: Settings = SETTINGS
+) -> tuple[FileRun, list[dict[str, Any]]]:
     """The run of `log` in batches, swept in the end, and its changes."""
-    file_run = FileRun(SETTINGS, shards=shards)
+    file_run = FileRun(settings, shards=shards)
     values: list[bytes] = []
     for start in range(0, len(log), batch):
         lines = [json.dumps(event).encode() for event in log[start : start + batch]]
@@ -99,3 +104,47 @@ def test_below_the_least_population_the_fixed_cuts_hold() -> None:
     """Forty customers are too few for quantiles: version 0 throughout."""
     changes = run(population(40, 600), batch=100)[1]
     assert {change["cuts"] for change in changes} == {0}
+
+
+VALUE = Settings(dimensions=("value",), recut=RECUT)
+
+
+def test_classes_of_value_are_those_of_the_population_at_each_boundary(log: list[dict[str, Any]]) -> None:
+    """Though RFM is not listed: cuts each month, to 1 % where 70 % and 90 % of the money are, or 5 % from it."""
+    file_run, changes = run(log, batch=400, settings=VALUE)
+    last = max(happened(event) for event in log)
+    boundary = datetime.fromtimestamp(last.timestamp() // EVERY.total_seconds() * EVERY.total_seconds(), tz=UTC)
+    money, total, latest = Counter[str](), Counter[str](), {}
+    for event in log:
+        if happened(event) < boundary:  # the log is in time order
+            money[event["customer_id"]] += round(100 * float(event["amount"]))
+            latest[event["customer_id"]] = happened(event)
+    living = sorted((money[each] for each, at in latest.items() if boundary - at < timedelta(days=180)), reverse=True)
+    running = list(accumulate(living))
+    cuts = file_run.rulebook.latest.cuts
+    for start, share in zip(cuts.value_minor, (0.9, 0.7), strict=True):
+        exact = next(value for value, total in zip(living, running, strict=True) if total >= share * running[-1])
+        assert 0.94 * exact <= start <= 1.05 * exact
+    assert {change["cuts"] for change in changes} > {0, cuts.version}
+    held = {change["customer_id"]: change["current"] for change in changes}
+    for event in log:
+        total[event["customer_id"]] += round(100 * float(event["amount"]))
+    b_from, a_from = cuts.value_minor
+    assert held == {each: "a" if net >= a_from else "b" if net >= b_from else "c" for each, net in total.items()}
+
+
+def test_shards_and_batches_do_not_show_in_classes_of_value(log: list[dict[str, Any]]) -> None:
+    """Three shards, which count apart, make the same cuts, and the same of everybody; each adopts at its own clock."""
+
+    def moves(changes: list[dict[str, Any]]) -> dict[str, list[tuple[str, str, int]]]:
+        mine = by_customer(changes)
+        return {each: [(c["current"], c["cause"]["kind"], c["cuts"]) for c in some] for each, some in mine.items()}
+
+    whole = run(log, batch=3000, settings=VALUE)[1]
+    assert by_customer(run(log, batch=333, settings=VALUE)[1]) == by_customer(whole)
+    assert moves(run(log, batch=333, shards=3, settings=VALUE)[1]) == moves(whole)
+
+
+def happened(event: dict[str, Any]) -> datetime:
+    """When it happened."""
+    return datetime.fromisoformat(event["occurred_at"])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +13,21 @@ from hypothesis import strategies as st
 
 from schemas.settings import Settings
 from segments import histogram
-from segments.cuts import Cuts, crossed
+from segments.cuts import crossed
 from segments.facts import Facts
 from segments.instant import DAY_US, UNKNOWN
-from segments.recut import QUINTILES, Four, Scan, next_cuts
-from segments.rules import fixed_cuts
+from segments.recut import QUINTILES, STEADY, Four, Recuts, Scan, next_cuts
+from segments.rules import recuts_of
+from segments.share import SHARES_PER_ONE
 
 AT_US = 20_000 * DAY_US
 CHURNED_US = 180 * DAY_US
-FIXED = fixed_cuts(Settings())
+RECUTS = recuts_of(
+    Settings.model_validate({"rfm": {"cuts": "quantile"}, "recut": {"min_population": 50}, "dimensions": ["rfm"]})
+)
+FIXED = RECUTS.fixed
+ONE = replace(RECUTS, min_population=1)
+VALUE = replace(ONE, quintiles=False, value_shares=(7000, 9000))
 
 numbers = st.one_of(
     st.integers(-20, 20),
@@ -117,7 +124,7 @@ def many_facts(draw: st.DrawFn) -> Facts:
 def test_cuts_are_the_quintiles_of_the_living(facts: Facts, cut: int) -> None:
     """Those with an order that counts, not churned; scanned in slices; a score counts the cuts strictly below."""
     rows = np.arange(len(facts.last_us))
-    scan = Scan.of(facts.take(rows[:cut]), AT_US, CHURNED_US) + Scan.of(facts.take(rows[cut:]), AT_US, CHURNED_US)
+    scan = Scan.of(facts.take(rows[:cut]), AT_US, RECUTS) + Scan.of(facts.take(rows[cut:]), AT_US, RECUTS)
     living = [
         row
         for row in rows.tolist()
@@ -126,8 +133,8 @@ def test_cuts_are_the_quintiles_of_the_living(facts: Facts, cut: int) -> None:
     assert scan.population == len(living)
     if not living:
         return
-    far = Cuts(version=4, recency_us=(1, 1, 1, 1), frequency=(99, 99, 99, 99), monetary_minor=(-(10**9),) * 4)
-    new = next_cuts(scan, far, FIXED, min_population=1)
+    far = replace(FIXED, version=4, recency_us=(1, 1, 1, 1), frequency=(99, 99, 99, 99), monetary_minor=(-(10**9),) * 4)
+    new = next_cuts(scan, far, ONE)
     assert new is not None
     assert new.version == 4  # for the caller to set
     columns = (
@@ -173,9 +180,9 @@ def test_a_cut_that_would_move_by_less_than_five_percent_stays(held: int, value:
     """The guard against flapping, at its very edge."""
     one, everybody = histogram.count(np.array([0])), histogram.count(np.array([value] * 5))
     scan = Scan(recency=one, frequency=everybody, monetary=everybody)
-    before = Cuts(version=3, recency_us=(1,) * 4, frequency=(value + 1,) * 4, monetary_minor=(held,) * 4)
+    before = replace(FIXED, version=3, recency_us=(1,) * 4, frequency=(value + 1,) * 4, monetary_minor=(held,) * 4)
     after = None if new is None else replace(before, monetary_minor=(new,) * 4)
-    assert next_cuts(scan, before, FIXED, min_population=1) == after
+    assert next_cuts(scan, before, ONE) == after
 
 
 def four(values: Iterable[int]) -> Four:
@@ -189,10 +196,10 @@ def test_each_cut_is_guarded_by_itself() -> None:
     values = np.repeat([100, 200, 300, 400, 500], 10)
     scan = Scan(recency=histogram.count(values), frequency=histogram.count(values), monetary=histogram.count(values))
     exact = four(value + 1 for value in histogram.quantiles(scan.monetary, QUINTILES))
-    held = Cuts(
-        version=1, recency_us=exact, frequency=exact, monetary_minor=(exact[0] + 3, 150, exact[2], exact[3] - 9)
+    held = replace(
+        FIXED, version=1, recency_us=exact, frequency=exact, monetary_minor=(exact[0] + 3, 150, exact[2], exact[3] - 9)
     )
-    new = next_cuts(scan, held, FIXED, min_population=50)
+    new = next_cuts(scan, held, RECUTS)
     assert new is not None
     assert new == replace(held, monetary_minor=(exact[0] + 3, exact[1], exact[2], exact[3] - 9))
 
@@ -202,24 +209,116 @@ def test_a_cut_that_stays_and_one_that_passes_it_are_put_in_order() -> None:
     values = np.repeat([199, 204, 300, 400, 500], 10)
     scan = Scan(recency=histogram.count(values), frequency=histogram.count(values), monetary=histogram.count(values))
     exact = four(value + 1 for value in histogram.quantiles(scan.monetary, QUINTILES))
-    held = Cuts(version=1, recency_us=exact, frequency=exact, monetary_minor=(100, 198, exact[2], exact[3]))
-    new = next_cuts(scan, held, FIXED, min_population=50)
+    held = replace(FIXED, version=1, recency_us=exact, frequency=exact, monetary_minor=(100, 198, exact[2], exact[3]))
+    new = next_cuts(scan, held, RECUTS)
     assert new == replace(held, monetary_minor=(198, exact[0], exact[2], exact[3]))
 
 
 def test_below_the_least_population_the_fixed_cuts_hold() -> None:
     """One customer fewer than the setting, and the fixed cuts come back; they are no news where they hold."""
-    scan = Scan.of(population([DAY_US] * 49, [1] * 49, [100] * 49), AT_US, CHURNED_US)
+    scan = Scan.of(population([DAY_US] * 49, [1] * 49, [100] * 49), AT_US, RECUTS)
     held = replace(FIXED, version=7, frequency=(3, 4, 5, 6))
-    assert next_cuts(scan, held, FIXED, min_population=50) == FIXED
-    assert next_cuts(scan, replace(FIXED, version=7), FIXED, min_population=50) is None
-    assert next_cuts(scan, held, FIXED, min_population=49) not in (FIXED, None)
-    assert next_cuts(Scan(), held, FIXED, min_population=1) == FIXED
+    assert next_cuts(scan, held, RECUTS) == FIXED
+    assert next_cuts(scan, replace(FIXED, version=7), RECUTS) is None
+    assert next_cuts(scan, held, replace(RECUTS, min_population=49)) not in (FIXED, None)
+    assert next_cuts(Scan(), held, ONE) == FIXED
 
 
 def test_cuts_that_stay_are_no_new_version() -> None:
     """The same population scanned again moves nothing."""
-    scan = Scan.of(population([DAY_US * day for day in range(100)], [1] * 100, [100] * 100), AT_US, CHURNED_US)
-    first = next_cuts(scan, FIXED, FIXED, min_population=50)
+    scan = Scan.of(population([DAY_US * day for day in range(100)], [1] * 100, [100] * 100), AT_US, RECUTS)
+    first = next_cuts(scan, FIXED, RECUTS)
     assert first is not None
-    assert next_cuts(scan, replace(first, version=9), FIXED, min_population=50) is None
+    assert next_cuts(scan, replace(first, version=9), RECUTS) is None
+
+
+money = st.lists(st.integers(-(10**6), 10**6) | st.integers(1, 2**63 - 1), min_size=1, max_size=60)
+
+
+@given(values=money, a=st.integers(1, SHARES_PER_ONE - 1), more=st.integers(1, SHARES_PER_ONE))
+@settings(max_examples=300, deadline=None)
+def test_a_running_share_begins_with_the_bin_that_reaches_it(values: list[int], a: int, more: int) -> None:
+    """From the most valuable down, naively, over whole bins: with it the share is reached, without it not yet."""
+    shares = (a, min(a + more, SHARES_PER_ONE))
+    sums = histogram.sums(np.array(values, dtype=np.int64))
+    above = [value for value in values if value > 0]
+    assert sums.total() == sum(above)  # exactly, however large
+    if not above:
+        with pytest.raises(ValueError, match="no shares"):
+            histogram.share_starts(sums, shares)
+        return
+    starts = histogram.share_starts(sums, shares)
+    assert starts == tuple(sorted(starts, reverse=True))
+    for share, start in zip(shares, starts, strict=True):
+        (own,) = histogram.count(np.array([start]))
+        assert list(histogram.count(np.array([start - 1]))) != [own]  # the smallest of its bin
+        with_it = sum(value for value in above if value >= start)
+        before = sum(value for value in above if value > histogram.largest(own))
+        assert with_it * SHARES_PER_ONE >= share * sum(above) > before * SHARES_PER_ONE
+
+
+@given(facts=many_facts(), cut=st.integers(0, 60))
+@settings(max_examples=200, deadline=None)
+def test_classes_of_value_are_those_of_the_money_of_the_living(facts: Facts, cut: int) -> None:
+    """A until 70 % of their money above zero, B until 90 %; scanned in slices; the cuts of RFM are left alone."""
+    rows = np.arange(len(facts.last_us))
+    scan = Scan.of(facts.take(rows[:cut]), AT_US, VALUE) + Scan.of(facts.take(rows[cut:]), AT_US, VALUE)
+    living = np.flatnonzero((facts.orders > 0) & (AT_US - facts.last_us < CHURNED_US))
+    mine = facts.net_minor[living]
+    total = int(mine[mine > 0].sum())
+    assert scan.money.total() == total
+    held = replace(FIXED, value_minor=(-9, -8))
+    new = next_cuts(scan, held, VALUE)
+    if not total:
+        assert new == FIXED  # nobody brings anything, so there are no shares
+        return
+    assert new is not None
+    assert replace(new, value_minor=held.value_minor) == held
+    b_from, a_from = new.value_minor
+    for start, share in ((a_from, 7000), (b_from, 9000)):
+        (own,) = histogram.count(np.array([start]))
+        reached, before = int(mine[mine >= start].sum()), int(mine[mine > histogram.largest(own)].sum())
+        assert reached * SHARES_PER_ONE >= share * total > before * SHARES_PER_ONE
+
+
+def test_one_customer_who_brings_everything_is_a_and_nobody_is_b() -> None:
+    """A bin that straddles a share goes to the higher class, also where it straddles both."""
+    scan = Scan.of(population([DAY_US] * 3, [1] * 3, [10_000, 100, -5]), AT_US, VALUE)
+    new = next_cuts(scan, FIXED, VALUE)
+    assert new is not None
+    b_from, a_from = new.value_minor
+    assert b_from == a_from
+    assert crossed(np.array([10_000, 100, -5]), new.value_minor).tolist() == [2, 0, 0]
+
+
+def test_cuts_of_value_are_guarded_and_fall_back_as_those_of_rfm() -> None:
+    """Each that would move by less than 5 % stays; with too few customers the fixed ones hold."""
+    scan = Scan.of(population([DAY_US] * 10, [1] * 10, [500] * 7 + [100] * 3), AT_US, VALUE)
+    first = next_cuts(scan, FIXED, VALUE)
+    assert first is not None
+    b_from, a_from = first.value_minor
+    assert b_from == a_from  # 3500 of 3800 is more than 90 %
+    near = replace(first, version=5, value_minor=(b_from - 1, a_from + int(STEADY * a_from)))
+    assert next_cuts(scan, near, VALUE) is None
+    far = replace(first, version=5, value_minor=(b_from - 1, 2 * a_from))
+    assert next_cuts(scan, far, VALUE) == replace(far, value_minor=(b_from - 1, a_from))
+    assert next_cuts(scan, near, replace(VALUE, min_population=11)) == FIXED
+
+
+@pytest.mark.parametrize(
+    ("wanted", "quintiles", "shares"),
+    [
+        ({"dimensions": ["rfm"]}, False, None),
+        ({"dimensions": ["value"]}, False, (7000, 9000)),
+        ({"dimensions": ["value"], "value": {"cuts": "fixed"}, "rfm": {"cuts": "quantile"}}, False, None),
+        ({"dimensions": ["rfm", "value"], "value": {"a_up_to": 0.5}}, False, (5000, 9000)),
+        ({"dimensions": ["rfm", "value"], "rfm": {"cuts": "quantile"}}, True, (7000, 9000)),
+    ],
+)
+def test_cuts_are_made_for_the_dimensions_that_are_listed_and_ask_for_them(
+    wanted: dict[str, Any], quintiles: bool, shares: tuple[int, int] | None
+) -> None:
+    """RFM's with cuts quantile, value's unless its cuts are fixed; each without the other."""
+    recuts: Recuts = recuts_of(Settings.model_validate(wanted))
+    assert (recuts.quintiles, recuts.value_shares) == (quintiles, shares)
+    assert recuts.wanted == (quintiles or shares is not None)

@@ -110,7 +110,7 @@ def test_every_kind_of_control_record_has_a_row() -> None:
     known = set(re.findall(r'content\["kind"\] == "([\w-]+)"', Path(str(control.__file__)).read_text(encoding="utf-8")))
     assert {code(row[0])[0] for row in table("The control topic", "`kind`")} == known
     four = (1, 2, 3, 4)
-    cuts = Cuts(version=0, recency_us=four, frequency=four, monetary_minor=four)
+    cuts = Cuts(version=0, recency_us=four, frequency=four, monetary_minor=four, value_minor=(1, 2))
     messages = [control.cuts_message(cuts, 0, 0, moved=moved) for moved in (False, True)]
     messages.append(histograms.message(Scan(), 0, 0))
     assert {json.loads(message.value)["kind"] for message in messages} == known - {"definition"}
