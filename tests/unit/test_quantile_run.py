@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from streams.run import FileRun
 from tests.agreement import by_customer, parsed
 from tests.histories import START, written
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
+from tests.oracle.value import population_cuts
 
 EVERY = timedelta(days=30)
 RECUT = Recut(min_population=50, every=EVERY)
@@ -52,29 +52,32 @@ def run(
     return file_run, parsed(values)
 
 
-def oracle_of(log: list[dict[str, Any]], file_run: FileRun) -> list[dict[str, Any]]:
+def oracle_of(log: list[dict[str, Any]], file_run: FileRun, settings: Settings = SETTINGS) -> list[dict[str, Any]]:
     """The oracle over the same log, given the cuts that the run made, adopted where the boundary was passed."""
     versions = iter(range(1, file_run.rulebook.latest.version + 1))
-    oracle = Shard(OracleRules())
+    oracle = Shard(OracleRules(dimensions=settings.dimensions))
     changes: list[dict[str, Any]] = []
     latest: int | None = None
     for event in log:
         period = to_us(datetime.fromisoformat(event["occurred_at"])) // (EVERY // MICROSECOND)
         if latest is not None and period > latest:  # with this log, cuts move at every boundary
-            changes += oracle.step(Adopt(oracle_rules(file_run, next(versions)), "recut"))
+            changes += oracle.step(Adopt(oracle_rules(file_run, next(versions), settings), "recut"))
         latest = period
         changes += oracle.step(Event(event))
     assert next(versions, None) is None
     return changes + oracle.step(Sweep(None))
 
 
-def oracle_rules(file_run: FileRun, version: int) -> OracleRules:
+def oracle_rules(file_run: FileRun, version: int, settings: Settings) -> OracleRules:
     """Cuts of the run as the oracle takes them."""
     cuts = file_run.rulebook.rules(version).cuts
+    b_from, a_from = cuts.value_minor
     return OracleRules(
+        dimensions=settings.dimensions,
         recency_cuts=tuple(timedelta(microseconds=cut) for cut in cuts.recency_us),
         frequency_cuts=cuts.frequency,
         monetary_cuts=tuple(Decimal(cut) / 100 for cut in cuts.monetary_minor),
+        value_cuts=(Decimal(a_from) / 100, Decimal(b_from) / 100),
         cuts=cuts.version,
     )
 
@@ -85,11 +88,16 @@ def log() -> list[dict[str, Any]]:
     return population(300, 3000)
 
 
-def test_recut_changes_are_the_oracles_under_the_cuts_that_were_made(log: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("dimensions", [("lifecycle", "rfm"), ("value", "rfm")], ids="-".join)
+def test_recut_changes_are_the_oracles_under_the_cuts_that_were_made(
+    log: list[dict[str, Any]], dimensions: tuple[str, ...]
+) -> None:
     """Every month new cuts; each customer goes up to the adoption under the old ones, then under the new."""
-    file_run, changes = run(log, batch=500)
-    assert sum(change["cause"]["kind"] == "recut" for change in changes) > 300
-    assert by_customer(changes) == by_customer(oracle_of(log, file_run))
+    settings = Settings.model_validate(SETTINGS.model_dump() | {"dimensions": dimensions})
+    file_run, changes = run(log, batch=500, settings=settings)
+    for name in set(dimensions) - {"lifecycle"}:
+        assert sum((each["dimension"], each["cause"]["kind"]) == (name, "recut") for each in changes) > 150
+    assert by_customer(changes) == by_customer(oracle_of(log, file_run, settings))
 
 
 def test_batches_do_not_show_in_quantile_cuts(log: list[dict[str, Any]]) -> None:
@@ -119,11 +127,9 @@ def test_classes_of_value_are_those_of_the_population_at_each_boundary(log: list
         if happened(event) < boundary:  # the log is in time order
             money[event["customer_id"]] += round(100 * float(event["amount"]))
             latest[event["customer_id"]] = happened(event)
-    living = sorted((money[each] for each, at in latest.items() if boundary - at < timedelta(days=180)), reverse=True)
-    running = list(accumulate(living))
+    living = [money[each] for each, at in latest.items() if boundary - at < timedelta(days=180)]
     cuts = file_run.rulebook.latest.cuts
-    for start, share in zip(cuts.value_minor, (0.9, 0.7), strict=True):
-        exact = next(value for value, total in zip(living, running, strict=True) if total >= share * running[-1])
+    for start, exact in zip(reversed(cuts.value_minor), population_cuts(living, OracleRules()), strict=True):
         assert 0.94 * exact <= start <= 1.05 * exact
     assert {change["cuts"] for change in changes} > {0, cuts.version}
     held = {change["customer_id"]: change["current"] for change in changes}
