@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from tests.oracle.days import PurchaseDays
 from tests.oracle.payment import Invoices
 from tests.oracle.rules import OracleRules
 from tests.oracle.times import read_time, written_time
@@ -29,6 +30,7 @@ class Facts:
     discounted_purchases: int = 0
     feedbacks: list[tuple[datetime, Fraction]] = field(default_factory=list)
     kinds_seen: list[tuple[datetime, str]] = field(default_factory=list)
+    days: PurchaseDays = field(default_factory=PurchaseDays)
     invoices: Invoices = field(default_factory=Invoices)
 
     def apply(self, body: Mapping[str, Any], rules: OracleRules) -> None:
@@ -41,7 +43,9 @@ class Facts:
         if body["type"] == "purchase":
             insort(self.purchase_times, moment)
             insort(self.kinds_seen, (moment, "purchase"))
-            self.money_minor += minor_units(body["amount"], body, rules)
+            paid_minor = minor_units(body["amount"], body, rules)
+            self.money_minor += paid_minor
+            self.days.apply(moment, paid_minor)
             self.discounted_purchases += minor_units(body.get("discount") or 0, body, rules) > 0
         elif body["type"] == "refund":
             self.money_minor -= minor_units(body["amount"], body, rules)

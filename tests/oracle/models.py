@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tests.oracle.cadence import cadence_instants, cadence_label
+from tests.oracle.churn import churn_instants, churn_label
 from tests.oracle.engagement import engagement_instants, engagement_label
 from tests.oracle.facts import Facts, units_in_one
 from tests.oracle.payment import payment_instants, payment_label
@@ -88,6 +89,7 @@ MODELS = {
     "cadence": Model(neutral="none", label=cadence_label, instants=cadence_instants),
     "satisfaction": Model(neutral="unknown", label=satisfaction_label, instants=satisfaction_instants),
     "value": Model(neutral="none", label=value_label, instants=lambda _facts, _rules: ()),
+    "churn": Model(neutral="none", label=churn_label, instants=churn_instants),
     "payment": Model(
         neutral="unknown",
         label=lambda facts, at, rules: payment_label(facts.invoices, at, rules),

@@ -30,6 +30,9 @@ DESIGN_WEIGHTS: Mapping[str, Fraction] = {
     "purchase": Fraction(10),
 }
 
+# r, alpha (in weeks), a, b: the contract gives those of CDNOW's sample.
+DESIGN_MBG_NBD = (Fraction("0.525"), Fraction("6.183"), Fraction("0.891"), Fraction("1.614"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class OracleRules:
@@ -41,6 +44,8 @@ class OracleRules:
     `monetary_cuts` and `value_cuts` (of A and of B, falling; the contract gives no defaults) are in major units of
     `currency`; `rates` give the units of `currency` for one unit of another one, `rate_digits` the minor-unit digits of
     the others (2 where not given); `grid` maps (R, FM) to a label.
+
+    `mbg_nbd` are r, alpha (in weeks), a and b.
 
     Shares are fractions of one; `engagement_thresholds` are those of core, active and visitor, above zero and falling;
     weights are zero or more.
@@ -65,6 +70,8 @@ class OracleRules:
     slot: timedelta = timedelta(days=28)
     regular_window: int = 6
     regular_slots: int = 4
+    promoter_from: int = 9
+    passive_from: int = 7
     feedback_lasts: timedelta = timedelta(days=180)
     kind_weights: Mapping[str, Fraction] = field(default_factory=lambda: DESIGN_WEIGHTS)
     other_weight: Fraction = Fraction(1)
@@ -72,6 +79,9 @@ class OracleRules:
     engagement_thresholds: tuple[Fraction, Fraction, Fraction] = (Fraction(20), Fraction(5), Fraction(1, 2))
     value_cuts: tuple[Decimal, Decimal] = (Decimal(1000), Decimal(250))
     value_shares: tuple[Fraction, Fraction] = (Fraction(70, 100), Fraction(90, 100))
+    churn_thresholds: tuple[Fraction, Fraction, Fraction] = (Fraction(7, 10), Fraction(4, 10), Fraction(1, 10))
+    churn_one_time_thresholds: tuple[Fraction, Fraction, Fraction] | None = None
+    mbg_nbd: tuple[Fraction, Fraction, Fraction, Fraction] = DESIGN_MBG_NBD
     slow_share: Fraction = Fraction(30, 100)
     dimensions: tuple[str, ...] = ("lifecycle", "rfm")
     currency: str = "EUR"

@@ -21,9 +21,9 @@ def satisfaction_label(facts: Facts, at: datetime, rules: OracleRules) -> str:
     score = min(score for moment, score in facts.feedbacks if moment == told_at)
     if at - told_at >= rules.feedback_lasts:
         return "unknown"
-    if score >= 9:
+    if score >= rules.promoter_from:
         return "promoter"
-    return "passive" if score >= 7 else "detractor"
+    return "passive" if score >= rules.passive_from else "detractor"
 
 
 def satisfaction_instants(facts: Facts, rules: OracleRules) -> Iterator[datetime]:

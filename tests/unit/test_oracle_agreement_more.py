@@ -11,26 +11,27 @@ from pydantic import ValidationError
 from schemas.settings import Settings
 from tests.histories import histories, varied_moments
 from tests.lockstep import Engine, Oracle, at_every_prefix, in_batches, under_sweeps
+from tests.oracle import churn
+from tests.oracle.churn import rhythm_of, thresholds_of
 from tests.oracle.engagement import crossing_s, meets, touches_of
 from tests.oracle.facts import Facts
 from tests.oracle.models import MODELS
 from tests.oracle.rules import OracleRules
+from tests.translation import rules_of, settings_of
 
 # "One number in log space" is a float: some 1500 half-lives since the epoch, to 0.3 microseconds, and a rounding for
 # each of up to 40 events. Closer to a whole second, without being on it, a crossing has no second to be rounded to.
 ENGAGEMENT_RESOLUTION_S = Fraction(20, 1_000_000)
 DIGITS = 60
-
-
-def settings_with(dimensions: tuple[str, ...]) -> Settings:
-    """Settings of the product with these dimensions; ValidationError where it does not have one."""
-    return Settings.model_validate({"dimensions": dimensions})
+# A crossing of churn is a power of floats: an error of some roundings of the time since the first purchase, and of the
+# conversions of that to a time since the epoch.
+CHURN_RESOLUTION, CHURN_RESOLUTION_S = 1e-13, 2e-5
 
 
 def is_allowed(dimension: str) -> bool:
     """Whether the product's settings know this dimension."""
     try:
-        settings_with((dimension,))
+        Settings.model_validate({"dimensions": (dimension,)})
     except ValidationError:
         return False
     return True
@@ -40,23 +41,28 @@ ALLOWED = tuple(dimension for dimension in MODELS if is_allowed(dimension))
 # Undecidable examples are left out; a microsecond from the thresholds, with engagement, most would be.
 FINE, COARSE = varied_moments(timedelta(microseconds=1)), varied_moments(timedelta(milliseconds=1))
 
-Case = tuple[tuple[str, ...], list[dict[str, Any]]]
+Case = tuple[Settings, list[dict[str, Any]]]
 
 
 @st.composite
 def cases(draw: st.DrawFn, most: int = 40) -> Case:
-    """Dimensions of any number in any order, and a log."""
+    """Dimensions of any number in any order with any thresholds, and a log."""
     dimensions = tuple(draw(st.lists(st.sampled_from(ALLOWED), min_size=1, unique=True)))
-    return dimensions, draw(histories(most, COARSE if "engagement" in dimensions else FINE, varied=True))
+    log = draw(histories(most, COARSE if "engagement" in dimensions else FINE, varied=True))
+    return draw(settings_of(dimensions)), log
 
 
 def is_undecidable(facts: Facts, rules: OracleRules) -> bool:
-    """Whether a crossing of engagement lies so close to a whole second that a float cannot tell its side.
+    """Whether a crossing lies so close to a whole second that a float cannot tell its side."""
+    return ("engagement" in rules.dimensions and is_engagement_undecidable(facts, rules)) or (
+        "churn" in rules.dimensions and is_churn_undecidable(facts, rules)
+    )
 
-    On a whole second is decidable: after one, two, three half-lives much falls to its thresholds exactly.
-    """
+
+def is_engagement_undecidable(facts: Facts, rules: OracleRules) -> bool:
+    """On a whole second is decidable: after one, two, three half-lives much falls to its thresholds exactly."""
     touches, half_life_us = touches_of(facts, rules)
-    if not touches or "engagement" not in rules.dimensions:
+    if not touches:
         return False
     for threshold in rules.engagement_thresholds:
         crossing = crossing_s(touches, half_life_us, threshold, DIGITS)
@@ -67,11 +73,22 @@ def is_undecidable(facts: Facts, rules: OracleRules) -> bool:
     return False
 
 
-class Decidable(Oracle):
-    """An oracle of the given dimensions that leaves out examples floats cannot decide."""
+def is_churn_undecidable(facts: Facts, rules: OracleRules) -> bool:
+    """On a whole second is not decidable either: only parameters that nobody fits have such crossings."""
+    if not facts.orders:
+        return False
+    first_us = rhythm_of(facts)[1]
+    for p in thresholds_of(facts, rules):
+        crossing = churn.crossing_s(rhythm_of(facts), p, rules.mbg_nbd)
+        after_first_s = abs(crossing - Fraction(first_us, 1_000_000))
+        resolution_s = CHURN_RESOLUTION_S + CHURN_RESOLUTION * float(after_first_s)
+        if abs(crossing - churn.mp.nint(crossing)) < resolution_s:
+            return True
+    return False
 
-    def __init__(self, dimensions: tuple[str, ...]) -> None:
-        super().__init__(OracleRules(dimensions=dimensions))
+
+class Decidable(Oracle):
+    """An oracle that leaves out examples floats cannot decide."""
 
     def take(self, event: dict[str, Any]) -> None:
         """See Oracle."""
@@ -94,8 +111,8 @@ def test_any_dimensions_in_any_order_give_the_oracles_changes(
     case: Case, sizes: list[int], until: datetime | None
 ) -> None:
     """Discounts, scores, kinds, ties, repeats, late events and silence, in any batches: the same changes."""
-    dimensions, log = case
-    changes, expected = in_batches(Engine(settings_with(dimensions)), Decidable(dimensions), log, sizes, until)
+    chosen, log = case
+    changes, expected = in_batches(Engine(chosen), Decidable(rules_of(chosen)), log, sizes, until)
     assert changes == expected
 
 
@@ -103,8 +120,8 @@ def test_any_dimensions_in_any_order_give_the_oracles_changes(
 @settings(max_examples=100, deadline=None)
 def test_any_dimensions_agree_at_every_prefix(case: Case) -> None:
     """After each event, swept to the clock, nothing is missing and nothing is ahead."""
-    dimensions, log = case
-    for changes, expected in at_every_prefix(Engine(settings_with(dimensions)), Decidable(dimensions), log):
+    chosen, log = case
+    for changes, expected in at_every_prefix(Engine(chosen), Decidable(rules_of(chosen)), log):
         assert changes == expected
 
 
@@ -117,6 +134,6 @@ def test_any_dimensions_agree_when_sweeps_run_ahead_of_the_clock(
     case: Case, sweeps: list[tuple[int, datetime]]
 ) -> None:
     """Events behind a sweep are late, and what they bring is effective where the customer was concluded."""
-    dimensions, log = case
-    changes, expected = under_sweeps(Engine(settings_with(dimensions)), Decidable(dimensions), log, sweeps)
+    chosen, log = case
+    changes, expected = under_sweeps(Engine(chosen), Decidable(rules_of(chosen)), log, sweeps)
     assert changes == expected
