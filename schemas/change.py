@@ -10,7 +10,7 @@ SPEC = 1
 
 
 class Cause(BaseModel):
-    """Why the label changed; `event_id` stands with `event` and `late`."""
+    """Why the label changed; `event_id` stands with `event` and `late`. With `erase` every label becomes null."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -67,7 +67,7 @@ class Change(BaseModel):
 
 
 class Current(BaseModel):
-    """The latest segments of one customer: the value of the compacted topic `segments.current`."""
+    """The latest segments of one customer: the value of the compacted topic `segments.current`, null once erased."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -13,7 +13,7 @@ from schemas.change import SPEC, Change, Current, DeadLetter
 from schemas.event import EVENT, AnyEvent, CustomerId, Event
 from schemas.settings import Settings
 
-NOT_YET: Final = frozenset({"alias", "erase"})
+NOT_YET: Final = frozenset({"alias"})
 """Types of the contract that this version refuses (a dead letter of kind unsupported_type); a test asks the decoder."""
 
 _EVENT_TYPES: Final[tuple[type[Event], ...]] = get_args(get_args(AnyEvent)[0])
@@ -134,7 +134,7 @@ def _output_channels() -> dict[str, Any]:
         ),
         "current": _channel(
             topics.current,
-            "The latest segments of each customer. Compacted.",
+            "The latest segments of each customer. Compacted; a record without a value: the customer was erased.",
             {"current": _message("current", _summary(Current), "./current.json", _KEY)},
             {"topicConfiguration": {"cleanup.policy": ["compact"]}},
         ),

@@ -307,6 +307,15 @@ class Engagement(Section):
         return self
 
 
+class Erase(Section):
+    """What stays of a customer who was erased, and for how long."""
+
+    remembered_for: Wait = Field(
+        timedelta(days=730),
+        description="event time for which a keyed hash of the id keeps older events out; as long as inputs are kept",
+    )
+
+
 class Worker(Section):
     """Bounds and waits of one worker process."""
 
@@ -370,6 +379,7 @@ class Settings(Section):
     holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         0.0, description="share of customers in the control group"
     )
+    erase: Erase = Erase()
     worker: Worker = Worker()
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from segments.cuts import Cuts
 from segments.facts import Facts, Labels, Times
 
 NO_LABEL = 255
-"""The code of "no label yet" (null); no model has that many labels."""
+"""The code of "no label" (null): none yet, or erased; no model has that many labels."""
 
 
 class Model(Protocol):
@@ -41,3 +41,8 @@ class Model(Protocol):
         `labels` holds this model's own codes at `at_us` too, beside those of the models before it.
         """
         ...
+
+
+def label_of(model: Model, code: int) -> str:
+    """A label to count by; the text null where there is none."""
+    return "null" if code == NO_LABEL else model.labels[code]

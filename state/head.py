@@ -26,6 +26,13 @@ class Adopting(msgspec.Struct, frozen=True, kw_only=True):
     pages: int = 0  # there were so many at the adoption; customers after them are born under the new rules
 
 
+class Erasures(msgspec.Struct, frozen=True, kw_only=True):
+    """Between which times the erased customers lie of whom something stays."""
+
+    oldest_us: int  # none before
+    latest_us: int  # none after
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The fold of a shard's log but for its customers."""
 
@@ -34,9 +41,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     purchases: Position = Position()
     interactions: Position = Position()
     clock_us: int = UNKNOWN  # C of design section 3
-    population: int = 0  # customers so far; their directory pages follow from it
+    population: int = 0  # places in the directory so far; its pages follow from it
+    holes: int = 0  # of them, places whose customers were erased
     rules: int = 0  # version of the rules adopted last
     adopting: Adopting | None = None
+    erasures: Erasures | None = None  # None: nothing stays of anybody
     partial: bool = False  # what stands beside it is being wiped or made again (`segflow rebuild`): take it for nothing
 
 

@@ -35,6 +35,16 @@ class Keys:
         """Sorted set: customer id by deadline, microseconds."""
         return self.shard + "timers"
 
+    @property
+    def erased(self) -> str:
+        """Hash: what stays of erased customers (state/erasure.py), by pseudonym."""
+        return self.shard + "erased"
+
+    @property
+    def erased_at(self) -> str:
+        """Sorted set: the same pseudonyms by time of the erase, microseconds."""
+        return self.shard + "erased-at"
+
     def record(self, customer_id: str) -> str:
         """String: one customer's record (state/record.py)."""
         return self.shard + "c:" + customer_id

@@ -1,12 +1,14 @@
 """The store of `segflow run`, of the audit and of the property tests: dictionaries."""
 
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, nsmallest
+from itertools import count
 
 from segments.instant import UNKNOWN
+from state.erasure import Erasure
 from state.head import PAGE_CUSTOMERS, Head
 from state.record import NO_TIMER
-from state.store import Found, ShardLostError, Write
+from state.store import HOLE, Found, ShardLostError, Write
 
 
 class MemoryStore:
@@ -18,6 +20,8 @@ class MemoryStore:
         self._directory: list[str] = []
         self._timers: dict[str, int] = {}
         self._queue: list[tuple[int, bytes, str]] = []  # by (timer, id); an entry whose timer has moved is stale
+        self._places: dict[str, int] | None = None  # where the directory has each id; None until somebody asks
+        self._erased: dict[bytes, Erasure] = {}
 
     def head(self) -> Head | None:
         """See Store."""
@@ -48,10 +52,37 @@ class MemoryStore:
         """See Store."""
         return self._directory[number * PAGE_CUSTOMERS : (number + 1) * PAGE_CUSTOMERS]
 
+    def places(self, ids: Sequence[str], population: int) -> dict[str, int]:  # noqa: ARG002 - the protocol's
+        """See Store."""
+        if self._places is None:
+            self._places = {customer_id: place for place, customer_id in enumerate(self._directory)}
+        return {customer_id: self._places[customer_id] for customer_id in ids if customer_id in self._places}
+
+    def erased(self, pseudonyms: Sequence[bytes]) -> list[Erasure | None]:
+        """See Store."""
+        return list(map(self._erased.get, pseudonyms))
+
+    def oldest_erased(self, limit: int) -> list[tuple[bytes, Erasure]]:
+        """See Store."""
+        return nsmallest(limit, self._erased.items(), key=lambda item: (item[1].at_us, item[0]))
+
     def commit(self, write: Write) -> None:
         """See Store."""
         self._records.update(write.records)
+        for customer_id in write.gone:
+            del self._records[customer_id]
+        for place in write.holes:
+            if self._places is not None:
+                self._places.pop(self._directory[place], None)
+            self._directory[place] = HOLE
+        if self._places is not None:
+            self._places.update(zip(write.born, count(len(self._directory)), strict=False))
         self._directory.extend(write.born)
+        for pseudonym, erasure in write.erased:
+            if erasure is None:
+                self._erased.pop(pseudonym, None)
+            else:
+                self._erased[pseudonym] = erasure
         for customer_id, timer_us in write.timers:
             if timer_us == NO_TIMER:
                 self._timers.pop(customer_id, None)

@@ -117,6 +117,15 @@ class Customers:
         for name in self.sections.keys() - set(dimensions):
             del self.sections[name]
 
+    def forget(self, rows: npt.NDArray[np.intp], start: Labels, rules: int) -> None:
+        """Make `rows` what `unknown` gives: nothing of what was remembered of them stays."""
+        blank = self.unknown([""], start, rules, self.sections)
+        self.fixed[rows] = blank.fixed[0]
+        for mine, its in zip(self.seen, blank.seen, strict=True):
+            mine[rows] = its[0]
+        for name, section in self.sections.items():
+            section[rows] = blank.sections[name][0]
+
     def facts(self, rows: npt.NDArray[np.intp] | slice) -> Facts:
         """The facts of `rows`, copied."""
         fixed = self.fixed

@@ -9,16 +9,22 @@ from redis.exceptions import ResponseError
 
 from segments.instant import UNKNOWN
 from state import head as head_codec
+from state.erasure import Erasure
 from state.head import PAGE_CUSTOMERS, Head
 from state.keys import Keys
 from state.record import NO_TIMER
-from state.store import Found, RolledBackError, ShardLostError, Write
+from state.store import HOLE, Found, RolledBackError, ShardLostError, Write
 
 EXACT_SCORE: Final = 2**53
 """A sorted set's score is a double: beyond this one (the year 2255) it is rounded, so it is made earlier first."""
 
 SCANNED: Final = 1_000
 """Keys a SCAN looks at: a millisecond of the server's time."""
+
+PAGES_ASKED: Final = 64
+"""Pages of the directory looked at in one round trip: a millisecond of the server's time."""
+LOOKED_FOR: Final = 4
+"""Up to so many ids the server looks itself, which takes it 5 microseconds an id and page; a page takes 60 to send."""
 
 Command = tuple[Any, ...]
 
@@ -63,6 +69,37 @@ class RedisStore:
         """See Store."""
         return [member.decode() for member in self._call(("LRANGE", self._keys.page(number), 0, -1))[0]]
 
+    def places(self, ids: Sequence[str], population: int) -> dict[str, int]:
+        """See Store. Few are looked for by the server, page by page; for many the pages are read."""
+        pages = range(-(-population // PAGE_CUSTOMERS))
+        found: dict[str, int] = {}
+        for first in pages[::PAGES_ASKED]:
+            slice_ = pages[first : first + PAGES_ASKED]
+            if len(ids) <= LOOKED_FOR:
+                asked = [(number, customer_id) for number in slice_ for customer_id in ids]
+                replies = self._call(*(("LPOS", self._keys.page(number), customer_id) for number, customer_id in asked))
+                for (number, customer_id), place in zip(asked, replies, strict=True):
+                    if place is not None:
+                        found[customer_id] = number * PAGE_CUSTOMERS + place
+            else:
+                wanted = {customer_id.encode(): customer_id for customer_id in ids}
+                replies = self._call(*(("LRANGE", self._keys.page(number), 0, -1) for number in slice_))
+                for number, members in zip(slice_, replies, strict=True):
+                    for place, member in enumerate(members):
+                        if member in wanted:
+                            found[wanted[member]] = number * PAGE_CUSTOMERS + place
+        return found
+
+    def erased(self, pseudonyms: Sequence[bytes]) -> list[Erasure | None]:
+        """See Store."""
+        values = self._call(("HMGET", self._keys.erased, *pseudonyms))[0] if pseudonyms else []
+        return [None if value is None else Erasure.decode(value) for value in values]
+
+    def oldest_erased(self, limit: int) -> list[tuple[bytes, Erasure]]:
+        """See Store."""
+        names = self._call(("ZRANGE", self._keys.erased_at, 0, limit - 1))[0]
+        return [(name, each) for name, each in zip(names, self.erased(names), strict=True) if each is not None]
+
     def commit(self, write: Write) -> None:
         """See Store."""
         self._execute(self._commands(write))
@@ -76,7 +113,7 @@ class RedisStore:
         """See Store."""
         shard = f"shard {self._keys.partition} in Redis"
         if head is None:
-            left = self._call(("EXISTS", self._keys.page(0), self._keys.timers))[0]
+            left = self._call(("EXISTS", self._keys.page(0), self._keys.timers, self._keys.erased))[0]
             return f"{shard} has customers and no head" if left else None
         pages = -(-head.population // PAGE_CUSTOMERS)
         if head.partial or not pages:
@@ -149,7 +186,26 @@ class RedisStore:
         for number in range(first // PAGE_CUSTOMERS, -(-write.head.population // PAGE_CUSTOMERS) if write.born else 0):
             start, stop = (max(0, number * PAGE_CUSTOMERS - first), (number + 1) * PAGE_CUSTOMERS - first)
             commands.append(("RPUSH", self._keys.page(number), *write.born[start:stop]))
+        if write.gone or write.holes or write.erased:
+            commands += self._erase(write)
         commands.append(("SET", self._keys.head, head_codec.encode(write.head)))
+        return commands
+
+    def _erase(self, write: Write) -> list[Command]:
+        commands: list[Command] = []
+        if write.gone:
+            commands.append(("UNLINK", *map(self._keys.record, write.gone)))
+        for place in write.holes:
+            number, index = divmod(place, PAGE_CUSTOMERS)
+            commands.append(("LSET", self._keys.page(number), index, HOLE))
+        kept = [(name, erasure) for name, erasure in write.erased if erasure is not None]
+        if kept:
+            values = chain.from_iterable((name, erasure.encode()) for name, erasure in kept)
+            scores = chain.from_iterable((score(erasure.at_us), name) for name, erasure in kept)
+            commands += [("HSET", self._keys.erased, *values), ("ZADD", self._keys.erased_at, *scores)]
+        gone = [name for name, erasure in write.erased if erasure is None]
+        if gone:
+            commands += [("HDEL", self._keys.erased, *gone), ("ZREM", self._keys.erased_at, *gone)]
         return commands
 
     def _call(self, *commands: Command) -> list[Any]:

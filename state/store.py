@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from segments.instant import UNKNOWN
+from state.erasure import Erasure
 from state.head import Head
+
+HOLE: Final = ""
+"""In the place of an id in the directory: its customer was erased. No customer has this id."""
 
 
 class TornStateError(Exception):
@@ -36,6 +40,9 @@ class Write:
     timers: Sequence[tuple[str, int]]  # customer id, deadline in microseconds; NO_TIMER takes it out
     born: Sequence[str]  # ids that had no record, in the order they enter the directory
     head: Head
+    gone: Sequence[str] = ()  # ids whose record goes; their timers go by `timers`
+    holes: Sequence[int] = ()  # places of the directory to make HOLE
+    erased: Sequence[tuple[bytes, Erasure | None]] = ()  # by pseudonym; None: nothing stays any more
 
 
 class Store(Protocol):
@@ -65,7 +72,22 @@ class Store(Protocol):
         ...
 
     def page(self, number: int) -> list[str]:
-        """The ids of one page of the directory, in the order they entered; empty beyond the last."""
+        """The ids of one page of the directory, in the order they entered, HOLE among them; empty beyond the last."""
+        ...
+
+    def places(self, ids: Sequence[str], population: int) -> dict[str, int]:
+        """Where the directory, which has `population` places, has these ids; one it lacks is left out.
+
+        Takes time in proportion to the population.
+        """
+        ...
+
+    def erased(self, pseudonyms: Sequence[bytes]) -> list[Erasure | None]:
+        """What stays of erased customers, None where nothing does."""
+        ...
+
+    def oldest_erased(self, limit: int) -> list[tuple[bytes, Erasure]]:
+        """At most `limit` erased customers by (time of the erase, pseudonym)."""
         ...
 
     def commit(self, write: Write) -> None:

@@ -22,6 +22,7 @@ class Cause(IntEnum):
     LATE = 2
     RECUT = 3
     DEFINITION = 4
+    ERASE = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -194,7 +194,7 @@ def _installation(settings: Settings, installation: lookup.Installation | None, 
 
 def _heads(heads: list[Head | None], report: TopicsReport | None) -> Iterator[Finding]:
     absent = [str(partition) for partition, head in enumerate(heads) if head is None]
-    population = sum(head.population for head in heads if head is not None)
+    population = sum(head.population - head.holes for head in heads if head is not None)
     if absent:
         yield Finding(
             name="heads",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from contextlib import closing
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from streams.rulebook import Rulebook
 
 ANSWER_S: Final = 30
 """How long the broker may take for the handful of records read at start-up."""
+SECRET_BYTES: Final = 32
+"""Of the key of blake2b, beyond what anybody could try."""
 FOLLOW_MS: Final = 500
 """One poll of the control topic; a record ends it at once."""
 
@@ -64,22 +67,28 @@ class Control:
         self._next = 0
         self._moved = asyncio.Event()
         self._definition: dict[str, Any] | None = None
+        self._secret: bytes | None = None
         self.rulebook: Rulebook
         self.histograms = Histograms()
 
     def start(self) -> None:
-        """Read the topic to its end; the first worker of an installation writes the definition. Blocking.
+        """Read the topic to its end; the first worker of an installation writes definition and secret. Blocking.
 
         Raises:
             DefinitionChangedError: the settings' definition is not the installation's.
             kafka.errors.KafkaError: Kafka cannot be reached.
         """
+        missing: dict[str, Any] = {}
         if not self.read():
+            missing["definition"] = definition_of(self._settings)
+        if self._secret is None:
+            missing["secret"] = secrets.token_hex(SECRET_BYTES)
+        if missing:
             options = kafka_python_options(self._settings.kafka)
             with closing(KafkaProducer(acks="all", **options)) as producer:
-                content = {"kind": "definition", "content": definition_of(self._settings)}
-                value = json.dumps(content).encode()
-                producer.send(self._topic, key=b"definition", value=value, partition=0).get(ANSWER_S)
+                for kind, content in missing.items():
+                    value = json.dumps({"kind": kind, "content": content}).encode()
+                    producer.send(self._topic, key=kind.encode(), value=value, partition=0).get(ANSWER_S)
             self.read()
 
     def read(self) -> bool:
@@ -147,7 +156,10 @@ class Control:
         if content["kind"] == "definition":
             if self._definition is None:  # two workers that start at once may both write it; the first counts
                 self._definition = _as_written_now(content["content"])
-                self.rulebook = Rulebook(from_settings(self._settings, definition=offset))
+                self.rulebook = Rulebook(from_settings(self._settings, definition=offset), self._secret or b"")
+        elif content["kind"] == "secret":
+            if self._secret is None:  # likewise
+                self._secret = self.rulebook.secret = bytes.fromhex(content["content"])
         elif content["kind"] == "cuts":
             self.rulebook.add_cuts(
                 Cuts(

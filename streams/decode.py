@@ -24,7 +24,7 @@ from streams import times
 from streams.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
 
 TOPIC_OF: Final = {"purchase": PURCHASES, "refund": PURCHASES}
-UNSUPPORTED: Final = frozenset({"alias", "erase"})
+UNSUPPORTED: Final = frozenset({"alias"})
 """In the contract, not yet in this version: refused loudly, so that nobody takes them for done."""
 KIND_OF: Final = {
     "purchase": Kind.PURCHASE,
@@ -33,6 +33,7 @@ KIND_OF: Final = {
     "payment": Kind.PAYMENT,
     "interaction": Kind.OTHER,
     "profile": Kind.OTHER,
+    "erase": Kind.ERASE,
 }
 REASON_LIMIT: Final = 1000
 """Characters of a dead letter's reason: a record of a thousand mistakes needs no thousand sentences."""

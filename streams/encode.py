@@ -230,6 +230,9 @@ class Encoder:
             gathered(steps.after, last),
             b',"updated_at":"%b"}' % updated,
         )
+        gone = columns.causes[last] == Cause.ERASE
+        if gone.any():
+            values = text.blanked(values, gone)
         return Messages(gathered(steps.keys, last), values, gathered(NO_HEADERS, np.zeros(len(last), dtype=np.int8)))
 
     def _lines(self, texts: Sequence[str]) -> list[bytes]:

@@ -20,6 +20,7 @@ class Kind(IntEnum):
     FEEDBACK = 2
     PAYMENT = 3
     OTHER = 4  # interaction, profile
+    ERASE = 5
 
 
 REMEMBERED_LONG: Final = Kind.PAYMENT

@@ -11,27 +11,36 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from schemas.change import DeadLetter
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
 from segments.rules import Rules
 from state import record
+from state.erasure import Erasure, pseudonym
 from state.head import PAGE_CUSTOMERS, Adopting, Head
+from state.head import Erasures as Between
 from state.record import Customers
-from state.store import Store, TornStateError, Write
+from state.store import HOLE, Store, TornStateError, Write
 from streams.changes import Changes
 from streams.encode import Encoder, Publication
+from streams.erasing import FOR_EVER, Erasures, start_labels
 from streams.events import Chunk
 from streams.merge import Merged, merge
 from streams.messages import Message, Messages
-from streams.processor import Adoption, Work, advance, start_labels
+from streams.processor import Adoption, Advance, Work, advance
 from streams.rulebook import Rulebook
 
 DEAD_VALUE_BYTES: Final = 65_536
 """How much of a record's raw bytes a dead letter carries; as much as the largest record that is accepted by default."""
 DIGEST_BYTES: Final = 16
 """Of the hash over a commit's change ids: no two commits that differ share it."""
+
+LET_GO_MAX: Final = 1000
+"""Erased customers of whom a commit lets go what stayed of them long enough; more wait for the next commits."""
+
+Flags = npt.NDArray[np.bool_]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     rules: int  # version of the rules to adopt, where no adoption is going on
     pages: int  # directory pages to bring under adopted rules
     mode: str  # live or backfill
+    erased_for_us: int = FOR_EVER  # how long something stays of an erased customer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +71,8 @@ class Outcome:
     events: int
     duplicates: int
     late: int
+    outdated: int  # events from before their customer's erase
+    erased: int  # customers of whom something was held
     swept: int
     told: list[tuple[Rules, Changes]]  # the changes as columns, and the rules they were made under
     adopts: int | None  # version of the rules adopted before the events, None where none were
@@ -112,18 +124,21 @@ class Executor:
         old = None if head.adopting is None else self._rulebook.rules(head.adopting.old)
         sections = rules.names if old is None else (*rules.names, *old.names)
         customers = record.decode(ids, values, start_labels(rules), rules.version, sections)
-        born = [customer_id for customer_id, value in zip(ids, values, strict=True) if value is None]
         gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
         if gone:
             raise TornStateError(
                 f"the records of {len(gone)} customers of shard {self._partition} are gone: {gone[:5]}"
             )
+        known = np.array([value is not None for value in values], dtype=np.bool_)
         work = Work(
             events=events,
             rows=np.array(rows, dtype=np.intp),
             clock_us=head.clock_us,
             due=np.array(due_rows, dtype=np.intp),
             horizon_us=horizon_us,
+            erasures=Erasures.of(
+                known.copy(), self._erasures(events, rows, ids, known, head, store), plan.erased_for_us
+            ),
         )
         adoption = None
         if head.adopting is not None and old is not None:
@@ -140,7 +155,7 @@ class Executor:
             encoded.insert(0, first)
             told.insert(0, (old, done.before))
         return Outcome(
-            write=self._write(plan, head, customers, done.touched, done.timers, born, clock_us),
+            write=self._write(plan, head, store, customers, done, known, work.erasures),
             changes=Messages.join([each.changes for each in encoded]),
             current=Messages.join([each.current for each in encoded]),
             dead=self._dead(merged),
@@ -148,6 +163,8 @@ class Executor:
             events=len(events),
             duplicates=done.duplicates,
             late=done.late,
+            outdated=done.outdated,
+            erased=done.erased,
             swept=len(found.due),
             told=told,
             adopts=head.rules if head.rules != before.rules else None,
@@ -168,22 +185,42 @@ class Executor:
         if head.adopting is None:
             return []
         stop = min(head.adopting.page + plan.pages, head.adopting.pages)
-        return [customer_id for number in range(head.adopting.page, stop) for customer_id in store.page(number)]
+        return [
+            customer_id
+            for number in range(head.adopting.page, stop)
+            for customer_id in store.page(number)
+            if customer_id != HOLE
+        ]
+
+    def _erasures(
+        self, events: Chunk, rows: list[int], ids: list[str], known: Flags, head: Head, store: Store
+    ) -> dict[int, Erasure]:
+        """What stays of erased customers, by row: of those who are unknown or have an event that may be too old."""
+        if head.erasures is None:
+            return {}
+        asked = ~known
+        asked[np.array(rows, dtype=np.intp)[events.occurred_us <= head.erasures.latest_us]] = True
+        places = np.flatnonzero(asked).tolist()
+        found = store.erased([pseudonym(self._rulebook.secret, ids[row]) for row in places])
+        return {row: erasure for row, erasure in zip(places, found, strict=True) if erasure is not None}
 
     def _write(
         self,
         plan: Plan,
         head: Head,
+        store: Store,
         customers: Customers,
-        touched: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
-        timers: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
-        born: list[str],
-        clock_us: int,
+        done: Advance,
+        known: Flags,
+        erasures: Erasures,
     ) -> Write:
-        rows = np.flatnonzero(touched)
-        stored = customers.take(rows)
-        moved = np.flatnonzero(timers).tolist()
+        stored = customers.take(np.flatnonzero(done.touched & erasures.known))
+        moved = np.flatnonzero(done.timers).tolist()
         timers_us = customers.fixed["timer_us"]
+        again = known & erasures.new  # those who came back go to a new place, as if they came in a later batch
+        born = [customers.ids[row] for row in np.flatnonzero(erasures.known & (~known | again)).tolist()]
+        holes = self._places([customers.ids[row] for row in np.flatnonzero(again).tolist()], head, store)
+        erased, kept = self._erased(plan, head, store, customers, erasures)
         adopting = head.adopting
         if adopting is not None:
             adopting = msgspec.structs.replace(adopting, page=adopting.page + plan.pages)
@@ -197,11 +234,54 @@ class Executor:
                 sequence=plan.sequence,
                 purchases=msgspec.structs.replace(head.purchases, offset=plan.purchases_to),
                 interactions=msgspec.structs.replace(head.interactions, offset=plan.interactions_to),
-                clock_us=clock_us,
+                clock_us=done.clock_us,
                 population=head.population + len(born),
+                holes=head.holes + len(holes),
                 adopting=adopting,
+                erasures=kept,
             ),
+            gone=[customers.ids[row] for row in np.flatnonzero(known & ~erasures.known).tolist()],
+            holes=holes,
+            erased=erased,
         )
+
+    def _places(self, ids: list[str], head: Head, store: Store) -> list[int]:
+        """Where the directory has these ids.
+
+        Raises:
+            TornStateError: it lacks one.
+        """
+        if not ids:
+            return []
+        places = store.places(ids, head.population)
+        if len(places) < len(ids):
+            missing = [customer_id for customer_id in ids if customer_id not in places]
+            raise TornStateError(
+                f"the directory of shard {self._partition} lacks {len(missing)} customers: {missing[:5]}"
+            )
+        return sorted(places.values())
+
+    def _erased(
+        self, plan: Plan, head: Head, store: Store, customers: Customers, erasures: Erasures
+    ) -> tuple[list[tuple[bytes, Erasure | None]], Between | None]:
+        """What of erased customers is to be written and let go of, and between which times what stays lies then."""
+        written: dict[bytes, Erasure | None] = {}
+        for row in np.flatnonzero(erasures.new & (erasures.at_us != UNKNOWN)).tolist():
+            columns = (erasures.at_us, erasures.told_us, erasures.versions)
+            name = pseudonym(self._rulebook.secret, customers.ids[row])
+            written[name] = Erasure(*(int(column[row]) for column in columns))
+        times_us = [each.at_us for each in written.values() if each is not None]
+        before = head.erasures
+        latest_us = times_us if before is None else [before.latest_us, *times_us]
+        if before is not None and head.clock_us - before.oldest_us > plan.erased_for_us:
+            oldest = store.oldest_erased(LET_GO_MAX + 1)
+            over = [name for name, each in oldest[:LET_GO_MAX] if head.clock_us - each.at_us > plan.erased_for_us]
+            times_us += [each.at_us for _, each in oldest[len(over) :]]
+            written = dict.fromkeys(over) | written
+        elif before is not None:
+            times_us.append(before.oldest_us)
+        between = Between(oldest_us=min(times_us), latest_us=max(latest_us)) if times_us else None
+        return list(written.items()), between
 
     def _position(self, plan: Plan) -> dict[str, int]:
         topics = self._settings.kafka.topics
@@ -244,4 +324,5 @@ def plan_for(
         rules=rules,
         pages=max(1, settings.worker.sweep_max_customers // PAGE_CUSTOMERS),
         mode="backfill",
+        erased_for_us=duration_us(settings.erase.remembered_for),
     )

@@ -11,7 +11,7 @@ Header = tuple[str, bytes]
 
 
 class Message(NamedTuple):
-    """One record to publish."""
+    """One record to publish; an empty value is none: a tombstone, by which a compacted topic forgets the key."""
 
     key: bytes
     value: bytes

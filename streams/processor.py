@@ -12,10 +12,12 @@ import numpy.typing as npt
 from segments import cadence, engagement, satisfaction
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
+from segments.model import NO_LABEL
 from segments.rules import Rules
-from state.record import DIMENSION_SLOTS, NO_TIMER, REMEMBERED, Customers
+from state.record import NO_TIMER, REMEMBERED, Customers
 from streams.carried import Codes, carried
 from streams.changes import NO_EVENT, Cause, Changes, Moves, Steps
+from streams.erasing import Erasures, start_labels
 from streams.events import REMEMBERED_LONG, Chunk, Kind
 
 Rows = npt.NDArray[np.intp]
@@ -42,6 +44,7 @@ class Work:
     clock_us: int  # C before the first event, UNKNOWN before the first of all
     due: Rows  # (k,) rows to sweep, taken out of the timer set
     horizon_us: int  # how far the sweep goes
+    erasures: Erasures  # of all customers; changed in place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,12 +58,8 @@ class Advance:
     timers: npt.NDArray[np.bool_]  # (n,) customers whose place in the timer set moved
     duplicates: int
     late: int
-
-
-def start_labels(rules: Rules) -> Labels:
-    """The labels of an unknown customer, in the slots of the record's fixed part; those of sections start at 0."""
-    start = dict(zip(rules.names, rules.start.tolist(), strict=True))
-    return np.array([start.get(name, 0) for name in DIMENSION_SLOTS], dtype=np.uint8)
+    outdated: int  # events from before their customer's erase, left out
+    erased: int  # customers of whom something was held
 
 
 def advance(customers: Customers, work: Work, rules: Rules, adoption: Adoption | None = None) -> Advance:
@@ -83,10 +82,17 @@ class _Advancing:
     due_us: Times = field(init=False)  # a lower bound of each customer's next deadline
     duplicates: int = 0
     late: int = 0
+    outdated: int = 0
+    erased: int = 0
+    erases: bool = False  # there is anything to do with erasing
 
     def __post_init__(self) -> None:
         self.touched = np.zeros(len(self.customers), dtype=np.bool_)
         self.due_us = self.customers.fixed["timer_us"].copy()
+        self.erases = self.work.erasures.concern(self.work.events.kinds)
+        if self.erases:
+            left = np.flatnonzero(~self.work.erasures.known)
+            self.work.erasures.forget(self.customers, left, self.rules)
 
     def run(self, adoption: Adoption | None) -> Advance:
         fixed = self.customers.fixed
@@ -109,6 +115,8 @@ class _Advancing:
             timers=fixed["timer_us"] != before_us,
             duplicates=self.duplicates,
             late=self.late,
+            outdated=self.outdated,
+            erased=self.erased,
         )
 
     def _adopt(self, adoption: Adoption) -> None:
@@ -134,6 +142,8 @@ class _Advancing:
 
     def _round(self, events: Rows, horizons_us: Times) -> None:
         """One event of each of many customers (design section 3, steps 0 to 3)."""
+        if self.erases:
+            events, horizons_us = self._since_the_erase(events, horizons_us)
         fresh = self._fresh(events)
         self.duplicates += int(len(events) - np.count_nonzero(fresh))
         events, horizons_us = events[fresh], horizons_us[fresh]
@@ -141,6 +151,11 @@ class _Advancing:
         self.touched[rows] = True
         ripe = self.due_us[rows] <= horizons_us
         self._silence(rows[ripe], horizons_us[ripe])
+        if self.erases:
+            erasing = self.work.events.kinds[events] == Kind.ERASE
+            self._erase(rows[erasing], self.work.events.occurred_us[events[erasing]])
+            events, rows = events[~erasing], rows[~erasing]
+        self.work.erasures.known[rows] = True
         self._apply(rows, events)
         fixed = self.customers.fixed
         occurred_us = self.work.events.occurred_us[events]
@@ -149,6 +164,47 @@ class _Advancing:
         at_us = np.maximum(fixed["concluded_us"][rows], occurred_us)
         fixed["concluded_us"][rows] = at_us
         self._conclude(rows, at_us, np.where(late, Cause.LATE, Cause.EVENT).astype(np.uint8), events)
+
+    def _since_the_erase(self, events: Rows, horizons_us: Times) -> tuple[Rows, Times]:
+        """The events but for those from before their customer's erase; they change nothing at all."""
+        rows, erasures = self.work.rows[events], self.work.erasures
+        erasures.expire(self.customers, rows, horizons_us, self.rules)
+        out = erasures.outdated(rows, self.work.events.occurred_us[events], self.work.events.kinds[events])
+        self.outdated += int(np.count_nonzero(out))
+        return events[~out], horizons_us[~out]
+
+    def _erase(self, rows: Rows, occurred_us: Times) -> None:
+        """Forget `rows`; of those of whom anything was known, every label becomes null, and that is the receipt."""
+        if not len(rows):
+            return
+        fixed, erasures = self.customers.fixed, self.work.erasures
+        known = erasures.known[rows]
+        told = rows[known]
+        self.erased += len(told)
+        late = occurred_us[known] < fixed["concluded_us"][told]
+        self.late += int(np.count_nonzero(late))
+        at_us = np.maximum(fixed["concluded_us"][told], occurred_us[known])
+        old = self._codes(told)
+        if len(told):
+            nobody = Customers.unknown([""] * len(told), start_labels(self.rules), 0, self.customers.sections)
+            self._note(
+                told,
+                nobody.facts(slice(None)),
+                at_us,
+                np.full(len(told), Cause.ERASE, dtype=np.uint8),
+                np.full(len(told), NO_EVENT, dtype=np.int64),
+                old,
+                np.full_like(old, NO_LABEL),
+                quiet=False,
+                ahead=False,
+            )
+        erasures.at_us[rows] = occurred_us
+        erasures.told_us[told] = at_us
+        erasures.versions[told] = fixed["changes"][told]
+        erasures.known[rows] = False
+        erasures.new[rows] = True
+        erasures.forget(self.customers, rows, self.rules)
+        self.due_us[rows] = NEVER
 
     def _fresh(self, events: Rows) -> npt.NDArray[np.bool_]:
         """Step 0: which events are no repeats; they are remembered."""
@@ -293,8 +349,13 @@ class _Advancing:
         old: Codes | Labels,
         new: Labels,
         quiet: bool,
+        *,
+        ahead: bool = True,
     ) -> None:
-        """Write the new labels into the records and, if not `quiet`, one change a dimension that moved."""
+        """Write the new labels into the records and, if not `quiet`, one change a dimension that moved.
+
+        `ahead`: whether silence may bring these customers anything more.
+        """
         fixed = self.customers.fixed
         moved = new != old
         told = np.zeros_like(moved) if quiet else moved
@@ -309,7 +370,7 @@ class _Advancing:
             self.customers.move(name, rows[mine], new[mine, column], at_us[mine])
         fixed["concluded_us"][rows] = at_us
         self.touched[rows] = True
-        next_dimensions, next_labels, next_us = upcoming(self.rules, facts, at_us, new)
+        next_dimensions, next_labels, next_us = (upcoming if ahead else _nothing_ahead)(self.rules, facts, at_us, new)
         steps = Steps(
             rows=rows,
             effective_us=at_us,
@@ -353,11 +414,8 @@ def upcoming(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[R
         Dimension (column of the models; the first in the settings' order where several change together), its label
         then, and when; NEVER where silence changes nothing more.
     """
-    count = len(at_us)
-    dimension = np.zeros(count, dtype=np.intp)
-    label = np.zeros(count, dtype=np.uint8)
-    when_us = np.full(count, NEVER, dtype=np.int64)
-    rows = np.arange(count)
+    dimension, label, when_us = _nothing_ahead(rules, facts, at_us, codes)
+    rows = np.arange(len(at_us))
     for _ in range(STEPS_MAX):
         due_us = rules.deadline(facts, at_us, codes)
         ahead = np.flatnonzero(due_us != NEVER)
@@ -376,6 +434,12 @@ def upcoming(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[R
         if not len(rows):
             return dimension, label, when_us
     raise AssertionError("a model's deadline does not move forward")
+
+
+def _nothing_ahead(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[Rows, Labels, Times]:  # noqa: ARG001 - as `upcoming`
+    """What `upcoming` gives where silence changes nothing more."""
+    count = len(at_us)
+    return np.zeros(count, dtype=np.intp), np.zeros(count, dtype=np.uint8), np.full(count, NEVER, dtype=np.int64)
 
 
 def rounds(rows: Rows) -> list[Rows]:

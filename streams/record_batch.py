@@ -28,6 +28,7 @@ BATCH_MAX_BYTES: Final = 2**20 - 2**16
 """The broker's default limit of a batch is 2**20 + 12. A batch of one record may be larger."""
 NO_ATTRIBUTES_NOW: Final = b"\x00\x00"
 """A record's attributes, of which there are none, and its time, which is the batch's."""
+NO_VALUE: Final = -1  # the length of a tombstone's value
 FRAMING_BYTES: Final = 2 + 4 * 5  # attributes, time, and four numbers of 32 bits at most
 
 
@@ -98,7 +99,8 @@ def _records(messages: Messages, sizes: npt.NDArray[np.int64], places: npt.NDArr
 
     `sizes`: of keys, values and headers, shape (3, n). `places`: within their batch, shape (n,).
     """
-    framing = [varint.column(each) for each in (places, *sizes[:2])]
+    values = np.where(sizes[1], sizes[1], NO_VALUE)
+    framing = [varint.column(each) for each in (places, sizes[0], values)]
     return text.joined(
         varint.column(sizes.sum(axis=0) + sum(map(text.lengths, framing)) + len(NO_ATTRIBUTES_NOW)),
         NO_ATTRIBUTES_NOW,

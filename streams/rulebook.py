@@ -1,4 +1,4 @@
-"""Every version of the rules there was: definitions and cuts, as the control topic lists them."""
+"""What commits take from the control topic: every version of the rules there was, and the secret for erased ids."""
 
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ class Rulebook:
     """Rules by version. A version is the offset of the control record that made them the latest; 0 is the first."""
 
     first: Rules
+    secret: bytes = b""  # what the ids of erased customers are hashed with; empty in memory, where nothing stays
     _versions: dict[int, Version] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from segments.recut import Recuts, Scan
 from state import record
 from state.head import PAGE_CUSTOMERS, Head
 from state.record import DIMENSION_SLOTS
-from state.store import Store
+from state.store import HOLE, Store
 
 
 def pages_of(head: Head) -> int:
@@ -16,7 +16,7 @@ def pages_of(head: Head) -> int:
 
 def scan(recuts: Recuts, store: Store, first: int, stop: int, at_us: int) -> Scan:
     """The living customers of pages [first, stop) at the event time `at_us`. Reads only."""
-    ids = [customer_id for number in range(first, stop) for customer_id in store.page(number)]
+    ids = [customer_id for number in range(first, stop) for customer_id in store.page(number) if customer_id != HOLE]
     no_labels = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)  # facts alone are counted
     customers = record.decode(ids, store.load(ids), no_labels, 0)
     return Scan.of(customers.facts(slice(None)), at_us, recuts)

@@ -61,6 +61,11 @@ def end_to_end(columns: Sequence[Text]) -> Text:
     return columns[0] if len(columns) == 1 else pa.concat_arrays(columns)
 
 
+def blanked(texts: Text, rows: npt.NDArray[np.bool_]) -> Text:
+    """The texts, those of `rows` empty."""
+    return gathered(pa.concat_arrays([texts, column([b""])]), np.where(rows, len(texts), np.arange(len(texts))))
+
+
 def fixed_width(data: bytes, width: int) -> Text:
     """`data` in pieces of `width` bytes."""
     ends = np.arange(0, len(data) + 1, width, dtype=np.int32)

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.event import Instant
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, to_us
+from segments.model import NO_LABEL
 from streams.collector import calm_collector
 from streams.commands.printable import printable
 from streams.commands.progress import progress
@@ -93,7 +94,9 @@ class Summary:
     events: int = 0  # usable records, duplicates too
     duplicates: int = 0
     late: int = 0
-    customers: int = 0
+    outdated: int = 0  # events from before their customer's erase, left out
+    erased: int = 0  # customers of whom something was held
+    customers: int = 0  # held in the end
     elapsed_s: float = 0.0
     changes: Counter[tuple[int, int]] = field(default_factory=Counter)  # by (model, label)
     dead: Counter[str] = field(default_factory=Counter)  # by kind
@@ -104,7 +107,9 @@ class Summary:
         self.events += outcome.events
         self.duplicates += outcome.duplicates
         self.late += outcome.late
-        self.customers += len(outcome.write.born)
+        self.outdated += outcome.outdated
+        self.erased += outcome.erased
+        self.customers += len(outcome.write.born) - len(outcome.write.holes)
         for _, each in outcome.told:
             columns = each.moves
             pairs = columns.dimensions * 256 + columns.current
@@ -114,7 +119,11 @@ class Summary:
     def by_dimension(self) -> dict[str, dict[str, int]]:
         """Changes by dimension and the label they led to, the commonest first."""
         return {
-            name: {labels[code]: count for (model, code), count in self.changes.most_common() if model == column}
+            name: {
+                "null" if code == NO_LABEL else labels[code]: count
+                for (model, code), count in self.changes.most_common()
+                if model == column
+            }
             for column, (name, labels) in enumerate(self.models)
         }
 
@@ -125,6 +134,8 @@ class Summary:
             "events": self.events,
             "duplicates": self.duplicates,
             "late": self.late,
+            "outdated": self.outdated,
+            "erased": self.erased,
             "customers": self.customers,
             "changes": self.by_dimension(),
             "dead_letters": {
@@ -136,10 +147,13 @@ class Summary:
     def as_text(self) -> str:
         """The summary for a person."""
         rate = self.records / self.elapsed_s if self.elapsed_s else 0.0
+        outdated = f", {self.outdated:,} older than an erase" if self.outdated else ""
+        erased = f" ({self.erased:,} erased)" if self.erased else ""
         lines = [
             (
-                f"{self.events:,} events ({self.duplicates:,} duplicates, {self.late:,} late), "
-                f"{self.customers:,} customers, {self.changes.total():,} changes, {self.dead.total():,} dead letters; "
+                f"{self.events:,} events ({self.duplicates:,} duplicates, {self.late:,} late{outdated}), "
+                f"{self.customers:,} customers{erased}, {self.changes.total():,} changes, {self.dead.total():,} dead "
+                "letters; "
                 f"{self.elapsed_s:.1f} s, {rate:,.0f} events/s"
             )
         ]

@@ -24,9 +24,9 @@ from streams.commands.settings_option import SettingsFile, load
 from streams.connections import address, kafka_errors, redis_errors
 from streams.control import Control, DefinitionChangedError
 from streams.encode import Encoder, Publication
+from streams.erasing import start_labels
 from streams.outlook import outlook
 from streams.partitioner import partition_of
-from streams.processor import start_labels
 from streams.usage_error import UsageError
 
 EPILOG: Final = """\b

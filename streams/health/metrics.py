@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from segments.model import label_of
 from segments.rules import Rules
 from streams.changes import Cause, Changes
 from streams.execution import Outcome
@@ -94,6 +95,9 @@ class Metrics:
         self.events = Counter("segflow_events", "usable events, repeats too", registry=registry)
         self.duplicates = Counter("segflow_duplicates", "repeated event ids", registry=registry)
         self.late = Counter("segflow_late", "events older than what was concluded", registry=registry)
+        self.outdated = Counter(
+            "segflow_outdated", "events from before their customer's erase, left out", registry=registry
+        )
         self.dead = Counter("segflow_dead_letters", "records that cannot be used", ["reason"], registry=registry)
         self.changes = Counter(
             "segflow_changes", "changes published", ["dimension", "label", "cause"], registry=registry
@@ -130,6 +134,7 @@ class Metrics:
         self.events.inc(outcome.events)
         self.duplicates.inc(outcome.duplicates)
         self.late.inc(outcome.late)
+        self.outdated.inc(outcome.outdated)
         self.swept.inc(outcome.swept)
         for kind in outcome.dead_kinds:
             self.dead.labels(kind).inc()
@@ -142,5 +147,5 @@ class Metrics:
         kinds = (moves.dimensions.astype(np.int64) << 16) | (moves.current.astype(np.int64) << 8) | causes
         for kind, count in zip(*(column.tolist() for column in np.unique(kinds, return_counts=True)), strict=True):
             model = rules.models[kind >> 16]
-            label = model.labels[kind >> 8 & 255]
+            label = label_of(model, kind >> 8 & 255)
             self.changes.labels(model.name, label, Cause(kind & 255).name.lower()).inc(count)

@@ -30,12 +30,17 @@ class Chains:
     cut: bool
     start: dict[str, str | None]
     _versions: dict[str, int] = field(default_factory=dict)
+    _erased: set[str] = field(default_factory=set)  # of whom no change came since
     _labels: dict[tuple[str, str], str | None] = field(default_factory=dict)  # by (customer_id, dimension)
 
     def add(self, told: Told) -> str | None:
         """The next published change; what is wrong with it, None where it goes on from the one before."""
         who = told.customer_id
         version = self._versions.get(who)
+        if told.version == 1 and who in self._erased:  # what stayed of the customer was let go of
+            for dimension in self.start:
+                self._labels.pop((who, dimension), None)
+            version = None
         if version is not None and told.version <= version:
             return f"customer {who!r}: version {told.version} comes again or too late, after version {version}"
         wrong = None
@@ -50,6 +55,10 @@ class Chains:
                     f"customer {who!r}, version {told.version}: {told.dimension} was {before!r}, but the change says "
                     f"{told.previous!r}"
                 )
+        if told.current is None:
+            self._erased.add(who)
+        else:
+            self._erased.discard(who)
         self._versions[who] = told.version
         self._labels[who, told.dimension] = told.current
         return wrong

@@ -5,6 +5,7 @@ saying from before the first key goes until after the last has come that it is n
 """
 
 import secrets
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,10 +13,10 @@ import msgspec
 
 from schemas.settings import Settings
 from state import record
-from state.head import Head
+from state.head import PAGE_CUSTOMERS, Head
 from state.memory import MemoryStore
 from state.record import NO_TIMER
-from state.store import Store, Write
+from state.store import HOLE, Store, Write
 from streams.control import Control
 from streams.journal import JournalReader
 from streams.publisher import Publisher
@@ -50,7 +51,8 @@ async def rebuild(
     2. Do every commit of the journal again, in memory, checking that it gives what it gave.
     3. Mark the head and clear the rest away. From here on a worker that takes the shard finds nothing whole, and makes
        the state again itself, commit by commit; so does `segflow rebuild`, typed again.
-    4. Write customers, timers and directory, page by page, each only while the mark is still there.
+    4. Write customers, timers and directory, page by page, each only while the mark is still there; what stays of
+       erased ones last.
     5. Write the head.
 
     Raises:
@@ -75,7 +77,7 @@ async def rebuild(
     finally:
         await publisher.close()
         store.close()
-    return Rebuilt(shard=partition, commits=commits, customers=head.population)
+    return Rebuilt(shard=partition, commits=commits, customers=head.population - head.holes)
 
 
 async def _remember(
@@ -106,22 +108,28 @@ async def _remember(
 
 
 def _write(memory: MemoryStore, store: Store, mark: Head, on_page: Callable[[int], None]) -> Head:
-    """All customers of `memory` into the cleared `store`; the mark as it is stored then."""
+    """All of `memory` into the cleared `store`; the mark as it is stored then."""
     head = memory.head()
     assert head is not None
     for number in range(pages_of(head)):
-        ids = memory.page(number)
+        page = memory.page(number)
+        ids = [customer_id for customer_id in page if customer_id != HOLE]
         values = [value for value in memory.load(ids) if value is not None]
         timers = zip(ids, record.timers_us(values), strict=True)
-        then = msgspec.structs.replace(mark, population=mark.population + len(ids))
+        then = msgspec.structs.replace(mark, population=mark.population + len(page))
         write = Write(
             records=list(zip(ids, values, strict=True)),
             timers=[(customer_id, timer_us) for customer_id, timer_us in timers if timer_us != NO_TIMER],
-            born=ids,
+            born=page,
             head=then,
         )
         store.begin(mark)
         store.commit(write)
         mark = then
         on_page(mark.population)
+    erased = memory.oldest_erased(sys.maxsize)
+    for start in range(0, len(erased), PAGE_CUSTOMERS):
+        store.begin(mark)
+        slice_ = erased[start : start + PAGE_CUSTOMERS]
+        store.commit(Write(records=[], timers=[], born=[], head=mark, erased=slice_))
     return mark

@@ -1,5 +1,6 @@
 """What Redis holds of a shard beside what its commits give in memory (invariant I4)."""
 
+import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -11,6 +12,7 @@ from state.keys import Keys
 from state.memory import MemoryStore
 from state.record import NO_TIMER
 from state.redis import RedisStore, score
+from state.store import HOLE
 from streams.scanning import pages_of
 
 
@@ -25,9 +27,10 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
     found = [*_heads(mine, theirs)]
     timers = 0
     for number in range(pages_of(mine)):
-        ids = memory.page(number)
-        if store.page(number) != ids:
+        page = memory.page(number)
+        if store.page(number) != page:
             found.append(f"page {number} of the directory is another")
+        ids = [customer_id for customer_id in page if customer_id != HOLE]
         values = memory.load(ids)
         for customer_id, expected, stored in zip(ids, values, store.load(ids), strict=True):
             if stored != expected and (stored is None or record.upgraded(stored) != expected):
@@ -36,13 +39,17 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
                 )
         deadlines = record.timers_us(values)
         timers += sum(deadline != NO_TIMER for deadline in deadlines)
-        found += _misplaced(ids, deadlines, client.zmscore(keys.timers, ids))
+        found += _misplaced(ids, deadlines, client.zmscore(keys.timers, ids) if ids else [])
     extra_timers = int(client.zcard(keys.timers)) - timers
     if extra_timers > 0:
         found.append(f"{extra_timers} timers of nobody")
     records = sum(1 for _ in client.scan_iter(keys.pattern(keys.record("")), count=1000))
-    if records > mine.population:
-        found.append(f"{records - mine.population} records of customers who never came")
+    customers = mine.population - mine.holes
+    if records > customers:
+        found.append(f"{records - customers} records of customers who never came or were erased")
+    erased = memory.oldest_erased(sys.maxsize)
+    if store.oldest_erased(len(erased) + 1) != erased:
+        found.append("what stays of erased customers is another")
     return found
 
 

@@ -5,13 +5,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.settings import Redis
+from state.erasure import Erasure
 from state.head import PAGE_CUSTOMERS, Head, Position
 from state.keys import Keys
 from state.memory import MemoryStore
 from state.record import NO_TIMER
 from state.redis import RedisStore
 from state.redis_connection import client
-from state.store import RolledBackError, ShardLostError, Store, Write
+from state.store import HOLE, RolledBackError, ShardLostError, Store, Write
 
 
 def write(head: Head, **changes: object) -> Write:
@@ -102,6 +103,47 @@ def test_the_directory_fills_page_after_page(store: Store) -> None:
         store.commit(write(Head(sequence=before.sequence + 1, population=population), born=born))
     assert [customer for number in range(4) for customer in store.page(number)] == ids
     assert len(store.page(0)) == len(store.page(1)) == PAGE_CUSTOMERS
+
+
+@pytest.mark.parametrize("count", [1, 60], ids=["few", "many"])
+def test_who_is_erased_leaves_a_hole_and_who_comes_back_goes_to_the_end(store: Store, count: int) -> None:
+    """Record and timer go, pages keep their size, every other customer its place."""
+    ids = [f"c{number}" for number in range(PAGE_CUSTOMERS + 100)]
+    store.take(Head(), None)
+    store.begin(Head())
+    first = Head(sequence=1, population=len(ids))
+    store.commit(write(first, records=[(each, b"1") for each in ids], timers=[(each, 5) for each in ids], born=ids))
+    gone = ids[3 : len(ids) : len(ids) // count][:count]
+    places = store.places([*gone, "nobody"], len(ids))
+    assert places == {each: ids.index(each) for each in gone}
+    store.begin(first)
+    second = Head(sequence=2, population=len(ids) + 1, holes=count)
+    back = [(gone[0], b"2")]
+    timers = [(each, NO_TIMER) for each in gone]
+    holes = sorted(places.values())
+    store.commit(write(second, records=back, timers=timers, born=gone[:1], gone=gone[1:], holes=holes))
+    expected = [HOLE if each in gone else each for each in ids]
+    assert store.page(0) + store.page(1) == [*expected, gone[0]]
+    assert store.load([*gone, ids[0]]) == [b"2", *[None] * (count - 1), b"1"]
+    assert set(store.due(5, 10**6)) == set(ids) - set(gone)
+    assert store.places(gone[:1], len(ids) + 1) == {gone[0]: len(ids)}
+    assert store.torn(second) is None
+
+
+def test_what_stays_of_erased_customers_is_found_by_name_and_by_time(store: Store) -> None:
+    """Replaced, let go of, and cleared away with the rest."""
+    one, two, three = (Erasure(at_us, at_us + 1, 7) for at_us in (30, -10, 20))
+    store.take(Head(), None)
+    store.begin(Head())
+    store.commit(write(Head(sequence=1), erased=[(b"\x00a", one), (b"b", two), (b"c", three)]))
+    assert store.erased([b"c", b"x", b"\x00a"]) == [three, None, one]
+    assert store.oldest_erased(2) == [(b"b", two), (b"c", three)]
+    store.begin(Head(sequence=1))
+    store.commit(write(Head(sequence=2), erased=[(b"b", None), (b"x", None), (b"c", one)]))
+    assert store.oldest_erased(9) == [(b"\x00a", one), (b"c", one)]
+    assert store.erased([]) == []
+    store.wipe()
+    assert store.oldest_erased(9) == []
 
 
 @pytest.mark.redis

@@ -225,7 +225,7 @@ BAD: Final[dict[str, tuple[Record, int, str, Sequence[str]]]] = {
         "unsupported_type",
         ["alias", "not supported by this version"],
     ),
-    "an erase": (spoilt(type="erase"), INTERACTIONS, "unsupported_type", ["erase", "not supported by this version"]),
+    "an erase among purchases": (spoilt(type="erase"), PURCHASES, "wrong_topic", ["erase", "other input topic"]),
 }
 
 LOG: Final = [record(event(number, number)) for number in range(4)]

@@ -70,7 +70,7 @@ def dead_kind(topic: int, value: bytes | None, key: bytes | None) -> str:
 )
 def test_each_example_event_is_read_from_its_topic(topic: int, line: bytes) -> None:
     """The decoder takes it, but for the types the document calls unsupported."""
-    chunk = Decoder(SETTINGS, topic).decode([line], [b"c42"], [0])
+    chunk = Decoder(SETTINGS, topic).decode([line], [json.loads(line)["customer_id"].encode()], [0])
     unsupported = kind_of(line) in UNSUPPORTED
     assert [why.kind for why in chunk.unusable.values()] == (["unsupported_type"] if unsupported else [])
 
@@ -122,7 +122,7 @@ SAMPLES: dict[str, tuple[int, bytes | None, bytes | None]] = {
     "missing_field": (PURCHASES, GOOD.replace(b'"order_id"', b'"order"'), b"c42"),
     "bad_field": (PURCHASES, GOOD.replace(b"+02:00", b""), b"c42"),
     "unknown_type": (PURCHASES, GOOD.replace(b'"purchase"', b'"sale"'), b"c42"),
-    "unsupported_type": (INTERACTIONS, INTERACTION_LINES[-1], b"c42"),
+    "unsupported_type": (INTERACTIONS, INTERACTION_LINES[-2], b"c42"),
     "wrong_topic": (INTERACTIONS, GOOD, b"c42"),
     "unknown_currency": (PURCHASES, GOOD.replace(b"EUR", b"USD"), b"c42"),
     "key_mismatch": (PURCHASES, GOOD, b'"c42"'),
@@ -156,5 +156,5 @@ def test_every_row_on_dead_letters_says_what_to_do() -> None:
 
 def test_every_setting_the_document_names_exists() -> None:
     """`worker.future_max` and the like are paths in the settings."""
-    for section, field in re.findall(r"`(kafka|worker|redis|rfm)\.([a-z_]+)`", DOCUMENT):
+    for section, field in re.findall(r"`(kafka|worker|redis|rfm|erase)\.([a-z_]+)`", DOCUMENT):
         assert field in type(getattr(SETTINGS, section)).model_fields

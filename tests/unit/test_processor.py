@@ -16,8 +16,9 @@ from state import record
 from state.record import Customers
 from streams.changes import NO_EVENT, Cause
 from streams.decode import Decoder
+from streams.erasing import Erasures, start_labels
 from streams.events import Chunk, none
-from streams.processor import Advance, Work, advance, rounds, start_labels
+from streams.processor import Advance, Work, advance, rounds
 from streams.rulebook import Rulebook
 from streams.run import MemoryShard
 from tests.agreement import by_customer, parsed
@@ -55,7 +56,15 @@ def advanced(customers: Customers, chunk: Chunk, clock_us: int = int(UNKNOWN), u
     """One commit over all customers, sweeping those whose timers are due at `until_us`."""
     rows = np.array([customers.ids.index(customer_id) for customer_id in chunk.customer_ids], dtype=np.intp)
     due = np.flatnonzero(customers.fixed["timer_us"] <= until_us)
-    return advance(customers, Work(events=chunk, rows=rows, clock_us=clock_us, due=due, horizon_us=until_us), RULES)
+    work = Work(
+        events=chunk,
+        rows=rows,
+        clock_us=clock_us,
+        due=due,
+        horizon_us=until_us,
+        erasures=Erasures.of(np.zeros(len(customers), dtype=np.bool_), {}),
+    )
+    return advance(customers, work, RULES)
 
 
 @given(st.lists(st.integers(0, 6), max_size=40))

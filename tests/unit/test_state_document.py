@@ -9,7 +9,7 @@ import numpy as np
 from segments.cuts import Cuts
 from segments.recut import Scan
 from state import head, keys
-from state.head import PAGE_CUSTOMERS, Adopting, Head, Position
+from state.head import PAGE_CUSTOMERS, Adopting, Erasures, Head, Position
 from state.keys import Keys
 from state.record import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
 from streams import control, histograms
@@ -84,6 +84,8 @@ def test_every_redis_key_has_a_row() -> None:
         SHARD.record("<customer_id>"),
         SHARD.timers,
         SHARD.page(7).removesuffix("7") + "<page>",
+        SHARD.erased,
+        SHARD.erased_at,
     ]
     assert rows == [key.replace("{3}", "{p}") for key in made]
 
@@ -94,6 +96,7 @@ def test_every_field_of_the_head_is_explained() -> None:
     assert [name for cell in rows for name in code(cell)] == list(Head.__struct_fields__)
     assert set(Position.__struct_fields__) <= set(code(rows["`purchases`, `interactions`"]))
     assert code(rows["`adopting`"]) == list(Adopting.__struct_fields__)
+    assert code(rows["`erasures`"]) == list(Erasures.__struct_fields__)
     (example,) = re.findall(r"```json\n(.*?)\n```", CHAPTERS["The head"], re.DOTALL)
     assert head.encode(head.decode(example.encode())).decode() == example
 
@@ -113,4 +116,4 @@ def test_every_kind_of_control_record_has_a_row() -> None:
     cuts = Cuts(version=0, recency_us=four, frequency=four, monetary_minor=four, value_minor=(1, 2))
     messages = [control.cuts_message(cuts, 0, 0, moved=moved) for moved in (False, True)]
     messages.append(histograms.message(Scan(), 0, 0))
-    assert {json.loads(message.value)["kind"] for message in messages} == known - {"definition"}
+    assert {json.loads(message.value)["kind"] for message in messages} == known - {"definition", "secret"}

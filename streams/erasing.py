@@ -1,0 +1,86 @@
+"""Erasing customers within a batch: what stays of whom, and which events stay out because of it. Pure."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from segments.facts import Labels, Times
+from segments.instant import NEVER, UNKNOWN
+from segments.model import NO_LABEL
+from segments.rules import Rules
+from state.erasure import Erasure
+from state.record import DIMENSION_SLOTS, Customers
+from streams.events import Kind
+
+Rows = npt.NDArray[np.intp]
+FOR_EVER: Final = NEVER
+
+
+def start_labels(rules: Rules) -> Labels:
+    """The labels of an unknown customer, in the slots of the record's fixed part; those of sections start at 0."""
+    start = dict(zip(rules.names, rules.start.tolist(), strict=True))
+    return np.array([start.get(name, 0) for name in DIMENSION_SLOTS], dtype=np.uint8)
+
+
+@dataclass(slots=True)
+class Erasures:
+    """Of n customers, as columns of shape (n,): who is known, and what stays of those who were erased.
+
+    Mutable, as Customers is. A customer who came back is known, and has an erasure: older events stay out still.
+    """
+
+    known: npt.NDArray[np.bool_]  # has a record, or had an event since
+    at_us: Times  # of the erase, UNKNOWN: never erased
+    told_us: Times  # when its receipts are effective, UNKNOWN: there were none
+    versions: npt.NDArray[np.int64]  # changes told until then, the receipts included
+    new: npt.NDArray[np.bool_]  # erased in this batch
+    kept_us: int = FOR_EVER  # what stays of a customer is forgotten so long after the erase
+
+    @classmethod
+    def of(cls, known: npt.NDArray[np.bool_], found: dict[int, Erasure], kept_us: int = FOR_EVER) -> Self:
+        """Of customers, some of whom have an erasure, by row."""
+        count = len(known)
+        erasures = cls(
+            known=known,
+            at_us=np.full(count, UNKNOWN, dtype=np.int64),
+            told_us=np.full(count, UNKNOWN, dtype=np.int64),
+            versions=np.zeros(count, dtype=np.int64),
+            new=np.zeros(count, dtype=np.bool_),
+            kept_us=kept_us,
+        )
+        for row, erasure in found.items():
+            erasures.at_us[row], erasures.told_us[row], erasures.versions[row] = erasure
+        return erasures
+
+    def concern(self, kinds: npt.NDArray[np.uint8]) -> bool:
+        """Whether a batch of events of these kinds has anything to do with erasing."""
+        return bool((self.at_us != UNKNOWN).any() or (kinds == Kind.ERASE).any())
+
+    def forget(self, customers: Customers, rows: Rows, rules: Rules) -> None:
+        """Make `rows` what is left of them: nothing but their number of changes, where they were told of."""
+        customers.forget(rows, start_labels(rules), rules.version)
+        told = rows[self.told_us[rows] != UNKNOWN]
+        told_us = self.told_us[told]
+        customers.fixed["changes"][told] = self.versions[told]
+        customers.fixed["concluded_us"][told] = told_us
+        nothing = np.full(len(told), NO_LABEL, dtype=np.uint8)
+        for name in rules.names:
+            customers.move(name, told, nothing, told_us)
+
+    def expire(self, customers: Customers, rows: Rows, horizons_us: Times, rules: Rules) -> None:
+        """Let go of what stayed of `rows` long enough; a horizon is the shard's time at the row's event."""
+        erased = self.at_us[rows] != UNKNOWN
+        over = rows[erased][horizons_us[erased] - self.at_us[rows][erased] > self.kept_us]
+        if not len(over):
+            return
+        self.at_us[over] = self.told_us[over] = UNKNOWN
+        self.versions[over] = 0
+        self.forget(customers, over[~self.known[over]], rules)
+
+    def outdated(self, rows: Rows, occurred_us: Times, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Which events happened before their customer's erase, or are that erase again."""
+        again = (kinds == Kind.ERASE) & (occurred_us == self.at_us[rows])
+        out: npt.NDArray[np.bool_] = again | (occurred_us < self.at_us[rows])
+        return out

@@ -1,0 +1,74 @@
+"""Erasing with workers killed at every step of a commit: forgotten once, told once, and nothing comes back."""
+
+import json
+from random import Random
+from typing import Any
+
+import pytest
+
+from streams.crash_points import COMMIT
+from tests.agreement import by_customer
+from tests.command import segflow
+from tests.faults.installation import Installation, Make
+from tests.faults.stream import INTERACTIONS, PURCHASES, Record
+from tests.lockstep import Engine
+from tests.unit.test_erase import event
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+
+def erasing(random: Random, count: int) -> list[dict[str, Any]]:
+    """Purchases, visits and erases of ten customers in turn, in time order but for some that come late."""
+    log = []
+    for number in range(count):
+        kind = random.choice(["purchase"] * 5 + ["interaction", "erase"])
+        more = {"kind": "visit"} if kind == "interaction" else {}
+        customer = f"c{random.randrange(10)}"
+        days = number / 4 - (random.choice([3, 40]) if kind == "interaction" and random.random() < 0.5 else 0)
+        log.append(event(number, days, kind, customer) | more)
+    return log
+
+
+def put(installed: Installation, log: list[dict[str, Any]]) -> None:
+    """Events into their topics."""
+    installed.put(
+        Record(
+            role=PURCHASES if body["type"] == "purchase" else INTERACTIONS,
+            customer=body["customer_id"],
+            key=body["customer_id"].encode(),
+            value=json.dumps(body).encode(),
+        )
+        for body in log
+    )
+
+
+def in_the_shards_order(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The earlier head of the two inputs first, interactions in a tie."""
+    queues = [[body for body in log if (body["type"] == "purchase") is side] for side in (False, True)]
+    merged = []
+    while any(queues):
+        queue = min((queue for queue in queues if queue), key=lambda each: each[0]["occurred_at"])
+        merged.append(queue.pop(0))
+    return merged
+
+
+@pytest.mark.parametrize("point", COMMIT)
+def test_a_worker_killed_at_any_step_forgets_each_customer_once(point: str, installation: Make, seed: int) -> None:
+    """Every erase tells once, across kills, a rollback and an audit: as without any fault."""
+    installed = installation(partitions=1, worker={"batch_max_records": 20, "merge_wait": "60s"})
+    log = erasing(Random(seed), 200)
+    put(installed, log)
+    for nth in (3, 2):
+        with installed.worker(crash_at=f"{point}:{nth}") as each:
+            each.is_killed()
+    with installed.worker() as last:
+        installed.settles()
+        last.stop()
+    engine = Engine(installed.settings)
+    engine.feed(in_the_shards_order(log))
+    engine.sweep()
+    changes = [json.loads(each.value) for each in installed.read("changes")]
+    assert by_customer(changes) == by_customer(engine.changes)
+    assert {change["cause"]["kind"] for change in changes} >= {"erase", "event", "time"}
+    result = segflow("audit", "--settings", installed.file, "--state", "--json")
+    assert result.code == 0, result
