@@ -23,8 +23,8 @@ def erasing(random: Random, count: int) -> list[dict[str, Any]]:
     for number in range(count):
         kind = random.choice(["purchase"] * 5 + ["interaction", "erase"])
         more = {"kind": "visit"} if kind == "interaction" else {}
-        customer = f"c{random.randrange(10)}"
-        days = number / 4 - (random.choice([3, 40]) if kind == "interaction" and random.random() < 0.5 else 0)
+        customer = f"c{int(12 * random.random() ** 3)}"
+        days = number - (random.choice([3, 40]) if kind == "interaction" and random.random() < 0.5 else 0)
         log.append(event(number, days, kind, customer) | more)
     return log
 
