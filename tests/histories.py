@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 from hypothesis import strategies as st
 
@@ -36,6 +37,14 @@ amounts = st.sampled_from(
 DUE_DAYS = (0, 29, 60, 121)
 PAID_AFTER = (timedelta(days=-7), timedelta(0), MICROSECOND, timedelta(days=7))
 
+# What is told of a customer; an attribute may be of several kinds.
+ATTRIBUTES: dict[str, tuple[Any, ...]] = {
+    "risk_score": (0, 39.75, 40, 69.5, 70, 100, None),
+    "age": (17, 18, 59, 60, "young", None),
+    "country": ("DE", "FR", "Österreich", "", 49, None),
+    "newsletter": (True, False, None, "yes"),
+}
+
 
 def varied_moments(finest: timedelta) -> st.SearchStrategy[datetime]:
     """Moments that meet all models' thresholds, that close to either side of them, and others within their second."""
@@ -63,6 +72,16 @@ def statements(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def profiles(draw: st.DrawFn, told_at: str) -> dict[str, Any]:
+    """Some attributes: at the same moment always the same values, so that their order is no matter.
+
+    Numbers are such as a float holds exactly.
+    """
+    names = draw(st.lists(st.sampled_from(sorted(ATTRIBUTES)), max_size=3, unique=True))
+    return {name: ATTRIBUTES[name][crc32(f"{name} {told_at}".encode()) % len(ATTRIBUTES[name])] for name in names}
+
+
+@st.composite
 def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, varied: bool = False) -> dict[str, Any]:
     """One valid event; ids are few, so that repeats come up.
 
@@ -72,7 +91,9 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, var
     types = ["purchase"] * 5 + ["refund"] * 2 + ["interaction", "feedback", "payment", "profile"]
     if varied:  # most for one customer, which is then also regular, core or sensitive at times
         customers = ("c1", "c1", *CUSTOMERS)
-        types = ["purchase"] * 6 + ["refund"] + ["interaction"] * 4 + ["feedback"] * 3 + ["payment"] * 3 + ["profile"]
+        types = (
+            ["purchase"] * 6 + ["refund"] + ["interaction"] * 4 + ["feedback"] * 3 + ["payment"] * 3 + ["profile"] * 3
+        )
     kind = draw(st.sampled_from(types))
     event: dict[str, Any] = {
         "type": kind,
@@ -96,7 +117,7 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, var
             draw(statements()) if varied else {}
         )
     else:
-        event |= {"attributes": {"a": 1}}
+        event |= {"attributes": draw(profiles(event["occurred_at"])) if varied else {"a": 1}}
     if draw(st.integers(0, 9)) == 0:
         event["source"] = "shop"
     return event

@@ -12,7 +12,11 @@ from tests.oracle.rules import OracleRules
 # parameters of purchase models are whole numbers: their crossings lie on whole seconds, where floats cannot decide.
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "lifecycle": [{"at_risk_after": "30d", "churned_after": "61d", "loyal_orders": 3, "reactivated_for": "14d"}],
-    "rfm": [{"fixed": {"recency": ["1d", "14d", "60d", "120d"], "monetary": [-5, 0, 50, 100]}}],
+    "rfm": [
+        {"fixed": {"recency": ["1d", "14d", "60d", "120d"], "monetary": [-5, 0, 50, 100]}},
+        {"window": "365d"},
+        {"window": "56d", "fixed": {"frequency": [1, 2, 3, 4], "monetary": [-5, 0, 50, 100]}},
+    ],
     "price": [{"min_purchases": 1, "sensitive_from": "0.5", "full_price_up_to": "0.3333"}],
     "cadence": [{"regular_slots": 2, "of_slots": 3}, {"regular_slots": 3, "of_slots": 64}],
     "satisfaction": [{"promoter_from": 10, "passive_from": 5, "unknown_after": "31d"}],
@@ -40,8 +44,14 @@ def settings_of(draw: st.DrawFn, dimensions: tuple[str, ...]) -> Settings:
         for section, options in OPTIONS.items():
             if section in Settings.model_fields:
                 option = draw(st.sampled_from([{}, *options]))
-                chosen |= {section: option} if option else {}
+                chosen |= {section: option} if option and knows(section, option) else {}
     return Settings.model_validate(chosen)
+
+
+def knows(section: str, option: dict[str, Any]) -> bool:
+    """Whether the product's settings have all that an option sets."""
+    model = Settings.model_fields[section].annotation
+    return set(option) <= set(getattr(model, "model_fields", ()))
 
 
 def rules_of(settings: Settings) -> OracleRules:
@@ -60,6 +70,8 @@ def rules_of(settings: Settings) -> OracleRules:
         more["mbg_nbd"] = tuple(as_written(each) for each in (mbg_nbd.r, mbg_nbd.alpha_weeks, mbg_nbd.a, mbg_nbd.b))
     if "payment" in section:
         more["slow_share"] = Fraction(section["payment"].slow_above)
+    if "window" in rfm.__class__.model_fields:
+        more["rfm_window"] = dict(rfm)["window"]
     return OracleRules(
         dimensions=settings.dimensions,
         currency=settings.currency,

@@ -8,10 +8,20 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from tests.oracle.attributes import Attributes, tell
 from tests.oracle.days import PurchaseDays
 from tests.oracle.payment import Invoices
 from tests.oracle.rules import OracleRules
 from tests.oracle.times import read_time, written_time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Movement:
+    """What one purchase or refund adds, when: money in minor units, and orders that count."""
+
+    at: datetime
+    minor: int
+    orders: int
 
 
 @dataclass(kw_only=True)
@@ -27,14 +37,16 @@ class Facts:
     purchase_times: list[datetime] = field(default_factory=list)
     full_refunds: int = 0
     money_minor: int = 0
+    movements: list[Movement] = field(default_factory=list)
     discounted_purchases: int = 0
     feedbacks: list[tuple[datetime, Fraction]] = field(default_factory=list)
     kinds_seen: list[tuple[datetime, str]] = field(default_factory=list)
     days: PurchaseDays = field(default_factory=PurchaseDays)
     invoices: Invoices = field(default_factory=Invoices)
+    attributes: Attributes = field(default_factory=dict)
 
     def apply(self, body: Mapping[str, Any], rules: OracleRules) -> None:
-        """Add one event; profiles change no fact.
+        """Add one event.
 
         A purchase carries a discount if its `discount` is more than nothing as money: rounded and converted like every
         amount, so that what rounds to zero minor units (0.004 euro) is none.
@@ -45,18 +57,22 @@ class Facts:
             insort(self.kinds_seen, (moment, "purchase"))
             paid_minor = minor_units(body["amount"], body, rules)
             self.money_minor += paid_minor
+            self.movements.append(Movement(at=moment, minor=paid_minor, orders=1))
             self.days.apply(moment, paid_minor)
             self.discounted_purchases += minor_units(body.get("discount") or 0, body, rules) > 0
         elif body["type"] == "refund":
-            self.money_minor -= minor_units(body["amount"], body, rules)
-            if body.get("full", False):
-                self.full_refunds += 1
+            refunded_minor, full = minor_units(body["amount"], body, rules), bool(body.get("full", False))
+            self.money_minor -= refunded_minor
+            self.full_refunds += full
+            self.movements.append(Movement(at=moment, minor=-refunded_minor, orders=-full))
         elif body["type"] == "interaction":
             insort(self.kinds_seen, (moment, body["kind"]))
         elif body["type"] == "feedback":
             insort(self.feedbacks, (moment, exact(body["score"])))
         elif body["type"] == "payment":
             self.invoices.apply(body)
+        elif body["type"] == "profile":
+            tell(self.attributes, body["attributes"], moment)
 
     @property
     def orders(self) -> int:

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from tests.oracle.cadence import cadence_instants, cadence_label
 from tests.oracle.churn import churn_instants, churn_label
 from tests.oracle.engagement import engagement_instants, engagement_label
-from tests.oracle.facts import Facts, units_in_one
+from tests.oracle.facts import Facts
 from tests.oracle.payment import payment_instants, payment_label
 from tests.oracle.price import price_label
+from tests.oracle.rfm import rfm_instants, rfm_label
+from tests.oracle.rule_dimension import rule_instants, rule_label
 from tests.oracle.rules import OracleRules
 from tests.oracle.satisfaction import satisfaction_instants, satisfaction_label
 from tests.oracle.times import moments_after
@@ -39,17 +41,6 @@ def lifecycle_label(facts: Facts, at: datetime, rules: OracleRules) -> str:
     return label
 
 
-def rfm_label(facts: Facts, at: datetime, rules: OracleRules) -> str:
-    """Return the cell of the grid, or `none` without an order that counts."""
-    if facts.orders == 0:
-        return "none"
-    idle = at - facts.purchase_times[-1]
-    r = 5 - sum(idle >= cut for cut in rules.recency_cuts)
-    f = 1 + sum(facts.orders >= cut for cut in rules.frequency_cuts)
-    m = 1 + sum(facts.money_minor >= cut * units_in_one(rules.minor_digits) for cut in rules.monetary_cuts)
-    return rules.grid[r, (f + m + 1) // 2]
-
-
 def since_latest_purchase(facts: Facts, limits: Iterable[timedelta]) -> Iterator[datetime]:
     """Yield when the time since the latest purchase reaches each limit."""
     if facts.last_purchase_at is not None:
@@ -76,11 +67,7 @@ MODELS = {
             facts, (rules.at_risk_after, rules.churned_after, rules.reactivated_for)
         ),
     ),
-    "rfm": Model(
-        neutral="none",
-        label=rfm_label,
-        instants=lambda facts, rules: since_latest_purchase(facts, rules.recency_cuts),
-    ),
+    "rfm": Model(neutral="none", label=rfm_label, instants=rfm_instants),
     "price": Model(
         neutral="unknown",
         label=lambda facts, _at, rules: price_label(facts, rules),
@@ -99,11 +86,28 @@ MODELS = {
 }
 
 
+def neutral_of(dimension: str, rules: OracleRules) -> str | None:
+    """Return where every customer starts in a dimension."""
+    return MODELS[dimension].neutral if dimension in MODELS else rules.rule_dimensions[dimension].otherwise
+
+
 def labels_at(facts: Facts, at: datetime, rules: OracleRules) -> dict[str, str]:
-    """Return the label of every configured dimension, in the settings' order."""
-    return {dimension: MODELS[dimension].label(facts, at, rules) for dimension in rules.dimensions}
+    """Return the label of every configured dimension, in the settings' order; each may look at those before it."""
+    labels: dict[str, str] = {}
+    for dimension in rules.dimensions:
+        if dimension in MODELS:
+            labels[dimension] = MODELS[dimension].label(facts, at, rules)
+        else:
+            labels[dimension] = rule_label(dimension, facts, at, rules, labels)
+    return labels
 
 
 def instants_of_silence(facts: Facts, rules: OracleRules) -> list[datetime]:
     """Return, in order, every instant at which any label could change if nothing more happens."""
-    return sorted({instant for dimension in rules.dimensions for instant in MODELS[dimension].instants(facts, rules)})
+    instants: set[datetime] = set()
+    for dimension in rules.dimensions:
+        if dimension in MODELS:
+            instants.update(MODELS[dimension].instants(facts, rules))
+        else:
+            instants.update(rule_instants(dimension, facts, rules))
+    return sorted(instants)

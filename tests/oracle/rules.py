@@ -35,6 +35,14 @@ DESIGN_MBG_NBD = (Fraction("0.525"), Fraction("6.183"), Fraction("0.891"), Fract
 
 
 @dataclass(frozen=True, kw_only=True)
+class RuleDimension:
+    """(label, expression) in order, and the label where none holds."""
+
+    rules: tuple[tuple[str, str], ...]
+    otherwise: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class OracleRules:
     """One version of the settings.
 
@@ -46,6 +54,8 @@ class OracleRules:
     the others (2 where not given); `grid` maps (R, FM) to a label.
 
     `mbg_nbd` are r, alpha (in weeks), a and b.
+
+    `dimensions` names also the rule dimensions that are to be seen.
 
     Shares are fractions of one; `engagement_thresholds` are those of core, active and visitor, above zero and falling;
     weights are zero or more.
@@ -64,6 +74,7 @@ class OracleRules:
     frequency_cuts: tuple[int, ...] = (2, 3, 5, 10)
     monetary_cuts: tuple[Decimal, ...] = (Decimal(50), Decimal(100), Decimal(250), Decimal(1000))
     grid: Mapping[tuple[int, int], str] = field(default_factory=lambda: DESIGN_GRID)
+    rfm_window: timedelta | None = None
     price_purchases: int = 3
     sensitive_share: Fraction = Fraction(60, 100)
     full_price_share: Fraction = Fraction(20, 100)
@@ -83,6 +94,7 @@ class OracleRules:
     churn_one_time_thresholds: tuple[Fraction, Fraction, Fraction] | None = None
     mbg_nbd: tuple[Fraction, Fraction, Fraction, Fraction] = DESIGN_MBG_NBD
     slow_share: Fraction = Fraction(30, 100)
+    rule_dimensions: Mapping[str, RuleDimension] = field(default_factory=dict)
     dimensions: tuple[str, ...] = ("lifecycle", "rfm")
     currency: str = "EUR"
     minor_digits: int = 2

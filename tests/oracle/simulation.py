@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from tests.oracle.facts import Facts
-from tests.oracle.models import MODELS, instants_of_silence, labels_at
+from tests.oracle.models import instants_of_silence, labels_at, neutral_of
 from tests.oracle.rules import OracleRules
 from tests.oracle.times import read_time, written_time
 
@@ -82,7 +82,7 @@ class Customer:
         if turn is None:
             return None
         instant, dimension = turn
-        label = MODELS[dimension].label(self.facts, instant, rules)
+        label = labels_at(self.facts, instant, rules)[dimension]
         return {"dimension": dimension, "label": label, "at": written_time(instant)}
 
 
@@ -157,7 +157,8 @@ class Shard:
     def _fit_dimensions(self, customer: Customer) -> None:
         """Start a dimension the rules newly name at its neutral label; forget one they name no longer."""
         customer.labels = {
-            dimension: customer.labels.get(dimension, MODELS[dimension].neutral) for dimension in self.rules.dimensions
+            dimension: customer.labels.get(dimension, neutral_of(dimension, self.rules))
+            for dimension in self.rules.dimensions
         }
         customer.label_since = {
             dimension: since for dimension, since in customer.label_since.items() if dimension in customer.labels
@@ -167,7 +168,7 @@ class Shard:
         """Return a customer of whom nothing is known yet."""
         customer = Customer(
             customer_id=customer_id,
-            labels={dimension: MODELS[dimension].neutral for dimension in self.rules.dimensions},
+            labels={dimension: neutral_of(dimension, self.rules) for dimension in self.rules.dimensions},
         )
         self.customers[customer_id] = customer
         return customer
