@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from tests.oracle.cadence import cadence_instants, cadence_label
 from tests.oracle.churn import churn_instants, churn_label
+from tests.oracle.clv import clv_instants, clv_label
 from tests.oracle.engagement import engagement_instants, engagement_label
 from tests.oracle.facts import Facts
 from tests.oracle.payment import payment_instants, payment_label
@@ -77,6 +78,7 @@ MODELS = {
     "satisfaction": Model(neutral="unknown", label=satisfaction_label, instants=satisfaction_instants),
     "value": Model(neutral="none", label=value_label, instants=lambda _facts, _rules: ()),
     "churn": Model(neutral="none", label=churn_label, instants=churn_instants),
+    "clv": Model(neutral="none", label=clv_label, instants=clv_instants),
     "payment": Model(
         neutral="unknown",
         label=lambda facts, at, rules: payment_label(facts.invoices, at, rules),

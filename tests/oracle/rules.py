@@ -33,6 +33,9 @@ DESIGN_WEIGHTS: Mapping[str, Fraction] = {
 # r, alpha (in weeks), a, b: the contract gives those of CDNOW's sample.
 DESIGN_MBG_NBD = (Fraction("0.525"), Fraction("6.183"), Fraction("0.891"), Fraction("1.614"))
 
+# p, q, gamma, of the same sample.
+DESIGN_GAMMA_GAMMA = (Fraction("6.25"), Fraction("3.74"), Fraction("15.45"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class RuleDimension:
@@ -49,11 +52,11 @@ class OracleRules:
     A value crosses a cut when it is at or above it (`value >= cut`), for all three kinds of cuts; a quantile re-cut,
     which says "strictly above", is written here with the next larger value.
 
-    `monetary_cuts` and `value_cuts` (of A and of B, falling; the contract gives no defaults) are in major units of
-    `currency`; `rates` give the units of `currency` for one unit of another one, `rate_digits` the minor-unit digits of
-    the others (2 where not given); `grid` maps (R, FM) to a label.
+    `monetary_cuts`, `value_cuts` (of A and B, falling) and `clv_cuts` (of high and medium, falling) are in major units
+    of `currency`, the last two without defaults in the contract; `rates` give the units of `currency` for one unit of
+    another one, `rate_digits` the minor-unit digits of the others (2 where not given); `grid` maps (R, FM) to a label.
 
-    `mbg_nbd` are r, alpha (in weeks), a and b.
+    `mbg_nbd` are r, alpha (in weeks), a and b; `gamma_gamma` are p, q and gamma.
 
     `dimensions` names also the rule dimensions that are to be seen.
 
@@ -93,6 +96,9 @@ class OracleRules:
     churn_thresholds: tuple[Fraction, Fraction, Fraction] = (Fraction(7, 10), Fraction(4, 10), Fraction(1, 10))
     churn_one_time_thresholds: tuple[Fraction, Fraction, Fraction] | None = None
     mbg_nbd: tuple[Fraction, Fraction, Fraction, Fraction] = DESIGN_MBG_NBD
+    gamma_gamma: tuple[Fraction, Fraction, Fraction] = DESIGN_GAMMA_GAMMA
+    clv_horizon: timedelta = timedelta(weeks=26)
+    clv_cuts: tuple[Decimal, Decimal] = (Decimal(100), Decimal(25))
     slow_share: Fraction = Fraction(30, 100)
     rule_dimensions: Mapping[str, RuleDimension] = field(default_factory=dict)
     dimensions: tuple[str, ...] = ("lifecycle", "rfm")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from schemas.settings import Settings
 from tests.histories import histories, varied_moments
 from tests.lockstep import Engine, Oracle, at_every_prefix, in_batches, under_sweeps
-from tests.oracle import churn
+from tests.oracle import churn, clv
 from tests.oracle.churn import rhythm_of, thresholds_of
 from tests.oracle.engagement import crossing_s, meets, touches_of
 from tests.oracle.facts import Facts
@@ -26,6 +26,9 @@ DIGITS = 60
 # A crossing of churn is a power of floats: an error of some roundings of the time since the first purchase, and of the
 # conversions of that to a time since the epoch.
 CHURN_RESOLUTION, CHURN_RESOLUTION_S = 1e-13, 2e-5
+# Clv is a hypergeometric function of floats, and its crossing is searched for: to a part of the time since the first
+# purchase, and to a millisecond.
+CLV_RESOLUTION, CLV_RESOLUTION_US = 1e-11, 1000
 
 
 def is_allowed(dimension: str) -> bool:
@@ -54,8 +57,10 @@ def cases(draw: st.DrawFn, most: int = 40) -> Case:
 
 def is_undecidable(facts: Facts, rules: OracleRules) -> bool:
     """Whether a crossing lies so close to a whole second that a float cannot tell its side."""
-    return ("engagement" in rules.dimensions and is_engagement_undecidable(facts, rules)) or (
-        "churn" in rules.dimensions and is_churn_undecidable(facts, rules)
+    return (
+        ("engagement" in rules.dimensions and is_engagement_undecidable(facts, rules))
+        or ("churn" in rules.dimensions and is_churn_undecidable(facts, rules))
+        or ("clv" in rules.dimensions and is_clv_undecidable(facts, rules))
     )
 
 
@@ -83,6 +88,26 @@ def is_churn_undecidable(facts: Facts, rules: OracleRules) -> bool:
         after_first_s = abs(crossing - Fraction(first_us, 1_000_000))
         resolution_s = CHURN_RESOLUTION_S + CHURN_RESOLUTION * float(after_first_s)
         if abs(crossing - churn.mp.nint(crossing)) < resolution_s:
+            return True
+    return False
+
+
+def is_clv_undecidable(facts: Facts, rules: OracleRules) -> bool:
+    """Whether clv meets a cut close to a whole second, or close to it at the latest purchase."""
+    if not facts.orders:
+        return False
+    prospects = clv.prospects_of(facts, rules)
+    first_us, latest_us = prospects.rhythm[1:]
+    for cut in rules.clv_cuts:
+        if abs(prospects.clv(latest_us) / Fraction(cut) - 1) < CLV_RESOLUTION:
+            return True
+        second = clv.first_second_below(Fraction(cut), prospects)
+        if second is None or second * 1_000_000 <= latest_us:
+            continue
+        end_us = second * 1_000_000
+        near_us = CLV_RESOLUTION_US + int(CLV_RESOLUTION * (end_us - first_us))
+        begins_us = max(latest_us, end_us - 1_000_000 + near_us)
+        if begins_us > end_us - near_us or prospects.clv(begins_us) < cut or prospects.clv(end_us - near_us) >= cut:
             return True
     return False
 

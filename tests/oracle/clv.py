@@ -1,0 +1,127 @@
+"""clv: what is this customer still worth, by MBG/NBD and Gamma-Gamma.
+
+How the contract is read:
+
+- `none` means no order that counts.
+- x, t_x and T are those of churn. A repeat day is one of the x distinct days after the first; what was spent on them is
+  all net money less what was paid on the first purchase day. Refunds belong to no day: they come off the repeat days,
+  also where the refunded order was one of the first day. x is the number of purchases of Gamma-Gamma, too.
+- Without repeat days, or with a mean of zero or less, the money expected is the population's mean.
+- A class is reached at its cut (`clv >= cut`; major units). A crossing is the first whole second (UTC) after the latest
+  purchase at which clv is below the cut; the label compares `at` with it and with nothing else. A clv that is below
+  the cut at the latest purchase has passed it. A refund moves the crossings, also into the past.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+from functools import lru_cache
+
+from mpmath import mpf
+
+from tests.oracle.churn import CALENDAR_END_S, SECOND_US, WEEK_US, MbgNbd, Rhythm, alive, mp, number, rhythm_of
+from tests.oracle.facts import Facts, units_in_one
+from tests.oracle.rules import OracleRules
+from tests.oracle.times import EPOCH, MICROSECOND, moments_after
+
+# p, q, gamma.
+GammaGamma = tuple[Fraction, Fraction, Fraction]
+
+
+def expected_purchases(x: int, t_x: mpf, t: mpf, horizon: mpf, parameters: MbgNbd) -> mpf:
+    """Return how many purchases are expected within the horizon after T = t; all times in weeks.
+
+    As published (Wagner and Hoppe 2008), with C = a + b + x, A = r + x and z = horizon / (alpha + T + horizon), it is
+    P(alive) * C / (a - 1) * (1 - (1 - z)^A * 2F1(A, b + x + 1; C; z)).
+    By Pfaff's transformation the product is 2F1(A, a - 1; C; -w), w = horizon / (alpha + T), of which
+    1 - 2F1 = (a - 1) / C * A * w * 3F2(1, A + 1, a; 2, C + 1; -w), term by term. So nothing is divided by a - 1 here.
+    """
+    r, alpha, a, b = map(number, parameters)
+    w = horizon / (alpha + t)
+    series = mp.hyp3f2(1, r + x + 1, a, 2, a + b + x + 1, -w)
+    return alive(x, t_x, t, parameters) * (r + x) * w * series
+
+
+def expected_money(x: int, repeat_money: Fraction, parameters: GammaGamma) -> mpf:
+    """Return what a purchase is expected to bring, given what the repeat days brought together, in major units."""
+    p, q, gamma = map(number, parameters)
+    if x == 0 or repeat_money <= 0:
+        return p * gamma / (q - 1)
+    return p * (gamma + number(repeat_money)) / (p * x + q - 1)
+
+
+@dataclass(frozen=True)
+class Prospects:
+    """All that a customer's clv depends on but the moment: hashable, so that crossings are searched once."""
+
+    rhythm: Rhythm
+    repeat_money: Fraction
+    horizon: timedelta
+    mbg_nbd: MbgNbd
+    gamma_gamma: GammaGamma
+
+    def clv(self, at_us: Fraction | int) -> mpf:
+        """Return what the customer is worth at a moment, microseconds since 1970, not before the latest purchase."""
+        x, first_us, latest_us = self.rhythm
+        t_x, t = number(Fraction(latest_us - first_us, WEEK_US)), number(Fraction(at_us - first_us) / WEEK_US)
+        horizon = number(Fraction(self.horizon // MICROSECOND, WEEK_US))
+        purchases = expected_purchases(x, t_x, t, horizon, self.mbg_nbd)
+        return purchases * expected_money(x, self.repeat_money, self.gamma_gamma)
+
+
+def prospects_of(facts: Facts, rules: OracleRules) -> Prospects:
+    """Return what a customer with a purchase promises."""
+    repeat_minor = facts.money_minor - facts.days.first_minor
+    return Prospects(
+        rhythm=rhythm_of(facts),
+        repeat_money=Fraction(repeat_minor, units_in_one(rules.minor_digits)),
+        horizon=rules.clv_horizon,
+        mbg_nbd=rules.mbg_nbd,
+        gamma_gamma=rules.gamma_gamma,
+    )
+
+
+@lru_cache(maxsize=10_000)
+def first_second_below(cut: Fraction, prospects: Prospects) -> int | None:
+    """Return the first whole second after the latest purchase at which clv is below the cut; None for never.
+
+    By bisection, as clv only falls. Where it is below from the latest purchase on, that one's own second is returned,
+    which has passed.
+    """
+    latest_us = prospects.rhythm[2]
+    above, below = latest_us // SECOND_US, CALENDAR_END_S
+    if prospects.clv(latest_us) < cut:
+        return above
+    if prospects.clv(below * SECOND_US) >= cut:
+        return None
+    while below - above > 1:
+        middle = (above + below) // 2
+        if prospects.clv(middle * SECOND_US) < cut:
+            below = middle
+        else:
+            above = middle
+    return below
+
+
+def crossing_seconds(facts: Facts, rules: OracleRules) -> list[int | None]:
+    """Return the first whole second below each cut, from the highest down; None for never."""
+    return [first_second_below(Fraction(cut), prospects_of(facts, rules)) for cut in rules.clv_cuts]
+
+
+def clv_label(facts: Facts, at: datetime, rules: OracleRules) -> str:
+    """Return the label of the first crossing that is still ahead."""
+    if facts.orders == 0:
+        return "none"
+    for label, second in zip(("high", "medium"), crossing_seconds(facts, rules), strict=True):
+        if second is None or (at - EPOCH) // MICROSECOND < second * SECOND_US:
+            return label
+    return "low"
+
+
+def clv_instants(facts: Facts, rules: OracleRules) -> Iterator[datetime]:
+    """Yield the crossings."""
+    if facts.orders:
+        for second in crossing_seconds(facts, rules):
+            if second is not None:
+                yield from moments_after(EPOCH, [timedelta(seconds=second)])
