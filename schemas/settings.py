@@ -30,7 +30,7 @@ def _redis_url(url: str) -> str:
 
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Dimension = Literal["lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value"]
+Dimension = Literal["lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "payment"]
 FiveLabels = tuple[Label, Label, Label, Label, Label]
 Money = Annotated[Decimal, Field(gt=-LIMIT_MAJOR, lt=LIMIT_MAJOR)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]  # strict: `true` is no count; nobody has 10^9 of anything
@@ -270,6 +270,14 @@ class Satisfaction(Section):
         return self
 
 
+class Payment(Section):
+    """The payment dimension: open invoices, and the share of late ones among the settled."""
+
+    slow_above: Share = Field(
+        Decimal("0.3"), description="share of settled invoices that were paid after they were due"
+    )
+
+
 WEIGHTS: Final[dict[str, float]] = {
     "visit": 1.0,
     "view": 1.0,
@@ -376,6 +384,7 @@ class Settings(Section):
     satisfaction: Satisfaction = Satisfaction()
     value: Value = Value()
     recut: Recut = Recut()
+    payment: Payment = Payment()
     holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         0.0, description="share of customers in the control group"
     )

@@ -38,6 +38,9 @@ class Facts:
     feedback_us: Times = field(default_factory=_not_kept)  # satisfaction: the latest feedback, UNKNOWN without one
     score: npt.NDArray[np.uint8] = field(default_factory=_not_kept)  # its score, 0 to 10
     level_log2: npt.NDArray[np.float64] = field(default_factory=_not_kept)  # engagement: see segments/engagement.py
+    settled_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # payment: invoices paid, ever
+    late_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # those of them paid after they were due
+    next_due_us: Times = field(default_factory=_not_kept)  # the first due date of open invoices, NEVER without one
 
     @property
     def orders(self) -> npt.NDArray[np.int64]:

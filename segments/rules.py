@@ -15,6 +15,7 @@ from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, duration_us
 from segments.lifecycle import Lifecycle
 from segments.model import Model
+from segments.payment import Payment
 from segments.price import Price
 from segments.recut import Recuts
 from segments.rfm import Rfm
@@ -106,6 +107,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
             core_from=engagement.core_from,
         ),
         "value": Value(),
+        "payment": Payment(slow_above=of_one(settings.payment.slow_above)),
     }
     return Rules(
         models=tuple(models[name] for name in settings.dimensions),

@@ -1,4 +1,4 @@
-"""The customer record: a fixed part, the sections that some dimensions need, then the event ids it remembers.
+"""The customer record: a fixed part, the sections that some dimensions need, the event ids it remembers, then tails.
 
 Layout 2, little-endian, packed; docs/state.md has the tables. A record begins with its layout's number, so that a
 later worker can read what an earlier one wrote. A section that says nothing yet is not written.
@@ -15,6 +15,8 @@ from segments.cadence import NO_SLOT
 from segments.engagement import NOTHING
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
+from state import tails
+from state.tails import TAILS
 
 LAYOUT: Final = 2
 DIMENSION_SLOTS: Final = ("lifecycle", "rfm")
@@ -48,7 +50,7 @@ FIXED_BYTES_1: Final = FIXED_BYTES - 2
 ID_BYTES: Final = 8
 
 
-def _section(*facts: tuple[str, str]) -> np.dtype[np.void]:
+def _section(*facts: tuple[Any, ...]) -> np.dtype[np.void]:
     return np.dtype([("label", "u1"), ("since_us", "<i8"), *facts])
 
 
@@ -58,13 +60,19 @@ SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
     "satisfaction": _section(("feedback_us", "<i8"), ("score", "u1")),
     "engagement": _section(("level_log2", "<f8")),
     "value": _section(),
+    "payment": _section(
+        ("settled_invoices", "<u4"), ("late_invoices", "<u4"), ("next_due_us", "<i8"), ("tails", "u1", (2,))
+    ),
 }
-"""By dimension: its label, since when, and the facts that it alone needs, named as in Facts. New ones come last."""
+"""By dimension: its label, since when, and the facts that it alone needs, named as in Facts; `tails` counts the entries
+that stand behind the event ids (state/tails.py). New ones come last."""
+NO_FACTS: Final = frozenset({"label", "since_us", "tails"})
 UNTOLD: Final[dict[str, Any]] = {
     "since_us": UNKNOWN,
     "latest_slot": NO_SLOT,
     "feedback_us": UNKNOWN,
     "level_log2": NOTHING,
+    "next_due_us": NEVER,
 }
 """What a field of a section is before anything is known, where it is not 0; the neutral label has the code 0."""
 
@@ -79,13 +87,15 @@ class Customers:
 
     ids: n customer ids. fixed: shape (n,) of RECORD. seen: for each memory, hashes of remembered event ids,
     shape (n, 16) and (n, 8), uint64, oldest first, 0 beyond `fixed["remembered"]`. sections: those of SECTIONS that
-    the settings need or a record has, in their order, each of shape (n,).
+    the settings need or a record has, in their order, each of shape (n,). tails: those of TAILS whose sections there
+    are, each of shape (n, entries).
     """
 
     ids: list[str]
     fixed: npt.NDArray[np.void]
     seen: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
     sections: dict[str, npt.NDArray[np.void]] = field(default_factory=dict)
+    tails: dict[str, npt.NDArray[np.void]] = field(default_factory=dict)
 
     @classmethod
     def unknown(cls, ids: list[str], start: Labels, rules: int, sections: Iterable[str] = ()) -> Self:
@@ -98,7 +108,14 @@ class Customers:
             fixed[name] = UNKNOWN
         fixed["timer_us"] = NO_TIMER
         seen = (_no_ids(len(ids), 0), _no_ids(len(ids), 1))
-        return cls(ids, fixed, seen, {name: _untold(name, len(ids)) for name in SECTIONS if name in sections})
+        kept = [name for name in SECTIONS if name in sections]
+        return cls(
+            ids,
+            fixed,
+            seen,
+            {name: _untold(name, len(ids)) for name in kept},
+            {name: tails.none(tail, len(ids)) for name, tail in tails.of(kept).items()},
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -110,12 +127,14 @@ class Customers:
             self.fixed[rows],
             (self.seen[0][rows], self.seen[1][rows]),
             {name: section[rows] for name, section in self.sections.items()},
+            {name: entries[rows] for name, entries in self.tails.items()},
         )
 
     def keep(self, dimensions: Iterable[str]) -> None:
         """Forget the sections of all other dimensions."""
         for name in self.sections.keys() - set(dimensions):
             del self.sections[name]
+        self.tails = {name: self.tails[name] for name in tails.of(self.sections)}
 
     def forget(self, rows: npt.NDArray[np.intp], start: Labels, rules: int) -> None:
         """Make `rows` what `unknown` gives: nothing of what was remembered of them stays."""
@@ -125,6 +144,8 @@ class Customers:
             mine[rows] = its[0]
         for name, section in self.sections.items():
             section[rows] = blank.sections[name][0]
+        for name, entries in self.tails.items():
+            entries[rows] = blank.tails[name][0]
 
     def facts(self, rows: npt.NDArray[np.intp] | slice) -> Facts:
         """The facts of `rows`, copied."""
@@ -132,7 +153,8 @@ class Customers:
         more: dict[str, Any] = {
             name: section[name][rows]
             for section in self.sections.values()
-            for name in (section.dtype.names or ())[2:]  # behind label and since_us
+            for name in section.dtype.names or ()
+            if name not in NO_FACTS
         }
         return Facts(
             first_us=fixed["first_us"][rows],
@@ -179,6 +201,8 @@ class Customers:
 
 def encode(customers: Customers) -> list[bytes]:
     """Each customer as the bytes that are stored."""
+    for name, entries in customers.tails.items():
+        customers.sections[TAILS[name].section]["tails"][:, TAILS[name].place] = tails.counts(entries)
     masks = np.zeros(len(customers), dtype=np.uint16)
     for bit, name in enumerate(SECTIONS):
         if name in customers.sections:
@@ -219,6 +243,8 @@ def _encode_alike(customers: Customers, mask: int) -> list[bytes]:
         record = flat[at : at + end]
         records.append(record + flat[at + gap : at + gap + other] if other else record)
         at += width
+    for name in tails.of(_named(mask)):
+        records = [record + more for record, more in zip(records, tails.encode(customers.tails[name]), strict=True)]
     return records
 
 
@@ -249,15 +275,18 @@ def decode(
     if held:
         heads += (masks[:, None] >> np.arange(len(SECTIONS)) & 1) @ SECTION_BYTES
     counts = fixed["remembered"].astype(np.int64)
-    if (lengths != heads + ID_BYTES * counts.sum(axis=1)).any() or (counts > REMEMBERED).any():
+    ends = heads + ID_BYTES * counts.sum(axis=1)
+    if (lengths < ends).any() or (counts > REMEMBERED).any():
         raise LayoutError("a customer record does not have the event ids it says it has")
     if held:
         customers.fixed["sections"] = 0
         _decode_sections(customers, rows, stored, masks)
-        tails = [value[head:] for value, head in zip(stored, heads.tolist(), strict=True)]
+        ids_of = [value[head:end] for value, head, end in zip(stored, heads.tolist(), ends.tolist(), strict=True)]
     else:
-        tails = [value[FIXED_BYTES:] for value in stored]
-    flat = np.frombuffer(b"".join(tails), dtype="<u8")
+        ids_of = [value[FIXED_BYTES:] for value in stored]
+    if (lengths != _decode_tails(customers, rows, stored, masks, ends)).any():
+        raise LayoutError("a customer record does not have the event ids or the entries it says it has")
+    flat = np.frombuffer(b"".join(ids_of), dtype="<u8")
     starts = np.concatenate(([0], np.cumsum(counts.sum(axis=1))[:-1]))
     for memory in (0, 1):
         _scatter(customers.seen[memory], rows, counts[:, memory], flat, starts)
@@ -316,6 +345,32 @@ def _decode_sections(
         found = np.frombuffer(b"".join([stored[row][FIXED_BYTES:stop] for row in mine.tolist()]), dtype=together)
         for name in _named(mask):
             customers.sections[name][rows[mine]] = found[name]
+
+
+def _decode_tails(
+    customers: Customers,
+    rows: npt.NDArray[np.intp],
+    stored: list[bytes],
+    masks: npt.NDArray[np.uint16],
+    starts: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Copy the tails of `stored`, whose customers are `rows` and which begin at `starts`; where each record ends.
+
+    Raises:
+        LayoutError: a record counts more entries than there may be, or its bytes do not hold them.
+    """
+    for name, entries in customers.tails.items():
+        tail = TAILS[name]
+        has = masks >> list(SECTIONS).index(tail.section) & 1
+        held = np.where(has, customers.sections[tail.section]["tails"][rows, tail.place], 0).astype(np.int64)
+        stops = starts + held * tail.entry.itemsize
+        some = np.flatnonzero(held)
+        parts = [stored[row][starts[row] : stops[row]] for row in some.tolist()]
+        if (held > tail.most).any() or sum(map(len, parts)) != held.sum() * tail.entry.itemsize:
+            raise LayoutError("a customer record does not have the entries it says it has")
+        tails.decode(entries, rows[some], held[some], b"".join(parts))
+        starts = stops
+    return starts
 
 
 def _named(mask: int) -> list[str]:

@@ -20,6 +20,7 @@ from schemas.currency import convert, minor_digits, to_minor
 from schemas.settings import Settings
 from segments.engagement import NOTHING, level_of, weight_log2
 from segments.instant import UNKNOWN, duration_us, to_us
+from segments.payment import INVOICE
 from streams import times
 from streams.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
 
@@ -79,6 +80,7 @@ class _Columns:
     full_rows: list[int] = field(default_factory=list)
     discounted_rows: list[int] = field(default_factory=list)
     scores: dict[int, int] = field(default_factory=dict)  # by row
+    invoices: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # by row: key, due, paid
     weights_log2: list[float] = field(default_factory=list)  # of every row where the settings have engagement
     customer_ids: list[str] = field(default_factory=list)
     event_ids: list[str] = field(default_factory=list)
@@ -190,6 +192,9 @@ class Decoder:
         if "satisfaction" in self._dimensions:
             more["score"] = np.zeros(len(occurred_us), dtype=np.uint8)
             more["score"][list(columns.scores)] = list(columns.scores.values())
+        if "payment" in self._dimensions:
+            more["invoice"] = np.zeros(len(occurred_us), dtype=INVOICE)
+            more["invoice"][list(columns.invoices)] = list(columns.invoices.values())
         if self._weighs:
             weights_log2 = np.array(columns.weights_log2, dtype=np.float64)
             more["level_log2"] = level_of(weights_log2, occurred_us, self._half_life_us)
@@ -262,6 +267,9 @@ class Decoder:
             columns.discounted_rows.append(row)
         if isinstance(event, contract.Feedback):
             columns.scores[row] = event.score
+        if isinstance(event, contract.Payment):
+            paid_us = UNKNOWN if event.paid_at is None else to_us(event.paid_at)
+            columns.invoices[row] = (_identity(None, event.invoice_id), to_us(event.due_at), paid_us)
         columns.weights_log2.append(self._worth_log2(event))
         columns.add(kind, "", identity, amount_minor, event.customer_id, event.event_id)
 

@@ -27,7 +27,7 @@ from streams.changes import Changes
 from streams.encode import Encoder, Publication
 from streams.erasing import FOR_EVER, Erasures, start_labels
 from streams.events import Chunk
-from streams.merge import Merged, merge
+from streams.merge import Merged, merge, refuse_invoices
 from streams.messages import Message, Messages
 from streams.processor import Adoption, Advance, Work, advance
 from streams.rulebook import Rulebook
@@ -147,6 +147,7 @@ class Executor:
         done = advance(customers, work, rules, adoption)
         assert done.clock_us == clock_us
         customers.keep(rules.names)
+        merged = refuse_invoices(merged, in_order[done.refused])
         at = Publication(detected_us=plan.wall_us, position=self._position(plan), mode=plan.mode)
         encoded = [self._encoder.encode(done.changes, customers, events.event_ids, rules, old, at)]
         told = [(rules, done.changes)]
@@ -160,7 +161,7 @@ class Executor:
             current=Messages.join([each.current for each in encoded]),
             dead=self._dead(merged),
             dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
-            events=len(events),
+            events=len(events) - len(done.refused),
             duplicates=done.duplicates,
             late=done.late,
             outdated=done.outdated,

@@ -1,11 +1,12 @@
 """Two inputs of one shard, merged by event time: take the earlier head, as Kafka Streams does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from segments.instant import UNKNOWN
+from segments.payment import OPEN_MOST, SETTLED_MOST
 from streams.events import Chunk, Unusable, join
 
 
@@ -57,6 +58,21 @@ def ready(purchases: Chunk, interactions: Chunk, waits: tuple[bool, bool], lates
             stop = min(stop, int(places[-1]) + 1 if len(places) else 0)
     taken = int(np.count_nonzero(mine[:stop]))
     return stop - taken, taken
+
+
+def refuse_invoices(merged: Merged, rows: npt.NDArray[np.intp]) -> Merged:
+    """The same records, those of `rows` unusable: their customers have more open invoices than are kept."""
+    if not len(rows):
+        return merged
+    why = Unusable(
+        "too_many_invoices",
+        f"invoice_id: this customer has {OPEN_MOST} open invoices already, which is as many as are kept, or "
+        f"{SETTLED_MOST} that were settled later than this: tell of the others' payment first, then send this again",
+    )
+    usable = merged.chunk.usable.copy()
+    usable[rows] = False
+    unusable = merged.chunk.unusable | dict.fromkeys(rows.tolist(), why)
+    return replace(merged, chunk=merged.chunk.with_unusable(usable, unusable))
 
 
 def _refuse_future(chunk: Chunk, latest_us: int) -> Chunk:

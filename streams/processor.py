@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segments import cadence, engagement, satisfaction
+from segments import cadence, engagement, payment, satisfaction
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.model import NO_LABEL
@@ -60,6 +60,7 @@ class Advance:
     late: int
     outdated: int  # events from before their customer's erase, left out
     erased: int  # customers of whom something was held
+    refused: Rows  # events that changed nothing, as their customer has too many open invoices
 
 
 def advance(customers: Customers, work: Work, rules: Rules, adoption: Adoption | None = None) -> Advance:
@@ -85,6 +86,7 @@ class _Advancing:
     outdated: int = 0
     erased: int = 0
     erases: bool = False  # there is anything to do with erasing
+    refused: list[Rows] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.touched = np.zeros(len(self.customers), dtype=np.bool_)
@@ -117,6 +119,7 @@ class _Advancing:
             late=self.late,
             outdated=self.outdated,
             erased=self.erased,
+            refused=np.concatenate([np.zeros(0, dtype=np.intp), *self.refused]),
         )
 
     def _adopt(self, adoption: Adoption) -> None:
@@ -145,7 +148,6 @@ class _Advancing:
         if self.erases:
             events, horizons_us = self._since_the_erase(events, horizons_us)
         fresh = self._fresh(events)
-        self.duplicates += int(len(events) - np.count_nonzero(fresh))
         events, horizons_us = events[fresh], horizons_us[fresh]
         rows = self.work.rows[events]
         self.touched[rows] = True
@@ -207,17 +209,42 @@ class _Advancing:
         self.due_us[rows] = NEVER
 
     def _fresh(self, events: Rows) -> npt.NDArray[np.bool_]:
-        """Step 0: which events are no repeats; they are remembered."""
+        """Step 0: which events are neither repeats nor refused; they are remembered."""
         rows = self.work.rows[events]
         identities = self.work.events.identities[events]
         repeated = np.zeros(len(events), dtype=np.bool_)
         for seen in self.customers.seen:
             repeated |= (seen[rows] == identities[:, None]).any(axis=1)
-        fresh = ~repeated
+        self.duplicates += int(np.count_nonzero(repeated))
+        refused = ~repeated & self._too_many_invoices(rows, events)
+        self.refused.append(events[refused])
+        fresh = ~repeated & ~refused
         long = self.work.events.kinds[events] <= REMEMBERED_LONG
         for memory, mine in ((0, fresh & long), (1, fresh & ~long)):
             self._remember(memory, rows[mine], identities[mine])
         return fresh
+
+    def _too_many_invoices(self, rows: Rows, events: Rows) -> npt.NDArray[np.bool_]:
+        """Which events are about an open invoice too many; like a repeat, such a one changes nothing."""
+        refused = np.zeros(len(events), dtype=np.bool_)
+        pays = np.flatnonzero(self.work.events.kinds[events] == Kind.PAYMENT)
+        if "payment" in self.rules.names and len(pays):
+            refused[pays] = payment.too_many(self._invoices(rows[pays]), *self._payments(events[pays]))
+        return refused
+
+    def _invoices(self, rows: Rows) -> payment.Invoices:
+        section, tails = self.customers.sections["payment"], self.customers.tails
+        return payment.Invoices(
+            open=tails["open_invoices"][rows],
+            settled=tails["settled_invoices"][rows],
+            settled_total=section["settled_invoices"][rows],
+            late_total=section["late_invoices"][rows],
+        )
+
+    def _payments(self, events: Rows) -> tuple[npt.NDArray[np.void], Times]:
+        """What they tell of invoices, and when."""
+        happened = self.work.events
+        return happened.more["invoice"][events], happened.occurred_us[events]
 
     def _remember(self, memory: int, rows: Rows, identities: npt.NDArray[np.uint64]) -> None:
         if not len(rows):
@@ -273,6 +300,15 @@ class _Advancing:
         if "engagement" in kept:
             level = sections["engagement"]["level_log2"]
             level[rows] = engagement.with_event(level[rows], happened.more["level_log2"][events])
+        pays = kinds == Kind.PAYMENT
+        if "payment" in kept and pays.any():
+            section, told = sections["payment"], rows[pays]
+            invoices = payment.with_payments(self._invoices(told), *self._payments(events[pays]))
+            self.customers.tails["open_invoices"][told] = invoices.open
+            self.customers.tails["settled_invoices"][told] = invoices.settled
+            section["settled_invoices"][told] = invoices.settled_total
+            section["late_invoices"][told] = invoices.late_total
+            section["next_due_us"][told] = invoices.next_due_us
 
     def _add_money(self, rows: Rows, amounts_minor: npt.NDArray[np.int64]) -> None:
         """Add to net money.

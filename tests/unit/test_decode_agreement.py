@@ -10,7 +10,7 @@ from schemas.settings import Settings
 from streams.decode import NESTING_MAX, Decoder, _Columns, _Fast
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 
-EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction")
+EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "payment")
 SETTINGS = (
     Settings(dimensions=EVERY),
     Settings.model_validate({"currency": "JPY", "rates": {"EUR": "163.2", "KWD": "501"}, "dimensions": EVERY[::-1]}),
@@ -184,7 +184,7 @@ def rows(chunk: Chunk) -> list[tuple[object, ...] | None]:
 
 def needed(product: Settings) -> set[str]:
     """The columns that the settings' dimensions need beside those of all."""
-    column = {"price": "discounted", "satisfaction": "score", "engagement": "level_log2"}
+    column = {"price": "discounted", "satisfaction": "score", "engagement": "level_log2", "payment": "invoice"}
     return {column[name] for name in product.dimensions if name in column}
 
 

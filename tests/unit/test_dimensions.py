@@ -22,7 +22,7 @@ from streams.run import MemoryShard
 from tests.agreement import by_customer, parsed
 from tests.histories import histories, written
 
-EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value")
+EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "payment")
 FIRST = datetime(2024, 1, 4, tzinfo=UTC)  # day 19,726 since 1970; slot 704 is days 19,712 to 19,739
 
 
@@ -169,6 +169,7 @@ def test_any_two_dimensions_in_either_order_are_each_as_they_are_alone(pair: tup
         *buys(0, 5, 5, 0, refunds=(3,)),
         event(50, 30, "feedback", score=9),
         event(51, 31, "interaction", kind="cart"),
+        event(52, 32, "payment", invoice_id="i", due_at=written(FIRST + timedelta(days=50)), amount=5),
     ]
     log += [event(60 + days, days, "purchase") for days in (40, 70, 100, 300)]
     both = changes(log, Settings(dimensions=pair))
@@ -192,8 +193,8 @@ def test_batches_are_invisible_with_every_dimension_on(
     product = Settings.model_validate({"dimensions": order})
     whole = by_customer(changes(log, product))
     assert whole == by_customer(changes(log, product, sizes))
-    neutral = {"rfm": "none", "engagement": "dormant", "price": "unknown", "cadence": "none", "satisfaction": "unknown"}
-    neutral["value"] = "none"
+    neutral = {"rfm": "none", "engagement": "dormant", "price": "unknown", "cadence": "none"}
+    neutral |= {"satisfaction": "unknown", "value": "none", "payment": "unknown"}
     for mine in whole.values():
         held: dict[str, str | None] = {"lifecycle": None, **neutral}
         for change in mine:

@@ -18,6 +18,7 @@ from schemas.settings import (
     FixedClasses,
     FixedCuts,
     Lifecycle,
+    Payment,
     Price,
     Rfm,
     Satisfaction,
@@ -32,7 +33,7 @@ from segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, duration_us
 from segments.recut import Four
 from segments.rules import Rules, from_settings
 
-DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value")
+DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "payment")
 CUSTOMERS = 150
 PROBES = 12
 MICROSECOND = timedelta(microseconds=1)
@@ -79,6 +80,7 @@ def some_settings(draw: st.DrawFn) -> Settings:
         rfm=Rfm(grid=grid, fixed=FixedCuts.model_validate({name: draw(some) for name, some in fixed.items()})),
         price=Price(min_purchases=draw(counts), sensitive_from=sensitive, full_price_up_to=full_price),
         cadence=Cadence(regular_slots=draw(st.integers(1, of_slots)), of_slots=of_slots),
+        payment=Payment(slow_above=draw(shares)),
         satisfaction=Satisfaction(promoter_from=promoter, passive_from=passive, unknown_after=draw(spans)),
         value=Value(fixed=FixedClasses(b_from=b_from, a_from=a_from)),
         engagement=Engagement(
@@ -135,6 +137,7 @@ def some_facts(dice: np.random.Generator, near_us: list[int], half_life_us: int 
     purchases = dice.integers(0, 8, shape)
     last_us = np.where(purchases == 0, UNKNOWN, last_us)
     before_us = np.where(purchases < 2, UNKNOWN, before_us)
+    settled = dice.choice([0, 0, 1, 10, 100], shape)
     return Facts(
         first_us=np.where(purchases < 2, last_us, before_us),
         last_us=last_us,
@@ -152,6 +155,9 @@ def some_facts(dice: np.random.Generator, near_us: list[int], half_life_us: int 
         level_log2=np.where(
             purchases == 0, NOTHING, np.where(purchases == 0, 0, last_us) / half_life_us + dice.uniform(-3, 12, shape)
         ),
+        settled_invoices=settled.astype(np.uint32),
+        late_invoices=(settled * dice.choice([0, 0.3, 0.31, 1], shape)).astype(np.uint32),
+        next_due_us=np.where(dice.random(shape) < 0.5, NEVER, np.where(purchases == 0, 0, last_us)),
     )
 
 
@@ -281,6 +287,17 @@ def satisfaction_by_hand(product: Settings, rules: Rules, facts: dict[str, Any],
     return "passive" if facts["score"] >= table.passive_from else "detractor"
 
 
+def payment_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md, with exact fractions."""
+    del rules
+    if facts["next_due_us"] <= at_us:
+        return "overdue"
+    settled = facts["settled_invoices"]
+    if settled and Fraction(facts["late_invoices"], settled) > Fraction(product.payment.slow_above):
+        return "slow"
+    return "good" if settled or facts["next_due_us"] != NEVER else "unknown"
+
+
 def engagement_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
     """models.md: which thresholds' crossings, each up to the whole second after it, are ahead."""
     del rules
@@ -313,6 +330,7 @@ BY_HAND: dict[str, Callable[[Settings, Rules, dict[str, Any], int], str]] = {
     "satisfaction": satisfaction_by_hand,
     "engagement": engagement_by_hand,
     "value": value_by_hand,
+    "payment": payment_by_hand,
 }
 
 

@@ -23,6 +23,7 @@ from state.record import (
     timers_us,
     upgraded,
 )
+from state.tails import TAILS
 
 START = np.array([255, 0], dtype=np.uint8)
 UINT32 = st.integers(0, 2**32 - 1)
@@ -56,7 +57,14 @@ def many_customers(draw: st.DrawFn) -> Customers:
     for section in customers.sections.values():
         for row in range(count):
             if draw(st.booleans()):
-                fill(draw, section[row : row + 1], section.dtype.names or ())
+                fill(draw, section[row : row + 1], tuple(set(section.dtype.names or ()) - {"tails"}))
+    for name, entries in customers.tails.items():
+        tail = TAILS[name]
+        for row in range(count):
+            held = draw(st.integers(0, tail.most))
+            fill(draw, entries[row, :held], entries.dtype.names or ())
+            entries["key"][row, :held] |= 1
+            customers.sections[tail.section]["tails"][row, tail.place] = held
     for memory, limit in enumerate(REMEMBERED):
         for row in range(count):
             ids = draw(st.lists(st.integers(1, 2**64 - 1), max_size=limit))
@@ -72,6 +80,8 @@ def same(one: Customers, other: Customers) -> bool:
         and one.fixed.tobytes() == other.fixed.tobytes()
         and {name: section.tobytes() for name, section in one.sections.items()}
         == {name: section.tobytes() for name, section in other.sections.items()}
+        and {name: entries.tobytes() for name, entries in one.tails.items()}
+        == {name: entries.tobytes() for name, entries in other.tails.items()}
         and all(np.array_equal(mine, yours) for mine, yours in zip(one.seen, other.seen, strict=True))
     )
 
@@ -86,7 +96,8 @@ def test_a_record_comes_back_as_it_was_written(customers: Customers) -> None:
     for row, value in enumerate(values):
         ids = int(customers.fixed["remembered"][row].sum())
         told = [name for name, each in customers.sections.items() if each[row].tobytes() != nobody[name].tobytes()]
-        assert len(value) == FIXED_BYTES + ID_BYTES * ids + sum(SECTIONS[name].itemsize for name in told)
+        tails = sum(len(entries[row][entries[row]["key"] != 0].tobytes()) for entries in customers.tails.values())
+        assert len(value) == FIXED_BYTES + ID_BYTES * ids + sum(SECTIONS[name].itemsize for name in told) + tails
         alone = decode([customers.ids[row]], [value], START, 0)
         assert list(alone.sections) == told
         assert encode(alone) == [value]
@@ -124,9 +135,26 @@ def test_a_record_takes_the_documented_bytes() -> None:
     assert value[0] == LAYOUT
     for name in SECTIONS:
         customers.sections[name]["label"] = 1
-    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9
-    assert tuple(SECTIONS) == ("price", "cadence", "satisfaction", "engagement", "value")  # their bits, for ever
+    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 27
+    customers.tails["open_invoices"]["key"] = customers.tails["settled_invoices"]["key"] = 1
+    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 27 + 8 * 24 + 16 * 17
+    assert tuple(SECTIONS) == (
+        "price",
+        "cadence",
+        "satisfaction",
+        "engagement",
+        "value",
+        "payment",
+    )  # their bits, for ever
     assert DIMENSION_SLOTS == ("lifecycle", "rfm")  # a record's labels stand in this order for ever
+
+
+def owing() -> bytes:
+    """A record with an event id and two open invoices."""
+    customers = Customers.unknown(["c"], START, 0, ["payment"])
+    customers.fixed["remembered"][0, 0] = customers.seen[0][0, 0] = 1
+    customers.tails["open_invoices"]["key"][0, :2] = 1, 2
+    return encode(customers)[0]
 
 
 def example(ids: int) -> bytes:
@@ -175,6 +203,10 @@ FOREIGN = {
     "with a section that is not there": example(2)[:85] + b"\x01\x00" + example(2)[87:],
     "with a section nobody knows": example(2)[:85] + b"\x00\x80" + example(2)[87:],
     "cut within an id": example(2)[:-1],
+    "cut within an invoice": owing()[:-1],
+    "without an invoice": owing()[:-24],
+    "with an invoice too many": owing() + owing()[-24:],
+    "of more invoices than there is room for": owing()[:112] + b"\x09" + owing()[113:] + owing()[-24:] * 7,
     "with an id too many": example(2) + b"12345678",
     "with a byte too many": example(2) + b"1",
     "of a later layout": b"\x03" + example(2)[1:],

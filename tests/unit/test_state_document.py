@@ -12,6 +12,7 @@ from state import head, keys
 from state.head import PAGE_CUSTOMERS, Adopting, Erasures, Head, Position
 from state.keys import Keys
 from state.record import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
+from state.tails import TAILS
 from streams import control, histograms
 from streams.execution import Plan
 from streams.journal import Entry
@@ -64,6 +65,20 @@ def test_the_table_of_sections_is_the_layout() -> None:
     ]
 
 
+def test_the_table_of_entries_is_that_of_the_code() -> None:
+    """Each tail with its section, its bound, its bytes and its fields, in order."""
+    rows = [
+        (code(name), code(section), int(most), int(size), list(zip(code(fields)[::2], code(fields)[1::2], strict=True)))
+        for name, section, most, size, fields in table("The customer record", "entries")
+    ]
+    fields = {
+        name: [(each, written(tail.entry[each])) for each in tail.entry.names or ()] for name, tail in TAILS.items()
+    }
+    assert rows == [
+        ([name], [tail.section], tail.most, tail.entry.itemsize, fields[name]) for name, tail in TAILS.items()
+    ]
+
+
 def test_the_numbers_about_records_are_those_of_the_code() -> None:
     """Layout, sizes, how many ids, how many customers a page."""
     first, second = REMEMBERED
@@ -71,7 +86,9 @@ def test_the_numbers_about_records_are_those_of_the_code() -> None:
     assert f"at most {first} and {second}" in CHAPTERS["The customer record"]
     most = FIXED_BYTES + ID_BYTES * sum(REMEMBERED)
     every = most + sum(kind.itemsize for kind in SECTIONS.values())
-    assert f"{FIXED_BYTES} to {most} bytes, with all sections {every}" in CHAPTERS["Redis keys"]
+    owing = every + sum(tail.most * tail.entry.itemsize for tail in TAILS.values())
+    told = f"{FIXED_BYTES} to {most} bytes, with all sections {every}, with as many invoices as are remembered {owing}"
+    assert told in CHAPTERS["Redis keys"]
     assert f"the ids of {PAGE_CUSTOMERS} customers" in CHAPTERS["Redis keys"]
 
 
