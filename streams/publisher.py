@@ -1,17 +1,15 @@
-"""One shard's transactional producer: everything a commit publishes becomes visible at once, or not at all."""
+"""How one shard publishes: everything of a commit becomes visible at once, or not at all."""
 
-import asyncio
 import time
 from collections.abc import Mapping
-from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka.structs import TopicPartition
 
 from schemas.settings import Settings
 from streams.crash_points import reach
-from streams.kafka_clients import aiokafka_options
 from streams.messages import Messages
 from streams.record_batch import batches
+from streams.transactional_producer import TransactionalProducer
 
 Records = Mapping[str, Messages]
 """Topic to messages, all for one partition each."""
@@ -27,18 +25,18 @@ class Publisher:
 
     def __init__(self, settings: Settings, partition: int) -> None:
         self._partition = partition
+        self._topics = settings.kafka.topics
         self._transactional = settings.worker.guarantee == "exactly_once"
-        self._producer = AIOKafkaProducer(
-            transactional_id=f"{settings.kafka.group}-{partition}" if self._transactional else None,
-            transaction_timeout_ms=int(settings.worker.transaction_timeout.total_seconds() * 1000),
-            acks="all",
-            linger_ms=0,
-            **aiokafka_options(settings.kafka),
+        self._producer = TransactionalProducer(
+            settings.kafka,
+            f"{settings.kafka.group}-{partition}" if self._transactional else None,
+            int(settings.worker.transaction_timeout.total_seconds() * 1000),
         )
 
     async def start(self) -> None:
         """InitTransactions: ends the transaction of any earlier producer with this id and fences it."""
-        await self._producer.start()
+        names = self._topics
+        await self._producer.start((names.changes, names.current, names.dead_letters, names.control, names.journal))
 
     async def publish(self, records: Records, control_topics: frozenset[str] = frozenset()) -> None:
         """One transaction with all `records`, on the shard's own partition (0 in a control topic).
@@ -46,20 +44,24 @@ class Publisher:
         Raises:
             aiokafka.errors.KafkaError: whether it was committed is known only from the journal.
         """
+        now_ms = time.time_ns() // 1_000_000
+        filled = {
+            TopicPartition(topic, 0 if topic in control_topics else self._partition): list(
+                batches(messages, now_ms, transactional=self._transactional)
+            )
+            for topic, messages in records.items()
+            if len(messages)
+        }
         if self._transactional:
-            await self._producer.begin_transaction()
-        futures: list[Any] = []
-        for topic, messages in records.items():
-            partition = 0 if topic in control_topics else self._partition
-            filled = batches(messages, time.time_ns() // 1_000_000, transactional=self._transactional)
-            futures += [await self._producer.send_batch(batch, topic, partition=partition) for batch in filled]
-            if not self._transactional:
-                await asyncio.gather(*futures)  # the journal's record, the last, only once all others are there
-        await asyncio.gather(*futures)
+            await self._producer.begin(filled)
+            await self._producer.send(filled)
+            reach("commit:produced")
+            await self._producer.end()
+            return
+        for place, listed in filled.items():  # the journal's record, the last, only once all others are there
+            await self._producer.send({place: listed})
         reach("commit:produced")
-        if self._transactional:
-            await self._producer.commit_transaction()
 
     async def close(self) -> None:
         """Stop; an open transaction is left to the next producer of this id, which ends it."""
-        await self._producer.stop()
+        await self._producer.close()

@@ -1,4 +1,4 @@
-"""Kafka's record batches (format 2), written from columns and handed to aiokafka's producer as they are.
+"""Kafka's record batches (format 2), written from columns.
 
 https://kafka.apache.org/documentation/#recordbatch.
 """
@@ -33,41 +33,34 @@ FRAMING_BYTES: Final = 2 + 4 * 5  # attributes, time, and four numbers of 32 bit
 
 
 class RecordBatch:
-    """One batch, in the shape aiokafka's producer expects of its own builder (`send_batch`)."""
+    """One batch, and who produces it.
+
+    Args:
+        records: one behind the other, each with its length.
+        count: of them.
+        timestamp_ms: of all of them.
+        transactional: whether it belongs to a transaction.
+    """
 
     def __init__(self, records: memoryview, count: int, timestamp_ms: int, *, transactional: bool) -> None:
         self._records = records
-        self._count = count
+        self.count = count
         self._timestamp_ms = timestamp_ms
         self._attributes = TRANSACTIONAL if transactional else 0
         self._producer = (-1, -1, -1)  # id, epoch, sequence number of the first record: none
 
-    def record_count(self) -> int:
-        """Records in it."""
-        return self._count
+    def number(self, producer_id: int, producer_epoch: int, sequence: int) -> None:
+        """Say who produces it, and as which of the records of its partition: the broker counts a repeat once."""
+        self._producer = (producer_id, producer_epoch, sequence)
 
-    def size(self) -> int:
-        """Bytes on the wire."""
-        return HEADER.size + len(self._records)
-
-    def close(self) -> None:
-        """Nothing can be added anyway."""
-
-    def closed(self) -> bool:
-        """Nothing can be added."""
-        return True
-
-    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
-        self._producer = (producer_id, producer_epoch, base_sequence)
-
-    def _build(self) -> bytearray:
-        built = bytearray(self.size())
-        built[HEADER.size :] = self._records
-        size, times_ms = len(built) - UNCOUNTED_BYTES, (self._timestamp_ms, self._timestamp_ms)
-        about = (self._attributes, self._count - 1, *times_ms, *self._producer, self._count)
-        HEADER.pack_into(built, 0, 0, size, NO_EPOCH, MAGIC, NO_CRC_YET, *about)
-        struct.pack_into(">I", built, CHECKED_FROM - 4, crc32c(memoryview(built)[CHECKED_FROM:]))
-        return built
+    def built(self) -> bytes:
+        """The bytes on the wire."""
+        size = HEADER.size + len(self._records) - UNCOUNTED_BYTES
+        times_ms = (self._timestamp_ms, self._timestamp_ms)
+        about = (self._attributes, self.count - 1, *times_ms, *self._producer, self.count)
+        head = HEADER.pack(0, size, NO_EPOCH, MAGIC, NO_CRC_YET, *about)
+        checked = crc32c(self._records, crc32c(head[CHECKED_FROM:]))
+        return b"".join((head[: CHECKED_FROM - 4], checked.to_bytes(4), head[CHECKED_FROM:], self._records))
 
 
 def batches(messages: Messages, timestamp_ms: int, *, transactional: bool) -> Iterator[RecordBatch]:

@@ -27,6 +27,7 @@ from streams.decode import Decoder
 from streams.messages import Messages
 from streams.partitioner import partition_of, partitions_of
 from streams.publisher import Publisher
+from streams.record_batch import batches
 from streams.rulebook import Rulebook
 from streams.run import MemoryShard
 from tests.command import PROGRAM, Result, segflow, settings_file
@@ -271,13 +272,10 @@ async def publish(site: Site, partition: int, messages: Messages, *, commit: boo
     if commit:
         await publisher.publish({name(site, "changes"): messages})
     else:
-        producer = publisher._producer
-        await producer.begin_transaction()
-        for message in messages:
-            await producer.send_and_wait(
-                name(site, "changes"), message.value, key=message.key, headers=message.headers, partition=partition
-            )
-        await producer.abort_transaction()
+        producer, place = publisher._producer, TopicPartition(name(site, "changes"), partition)
+        await producer.begin([place])
+        await producer.send({place: list(batches(messages, 0, transactional=True))})
+        await producer.fence()
     await publisher.close()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka.structs import TopicPartition
 
 from embedded.kafka import ApacheKafka
 from schemas.settings import Settings
@@ -16,6 +17,7 @@ from streams.execution import Plan
 from streams.journal import Entry, JournalError, JournalReader
 from streams.messages import Messages
 from streams.publisher import Publisher
+from streams.record_batch import batches
 from tests.service import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -67,10 +69,10 @@ async def write(settings: Settings, sequences: list[int], *, aborted_every: int 
         for sequence in sequences:
             message = journal.message(entry(sequence))
             if aborted_every and sequence % aborted_every == 0:
-                producer = publisher._producer
-                await producer.begin_transaction()
-                await producer.send_and_wait(topic, message.value, key=message.key, partition=0)
-                await producer.abort_transaction()
+                producer, place = publisher._producer, TopicPartition(topic, 0)
+                await producer.begin([place])
+                await producer.send({place: list(batches(Messages.of([message]), 0, transactional=True))})
+                await producer.fence()
             await publisher.publish({topic: Messages.of([message])})
 
 

@@ -18,15 +18,15 @@ def read(written: list[RecordBatch]) -> list[list[Message]]:
     """The records of each batch, as aiokafka's consumer would read them, check sums compared."""
     found = []
     for batch in written:
-        batch._set_producer_state(*PRODUCER)
-        stored = MemoryRecords(bytes(batch._build()))
+        batch.number(*PRODUCER)
+        stored = MemoryRecords(batch.built())
         (records,) = iter(stored.next_batch, None)
         assert records.validate_crc()
         assert (records.producer_id, records.producer_epoch, records.base_sequence) == PRODUCER
         listed = list(records)
-        assert [record.offset for record in listed] == list(range(batch.record_count()))
+        assert [record.offset for record in listed] == list(range(batch.count))
         assert {record.timestamp for record in listed} == {1234}
-        assert records.next_offset == batch.record_count()
+        assert records.next_offset == batch.count
         assert b"" not in [record.value for record in listed]
         found.append([Message(bytes(record.key), bytes(record.value or b""), record.headers) for record in listed])
     return found
@@ -43,7 +43,7 @@ def test_records_are_read_as_they_were_written(log: list[Message], transactional
         message._replace(headers=[(name, value) for name, value in message.headers]) for message in log
     ]
     for batch in written:
-        attributes = HEADER.unpack_from(batch._build())[5]
+        attributes = HEADER.unpack_from(batch.built())[5]
         assert attributes == (0x10 if transactional else 0)
 
 
@@ -58,7 +58,7 @@ def test_batches_keep_to_the_brokers_limit() -> None:
         [10, 900_000],
         [200_000, 10],
     ]
-    assert all(batch.size() <= BATCH_MAX_BYTES + HEADER.size for batch in written if batch.record_count() > 1)
+    assert all(len(batch.built()) <= BATCH_MAX_BYTES + HEADER.size for batch in written if batch.count > 1)
 
 
 def test_no_message_is_no_batch() -> None:
