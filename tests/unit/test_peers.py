@@ -1,0 +1,174 @@
+"""The parts of the benchmark against peers: the job, the judge of what peers publish, their pace, the table."""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from benchmarks.history import History
+from benchmarks.peers import results
+from benchmarks.peers.job import HISTORY_DAYS, Answer, Change, to_us
+from benchmarks.peers.meter import Meter
+from benchmarks.peers.programs.customer import buy, nobody
+from benchmarks.peers.published import Pace, PeerRecord, Published, pace, verdict
+from benchmarks.peers.roster import PEERS
+from tests.oracle import Event, OracleRules, simulate
+
+CUSTOMERS = 40
+EVENTS = 300
+PARTITIONS = 8
+
+
+def history(days: int = HISTORY_DAYS) -> list[bytes]:
+    """Purchases in order of time."""
+    made = History(customers=CUSTOMERS, events=EVENTS, days=days, purchase_share=1.0)
+    return [value for lines in made.lines() for value in lines.values]
+
+
+def partition(value: bytes) -> int:
+    """Any function of the customer will do."""
+    return int(msgspec.json.decode(value)["customer_id"][1:]) % PARTITIONS
+
+
+def answer_to(values: list[bytes]) -> Answer:
+    """The job done over these."""
+    answer = Answer()
+    answer.take(values, [partition(value) for value in values])
+    return answer
+
+
+def published(answer: Answer) -> Published:
+    """What a peer without fault publishes, a millisecond an event."""
+    found = Published()
+    for who, changes in answer.changes.items():
+        for each in changes:
+            found.add(who, each.change, 1000 + each.offset)
+    return found
+
+
+def test_the_job_is_what_segflows_oracle_says_of_the_lifecycle() -> None:
+    """Over a history in which nobody falls silent both give the same changes with the same facts."""
+    values = history()
+    items = [Event(msgspec.json.decode(value)) for value in values]
+    expected: dict[str, list[Change]] = {}
+    for change in simulate(items, OracleRules(dimensions=("lifecycle",))):
+        facts = change["facts"]
+        expected.setdefault(change["customer_id"], []).append(
+            Change(
+                change["previous"],
+                change["current"],
+                to_us(change["effective_at"]),
+                facts["frequency"],
+                int(Decimal(facts["monetary"]) * 100),
+                to_us(facts["last_purchase_at"]),
+            )
+        )
+    answer = answer_to(values)
+    assert {who: [each.change for each in changes] for who, changes in answer.changes.items()} == expected
+    assert {change.current for changes in expected.values() for change in changes} == {"new", "active", "loyal"}
+
+
+@pytest.mark.parametrize("days", [HISTORY_DAYS, 2000])
+def test_the_python_peers_do_the_job(days: int) -> None:
+    """Their dicts give the answer, out of order too and where customers come back after 60 days."""
+    values = history(days)
+    random.Random(1).shuffle(values)
+    customers: dict[str, dict[str, Any]] = {}
+    found = Published()
+    for value in values:
+        event = msgspec.json.decode(value)
+        change = buy(customers.setdefault(event["customer_id"], nobody()), event)
+        if change is not None:
+            record = msgspec.convert(change, PeerRecord)
+            found.add(record.customer_id, record.change(), 0)
+    answer = answer_to(values)
+    assert verdict(answer, found, whole=True) is None
+    labels = {change.current for changes in found.changes.values() for change, _ in changes}
+    assert ("reactivated" in labels) == (days > HISTORY_DAYS)
+
+
+def faults(right: Published) -> Iterator[Published]:
+    """The output with one change repeated, lost, altered, out of order, or of a stranger."""
+    who, changes = next((who, changes) for who, changes in right.changes.items() if len(changes) > 1)
+    altered = (changes[0][0]._replace(amount_minor=0), 0)
+    for wrong in ([changes[0], *changes], changes[1:], [altered, *changes[1:]], changes[::-1]):
+        yield replace(right, changes=right.changes | {who: wrong})
+    yield replace(right, changes=right.changes | {"stranger": changes})
+
+
+def test_every_fault_of_an_output_is_found() -> None:
+    """Each alone makes the verdict, also where the output may end early."""
+    answer = answer_to(history())
+    right = published(answer)
+    assert verdict(answer, right, whole=True) is None
+    wrong = list(faults(right))
+    assert len(wrong) == 5
+    for each in wrong:
+        assert verdict(answer, each, whole=True) is not None
+        assert verdict(answer, each, whole=False) is not None
+
+
+def test_an_output_that_ends_early_is_right_only_where_it_was_cut_off() -> None:
+    """Prefixes of each customer's changes pass for a peer that was stopped, and for no other."""
+    answer = answer_to(history())
+    early = published(answer)
+    early.changes = {who: changes[:1] for who, changes in early.changes.items()}
+    assert verdict(answer, early, whole=False) is None
+    assert "customers differ" in (verdict(answer, early, whole=True) or "")
+
+
+def test_the_pace_counts_the_events_behind_the_changes() -> None:
+    """At the last change of each partition all events up to it are behind."""
+    answer = answer_to(history())
+    seen = pace(answer, published(answer))
+    last = {0: 0}
+    for changes in answer.changes.values():
+        for each in changes:
+            last[each.partition] = max(last.get(each.partition, 0), each.offset + 1)
+    assert seen.events[-1] == sum(last.values())
+    assert (np.diff(seen.events) >= 0).all()
+    assert (np.diff(seen.appended_ms) >= 0).all()
+
+
+def test_the_window_leaves_the_warm_up_out() -> None:
+    """90 events in a second after 10 in ten are 90 a second."""
+    slow_ms, fast_ms = np.arange(1000, 11_000, 1000), np.linspace(11_000, 12_000, 91)[1:]
+    seen = Pace(np.concatenate([slow_ms, fast_ms]).astype(np.int64), np.arange(1, 101))
+    begin_s, end_s, events = seen.window(0.2)
+    assert events / (end_s - begin_s) == pytest.approx(90, rel=0.03)
+
+
+def test_the_meter_sees_what_a_process_uses() -> None:
+    """A busy fifth of a second of this very process shows as about that, and as some memory."""
+    meter = Meter(pids={"peer": os.getpid(), "redis": None, "broker": None})
+    meter.look()
+    until_s = time.process_time() + timedelta(milliseconds=200).total_seconds()
+    while time.process_time() < until_s:
+        pass
+    meter.look()
+    first, last = meter.samples
+    assert meter.cpu_between("peer", first.at_s, last.at_s) == pytest.approx(0.2, abs=0.15)
+    assert meter.cpu_between("redis", first.at_s, last.at_s) == 0
+    assert meter.resident_most("peer") > 10
+
+
+def test_the_table_shows_median_and_spread() -> None:
+    """Three runs as `median (least-most)`; a failed peer has a line and a note but no figure."""
+    good, bad = results.Row(PEERS[0]), results.Row(PEERS[1])
+    for value in (900.0, 1000.0, 1200.0):
+        good.add({"events_s": value})
+        bad.add({"events_s": value})
+    bad.fail("wrong: 3 customers differ")
+    rows = [good.as_json(), bad.as_json()]
+    assert results.cell(rows[0]["figures"]["events_s"]) == "1,000 (900-1,200)"
+    assert rows[1]["figures"] == {}
+    assert results.notes(rows) == [f"{PEERS[1].title}: wrong: 3 customers differ"]
+    assert results.table(rows).row_count == 2
