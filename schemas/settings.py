@@ -30,7 +30,7 @@ def _redis_url(url: str) -> str:
 
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Dimension = Literal["lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "payment"]
+Dimension = Literal["lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "payment"]
 FiveLabels = tuple[Label, Label, Label, Label, Label]
 Money = Annotated[Decimal, Field(gt=-LIMIT_MAJOR, lt=LIMIT_MAJOR)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]  # strict: `true` is no count; nobody has 10^9 of anything
@@ -39,6 +39,8 @@ Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]  # segments/shar
 Score = Annotated[int, Field(ge=1, le=10, strict=True)]
 Weight = Annotated[float, Field(ge=0, le=10**6, strict=True)]  # nothing is a million visits
 Threshold = Annotated[float, Field(gt=0, le=10**12, strict=True)]
+Chance = Annotated[Decimal, Field(gt=0, lt=1, decimal_places=4)]
+Parameter = Annotated[float, Field(ge=0.001, le=10**6, strict=True)]  # far beyond any population's, and no overflow
 EventName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]  # what Kafka allows
 
@@ -324,6 +326,43 @@ class Erase(Section):
     )
 
 
+class ChurnThresholds(Section):
+    """From which chance to be still a customer on the risk is low, medium, high; below it the customer is lost."""
+
+    low_from: Chance = Decimal("0.7")
+    medium_from: Chance = Decimal("0.4")
+    high_from: Chance = Decimal("0.1")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.high_from < self.medium_from < self.low_from:
+            raise ValueError("high_from must be below medium_from, and that below low_from")
+        return self
+
+
+class Churn(ChurnThresholds):
+    """The churn dimension: the chance to be still a customer, by each customer's own rhythm of buying."""
+
+    one_time: ChurnThresholds | None = Field(
+        None, description="of customers of a single purchase day, who are a special case; null: as above"
+    )
+
+
+class MbgNbd(Section):
+    """Parameters of the MBG/NBD model: how often customers buy, and how they are lost."""
+
+    r: Parameter = 0.525
+    alpha_weeks: Parameter = 6.183
+    a: Parameter = 0.891
+    b: Parameter = 1.614
+
+
+class Parameters(Section):
+    """Parameters of the purchase models, which `segflow fit` finds; CDNOW's customers by default."""
+
+    mbg_nbd: MbgNbd = MbgNbd()
+
+
 class Worker(Section):
     """Bounds and waits of one worker process."""
 
@@ -384,6 +423,8 @@ class Settings(Section):
     satisfaction: Satisfaction = Satisfaction()
     value: Value = Value()
     recut: Recut = Recut()
+    churn: Churn = Churn()
+    parameters: Parameters = Parameters()
     payment: Payment = Payment()
     holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         0.0, description="share of customers in the control group"

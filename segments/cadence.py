@@ -4,23 +4,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from segments.cuts import Cuts
 from segments.facts import Facts, Labels, Times
 from segments.instant import DAY_US, NEVER, after
+from segments.slots import Mask, Slots, with_slot
 
 LABELS: Final = ("none", "one_off", "occasional", "regular")
 NONE, ONE_OFF, OCCASIONAL, REGULAR = range(len(LABELS))
 SLOT_US: Final = 28 * DAY_US
 """Four weeks, so that every slot has the same weekdays. Slot 0 begins at the Unix epoch."""
-MASK_SLOTS: Final = 64
-"""Slots a mask holds: the latest one with a purchase is bit 0, the k-th before it bit k."""
-NO_SLOT: Final = int(np.iinfo(np.int32).min)
-"""The latest slot of a customer without a purchase."""
-
-Slots = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,10 +56,5 @@ class Cadence:
 
 
 def with_purchase(latest: Slots, mask: Mask, times_us: Times) -> tuple[Slots, Mask]:
-    """The latest slot and the mask of n customers after a purchase of each. The order of purchases does not matter."""
-    slot = times_us // SLOT_US
-    ahead = slot - latest
-    forward = np.where(ahead < MASK_SLOTS, mask << np.clip(ahead, 0, MASK_SLOTS - 1).astype(np.uint64), np.uint64(0))
-    bit = np.uint64(1) << np.clip(-ahead, 0, MASK_SLOTS - 1).astype(np.uint64)
-    mask = np.where(ahead > 0, forward | np.uint64(1), np.where(-ahead < MASK_SLOTS, mask | bit, mask))
-    return np.maximum(latest, slot).astype(np.int32), mask.astype(np.uint64)
+    """The latest slot and the mask of n customers after a purchase of each."""
+    return with_slot(latest, mask, times_us // SLOT_US)

@@ -1,9 +1,11 @@
-"""Cut points: the thresholds of RFM's scores, 1 to 5, and of value's classes."""
+"""What is found in the population: the thresholds of RFM's scores and of value's classes; parameters of models."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from segments.parameters import CDNOW, Parameters
 
 Score = npt.NDArray[np.int64]
 
@@ -21,6 +23,7 @@ class Cuts:
     frequency: tuple[int, int, int, int]  # orders that count
     monetary_minor: tuple[int, int, int, int]  # net money, minor units
     value_minor: tuple[int, int]  # net money from which on a customer is b, and a
+    parameters: Parameters = CDNOW  # of the purchase models
 
 
 def crossed(values: npt.NDArray[np.int64], thresholds: tuple[int, ...]) -> Score:

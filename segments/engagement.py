@@ -14,17 +14,12 @@ import numpy.typing as npt
 
 from segments.cuts import Cuts
 from segments.facts import Facts, Labels, Times
-from segments.instant import LATEST_US, NEVER, SECOND_US
+from segments.instant import NEVER, SECOND_US, second_after
 
 LABELS: Final = ("dormant", "visitor", "active", "core")
 DORMANT, VISITOR, ACTIVE, CORE = range(len(LABELS))
 NOTHING: Final = float("-inf")
 """The level of a customer without an event: log2 of zero."""
-EXACT_S: Final = 1e-5
-"""A crossing so little before a whole second is at it. Doubles tell this century's times to 4e-7 s, and a sum of many
-events is out by a few of those; without it a score exactly at a threshold would fall on either side."""
-FAR_S: Final = 2.0**40
-"""Seconds beyond every time that can be written down, on either side of the epoch."""
 
 Level = npt.NDArray[np.float64]
 
@@ -59,9 +54,7 @@ class Engagement:
         """Until when each customer is visitor, active and core, shape (n, 3); never later than the one before."""
         thresholds = np.array([log2(each) for each in (self.visitor_from, self.active_from, self.core_from)])
         ends_s = (facts.level_log2[:, None] - thresholds) * (self.half_life_us / SECOND_US)
-        whole_s = np.clip(np.floor(ends_s + EXACT_S) + 1, -FAR_S, FAR_S)
-        ends_us = whole_s.astype(np.int64) * SECOND_US
-        return np.where(ends_us > LATEST_US, NEVER, ends_us)
+        return second_after(ends_s)
 
 
 def weight_log2(weight: float) -> float:

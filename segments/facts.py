@@ -37,6 +37,9 @@ class Facts:
     slot_mask: npt.NDArray[np.uint64] = field(default_factory=_not_kept)
     feedback_us: Times = field(default_factory=_not_kept)  # satisfaction: the latest feedback, UNKNOWN without one
     score: npt.NDArray[np.uint8] = field(default_factory=_not_kept)  # its score, 0 to 10
+    latest_day: npt.NDArray[np.int32] = field(default_factory=_not_kept)  # churn: see segments/purchase_days.py
+    day_mask: npt.NDArray[np.uint64] = field(default_factory=_not_kept)
+    purchase_days: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # distinct days with a purchase
     level_log2: npt.NDArray[np.float64] = field(default_factory=_not_kept)  # engagement: see segments/engagement.py
     settled_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # payment: invoices paid, ever
     late_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # those of them paid after they were due

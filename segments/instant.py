@@ -17,6 +17,11 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 LATEST_US: Final = (datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC) - EPOCH) // MICROSECOND
 """The last instant that can be written down; a deadline beyond it is never."""
+EXACT_S: Final = 1e-5
+"""A crossing so little before a whole second is at it. Doubles tell this century's times to 4e-7 s, and what comes of
+many of them is out by a few of those; without it a curve exactly at a threshold would fall on either side."""
+FAR_S: Final = 2.0**40
+"""Seconds beyond every time that can be written down, on either side of the epoch."""
 
 
 def to_us(moment: datetime) -> int:
@@ -33,6 +38,17 @@ def after(times_us: npt.NDArray[np.int64], span_us: int | npt.NDArray[np.int64])
     """`times_us` + `span_us`, shape kept; UNKNOWN and whatever falls beyond the year 9999 give NEVER."""
     known = (times_us != UNKNOWN) & (times_us <= LATEST_US - span_us)
     return np.where(known, np.where(known, times_us, 0) + span_us, NEVER)
+
+
+def second_after(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The first whole second after each of `seconds` since the epoch, in microseconds, shape kept.
+
+    Where a curve crosses its threshold is computed, not exact, so a label that follows one holds until then (design
+    section 3). Whatever falls beyond the year 9999 gives NEVER.
+    """
+    whole_s = np.clip(np.floor(seconds + EXACT_S) + 1, -FAR_S, FAR_S)
+    ends_us = whole_s.astype(np.int64) * SECOND_US
+    return np.where(ends_us > LATEST_US, NEVER, ends_us)
 
 
 def to_text(time_us: int) -> str:

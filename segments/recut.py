@@ -77,7 +77,7 @@ def next_cuts(scan: Scan, held: Cuts, recuts: Recuts) -> Cuts | None:
     Below `min_population` those of the population would be noise, and the fixed cuts hold.
     """
     if scan.population < recuts.min_population:
-        new = recuts.fixed
+        new = replace(recuts.fixed, parameters=held.parameters)
     else:
         new = held
         if recuts.quintiles:

@@ -7,14 +7,16 @@ from typing import Self
 import numpy as np
 
 from schemas.currency import minor_digits, to_minor
-from schemas.settings import Settings
+from schemas.settings import ChurnThresholds, Settings
 from segments.cadence import Cadence
+from segments.churn import Churn, Thresholds
 from segments.cuts import Cuts
 from segments.engagement import Engagement
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, duration_us
 from segments.lifecycle import Lifecycle
 from segments.model import Model
+from segments.parameters import MbgNbd, Parameters
 from segments.payment import Payment
 from segments.price import Price
 from segments.recut import Recuts
@@ -80,7 +82,7 @@ class Rules:
 def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
     """The rules of `settings` with fixed cuts."""
     lifecycle, price, cadence = settings.lifecycle, settings.price, settings.cadence
-    satisfaction, engagement = settings.satisfaction, settings.engagement
+    satisfaction, engagement, churn = settings.satisfaction, settings.engagement, settings.churn
     models: dict[str, Model] = {
         "lifecycle": Lifecycle(
             at_risk_after_us=duration_us(lifecycle.at_risk_after),
@@ -107,6 +109,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
             core_from=engagement.core_from,
         ),
         "value": Value(),
+        "churn": Churn(thresholds=_chances(churn), one_time=_chances(churn.one_time or churn)),
         "payment": Payment(slow_above=of_one(settings.payment.slow_above)),
     }
     return Rules(
@@ -118,7 +121,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
 
 
 def fixed_cuts(settings: Settings) -> Cuts:
-    """The cuts of `rfm.fixed` and `value.fixed`, version 0."""
+    """The cuts of `rfm.fixed` and `value.fixed` and the settings' parameters, version 0."""
     fixed, value = settings.rfm.fixed, settings.value.fixed
     digits = minor_digits(settings.currency)
     recency = [duration_us(cut) for cut in fixed.recency]
@@ -129,6 +132,7 @@ def fixed_cuts(settings: Settings) -> Cuts:
         frequency=fixed.frequency,
         monetary_minor=(monetary[0], monetary[1], monetary[2], monetary[3]),
         value_minor=(to_minor(value.b_from, digits), to_minor(value.a_from, digits)),
+        parameters=Parameters(mbg_nbd=MbgNbd(**settings.parameters.mbg_nbd.model_dump())),
     )
 
 
@@ -144,3 +148,7 @@ def recuts_of(settings: Settings) -> Recuts:
         every_us=duration_us(settings.recut.every),
         churned_after_us=duration_us(settings.lifecycle.churned_after),
     )
+
+
+def _chances(thresholds: ChurnThresholds) -> Thresholds:
+    return float(thresholds.low_from), float(thresholds.medium_from), float(thresholds.high_from)

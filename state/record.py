@@ -11,10 +11,10 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from segments.cadence import NO_SLOT
 from segments.engagement import NOTHING
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
+from segments.slots import NO_SLOT
 from state import tails
 from state.tails import TAILS
 
@@ -60,6 +60,7 @@ SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
     "satisfaction": _section(("feedback_us", "<i8"), ("score", "u1")),
     "engagement": _section(("level_log2", "<f8")),
     "value": _section(),
+    "churn": _section(("latest_day", "<i4"), ("day_mask", "<u8"), ("purchase_days", "<u4")),
     "payment": _section(
         ("settled_invoices", "<u4"), ("late_invoices", "<u4"), ("next_due_us", "<i8"), ("tails", "u1", (2,))
     ),
@@ -71,6 +72,7 @@ UNTOLD: Final[dict[str, Any]] = {
     "since_us": UNKNOWN,
     "latest_slot": NO_SLOT,
     "feedback_us": UNKNOWN,
+    "latest_day": NO_SLOT,
     "level_log2": NOTHING,
     "next_due_us": NEVER,
 }

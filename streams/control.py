@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -25,6 +26,9 @@ SECRET_BYTES: Final = 32
 FOLLOW_MS: Final = 500
 """One poll of the control topic; a record ends it at once."""
 
+FITTED: Final = frozenset({"churn"})
+"""Dimensions that look at `parameters`."""
+
 
 class DefinitionChangedError(Exception):
     """The settings define segments otherwise than this installation does."""
@@ -36,7 +40,8 @@ def definition_of(settings: Settings) -> dict[str, Any]:
     Lifecycle always does: re-cuts ask it who is living.
     """
     always = {"currency", "rates", "dimensions", "lifecycle", "rfm", "recut", "holdout_share"}
-    content = settings.model_dump(mode="json", include=always | set(settings.dimensions))
+    fitted = {"parameters"} if FITTED & set(settings.dimensions) else set()
+    content = settings.model_dump(mode="json", include=always | set(settings.dimensions) | fitted)
     plain: dict[str, Any] = json.loads(json.dumps(content, sort_keys=True))
     return plain
 
@@ -162,7 +167,8 @@ class Control:
                 self._secret = self.rulebook.secret = bytes.fromhex(content["content"])
         elif content["kind"] == "cuts":
             self.rulebook.add_cuts(
-                Cuts(
+                replace(
+                    self.rulebook.latest.cuts,
                     version=offset,
                     recency_us=tuple(content["recency_us"]),
                     frequency=tuple(content["frequency"]),

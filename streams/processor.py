@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segments import cadence, engagement, payment, satisfaction
+from segments import cadence, engagement, payment, purchase_days, satisfaction
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.model import NO_LABEL
@@ -287,6 +287,16 @@ class _Advancing:
             section, bought = sections["cadence"], rows[buys]
             section["latest_slot"][bought], section["slot_mask"][bought] = cadence.with_purchase(
                 section["latest_slot"][bought], section["slot_mask"][bought], happened.occurred_us[events[buys]]
+            )
+        if "churn" in kept:
+            section, bought = sections["churn"], rows[buys]
+            section["latest_day"][bought], section["day_mask"][bought], section["purchase_days"][bought] = (
+                purchase_days.with_purchase(
+                    section["latest_day"][bought],
+                    section["day_mask"][bought],
+                    section["purchase_days"][bought],
+                    happened.occurred_us[events[buys]],
+                )
             )
         if "satisfaction" in kept:
             tells = kinds == Kind.FEEDBACK

@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 
 from schemas.settings import Settings
 from segments import cadence, engagement, satisfaction
-from segments.cadence import NO_SLOT, SLOT_US
+from segments.cadence import SLOT_US
 from segments.instant import DAY_US, UNKNOWN, to_us
 from segments.rules import from_settings
+from segments.slots import NO_SLOT
 from streams.decode import Decoder
 from streams.rulebook import Rulebook
 from streams.run import MemoryShard
 from tests.agreement import by_customer, parsed
 from tests.histories import histories, written
 
-EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "payment")
+EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "payment")
 FIRST = datetime(2024, 1, 4, tzinfo=UTC)  # day 19,726 since 1970; slot 704 is days 19,712 to 19,739
 
 
@@ -194,7 +195,7 @@ def test_batches_are_invisible_with_every_dimension_on(
     whole = by_customer(changes(log, product))
     assert whole == by_customer(changes(log, product, sizes))
     neutral = {"rfm": "none", "engagement": "dormant", "price": "unknown", "cadence": "none"}
-    neutral |= {"satisfaction": "unknown", "value": "none", "payment": "unknown"}
+    neutral |= {"satisfaction": "unknown", "value": "none", "churn": "none", "payment": "unknown"}
     for mine in whole.values():
         held: dict[str, str | None] = {"lifecycle": None, **neutral}
         for change in mine:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from fractions import Fraction
-from math import floor, log2
+from math import exp, floor, log, log2
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 from schemas.currency import minor_digits, to_minor
 from schemas.settings import (
     Cadence,
+    Churn,
+    ChurnThresholds,
     Engagement,
     FixedClasses,
     FixedCuts,
     Lifecycle,
+    MbgNbd,
+    Parameters,
     Payment,
     Price,
     Rfm,
@@ -25,15 +29,16 @@ from schemas.settings import (
     Settings,
     Value,
 )
-from segments.cadence import NO_SLOT, SLOT_US
+from segments.cadence import SLOT_US
 from segments.cuts import Cuts
 from segments.engagement import NOTHING
 from segments.facts import Facts
 from segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, duration_us
 from segments.recut import Four
 from segments.rules import Rules, from_settings
+from segments.slots import NO_SLOT
 
-DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "payment")
+DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "payment")
 CUSTOMERS = 150
 PROBES = 12
 MICROSECOND = timedelta(microseconds=1)
@@ -47,6 +52,10 @@ spans = st.one_of(
 counts = st.integers(1, 12)
 monies = st.decimals(-2000, 2000, places=2)
 shares = st.decimals(0, 1, places=4)
+chances = st.lists(st.decimals("0.0001", "0.9999", places=4), min_size=3, max_size=3, unique=True).map(
+    lambda some: dict(zip(("high_from", "medium_from", "low_from"), sorted(some), strict=True))
+)
+parameters = st.floats(0.001, 20)
 
 
 def ascending(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
@@ -88,6 +97,12 @@ def some_settings(draw: st.DrawFn) -> Settings:
             active_from=active,
             visitor_from=visitor,
             half_life=draw(spans.filter(lambda span: span >= timedelta(seconds=1))),
+        ),
+        churn=Churn(
+            **draw(chances), one_time=draw(st.none() | st.builds(lambda some: ChurnThresholds(**some), chances))
+        ),
+        parameters=Parameters(
+            mbg_nbd=MbgNbd(r=draw(parameters), alpha_weeks=draw(parameters), a=draw(parameters), b=draw(parameters))
         ),
     )
 
@@ -150,6 +165,9 @@ def some_facts(dice: np.random.Generator, near_us: list[int], half_life_us: int 
         slot_mask=np.where(
             purchases == 0, 0, dice.integers(0, 2**63, shape) >> dice.choice([0, 50, 58, 62], shape) | 1
         ).astype(np.uint64),
+        latest_day=np.where(purchases == 0, NO_SLOT, last_us // DAY_US).astype(np.int32),
+        day_mask=(purchases > 0).astype(np.uint64),
+        purchase_days=dice.integers(0, purchases + 1).clip(np.minimum(purchases, 1)).astype(np.uint32),
         feedback_us=np.where(dice.random(shape) < 0.2, UNKNOWN, last_us),
         score=dice.integers(0, 11, shape).astype(np.uint8),
         level_log2=np.where(
@@ -322,6 +340,23 @@ def value_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us:
     return "b" if facts["net_minor"] >= b_from else "c"
 
 
+def churn_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md: which thresholds' crossings, each up to the whole second after it, are ahead."""
+    if facts["purchases"] <= facts["full_refunds"]:
+        return "none"
+    model, table = rules.cuts.parameters.mbg_nbd, product.churn
+    week_us = 7 * DAY_US
+    x, t_x = facts["purchase_days"] - 1, (facts["last_us"] - facts["first_us"]) / week_us
+    for label in ("low", "medium", "high"):
+        p = float(getattr(table if x or not table.one_time else table.one_time, f"{label}_from"))
+        power = log((1 / p - 1) * (model.b + x) / model.a) / (model.r + x)
+        weeks = (model.alpha_weeks + t_x) * exp(power) - model.alpha_weeks if power < 100 else 1e9
+        end_s = facts["first_us"] / 1e6 + weeks * week_us / 1e6
+        if at_us < (floor(end_s + 1e-5) + 1) * 1_000_000 or (floor(end_s + 1e-5) + 1) * 1_000_000 > LATEST_US:
+            return label
+    return "lost"
+
+
 BY_HAND: dict[str, Callable[[Settings, Rules, dict[str, Any], int], str]] = {
     "lifecycle": lifecycle_by_hand,
     "rfm": rfm_by_hand,
@@ -330,6 +365,7 @@ BY_HAND: dict[str, Callable[[Settings, Rules, dict[str, Any], int], str]] = {
     "satisfaction": satisfaction_by_hand,
     "engagement": engagement_by_hand,
     "value": value_by_hand,
+    "churn": churn_by_hand,
     "payment": payment_by_hand,
 }
 
@@ -367,9 +403,9 @@ def test_fixed_cuts_are_the_settings_thresholds_in_whole_numbers(product: Settin
 
 def test_a_customer_starts_without_a_lifecycle_and_neutral_in_all_else() -> None:
     """Null, and `none`, `unknown` or `dormant`, in the settings' order; the labels of sections start at the code 0."""
-    order = ("rfm", "lifecycle", "price", "cadence", "satisfaction", "engagement", "value")
+    order = ("rfm", "lifecycle", "price", "cadence", "satisfaction", "engagement", "value", "churn", "payment")
     rules = from_settings(Settings.model_validate({"dimensions": order}))
     assert rules.names == order
-    assert rules.start.tolist() == [0, 255, 0, 0, 0, 0, 0]
+    assert rules.start.tolist() == [0, 255, 0, 0, 0, 0, 0, 0, 0]
     neutral = [model.labels[0] for model in rules.models if model.start != 255]
-    assert neutral == ["none", "unknown", "none", "unknown", "dormant", "none"]
+    assert neutral == ["none", "unknown", "none", "unknown", "dormant", "none", "none", "unknown"]

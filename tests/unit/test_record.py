@@ -135,15 +135,16 @@ def test_a_record_takes_the_documented_bytes() -> None:
     assert value[0] == LAYOUT
     for name in SECTIONS:
         customers.sections[name]["label"] = 1
-    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 27
+    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 27
     customers.tails["open_invoices"]["key"] = customers.tails["settled_invoices"]["key"] = 1
-    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 27 + 8 * 24 + 16 * 17
+    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 27 + 8 * 24 + 16 * 17
     assert tuple(SECTIONS) == (
         "price",
         "cadence",
         "satisfaction",
         "engagement",
         "value",
+        "churn",
         "payment",
     )  # their bits, for ever
     assert DIMENSION_SLOTS == ("lifecycle", "rfm")  # a record's labels stand in this order for ever

@@ -1,0 +1,29 @@
+"""Parameters of the purchase models: of the whole population, not of a customer. `segflow fit` finds them.
+
+The defaults are those of CDNOW's sample of 2,357 customers to 30 September 1997, so that a shop without a fit of its
+own begins with a real one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MbgNbd:
+    """How often customers buy, and how they are lost (segments/mbg_nbd.py)."""
+
+    r: float = 0.525  # shape of the purchase rate's gamma distribution
+    alpha_weeks: float = 6.183  # its rate
+    a: float = 0.891  # of the beta distribution of the chance to be lost after a purchase
+    b: float = 1.614
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameters:
+    """What a fit finds. Versioned like cuts."""
+
+    mbg_nbd: MbgNbd = MbgNbd()
+
+
+CDNOW: Final = Parameters()
+"""The defaults."""

@@ -1,0 +1,32 @@
+"""Slots of equal length, and a mask of those in which something was bought."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+MASK_SLOTS: Final = 64
+"""Slots a mask holds: the latest one with a purchase is bit 0, the k-th before it bit k."""
+NO_SLOT: Final = int(np.iinfo(np.int32).min)
+"""The latest slot of a customer without a purchase."""
+
+Slots = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.uint64]
+
+
+def with_slot(latest: Slots, mask: Mask, slot: npt.NDArray[np.int64]) -> tuple[Slots, Mask]:
+    """The latest slot and the mask of n customers after a purchase of each in `slot`. The order does not matter."""
+    ahead = slot - latest
+    forward = np.where(ahead < MASK_SLOTS, mask << np.clip(ahead, 0, MASK_SLOTS - 1).astype(np.uint64), np.uint64(0))
+    bit = np.uint64(1) << np.clip(-ahead, 0, MASK_SLOTS - 1).astype(np.uint64)
+    mask = np.where(ahead > 0, forward | np.uint64(1), np.where(-ahead < MASK_SLOTS, mask | bit, mask))
+    return np.maximum(latest, slot).astype(np.int32), mask.astype(np.uint64)
+
+
+def has_slot(latest: Slots, mask: Mask, slot: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether each of n customers is known to have bought in `slot`; before the mask's reach it is not known."""
+    age = latest.astype(np.int64) - slot
+    within = (age >= 0) & (age < MASK_SLOTS)
+    held = mask >> np.where(within, age, 0).astype(np.uint64) & np.uint64(1)
+    known: npt.NDArray[np.bool_] = within & (held == 1)
+    return known
