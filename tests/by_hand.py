@@ -70,7 +70,7 @@ def only(dimension: str) -> OracleRules:
     return OracleRules(dimensions=(dimension,))
 
 
-def moves(changes: list[Change]) -> list[tuple[str, str, str | None, str, str]]:
+def moves(changes: list[Change]) -> list[tuple[str, str, str | None, str | None, str]]:
     """Return each change in short: day, dimension, previous, current, cause."""
     return [(c["effective_at"][:10], c["dimension"], c["previous"], c["current"], c["cause"]["kind"]) for c in changes]
 

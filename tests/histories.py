@@ -32,8 +32,7 @@ amounts = st.sampled_from(
 )
 
 
-# One invoice is told the same way each time: its id says when it is due, and when it was paid if it was. So the order
-# of its statements must not matter. Paid before, at and after it is due, by a microsecond too.
+# Invoices are paid before, at and after they are due, by a microsecond too.
 DUE_DAYS = (0, 29, 60, 121)
 PAID_AFTER = (timedelta(days=-7), timedelta(0), MICROSECOND, timedelta(days=7))
 
@@ -60,15 +59,32 @@ def written(moment: datetime) -> str:
 
 
 @st.composite
-def statements(draw: st.DrawFn) -> dict[str, Any]:
-    """What a payment says of one of sixteen invoices: still open, or paid."""
-    due_day, after = draw(st.sampled_from(DUE_DAYS)), draw(st.sampled_from(PAID_AFTER))
-    due_at = START + timedelta(days=due_day)
+def statements(draw: st.DrawFn, invoices: int = 4) -> dict[str, Any]:
+    """What a payment says of one of some invoices: still open, or paid. It may be said otherwise another time."""
+    due_at = START + timedelta(days=draw(st.sampled_from(DUE_DAYS)))
+    paid_after = draw(st.none() | st.sampled_from(PAID_AFTER))
     return {
-        "invoice_id": f"i{due_day}{after // MICROSECOND:+}",
+        "invoice_id": f"i{draw(st.integers(1, invoices))}",
         "due_at": written(due_at),
-        "paid_at": written(due_at + after) if draw(st.booleans()) else None,
+        "paid_at": None if paid_after is None else written(due_at + paid_after),
     }
+
+
+@st.composite
+def debts(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Payments of one customer about more invoices than are remembered, no two at one moment: those would be ties."""
+    told = draw(st.lists(statements(invoices=30), min_size=20, max_size=60))
+    return [
+        {
+            "type": "payment",
+            "event_id": f"e{number}",
+            "customer_id": "c1",
+            "occurred_at": written(START + timedelta(days=draw(st.integers(0, 60)), seconds=number)),
+            "amount": 5,
+        }
+        | statement
+        for number, statement in enumerate(told)
+    ]
 
 
 @st.composite
@@ -82,8 +98,10 @@ def profiles(draw: st.DrawFn, told_at: str) -> dict[str, Any]:
 
 
 @st.composite
-def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, varied: bool = False) -> dict[str, Any]:
-    """One valid event; ids are few, so that repeats come up.
+def events(
+    draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, varied: bool = False, erasing: bool = False
+) -> dict[str, Any]:
+    """One valid event; ids are few, so that repeats come up. Some are `erasing` only if asked for.
 
     `varied` events differ also in score, discount, kind and invoice, which lifecycle and rfm do not look at.
     """
@@ -94,6 +112,7 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, var
         types = (
             ["purchase"] * 6 + ["refund"] + ["interaction"] * 4 + ["feedback"] * 3 + ["payment"] * 3 + ["profile"] * 3
         )
+    types += ["erase"] * erasing
     kind = draw(st.sampled_from(types))
     event: dict[str, Any] = {
         "type": kind,
@@ -116,7 +135,7 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, var
         event |= {"invoice_id": "i", "due_at": event["occurred_at"], "amount": 5} | (
             draw(statements()) if varied else {}
         )
-    else:
+    elif kind == "profile":
         event |= {"attributes": draw(profiles(event["occurred_at"])) if varied else {"a": 1}}
     if draw(st.integers(0, 9)) == 0:
         event["source"] = "shop"
@@ -125,11 +144,16 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, var
 
 @st.composite
 def histories(
-    draw: st.DrawFn, most: int = 40, times: st.SearchStrategy[datetime] = moments, *, varied: bool = False
+    draw: st.DrawFn,
+    most: int = 40,
+    times: st.SearchStrategy[datetime] = moments,
+    *,
+    varied: bool = False,
+    erasing: bool = False,
 ) -> list[dict[str, Any]]:
-    """A log, in time order for the most part; `varied` as for `events`."""
+    """A log, in time order for the most part; `varied` and `erasing` as for `events`."""
     least = draw(st.sampled_from([1, most // 3, most * 2 // 3])) if varied else 1
-    log = draw(st.lists(events(times, varied=varied), min_size=least, max_size=most))
+    log = draw(st.lists(events(times, varied=varied, erasing=erasing), min_size=least, max_size=most))
     if draw(st.booleans()):
         log.sort(key=lambda event: event["occurred_at"])
     return log

@@ -33,6 +33,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"mbg_nbd": {"r": 3.1, "alpha_weeks": 11.7, "a": 0.21, "b": 0.37}},
     ],
     "payment": [{"slow_above": "0"}, {"slow_above": "0.5"}],
+    "erase": [{"remembered_for": "30d"}],
 }
 
 
@@ -70,6 +71,8 @@ def rules_of(settings: Settings) -> OracleRules:
         more["mbg_nbd"] = tuple(as_written(each) for each in (mbg_nbd.r, mbg_nbd.alpha_weeks, mbg_nbd.a, mbg_nbd.b))
     if "payment" in section:
         more["slow_share"] = Fraction(section["payment"].slow_above)
+    if "erase" in section:
+        more["erase_remembered_for"] = section["erase"].remembered_for
     if "window" in rfm.__class__.model_fields:
         more["rfm_window"] = dict(rfm)["window"]
     return OracleRules(

@@ -4,19 +4,20 @@ How the contract is read:
 
 - "Past `due_at`" begins at `due_at` itself, as every limit is reached at its value: an invoice that is open then is
   overdue from that moment on. Who pays at that very moment has paid in time: late is `paid_at > due_at`.
-- A settled invoice is judged by the dates of the statement that settled it, whenever that came: `paid_at` may lie
-  before or after the `occurred_at` of its statement.
-- The first statement with a `paid_at` settles an invoice; whatever is said of it afterwards, open or paid, says nothing
-  as long as it is among the last 16 settled, as applied. After that it is a new one.
-- Of several open statements of one invoice the one with the latest `occurred_at` holds (a new date to pay by), at equal
-  times the earliest `due_at`.
+- Whatever statement has a `paid_at` settles its invoice, for good: no open one, early or late, opens it again.
+- Of several statements the order must not matter. Of the open ones that with the latest `occurred_at` says when it is
+  due, at equal times the earliest `due_at`; of the paid ones likewise the latest says whether it was late, at equal
+  times the late one. `paid_at` itself may lie before or after its statement's `occurred_at`.
+- The 16 settled ones remembered are those whose statements happened last. A paid statement of a forgotten one counts
+  as another invoice.
 - The share is that of all invoices ever settled, not of the 16 remembered. Without a settled one it is zero: who owes
   and has time left is `good`.
-- While 8 are open, another open one is not tracked and never makes overdue; once paid it counts like any other.
+- Refused is an open statement of an unknown invoice while 8 are open, or while 16 settled ones are remembered that all
+  happened later (it may be one of the forgotten). It is a dead letter: nothing changes, the clock included. A repeat is
+  none, and paid statements are never refused.
 - Invoices belong to their customer: the same `invoice_id` elsewhere is another one. Amounts are not looked at.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,33 +34,46 @@ SETTLED_REMEMBERED = 16
 
 @dataclass(kw_only=True)
 class Invoices:
-    """One customer's invoices: (`occurred_at`, `due_at`) of each open one, and what became of the others."""
+    """One customer's invoices: (`occurred_at`, `due_at`) of the open ones, (`occurred_at`, late) of those settled."""
 
     due: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
-    last_settled: deque[str] = field(default_factory=lambda: deque(maxlen=SETTLED_REMEMBERED))
+    last_settled: dict[str, tuple[datetime, bool]] = field(default_factory=dict)
     settled: int = 0
     late: int = 0
-    refused: int = 0
+
+    def refuses(self, body: Mapping[str, Any]) -> bool:
+        """Return whether a statement has no place."""
+        if body.get("paid_at") is not None or body["invoice_id"] in {*self.due, *self.last_settled}:
+            return False
+        said_at = read_time(body["occurred_at"])
+        all_later = all(said_at < settled_at for settled_at, _ in self.last_settled.values())
+        return len(self.due) >= OPEN_TRACKED or (len(self.last_settled) >= SETTLED_REMEMBERED and all_later)
 
     def apply(self, body: Mapping[str, Any]) -> None:
-        """Take one statement."""
+        """Take one statement that is not refused."""
         invoice: str = body["invoice_id"]
         said_at, due_at = read_time(body["occurred_at"]), read_time(body["due_at"])
-        if invoice in self.last_settled:
-            return
         if body.get("paid_at") is not None:
-            self.due.pop(invoice, None)
-            self.last_settled.append(invoice)
-            self.settled += 1
-            self.late += read_time(body["paid_at"]) > due_at
-        elif invoice in self.due:
-            before = self.due[invoice]
-            if said_at > before[0] or (said_at == before[0] and due_at < before[1]):
+            self._settle(invoice, said_at, read_time(body["paid_at"]) > due_at)
+        elif invoice not in self.last_settled:
+            before = self.due.get(invoice)
+            if before is None or said_at > before[0] or (said_at == before[0] and due_at < before[1]):
                 self.due[invoice] = (said_at, due_at)
-        elif len(self.due) < OPEN_TRACKED:
-            self.due[invoice] = (said_at, due_at)
+
+    def _settle(self, invoice: str, said_at: datetime, late: bool) -> None:
+        """Take a statement of a payment."""
+        self.due.pop(invoice, None)
+        before = self.last_settled.get(invoice)
+        if before is None:
+            self.settled += 1
+        elif before < (said_at, late):
+            self.late -= before[1]
         else:
-            self.refused += 1
+            return
+        self.late += late
+        self.last_settled[invoice] = (said_at, late)
+        if len(self.last_settled) > SETTLED_REMEMBERED:
+            del self.last_settled[min(self.last_settled, key=lambda each: self.last_settled[each][0])]
 
 
 def payment_label(invoices: Invoices, at: datetime, rules: OracleRules) -> str:

@@ -100,6 +100,7 @@ class OracleRules:
     clv_horizon: timedelta = timedelta(weeks=26)
     clv_cuts: tuple[Decimal, Decimal] = (Decimal(100), Decimal(25))
     slow_share: Fraction = Fraction(30, 100)
+    erase_remembered_for: timedelta = timedelta(days=730)
     rule_dimensions: Mapping[str, RuleDimension] = field(default_factory=dict)
     dimensions: tuple[str, ...] = ("lifecycle", "rfm")
     currency: str = "EUR"

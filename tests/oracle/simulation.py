@@ -1,25 +1,18 @@
 """How a shard's log is applied: section 3 of the contract, one customer and one event at a time."""
 
-from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from tests.oracle.facts import Facts
-from tests.oracle.models import instants_of_silence, labels_at, neutral_of
+from tests.oracle.customer import NEVER_HELD, Customer, Erased, identity_of
+from tests.oracle.models import labels_at, neutral_of
 from tests.oracle.rules import OracleRules
 from tests.oracle.times import read_time, written_time
 
 __all__ = ["Adopt", "Change", "Event", "OracleRules", "Shard", "Sweep", "final", "simulate"]
 
 Change: TypeAlias = dict[str, Any]
-
-MONEY_TYPES = frozenset({"purchase", "refund", "payment", "feedback"})
-OTHER_TYPES = frozenset({"interaction", "profile"})
-# How many event ids a customer's record remembers: the contract's numbers.
-MONEY_IDS = 16
-OTHER_IDS = 8
 
 
 @dataclass(frozen=True)
@@ -44,48 +37,6 @@ class Adopt:
     kind: Literal["recut", "definition"]
 
 
-@dataclass(kw_only=True)
-class Customer:
-    """What is remembered of one customer; `concluded_at` is c of the contract."""
-
-    customer_id: str
-    labels: dict[str, str | None]
-    facts: Facts = field(default_factory=Facts)
-    label_since: dict[str, datetime] = field(default_factory=dict)
-    version: int = 0
-    concluded_at: datetime | None = None
-    money_ids: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MONEY_IDS))
-    other_ids: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=OTHER_IDS))
-
-    def ids_remembered_with(self, event_type: str) -> deque[tuple[str, str]]:
-        """Return the latest event ids, as applied, that share a memory with this type."""
-        if event_type in MONEY_TYPES:
-            return self.money_ids
-        if event_type in OTHER_TYPES:
-            return self.other_ids
-        message = f"the oracle knows no events of type {event_type}"
-        raise ValueError(message)
-
-    def next_turn(self, rules: OracleRules) -> tuple[datetime, str] | None:
-        """Return when silence first changes a label, and the first dimension it changes then; None for never."""
-        for instant in instants_of_silence(self.facts, rules):
-            if self.concluded_at is None or instant <= self.concluded_at:
-                continue
-            for dimension, label in labels_at(self.facts, instant, rules).items():
-                if label != self.labels[dimension]:
-                    return instant, dimension
-        return None
-
-    def shown_next(self, rules: OracleRules) -> dict[str, str] | None:
-        """Return what silence will bring, as a change shows it."""
-        turn = self.next_turn(rules)
-        if turn is None:
-            return None
-        instant, dimension = turn
-        label = labels_at(self.facts, instant, rules)[dimension]
-        return {"dimension": dimension, "label": label, "at": written_time(instant)}
-
-
 class Shard:
     """One shard, its customers and its clock (C of the contract, None while nothing was read)."""
 
@@ -94,6 +45,7 @@ class Shard:
         self.rules = rules
         self.clock: datetime | None = None
         self.customers: dict[str, Customer] = {}
+        self.erased: dict[str, Erased] = {}
 
     def step(self, item: Event | Sweep | Adopt) -> list[Change]:
         """Take the next item of the log and return the changes it made, in order."""
@@ -106,18 +58,28 @@ class Shard:
     def _take_event(self, body: Mapping[str, Any]) -> list[Change]:
         """Take one event through steps 0 to 4."""
         occurred_at = read_time(body["occurred_at"])
+        if self._is_refused(body):
+            return []  # a dead letter moves no clock
         horizon = occurred_at if self.clock is None else max(occurred_at, self.clock)
         self.clock = horizon  # what the next record will find; a duplicate raises it too
 
+        if self._stays_out(body, occurred_at, horizon):
+            return []
         customer = self.customers.get(body["customer_id"])
+        if customer is None and body["type"] == "erase":
+            before = self.erased.get(body["customer_id"], NEVER_HELD)
+            self.erased[body["customer_id"]] = replace(before, at=occurred_at)
+            return []
         if customer is None:
             customer = self._new_customer(body["customer_id"])
-        identity = (body.get("source") or "", body["event_id"])
-        if identity in customer.money_ids or identity in customer.other_ids:
+        identity = identity_of(body)
+        if customer.has_seen(identity):
             return []
         remembered = customer.ids_remembered_with(body["type"])
 
         changes = self._conclude(customer, horizon)
+        if body["type"] == "erase":
+            return changes + self._erase(customer, occurred_at)
 
         customer.facts.apply(body, self.rules)
         remembered.append(identity)
@@ -165,13 +127,56 @@ class Shard:
         }
 
     def _new_customer(self, customer_id: str) -> Customer:
-        """Return a customer of whom nothing is known yet."""
-        customer = Customer(
-            customer_id=customer_id,
-            labels={dimension: neutral_of(dimension, self.rules) for dimension in self.rules.dimensions},
-        )
+        """Return a customer of whom nothing is known, or nothing any more: the changes go on where they stood."""
+        customer = Customer.new(customer_id, self.rules)
+        erased = self.erased.get(customer_id)
+        if erased is not None and erased.receipts_at is not None:
+            customer.version, customer.concluded_at = erased.version, erased.receipts_at
+            for dimension in erased.dimensions & customer.labels.keys():
+                customer.labels[dimension] = None
+                customer.label_since[dimension] = erased.receipts_at
         self.customers[customer_id] = customer
         return customer
+
+    def _is_refused(self, body: Mapping[str, Any]) -> bool:
+        """Return whether an event becomes a dead letter for what is known of its customer: an invoice without a place.
+
+        How the contract is read: only where `payment` is a dimension, as invoices are kept nowhere else.
+        """
+        customer = self.customers.get(body["customer_id"])
+        if customer is None or body["type"] != "payment" or "payment" not in self.rules.dimensions:
+            return False
+        return not customer.has_seen(identity_of(body)) and customer.facts.invoices.refuses(body)
+
+    def _stays_out(self, body: Mapping[str, Any], occurred_at: datetime, horizon: datetime) -> bool:
+        """Return whether an event happened before its customer was erased; forget an erasure of long ago."""
+        erased = self.erased.get(body["customer_id"])
+        if erased is None:
+            return False
+        if horizon - erased.at >= self.rules.erase_remembered_for:
+            del self.erased[body["customer_id"]]
+            return False
+        return occurred_at < erased.at or (body["type"] == "erase" and occurred_at == erased.at)
+
+    def _erase(self, customer: Customer, occurred_at: datetime) -> list[Change]:
+        """Forget a customer: a change to null a dimension is the receipt, as of a customer of whom nothing is known."""
+        c = customer.concluded_at
+        at = occurred_at if c is None else max(c, occurred_at)
+        before, since = customer.labels, customer.label_since
+        nobody = Customer.new(customer.customer_id, self.rules)
+        nobody.labels = dict.fromkeys(before, None)
+        nobody.version = customer.version
+        changes: list[Change] = []
+        for dimension in (each for each, label in before.items() if label is not None):
+            nobody.version += 1
+            changes.append(
+                self._change(nobody, dimension, before[dimension], since.get(dimension), at, {"kind": "erase"})
+            )
+        del self.customers[customer.customer_id]
+        self.erased[customer.customer_id] = Erased(
+            at=occurred_at, receipts_at=at, version=nobody.version, dimensions=frozenset(before)
+        )
+        return changes
 
     def _conclude(self, customer: Customer, horizon: datetime) -> list[Change]:
         """Step 1: take every deadline up to and including the horizon that changes a label."""
@@ -194,27 +199,37 @@ class Shard:
             since = customer.label_since.get(dimension)
             customer.label_since[dimension] = at
             customer.version += 1
-            changes.append(
-                {
-                    "customer_id": customer.customer_id,
-                    "dimension": dimension,
-                    "previous": before[dimension],
-                    "current": labels[dimension],
-                    "effective_at": written_time(at),
-                    "previous_since": None if since is None else written_time(since),
-                    "version": customer.version,
-                    "cause": dict(cause),
-                    "segments": dict(labels),
-                    "facts": customer.facts.shown(self.rules),
-                    "next": customer.shown_next(self.rules),
-                    "currency": self.rules.currency,
-                    "definition": self.rules.definition,
-                    "cuts": self.rules.cuts,
-                    "holdout": False,
-                    "spec": 1,
-                }
-            )
+            changes.append(self._change(customer, dimension, before[dimension], since, at, cause))
         return changes
+
+    def _change(
+        self,
+        customer: Customer,
+        dimension: str,
+        previous: str | None,
+        since: datetime | None,
+        at: datetime,
+        cause: dict[str, str],
+    ) -> Change:
+        """Return a change of a customer who is, and counts changes, as after it."""
+        return {
+            "customer_id": customer.customer_id,
+            "dimension": dimension,
+            "previous": previous,
+            "current": customer.labels[dimension],
+            "effective_at": written_time(at),
+            "previous_since": None if since is None else written_time(since),
+            "version": customer.version,
+            "cause": dict(cause),
+            "segments": dict(customer.labels),
+            "facts": customer.facts.shown(self.rules),
+            "next": customer.shown_next(self.rules),
+            "currency": self.rules.currency,
+            "definition": self.rules.definition,
+            "cuts": self.rules.cuts,
+            "holdout": False,
+            "spec": 1,
+        }
 
 
 def refuse_other_memories(old: OracleRules, new: OracleRules) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.settings import Settings
-from tests.histories import histories, varied_moments
+from tests.histories import debts, histories, varied_moments
 from tests.lockstep import Engine, Oracle, at_every_prefix, in_batches, under_sweeps
 from tests.oracle import churn, clv
 from tests.oracle.churn import rhythm_of, thresholds_of
@@ -41,6 +41,7 @@ def is_allowed(dimension: str) -> bool:
 
 
 ALLOWED = tuple(dimension for dimension in MODELS if is_allowed(dimension))
+KNOWS_ERASE = "erase" in Settings.model_fields
 # Undecidable examples are left out; a microsecond from the thresholds, with engagement, most would be.
 FINE, COARSE = varied_moments(timedelta(microseconds=1)), varied_moments(timedelta(milliseconds=1))
 
@@ -51,7 +52,8 @@ Case = tuple[Settings, list[dict[str, Any]]]
 def cases(draw: st.DrawFn, most: int = 40) -> Case:
     """Dimensions of any number in any order with any thresholds, and a log."""
     dimensions = tuple(draw(st.lists(st.sampled_from(ALLOWED), min_size=1, unique=True)))
-    log = draw(histories(most, COARSE if "engagement" in dimensions else FINE, varied=True))
+    times = COARSE if "engagement" in dimensions else FINE
+    log = draw(histories(most, times, varied=True, erasing=KNOWS_ERASE and draw(st.booleans())))
     return draw(settings_of(dimensions)), log
 
 
@@ -118,7 +120,8 @@ class Decidable(Oracle):
     def take(self, event: dict[str, Any]) -> None:
         """See Oracle."""
         super().take(event)
-        assume(not is_undecidable(self.shard.customers[event["customer_id"]].facts, self.shard.rules))
+        customer = self.shard.customers.get(event["customer_id"])
+        assume(customer is None or not is_undecidable(customer.facts, self.shard.rules))
 
 
 def test_the_dimensions_drawn_from_are_in_the_settings() -> None:
@@ -161,4 +164,15 @@ def test_any_dimensions_agree_when_sweeps_run_ahead_of_the_clock(
     """Events behind a sweep are late, and what they bring is effective where the customer was concluded."""
     chosen, log = case
     changes, expected = under_sweeps(Engine(chosen), Decidable(rules_of(chosen)), log, sweeps)
+    assert changes == expected
+
+
+@given(log=debts(), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4))
+@settings(max_examples=50, deadline=None)
+def test_more_invoices_than_are_remembered_give_the_oracles_changes(
+    log: list[dict[str, Any]], sizes: list[int]
+) -> None:
+    """Those without a place are dead letters, and move neither the customer nor the clock."""
+    chosen = Settings(dimensions=("payment", "lifecycle"))
+    changes, expected = in_batches(Engine(chosen), Oracle(rules_of(chosen)), log, sizes, None)
     assert changes == expected

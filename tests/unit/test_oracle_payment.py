@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from tests.by_hand import MICROSECOND, Item, day, event, moves, only, payment, segment
-from tests.oracle.simulation import Sweep, simulate
+from tests.oracle.simulation import Shard, Sweep, simulate
 
 PAYMENT = only("payment")
 DAY_US = MICROSECOND.total_seconds() / 86_400
@@ -74,28 +74,46 @@ def test_of_open_statements_at_one_moment_the_earliest_date_holds() -> None:
         assert moves(simulate([*order, Sweep(day(9))], PAYMENT))[-1][0] == "2026-01-06"
 
 
-@pytest.mark.parametrize(("others", "label"), [(15, "good"), (16, "overdue")])
-def test_sixteen_settled_invoices_are_remembered(others: int, label: str) -> None:
-    """An old invoice that is told as open once more is not reopened while it is among them."""
-    log = [payment("first", 0, "first", due=5, paid=5), *settled(others, 0), payment("again", 20, "first", due=5)]
-    assert segment(log, "payment", PAYMENT) == label
+@pytest.mark.parametrize(("others", "told", "label"), [(15, 20, "good"), (16, 20, "overdue"), (16, 0.5, "good")])
+def test_sixteen_settled_invoices_are_remembered(others: int, told: float, label: str) -> None:
+    """An invoice told as open once more is not reopened while it is among them, nor if that is older than they are."""
+    log = [payment("first", 0, "first", due=5, paid=5), *settled(others, 0), payment("again", told, "first", due=5)]
+    assert segment([*log, Sweep(day(20))], "payment", PAYMENT) == label
 
 
-def test_a_settled_invoice_is_counted_once() -> None:
-    """Told twice as paid, with another date the second time: one invoice, paid in time."""
-    log = [payment("a", 0, "i", due=5, paid=5), payment("b", 1, "i", due=5, paid=6)]
-    assert segment(log, "payment", PAYMENT) == "good"
+def test_a_settled_invoice_is_counted_once_and_the_latest_statement_says_how() -> None:
+    """In any order; of two at the same time it is the late one."""
+    log = [
+        payment("a", 0, "i", due=5, paid=5),
+        payment("b", 1, "i", due=5, paid=6),
+        payment("c", 2, "i", due=5, paid=4),
+    ]
+    for order in permutations(log):
+        assert segment(list(order), "payment", PAYMENT) == "good"
+    for order in permutations(log[:2]):
+        assert segment(list(order), "payment", PAYMENT) == "slow"
+    for order in permutations([log[0], payment("b", 0, "i", due=5, paid=6)]):
+        assert segment(list(order), "payment", PAYMENT) == "slow"
+    assert segment([*log[:2], *settled(2, 0)], "payment", PAYMENT) == "slow"  # one of three, not two of four
+    assert segment([*log[:2], *settled(3, 0)], "payment", PAYMENT) == "good"  # one of four
 
 
-def test_a_ninth_open_invoice_is_not_tracked_but_counts_once_it_is_paid() -> None:
-    """Eight are due on day 50; the ninth, due on day 10, makes nothing overdue, and then slow when paid late."""
+def test_a_ninth_open_invoice_is_refused_but_counts_once_it_is_paid() -> None:
+    """Eight are due on day 50; the ninth, due on day 10, changes nothing, the clock included, until it is paid late."""
     log = [payment(f"e{number}", 0, f"i{number}", due=50) for number in range(8)]
-    log += [payment("ninth", 1, "ninth", due=10), Sweep(day(20))]
-    assert segment(log, "payment", PAYMENT) == "good"
-    assert segment([*log, payment("paid", 21, "ninth", due=10, paid=20)], "payment", PAYMENT) == "slow"
-    paid = payment("p", 1, "i0", due=50, paid=1)
-    told_again = payment("again", 2, "ninth", due=10)
-    assert segment([*log[:8], paid, told_again, Sweep(day(20))], "payment", PAYMENT) == "overdue"
+    ninth = payment("ninth", 1, "ninth", due=10)
+    assert segment([*log, ninth, Sweep(day(20))], "payment", PAYMENT) == "good"
+    assert segment([*log, ninth, payment("paid", 21, "ninth", due=10, paid=20)], "payment", PAYMENT) == "slow"
+    assert (
+        segment([*log, payment("p", 1, "i0", due=50, paid=1), ninth, Sweep(day(20))], "payment", PAYMENT) == "overdue"
+    )
+    # The same event again, once there is a place: as it was not applied, it is no repeat.
+    log += [ninth, payment("p", 2, "i0", due=50, paid=1), ninth]
+    assert segment([*log, Sweep(day(20))], "payment", PAYMENT) == "overdue"
+    shard = Shard(PAYMENT)
+    for item in [*log[:8], payment("far", 99, "far", due=200)]:
+        shard.step(item)
+    assert shard.clock == day(0)
 
 
 def test_invoices_belong_to_their_customer() -> None:
