@@ -42,6 +42,7 @@ mp = MPContext()
 mp.dps = DIGITS
 
 
+@lru_cache(maxsize=1000)
 def number(value: Fraction | int) -> mpf:
     """Return an exact number to 60 digits."""
     fraction = Fraction(value)

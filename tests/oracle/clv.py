@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
+from math import exp, log
 
 from mpmath import mpf
 
@@ -86,22 +87,54 @@ def prospects_of(facts: Facts, rules: OracleRules) -> Prospects:
 def first_second_below(cut: Fraction, prospects: Prospects) -> int | None:
     """Return the first whole second after the latest purchase at which clv is below the cut; None for never.
 
-    By bisection, as clv only falls. Where it is below from the latest purchase on, that one's own second is returned,
-    which has passed.
+    By bisection, as clv only falls, around a guess. Where it is below from the latest purchase on, that one's own
+    second is returned, which has passed.
     """
-    latest_us = prospects.rhythm[2]
-    above, below = latest_us // SECOND_US, CALENDAR_END_S
-    if prospects.clv(latest_us) < cut:
-        return above
-    if prospects.clv(below * SECOND_US) >= cut:
+    first = prospects.rhythm[2] // SECOND_US
+    if prospects.clv(prospects.rhythm[2]) < cut:
+        return first
+    if prospects.clv(CALENDAR_END_S * SECOND_US) >= cut:
         return None
+
+    def is_below(second: int) -> bool:
+        return second > first and (second >= CALENDAR_END_S or prospects.clv(second * SECOND_US) < cut)
+
+    above = below = guessed_second(cut, prospects)
+    step = 1
+    while is_below(above):
+        above, step = max(above - step, first), step * 2
+    while not is_below(below):
+        below, step = min(below + step, CALENDAR_END_S), step * 2
     while below - above > 1:
         middle = (above + below) // 2
-        if prospects.clv(middle * SECOND_US) < cut:
+        if is_below(middle):
             below = middle
         else:
             above = middle
     return below
+
+
+def guessed_second(cut: Fraction, prospects: Prospects) -> int:
+    """Return about when clv meets the cut, by secants: over the logarithm of time, that of clv is nearly a line.
+
+    How good it is decides only how long the search takes.
+    """
+    first_us, latest_us = prospects.rhythm[1:]
+    begin_us = first_us - int(prospects.mbg_nbd[1] * WEEK_US)
+
+    def height(log_time: float) -> float:
+        at_us = min(max(begin_us + int(exp(log_time)), latest_us), CALENDAR_END_S * SECOND_US)
+        return float(mp.log(prospects.clv(at_us) / number(cut)))
+
+    time = log(latest_us - begin_us)
+    rise, later = height(time), time + 0.5
+    for _ in range(20):
+        fall = height(later)
+        if fall == rise or abs(later - time) < 1e-9:
+            break
+        time, rise, later = later, fall, min(later - fall * (later - time) / (fall - rise), 50.0)
+    guess = (begin_us + int(exp(later))) // SECOND_US
+    return min(max(guess, latest_us // SECOND_US), CALENDAR_END_S)
 
 
 def crossing_seconds(facts: Facts, rules: OracleRules) -> list[int | None]:

@@ -26,7 +26,7 @@ from tests.oracle.rules import OracleRules
 from tests.oracle.times import EPOCH, written_time
 
 MONEY_TYPES = frozenset({"purchase", "refund", "payment", "feedback"})
-OTHER_TYPES = frozenset({"interaction", "profile", "erase"})
+OTHER_TYPES = frozenset({"interaction", "profile", "alias", "erase"})
 # How many event ids a customer's record remembers: the contract's numbers.
 MONEY_IDS = 16
 OTHER_IDS = 8

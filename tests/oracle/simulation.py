@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from tests.oracle.customer import NEVER_HELD, Customer, Erased, identity_of
+from tests.oracle.merging import Forwards, absorb
 from tests.oracle.models import labels_at, neutral_of
 from tests.oracle.rules import OracleRules
 from tests.oracle.times import read_time, written_time
@@ -46,6 +47,7 @@ class Shard:
         self.clock: datetime | None = None
         self.customers: dict[str, Customer] = {}
         self.erased: dict[str, Erased] = {}
+        self.forwards = Forwards()
 
     def step(self, item: Event | Sweep | Adopt) -> list[Change]:
         """Take the next item of the log and return the changes it made, in order."""
@@ -58,36 +60,42 @@ class Shard:
     def _take_event(self, body: Mapping[str, Any]) -> list[Change]:
         """Take one event through steps 0 to 4."""
         occurred_at = read_time(body["occurred_at"])
-        if self._is_refused(body):
+        customer_id = self.forwards.customer_of(body["customer_id"])
+        if self._is_refused(customer_id, body):
             return []  # a dead letter moves no clock
         horizon = occurred_at if self.clock is None else max(occurred_at, self.clock)
         self.clock = horizon  # what the next record will find; a duplicate raises it too
 
-        if self._stays_out(body, occurred_at, horizon):
+        if any(self._stays_out(each, body, occurred_at, horizon) for each in {body["customer_id"], customer_id}):
             return []
-        customer = self.customers.get(body["customer_id"])
+        customer = self.customers.get(customer_id)
         if customer is None and body["type"] == "erase":
-            before = self.erased.get(body["customer_id"], NEVER_HELD)
-            self.erased[body["customer_id"]] = replace(before, at=occurred_at)
+            before = self.erased.get(customer_id, NEVER_HELD)
+            self.erased[customer_id] = replace(before, at=occurred_at)
             return []
         if customer is None:
-            customer = self._new_customer(body["customer_id"])
+            customer = self._new_customer(customer_id)
         identity = identity_of(body)
         if customer.has_seen(identity):
             return []
-        remembered = customer.ids_remembered_with(body["type"])
 
         changes = self._conclude(customer, horizon)
         if body["type"] == "erase":
             return changes + self._erase(customer, occurred_at)
 
-        customer.facts.apply(body, self.rules)
-        remembered.append(identity)
-
         c = customer.concluded_at
         late = c is not None and occurred_at < c
         customer.concluded_at = occurred_at if c is None else max(c, occurred_at)
         cause = {"kind": "late" if late else "event", "event_id": body["event_id"]}
+        previous = None
+        if body["type"] == "alias" and self.forwards.take(body["previous_id"], customer_id):
+            previous = self.customers.get(body["previous_id"])
+        if previous is not None:
+            changes += self._conclude(previous, horizon)
+            changes += self._merge(customer, previous)
+            cause = {"kind": "merge"}
+        customer.facts.apply(body, self.rules)
+        customer.ids_remembered_with(body["type"]).append(identity)
         return changes + self._classify(customer, customer.concluded_at, cause)
 
     def _sweep(self, to: datetime | None) -> list[Change]:
@@ -138,44 +146,57 @@ class Shard:
         self.customers[customer_id] = customer
         return customer
 
-    def _is_refused(self, body: Mapping[str, Any]) -> bool:
+    def _is_refused(self, customer_id: str, body: Mapping[str, Any]) -> bool:
         """Return whether an event becomes a dead letter for what is known of its customer: an invoice without a place.
 
         How the contract is read: only where `payment` is a dimension, as invoices are kept nowhere else.
         """
-        customer = self.customers.get(body["customer_id"])
+        customer = self.customers.get(customer_id)
         if customer is None or body["type"] != "payment" or "payment" not in self.rules.dimensions:
             return False
         return not customer.has_seen(identity_of(body)) and customer.facts.invoices.refuses(body)
 
-    def _stays_out(self, body: Mapping[str, Any], occurred_at: datetime, horizon: datetime) -> bool:
+    def _stays_out(self, customer_id: str, body: Mapping[str, Any], occurred_at: datetime, horizon: datetime) -> bool:
         """Return whether an event happened before its customer was erased; forget an erasure of long ago."""
-        erased = self.erased.get(body["customer_id"])
+        erased = self.erased.get(customer_id)
         if erased is None:
             return False
         if horizon - erased.at >= self.rules.erase_remembered_for:
-            del self.erased[body["customer_id"]]
+            del self.erased[customer_id]
             return False
         return occurred_at < erased.at or (body["type"] == "erase" and occurred_at == erased.at)
 
     def _erase(self, customer: Customer, occurred_at: datetime) -> list[Change]:
-        """Forget a customer: a change to null a dimension is the receipt, as of a customer of whom nothing is known."""
+        """Forget a customer."""
         c = customer.concluded_at
         at = occurred_at if c is None else max(c, occurred_at)
-        before, since = customer.labels, customer.label_since
+        receipts = self._gone(customer, at, {"kind": "erase"})
+        self.erased[customer.customer_id] = Erased(
+            at=occurred_at,
+            receipts_at=at,
+            version=customer.version + len(receipts),
+            dimensions=frozenset(customer.labels),
+        )
+        return receipts
+
+    def _merge(self, customer: Customer, previous: Customer) -> list[Change]:
+        """Let one customer become another, who is concluded up to the event; return what the one who goes is told."""
+        absorb(customer, previous)
+        assert customer.concluded_at is not None
+        return self._gone(previous, customer.concluded_at, {"kind": "merge"})
+
+    def _gone(self, customer: Customer, at: datetime, cause: dict[str, str]) -> list[Change]:
+        """Take a customer away: a change to null a dimension, as of a customer of whom nothing is known."""
         nobody = Customer.new(customer.customer_id, self.rules)
-        nobody.labels = dict.fromkeys(before, None)
+        nobody.labels = dict.fromkeys(customer.labels, None)
         nobody.version = customer.version
         changes: list[Change] = []
-        for dimension in (each for each, label in before.items() if label is not None):
-            nobody.version += 1
-            changes.append(
-                self._change(nobody, dimension, before[dimension], since.get(dimension), at, {"kind": "erase"})
-            )
+        for dimension, label in customer.labels.items():
+            if label is not None:
+                nobody.version += 1
+                since = customer.label_since.get(dimension)
+                changes.append(self._change(nobody, dimension, label, since, at, cause))
         del self.customers[customer.customer_id]
-        self.erased[customer.customer_id] = Erased(
-            at=occurred_at, receipts_at=at, version=nobody.version, dimensions=frozenset(before)
-        )
         return changes
 
     def _conclude(self, customer: Customer, horizon: datetime) -> list[Change]:
