@@ -20,6 +20,8 @@ from benchmarks.report import RESULTS
 from embedded.options import NothingToRunError, UnavailableError
 
 FILE: Final = "peers.json"
+WIDTH: Final = 170
+"""Of the table, in characters: narrower, its figures would be cut."""
 
 
 def command(
@@ -36,7 +38,7 @@ def command(
     """Measure segflow and its peers over one topic. Each peer's output is checked before its time counts."""
     chosen = [peer for peer in PEERS if not peers or peer.name in peers.split(",")]
     folder = results or (None if quick else RESULTS)
-    console = Console()
+    console = Console(width=WIDTH)
     sizes: dict[str, Any] = {
         "customers": customers or (2_000 if quick else 1_000_000),
         "events": events or (6_000 if quick else 2_000_000),

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +18,7 @@ HERE: Final = Path(__file__).parent
 BUILD_TIMEOUT_S: Final = 900.0
 """Some 150 MB of jars on a slow line."""
 SHOWN_LINES: Final = 5
+LOG_WARN: Final = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,11 @@ class JavaProject:
             raise UnavailableError("Maven could not build it: " + " ".join(errors[:SHOWN_LINES]))
         partial.rename(self.built())
 
-    def java(self, main: str, *options: str) -> list[str]:
-        """The command that runs its class `main`."""
+    def run(self, *arguments: str, options: Sequence[str] = ()) -> list[str]:
+        """The command that runs its class `peer.Main`; `options` are Java's."""
         target = self.built() / "target"
         classpath = os.pathsep.join([str(target / "peer.jar"), str(target / "lib" / "*")])
-        return [Java.on_the_path().program, *options, "-cp", classpath, main]
+        return [Java.on_the_path().program, LOG_WARN, *options, "-cp", classpath, "peer.Main", *arguments]
 
     def version(self, artifact: str) -> str:
         """The version of one of the libraries it is built with."""

@@ -19,7 +19,7 @@ from benchmarks.peers.job import HISTORY_DAYS, Answer, Change, to_us
 from benchmarks.peers.meter import Meter
 from benchmarks.peers.programs.customer import buy, nobody
 from benchmarks.peers.published import Pace, PeerRecord, Published, pace, verdict
-from benchmarks.peers.roster import PEERS
+from benchmarks.peers.roster import FLINK, KAFKA_STREAMS, PEERS
 from tests.oracle import Event, OracleRules, simulate
 
 CUSTOMERS = 40
@@ -172,3 +172,16 @@ def test_the_table_shows_median_and_spread() -> None:
     assert rows[1]["figures"] == {}
     assert results.notes(rows) == [f"{PEERS[1].title}: wrong: 3 customers differ"]
     assert results.table(rows).row_count == 2
+
+
+def test_the_java_peers_versions_are_read_from_their_poms() -> None:
+    """Also where the version stands in a property; and a changed source is built anew."""
+    assert KAFKA_STREAMS.version("kafka-streams").startswith("4.")
+    assert FLINK.version("flink-streaming-java").startswith("2.")
+    assert KAFKA_STREAMS.built() != FLINK.built()
+
+
+def test_every_peer_says_how_it_is_tuned() -> None:
+    """And each has a name of its own, with which it can be asked for."""
+    assert len({peer.name for peer in PEERS}) == len(PEERS)
+    assert all(peer.tuned and peer.promise for peer in PEERS)
