@@ -4,7 +4,7 @@ import struct
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-_LAYOUT: Final = struct.Struct("<qqI")
+_LAYOUT: Final = struct.Struct("<qqII")
 PSEUDONYM_BYTES: Final = 16
 """128 bits: two of a thousand million customers share one with a chance of 10^-21."""
 
@@ -15,9 +15,10 @@ class Erasure(NamedTuple):
     at_us: int  # `occurred_at` of the erase: what comes later and happened before stays out
     told_us: int  # when the receipts are effective; UNKNOWN: nothing was held, so there were none
     version: int  # the customer's changes so far, receipts included
+    rules: int  # version of the rules at the receipts: of which dimensions there is one
 
     def encode(self) -> bytes:
-        """As stored: two 64-bit and a 32-bit number, little-endian."""
+        """As stored: two 64-bit and two 32-bit numbers, little-endian."""
         return _LAYOUT.pack(*self)
 
     @classmethod

@@ -136,9 +136,7 @@ class Executor:
             clock_us=head.clock_us,
             due=np.array(due_rows, dtype=np.intp),
             horizon_us=horizon_us,
-            erasures=Erasures.of(
-                known.copy(), self._erasures(events, rows, ids, known, head, store), plan.erased_for_us
-            ),
+            erasures=self._erasures(plan, events, rows, ids, known, head, store),
         )
         adoption = None
         if head.adopting is not None and old is not None:
@@ -194,16 +192,19 @@ class Executor:
         ]
 
     def _erasures(
-        self, events: Chunk, rows: list[int], ids: list[str], known: Flags, head: Head, store: Store
-    ) -> dict[int, Erasure]:
-        """What stays of erased customers, by row: of those who are unknown or have an event that may be too old."""
+        self, plan: Plan, events: Chunk, rows: list[int], ids: list[str], known: Flags, head: Head, store: Store
+    ) -> Erasures:
+        """What stays of erased customers: of those who are unknown or have an event that may be too old."""
         if head.erasures is None:
-            return {}
+            return Erasures.of(known.copy(), {}, {}, plan.erased_for_us)
         asked = ~known
         asked[np.array(rows, dtype=np.intp)[events.occurred_us <= head.erasures.latest_us]] = True
         places = np.flatnonzero(asked).tolist()
-        found = store.erased([pseudonym(self._rulebook.secret, ids[row]) for row in places])
-        return {row: erasure for row, erasure in zip(places, found, strict=True) if erasure is not None}
+        answers = store.erased([pseudonym(self._rulebook.secret, ids[row]) for row in places])
+        found = {row: erasure for row, erasure in zip(places, answers, strict=True) if erasure is not None}
+        versions = {erasure.rules for erasure in found.values() if erasure.told_us != UNKNOWN}
+        dimensions = {version: self._rulebook.rules(version).names for version in versions}
+        return Erasures.of(known.copy(), found, dimensions, plan.erased_for_us)
 
     def _write(
         self,
@@ -268,9 +269,7 @@ class Executor:
         """What of erased customers is to be written and let go of, and between which times what stays lies then."""
         written: dict[bytes, Erasure | None] = {}
         for row in np.flatnonzero(erasures.new & (erasures.at_us != UNKNOWN)).tolist():
-            columns = (erasures.at_us, erasures.told_us, erasures.versions)
-            name = pseudonym(self._rulebook.secret, customers.ids[row])
-            written[name] = Erasure(*(int(column[row]) for column in columns))
+            written[pseudonym(self._rulebook.secret, customers.ids[row])] = erasures.erasure(row)
         times_us = [each.at_us for each in written.values() if each is not None]
         before = head.erasures
         latest_us = times_us if before is None else [before.latest_us, *times_us]

@@ -200,11 +200,7 @@ class _Advancing:
                 quiet=False,
                 ahead=False,
             )
-        erasures.at_us[rows] = occurred_us
-        erasures.told_us[told] = at_us
-        erasures.versions[told] = fixed["changes"][told]
-        erasures.known[rows] = False
-        erasures.new[rows] = True
+        erasures.note(rows, occurred_us, told, at_us, fixed["changes"][told], self.rules)
         erasures.forget(self.customers, rows, self.rules)
         self.due_us[rows] = NEVER
 

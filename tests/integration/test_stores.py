@@ -132,7 +132,7 @@ def test_who_is_erased_leaves_a_hole_and_who_comes_back_goes_to_the_end(store: S
 
 def test_what_stays_of_erased_customers_is_found_by_name_and_by_time(store: Store) -> None:
     """Replaced, let go of, and cleared away with the rest."""
-    one, two, three = (Erasure(at_us, at_us + 1, 7) for at_us in (30, -10, 20))
+    one, two, three = (Erasure(at_us, at_us + 1, 7, 3) for at_us in (30, -10, 20))
     store.take(Head(), None)
     store.begin(Head())
     store.commit(write(Head(sequence=1), erased=[(b"\x00a", one), (b"b", two), (b"c", three)]))

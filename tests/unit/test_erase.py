@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.change import Change
 from schemas.settings import Dimension, Settings
 from segments.instant import to_us
-from segments.rules import fixed_cuts
+from segments.rules import fixed_cuts, from_settings
 from state.erasure import Erasure, pseudonym
 from state.store import HOLE
 from streams.repair.chains import Chains, Told
@@ -75,7 +75,7 @@ def test_every_label_becomes_null_and_nothing_is_held_any_more() -> None:
     store, head = engine.shard.store, engine.shard.head
     assert (store.load(["c1"]), store.page(0), store.due(to_us(START) * 2, 9)) == ([None], [HOLE], [])
     assert (head.population, head.holes) == (1, 1)
-    assert stays(engine) == Erasure(to_us(START + timedelta(days=5)), to_us(START + timedelta(days=5)), 4)
+    assert stays(engine) == Erasure(to_us(START + timedelta(days=5)), to_us(START + timedelta(days=5)), 4, 0)
     assert b"c1" not in b"".join(name + each.encode() for name, each in store.oldest_erased(9))
     engine.sweep(START + timedelta(days=900))
     assert len(engine.changes) == 4
@@ -267,6 +267,17 @@ def test_shards_do_not_show_in_a_log_in_time_order(log: Log) -> None:
         values = [json.loads(message.value) for outcome in outcomes for message in outcome.changes]
         found.append(by_customer(values))
     assert found[0] == found[1]
+
+
+def test_a_dimension_that_came_since_the_erase_begins_as_for_anybody() -> None:
+    """There was no receipt of it, so there is no null to go on from; of one that stayed there is."""
+    engine = fed(event(1, 0), event(2, 5, "erase"), product_settings=Settings(dimensions=("lifecycle",)))
+    engine.rulebook.add_definition(from_settings(Settings(dimensions=("rfm", "lifecycle")), definition=9))
+    engine.feed([event(3, 9)])
+    assert [(*each[:3], *each[4:6]) for each in told(engine)[2:]] == [
+        ("rfm", "none", "potential_loyalist", None, 3),
+        ("lifecycle", None, "new", at(5), 4),
+    ]
 
 
 @given(log=erasing_histories(), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=3), place=st.integers(0, 30))

@@ -62,7 +62,7 @@ def advanced(customers: Customers, chunk: Chunk, clock_us: int = int(UNKNOWN), u
         clock_us=clock_us,
         due=due,
         horizon_us=until_us,
-        erasures=Erasures.of(np.zeros(len(customers), dtype=np.bool_), {}),
+        erasures=Erasures.of(np.zeros(len(customers), dtype=np.bool_), {}, {}),
     )
     return advance(customers, work, RULES)
 
