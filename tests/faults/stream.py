@@ -105,7 +105,10 @@ class Stream:
             moment -= timedelta(hours=random.randrange(100 * 24))
         customer = self._customers[int(len(self._customers) * random.random() ** 3)]
         kind = random.choice(
-            ["purchase"] * 6 + ["refund", "interaction", "interaction", "feedback", "payment", "profile"]
+            ["purchase"] * 18
+            + ["refund", "feedback", "payment", "profile"] * 3
+            + ["interaction"] * 6
+            + ["erase"]  # rarely: what is forgotten can show nothing
         )
         event: dict[str, Any] = {
             "type": kind,

@@ -121,7 +121,7 @@ def test_late_tied_returned_and_silent_customers_come_out_right_across_kills(ins
         found = installed.comes_out_right()
         last.stop()
     causes = {each["cause"]["kind"] for each in map(json.loads, values(installed))}
-    assert causes == {"event", "late", "time"}
+    assert causes == {"event", "late", "time", "erase"}
     assert found.events == len(records)
 
 
