@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from schemas.settings import Settings
-from tests.oracle.rules import OracleRules
+from tests.oracle.rules import OracleRules, RuleDimension
 
 # By section, what may be set beside the defaults. Sections the product's settings do not have are passed over. No
 # parameters of purchase models are whole numbers: their crossings lie on whole seconds, where floats cannot decide.
@@ -36,11 +36,68 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "erase": [{"remembered_for": "30d"}],
 }
 
+# What rules may say, of the attributes that random profiles tell. Numbers are such as floats hold exactly, or the
+# nearest to them on both sides of a comparison.
+CONDITIONS = (
+    "attributes.risk_score >= 70 and attributes.age < 60",
+    "attributes.risk_score >= 40",
+    "attributes.risk_score / 2 + 0.25 > attributes.age - 10 * 2.5",
+    "attributes.age != 18",
+    "not (attributes.age == 17 or attributes.risk_score <= 39.75)",
+    "attributes.age is not present",
+    "attributes.country in ['DE', 'FR']",
+    "attributes.country not in ['DE', 'Österreich']",
+    "attributes.country == ''",
+    "attributes.newsletter",
+    "not attributes.newsletter and attributes.newsletter is present",
+    "attributes.unheard_of != 5 or attributes.unheard_of is present",
+    "idle >= 45d",
+    "not idle <= 60d",
+    "idle < 14d or tenure > 120d",
+    "30d <= idle and idle < 60d",
+    "tenure - idle >= 30d",
+    "idle + 12h > 732h",
+    "idle >= attributes.age * 1d",
+    "idle / 2d > 15 and attributes.risk_score is present",
+    "frequency >= 2 and monetary > 49.99",
+    "monetary / frequency >= 100",
+    "purchases > 3 * full_refunds and full_refunds > 0",
+)
+# The same of a dimension that comes before.
+LABEL_CONDITIONS = {
+    "lifecycle": ("lifecycle == 'at_risk' and idle >= 75d", "lifecycle != 'new'"),
+    "value": ("value in ['a', 'b']",),
+    "churn": ("churn not in ['low', 'medium']",),
+    "payment": ("payment == 'overdue' or payment == 'slow'",),
+    "engagement": ("engagement != 'dormant' and not idle < 1d",),
+    "mine": ("mine == 'first'", "not mine == 'first' and tenure > 61d"),
+}
+
+
+@st.composite
+def rule_dimensions(draw: st.DrawFn, built_in: tuple[str, ...]) -> dict[str, Any]:
+    """None, one or two rule dimensions, which look at what is built in and at each other."""
+    drawn: dict[str, Any] = {}
+    for name in ("mine", "yours")[: draw(st.sampled_from([0, 1, 2]))]:
+        conditions = [*CONDITIONS]
+        for before in (*built_in, *drawn):
+            conditions += LABEL_CONDITIONS.get(before, ())
+        rules = draw(st.lists(st.sampled_from(conditions), min_size=1, max_size=3, unique=True))
+        labels = ("first", "second", "third")
+        drawn[name] = {
+            "rules": [{"label": label, "when": when} for label, when in zip(labels, rules, strict=False)],
+            "otherwise": draw(st.sampled_from(["none", "first"])),
+        }
+    return drawn
+
 
 @st.composite
 def settings_of(draw: st.DrawFn, dimensions: tuple[str, ...]) -> Settings:
-    """Settings with these dimensions: all defaults for the most part, some with other thresholds."""
+    """Settings with these dimensions: all defaults for the most part, some with other thresholds, or with rules."""
     chosen: dict[str, Any] = {"dimensions": dimensions}
+    rules = draw(rule_dimensions(dimensions)) if "rule_dimensions" in Settings.model_fields else {}
+    if rules:
+        chosen = {"dimensions": (*dimensions, *rules), "rule_dimensions": rules}
     if draw(st.booleans()):
         for section, options in OPTIONS.items():
             if section in Settings.model_fields:
@@ -69,8 +126,16 @@ def rules_of(settings: Settings) -> OracleRules:
     if "parameters" in section:
         mbg_nbd = section["parameters"].mbg_nbd
         more["mbg_nbd"] = tuple(as_written(each) for each in (mbg_nbd.r, mbg_nbd.alpha_weeks, mbg_nbd.a, mbg_nbd.b))
+        if "gamma_gamma" in dict(section["parameters"]):
+            spent = dict(section["parameters"])["gamma_gamma"]
+            more["gamma_gamma"] = tuple(as_written(each) for each in (spent.p, spent.q, spent.gamma))
     if "payment" in section:
         more["slow_share"] = Fraction(section["payment"].slow_above)
+    if "rule_dimensions" in section:
+        more["rule_dimensions"] = {
+            name: RuleDimension(rules=tuple((each.label, each.when) for each in some.rules), otherwise=some.otherwise)
+            for name, some in section["rule_dimensions"].items()
+        }
     if "erase" in section:
         more["erase_remembered_for"] = section["erase"].remembered_for
     if "window" in rfm.__class__.model_fields:

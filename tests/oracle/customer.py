@@ -15,7 +15,7 @@ How the contract is read, for `erase`:
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
@@ -97,6 +97,12 @@ class Erased:
 
 
 NEVER_HELD = Erased(at=EPOCH, receipts_at=None, version=0, dimensions=frozenset())
+
+
+def left_behind(customer: Customer, at: datetime, told: Sized) -> Erased:
+    """Return what stays of a customer who was taken away at some time, and was told so in so many changes."""
+    dimensions = frozenset(customer.labels)
+    return Erased(at=at, receipts_at=at, version=customer.version + len(told), dimensions=dimensions)
 
 
 def identity_of(body: Mapping[str, Any]) -> tuple[str, str]:

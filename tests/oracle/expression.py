@@ -2,24 +2,28 @@
 
 How the contract is read:
 
-- A value is a number, a span of time, a text or a yes/no; spans are written `45d` (units w, d, h, m, s). Numbers are
-  exact decimals, never floats.
+- A value is a number, a span of time, a text or a yes/no; spans are written `45d` (units w, d, h, m, s, ms, us).
+  Numbers are exact decimals, never floats.
 - A comparison with what is absent is false, `!=` and `not in` too; so is one of two kinds (a text with a number): an
   attribute of another kind than the rule expects is as good as absent. `not` turns false into true in any case.
 - Absent are attributes never told or removed, times since a purchase where there was none, what is computed from
   absent or from another kind than it needs, and what is divided by zero.
 - A value that stands where yes or no is wanted counts as no unless it is a yes.
+- Where a comparison of times needs sums and differences only, it changes at the exact microsecond. Where anything in it
+  was multiplied or divided, its crossing is a computed one: it changes at the first whole second (UTC) at or after the
+  crossing, and holds before and from there on whatever it does on that side of the crossing.
 - `attributes.x is present` is true of every value, `is not present` its opposite.
 """
 
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from math import ceil, floor
 from typing import Any, Literal
 
 from tests.oracle.times import EPOCH, MICROSECOND
@@ -32,19 +36,26 @@ UNIT_US = {
         "h": timedelta(hours=1),
         "m": timedelta(minutes=1),
         "s": timedelta(seconds=1),
+        "ms": timedelta(milliseconds=1),
+        "us": timedelta(microseconds=1),
     }.items()
 }
+SECOND_US = 1_000_000
 # A text, which is left alone, or a span.
-TEXT_OR_SPAN = re.compile(r"""('[^']*'|"[^"]*")|(?<![\w.])(\d+(?:\.\d+)?)([wdhms])\b""")
+TEXT_OR_SPAN = re.compile(r"""('[^']*'|"[^"]*")|(?<![\w.])(\d+(?:\.\d+)?)(ms|us|[wdhms])\b""")
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number, or a span in microseconds; `slope` is what it grows by in a microsecond in which nothing happens."""
+    """A number, or a span in microseconds; `slope` is what it grows by in a microsecond in which nothing happens.
+
+    `is_computed` where something was multiplied or divided on the way.
+    """
 
     kind: Literal["number", "span"]
     amount: Fraction
     slope: Fraction = Fraction(0)
+    is_computed: bool = False
 
 
 # None is absent.
@@ -53,12 +64,17 @@ Value = Quantity | str | bool | None
 
 @dataclass(kw_only=True)
 class Scope:
-    """What an expression may look at, at a moment; the crossings met while it is evaluated are noted down."""
+    """What an expression may look at, at a moment; the crossings met while it is evaluated are noted down.
+
+    `crossings` are the microseconds at which, or after which, a comparison changes; `computed` are the computed ones
+    before they are taken to the whole second.
+    """
 
     at: datetime
     attributes: Mapping[str, Any]
     names: Mapping[str, Value]
     crossings: set[int] = field(default_factory=set)
+    computed: set[Fraction] = field(default_factory=set)
 
 
 def holds(text: str, scope: Scope) -> bool:
@@ -66,9 +82,8 @@ def holds(text: str, scope: Scope) -> bool:
     return evaluate(parsed(text), scope) is True
 
 
-def instants_of(text: str, scope: Scope) -> Iterator[datetime]:
-    """Yield, whatever the moment in the scope, the microseconds at which a comparison could begin or end to hold."""
-    evaluate(parsed(text), scope)
+def instants_of(scope: Scope) -> Iterator[datetime]:
+    """Yield when a comparison that was evaluated in this scope, at whatever moment, may begin or end to hold."""
     for crossing_us in scope.crossings:
         for microseconds in (crossing_us, crossing_us + 1):
             try:
@@ -92,7 +107,7 @@ def evaluate(node: ast.expr, scope: Scope) -> Value:
     if isinstance(node, ast.BoolOp | ast.Compare) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)):
         return is_so(node, scope)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return product(evaluate(node.operand, scope), Quantity("number", Fraction(-1)))
+        return negative(evaluate(node.operand, scope))
     if isinstance(node, ast.BinOp):
         return computed(node.op, evaluate(node.left, scope), evaluate(node.right, scope))
     return named(node, scope)
@@ -120,6 +135,8 @@ def named(node: ast.expr, scope: Scope) -> Value:
     """Return what a name or a constant stands for."""
     match node:
         case ast.Attribute(value=ast.Name(id="attributes"), attr=name):
+            return told(scope.attributes.get(name))
+        case ast.Subscript(value=ast.Name(id="attributes"), slice=ast.Constant(value=str() as name)):
             return told(scope.attributes.get(name))
         case ast.Name(id="true" | "false" as name):
             return name == "true"
@@ -172,12 +189,21 @@ def crossed(one: Value, op: ast.cmpop, other: Value, scope: Scope) -> bool:
     """Return whether a comparison of two values holds, and note down the microsecond up to which they are unequal."""
     if not same_kind(one, other):
         return False
-    if isinstance(one, Quantity) and isinstance(other, Quantity):
-        if one.slope != other.slope:
-            left_us = (other.amount - one.amount) / (one.slope - other.slope)
-            scope.crossings.add((scope.at - EPOCH) // MICROSECOND + left_us.__floor__())
-        return COMPARISONS[type(op)](one.amount, other.amount)
-    return COMPARISONS[type(op)](one, other)
+    compare = COMPARISONS[type(op)]
+    if not isinstance(one, Quantity) or not isinstance(other, Quantity):
+        return compare(one, other)
+    if one.slope == other.slope:
+        return compare(one.amount, other.amount)
+    at_us = (scope.at - EPOCH) // MICROSECOND
+    crossing_us = at_us + (other.amount - one.amount) / (one.slope - other.slope)
+    if not (one.is_computed or other.is_computed):
+        scope.crossings.add(floor(crossing_us))
+        return compare(one.amount, other.amount)
+    second_us = ceil(crossing_us / SECOND_US) * SECOND_US
+    scope.crossings.add(second_us)
+    scope.computed.add(crossing_us)
+    is_rising = one.slope > other.slope
+    return compare(1, 0) if is_rising == (at_us >= second_us) else compare(0, 1)
 
 
 def computed(op: ast.operator, one: Value, other: Value) -> Value:
@@ -189,7 +215,7 @@ def computed(op: ast.operator, one: Value, other: Value) -> Value:
         case ast.Add():
             return added(one, other)
         case ast.Sub():
-            return added(one, product(other, Quantity("number", Fraction(-1))))
+            return added(one, negative(other))
         case ast.Mult():
             return product(one, other)
         case ast.Div():
@@ -197,11 +223,17 @@ def computed(op: ast.operator, one: Value, other: Value) -> Value:
     raise ValueError(f"no arithmetic of a rule: {type(op).__name__}")
 
 
+def negative(value: Value) -> Value:
+    """Return what a number or a span is below zero."""
+    return replace(value, amount=-value.amount, slope=-value.slope) if isinstance(value, Quantity) else None
+
+
 def added(one: Value, other: Value) -> Value:
     """Return the sum of two numbers or two spans."""
     if not isinstance(one, Quantity) or not isinstance(other, Quantity) or one.kind != other.kind:
         return None
-    return Quantity(one.kind, one.amount + other.amount, one.slope + other.slope)
+    is_computed = one.is_computed or other.is_computed
+    return Quantity(one.kind, one.amount + other.amount, one.slope + other.slope, is_computed)
 
 
 def product(one: Value, other: Value) -> Value:
@@ -211,7 +243,7 @@ def product(one: Value, other: Value) -> Value:
     if one.slope and other.slope:
         raise ValueError("time multiplied by time has no one crossing")
     slope = one.slope * other.amount + other.slope * one.amount
-    return Quantity("number" if one.kind == other.kind else "span", one.amount * other.amount, slope)
+    return Quantity("number" if one.kind == other.kind else "span", one.amount * other.amount, slope, is_computed=True)
 
 
 def quotient(one: Value, other: Value) -> Value:
@@ -222,4 +254,5 @@ def quotient(one: Value, other: Value) -> Value:
         raise ValueError("what is divided by time has no one crossing")
     if other.amount == 0:
         return None
-    return Quantity("number" if one.kind == other.kind else "span", one.amount / other.amount, one.slope / other.amount)
+    kind: Literal["number", "span"] = "number" if one.kind == other.kind else "span"
+    return Quantity(kind, one.amount / other.amount, one.slope / other.amount, is_computed=True)

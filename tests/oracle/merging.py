@@ -14,8 +14,9 @@ How the contract is read, over the whole population, shards ignored: the merge h
   count twice, of more than 8 open invoices those due first are kept. Of invoices told under both ids that are
   remembered, one counts.
 - Event ids of both are remembered, the previous customer's as the older ones, 16 and 8 at most.
-- An erase, under whichever id, forgets the one customer there is; the ids that forward go on doing so. An event stays
-  out if it is older than an erase of its own id, or of the customer it became.
+- An erase, under whichever id, forgets the one customer there is, and that other ids became it: they forward no more.
+  Each of those ids is erased with it: what is older stays out, and who comes back under it begins at null, with the
+  version at which it was merged.
 """
 
 from collections import deque
@@ -48,6 +49,13 @@ class Forwards:
             return False
         self._became[previous_id] = customer_id
         return True
+
+    def forget(self, customer_id: str) -> list[str]:
+        """Let the ids that became a customer forward no more, and return them."""
+        forgotten = [each for each in self._became if self.customer_of(each) == customer_id]
+        for each in forgotten:
+            del self._became[each]
+        return forgotten
 
 
 def absorb(customer: Customer, previous: Customer) -> None:

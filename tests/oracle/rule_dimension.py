@@ -4,8 +4,8 @@ How the contract is read:
 
 - A customer starts at `otherwise`, without a change: it is what a customer is of whom nothing is known.
 - A rule sees the labels of the dimensions before its own in the settings' order, as they are at the same moment.
-- Names that stand for facts: `idle` (since the latest purchase), `tenure` (since the first), `frequency` (orders that
-  count), `monetary` (net money, major units).
+- Names that stand for facts: `idle` or `recency` (since the latest purchase), `tenure` (since the first), `frequency`
+  (orders that count), `monetary` (net money, major units), `purchases`, `full_refunds` (counts).
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,10 +29,15 @@ def rule_label(dimension: str, facts: Facts, at: datetime, rules: OracleRules, l
 
 def rule_instants(dimension: str, facts: Facts, rules: OracleRules) -> Iterator[datetime]:
     """Yield the crossings of all comparisons of times in all rules, also those that an earlier rule hides."""
+    return instants_of(seen_by(dimension, facts, rules))
+
+
+def seen_by(dimension: str, facts: Facts, rules: OracleRules) -> Scope:
+    """Return a scope in which all rules of a dimension were evaluated, for its crossings; labels do not matter."""
+    anywhere = scope_of(facts, facts.last_purchase_at or EPOCH, rules, dict.fromkeys(rules.dimensions, ""))
     for _, when in rules.rule_dimensions[dimension].rules:
-        anywhere = scope_of(facts, facts.last_purchase_at or EPOCH, rules, {})
-        anywhere.names = {**dict.fromkeys(rules.dimensions, ""), **anywhere.names}
-        yield from instants_of(when, anywhere)
+        holds(when, anywhere)
+    return anywhere
 
 
 def scope_of(facts: Facts, at: datetime, rules: OracleRules, labels: Mapping[str, str]) -> Scope:
@@ -52,7 +57,10 @@ def names_of(facts: Facts, at: datetime, rules: OracleRules) -> dict[str, Value]
 
     return {
         "idle": since(facts.last_purchase_at),
+        "recency": since(facts.last_purchase_at),
         "tenure": since(facts.purchase_times[0] if facts.purchase_times else None),
         "frequency": Quantity("number", Fraction(facts.orders)),
+        "purchases": Quantity("number", Fraction(len(facts.purchase_times))),
+        "full_refunds": Quantity("number", Fraction(facts.full_refunds)),
         "monetary": Quantity("number", Fraction(facts.money_minor, units_in_one(rules.minor_digits))),
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from tests.oracle.customer import NEVER_HELD, Customer, Erased, identity_of
+from tests.oracle.customer import NEVER_HELD, Customer, Erased, identity_of, left_behind
 from tests.oracle.merging import Forwards, absorb
 from tests.oracle.models import labels_at, neutral_of
 from tests.oracle.rules import OracleRules
@@ -48,6 +48,7 @@ class Shard:
         self.customers: dict[str, Customer] = {}
         self.erased: dict[str, Erased] = {}
         self.forwards = Forwards()
+        self.merged: dict[str, Erased] = {}
 
     def step(self, item: Event | Sweep | Adopt) -> list[Change]:
         """Take the next item of the log and return the changes it made, in order."""
@@ -66,12 +67,11 @@ class Shard:
         horizon = occurred_at if self.clock is None else max(occurred_at, self.clock)
         self.clock = horizon  # what the next record will find; a duplicate raises it too
 
-        if any(self._stays_out(each, body, occurred_at, horizon) for each in {body["customer_id"], customer_id}):
+        if self._stays_out(customer_id, body, occurred_at, horizon):
             return []
         customer = self.customers.get(customer_id)
         if customer is None and body["type"] == "erase":
-            before = self.erased.get(customer_id, NEVER_HELD)
-            self.erased[customer_id] = replace(before, at=occurred_at)
+            self._remember_erased(customer_id, self.erased.get(customer_id, NEVER_HELD), occurred_at)
             return []
         if customer is None:
             customer = self._new_customer(customer_id)
@@ -171,19 +171,22 @@ class Shard:
         c = customer.concluded_at
         at = occurred_at if c is None else max(c, occurred_at)
         receipts = self._gone(customer, at, {"kind": "erase"})
-        self.erased[customer.customer_id] = Erased(
-            at=occurred_at,
-            receipts_at=at,
-            version=customer.version + len(receipts),
-            dimensions=frozenset(customer.labels),
-        )
+        self._remember_erased(customer.customer_id, left_behind(customer, at, receipts), occurred_at)
         return receipts
+
+    def _remember_erased(self, customer_id: str, left: Erased, occurred_at: datetime) -> None:
+        """Keep what stays of an erased customer, and of the ids that became it."""
+        self.erased[customer_id] = replace(left, at=occurred_at)
+        for other_id in self.forwards.forget(customer_id):
+            self.erased[other_id] = replace(self.merged.pop(other_id, NEVER_HELD), at=occurred_at)
 
     def _merge(self, customer: Customer, previous: Customer) -> list[Change]:
         """Let one customer become another, who is concluded up to the event; return what the one who goes is told."""
         absorb(customer, previous)
         assert customer.concluded_at is not None
-        return self._gone(previous, customer.concluded_at, {"kind": "merge"})
+        told = self._gone(previous, customer.concluded_at, {"kind": "merge"})
+        self.merged[previous.customer_id] = left_behind(previous, customer.concluded_at, told)
+        return told
 
     def _gone(self, customer: Customer, at: datetime, cause: dict[str, str]) -> list[Change]:
         """Take a customer away: a change to null a dimension, as of a customer of whom nothing is known."""

@@ -16,6 +16,7 @@ from tests.oracle.churn import rhythm_of, thresholds_of
 from tests.oracle.engagement import crossing_s, meets, touches_of
 from tests.oracle.facts import Facts
 from tests.oracle.models import MODELS
+from tests.oracle.rule_dimension import seen_by
 from tests.oracle.rules import OracleRules
 from tests.translation import rules_of, settings_of
 
@@ -29,6 +30,9 @@ CHURN_RESOLUTION, CHURN_RESOLUTION_S = 1e-13, 2e-5
 # Clv is a hypergeometric function of floats, and its crossing is searched for: to a part of the time since the first
 # purchase, and to a millisecond.
 CLV_RESOLUTION, CLV_RESOLUTION_US = 1e-11, 1000
+
+# What rules compute of times is a float of microseconds since 1970.
+RULE_RESOLUTION_US = 20
 
 
 def is_allowed(dimension: str) -> bool:
@@ -63,6 +67,7 @@ def is_undecidable(facts: Facts, rules: OracleRules) -> bool:
         ("engagement" in rules.dimensions and is_engagement_undecidable(facts, rules))
         or ("churn" in rules.dimensions and is_churn_undecidable(facts, rules))
         or ("clv" in rules.dimensions and is_clv_undecidable(facts, rules))
+        or any(is_rule_undecidable(each, facts, rules) for each in rules.rule_dimensions)
     )
 
 
@@ -110,6 +115,15 @@ def is_clv_undecidable(facts: Facts, rules: OracleRules) -> bool:
         near_us = CLV_RESOLUTION_US + int(CLV_RESOLUTION * (end_us - first_us))
         begins_us = max(latest_us, end_us - 1_000_000 + near_us)
         if begins_us > end_us - near_us or prospects.clv(begins_us) < cut or prospects.clv(end_us - near_us) >= cut:
+            return True
+    return False
+
+
+def is_rule_undecidable(dimension: str, facts: Facts, rules: OracleRules) -> bool:
+    """On a whole second is decidable; sums and differences of times always are."""
+    for crossing_us in seen_by(dimension, facts, rules).computed:
+        off_us = abs(crossing_us - round(crossing_us / 1_000_000) * 1_000_000)
+        if 0 < off_us < RULE_RESOLUTION_US:
             return True
     return False
 

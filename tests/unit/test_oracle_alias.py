@@ -108,13 +108,20 @@ def test_an_alias_of_somebody_unknown_forwards_what_comes() -> None:
     assert list(final([*log, purchase("p", 1, customer="visitor")], RULES)) == ["member"]
 
 
-def test_an_erase_forgets_whom_both_became() -> None:
-    """Under the previous id as well; what is older stays out under both, and what comes later is one customer again."""
+def test_an_erase_forgets_whom_both_became_and_that_they_did() -> None:
+    """Under either id; what is older stays out under both, and what comes later is of two customers again."""
     log: list[Item] = [purchase("p", 0, customer="visitor"), alias("a", 10, "member", "visitor")]
     for name in ("visitor", "member"):
         erased = [*log, event("erase", "e", day(20), customer=name)]
         assert final([*erased, *(purchase("q", 15, customer=each) for each in ("visitor", "member"))], RULES) == {}
-        assert list(final([*erased, purchase("r", 25, customer="visitor")], RULES)) == ["member"]
+        assert list(final([*erased, purchase("r", 25, customer="visitor")], RULES)) == ["visitor"]
+    changes = of("visitor", simulate([*erased, purchase("r", 25, customer="visitor")], RULES))
+    assert [(c["version"], c["previous"], c["current"]) for c in changes[2:]] == [
+        (3, "new", None),
+        (4, "new", None),
+        (5, None, "new"),
+        (6, None, "new"),
+    ]
 
 
 @given(log=histories(most=16, varied=True), of_them=st.lists(st.booleans(), min_size=16, max_size=16))
