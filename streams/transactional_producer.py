@@ -2,7 +2,8 @@
 
 aiokafka's own producer is made for many small sends: a background task gathers records into requests, a commit takes
 at least four of its rounds, and a transaction that begins while the broker still writes the last one's markers waits
-20 ms. A commit of a shard is all there at once, so it is three requests: AddPartitionsToTxn, Produce, EndTxn.
+20 ms. A commit of a shard is all there at once, so it is three requests: AddPartitionsToTxn, Produce, EndTxn; from
+Kafka 4.0 on the last two.
 
 https://kafka.apache.org/protocol; KIP-98 for what each error means to a transaction.
 """
@@ -22,6 +23,13 @@ from aiokafka.structs import TopicPartition
 from schemas.settings import Kafka
 from streams.kafka_clients import aiokafka_options
 from streams.record_batch import RecordBatch
+from streams.transaction_requests import (
+    IMPLICIT,
+    BumpingEndRequest,
+    FeaturesRequest,
+    ImplicitProduceRequest,
+    transaction_level,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +44,7 @@ MARKERS_S: Final = 0.002
 """Between two tries while the broker still writes the last transaction's markers, which takes it a few milliseconds."""
 RETRY_S: Final = 0.1
 """Between two tries while a leader or a coordinator is being elected."""
+FENCED: Final = (47, 90)  # INVALID_PRODUCER_EPOCH, PRODUCER_FENCED
 UNREACHED: Final = (
     errors.CoordinatorNotAvailableError,
     errors.KafkaConnectionError,
@@ -64,6 +73,7 @@ class TransactionalProducer:
         self._producer = NO_PRODUCER  # id and epoch
         self._sequences: dict[TopicPartition, int] = defaultdict(int)
         self._coordinator: Any = None
+        self._implicit = False  # producing adds a partition to the transaction by itself
 
     async def start(self, topics: Sequence[str]) -> None:
         """Find the leaders of `topics`; with transactions, see `fence`.
@@ -74,6 +84,7 @@ class TransactionalProducer:
         await self._client.bootstrap()
         await self._client.set_topics(topics)
         if self._id is not None:
+            self._implicit = await self._adds_partitions()
             await self.fence()
 
     async def fence(self) -> None:
@@ -95,6 +106,8 @@ class TransactionalProducer:
         Raises:
             aiokafka.errors.KafkaError: also of a producer that another has fenced.
         """
+        if self._implicit:
+            return
         by_topic: dict[str, list[int]] = defaultdict(list)
         for place in places:
             by_topic[place.topic].append(place.partition)
@@ -120,10 +133,15 @@ class TransactionalProducer:
         Raises:
             aiokafka.errors.KafkaError: whether it was committed is unknown.
         """
+        kind: Any = BumpingEndRequest if self._implicit else EndTxnRequest
         while True:
-            answer = await self._ask_coordinator(EndTxnRequest(str(self._id), *self._producer, True))
-            if answer is not None and not await self._again(answer.error_code):
-                return
+            answer = await self._ask_coordinator(kind(str(self._id), *self._producer, True))
+            if answer is None or await self._again(answer.error_code):
+                continue
+            if self._implicit:
+                self._producer = (answer.producer_id, answer.producer_epoch)
+                self._sequences.clear()
+            return
 
     async def close(self) -> None:
         """Let go of the connections; an open transaction is left to the next producer of this id, which ends it."""
@@ -149,26 +167,32 @@ class TransactionalProducer:
 
     async def _send(self, node: int, topics: Mapping[str, list[tuple[int, bytes]]]) -> list[TopicPartition]:
         """What the leader has taken; nothing where it went away."""
-        request = ProduceRequest(
-            transactional_id=self._id,
-            required_acks=ALL_REPLICAS,
-            timeout=REQUEST_TIMEOUT_MS,
-            topics=list(topics.items()),
-        )
+        kind: Any = ImplicitProduceRequest if self._implicit else ProduceRequest
+        request = kind(self._id, ALL_REPLICAS, REQUEST_TIMEOUT_MS, list(topics.items()))
         try:
             answer = await self._client.send(node, request)
         except UNREACHED as error:
             log.debug("producing: %r; trying again", error)
             return []
         taken = []
-        for topic, partitions in answer.topics:
-            for partition, code, *_ in partitions:
+        for topic, partitions, *_tags in answer.topics:
+            for partition, code, *_rest in partitions:
                 why = errors.for_code(code)
                 if why in (errors.NoError, errors.DuplicateSequenceNumber):
                     taken.append(TopicPartition(topic, partition))
+                elif why is errors.ConcurrentTransactions:
+                    await asyncio.sleep(MARKERS_S)
                 elif not why.retriable:
-                    raise _named(why)(f"{topic} {partition}")
+                    raise _refused(code, f"{topic} {partition}")
         return taken
+
+    async def _adds_partitions(self) -> bool:
+        """Whether the cluster has agreed on transactions in which producing adds a partition."""
+        node = self._client.get_random_node()
+        try:
+            return transaction_level(await self._client.send(node, FeaturesRequest())) >= IMPLICIT
+        except (NotImplementedError, errors.IncompatibleBrokerVersion):
+            return False  # a broker from before there were such features
 
     async def _ask_coordinator(self, request: Any) -> Any:
         """The answer, None where another broker coordinates from now on."""
@@ -186,7 +210,8 @@ class TransactionalProducer:
 
     async def _again(self, *codes: int) -> bool:
         """Whether to ask the coordinator again, after a pause."""
-        for error in map(errors.for_code, codes):
+        for code in codes:
+            error = errors.for_code(code)
             if error is errors.ConcurrentTransactions:
                 await asyncio.sleep(MARKERS_S)
             elif error in (errors.CoordinatorNotAvailableError, errors.NotCoordinatorError):
@@ -197,11 +222,14 @@ class TransactionalProducer:
             elif error in (errors.NoError, errors.OperationNotAttempted):
                 continue
             else:
-                raise _named(error)
+                raise _refused(code)
             return True
         return False
 
 
-def _named(error: type[errors.KafkaError]) -> type[errors.KafkaError]:
-    """The broker has two names for a producer that another has fenced."""
-    return errors.ProducerFenced if error is errors.InvalidProducerEpoch else error
+def _refused(code: int, where: str = "") -> errors.KafkaError:
+    """The broker's refusal; it has two names for a producer that another has fenced, and aiokafka knows one."""
+    if code in FENCED:
+        return errors.ProducerFenced(where)
+    refusal: errors.KafkaError = errors.for_code(code)(where or f"Kafka refuses with code {code}")
+    return refusal
