@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from schemas.currency import CODE, LIMIT_MAJOR
-from schemas.duration import Duration
+from schemas.duration import Duration, to_text
 
 
 def _wait(span: timedelta) -> timedelta:
@@ -173,6 +173,10 @@ class Rfm(Section):
 
     cuts: Literal["fixed", "quantile"] = "fixed"
     fixed: FixedCuts = FixedCuts()
+    window: Duration | None = Field(
+        None,
+        description="orders and money of so much of the past, in whole slots; null: of all of it. A fact setting",
+    )
     grid: tuple[FiveLabels, FiveLabels, FiveLabels, FiveLabels, FiveLabels] = Field(
         GRID, description="rows R 5 to R 1, columns FM 1 to FM 5"
     )
@@ -227,6 +231,10 @@ class Recut(Section):
         if self.every < timedelta(minutes=1):
             raise ValueError("every must be a minute or more: every re-cut looks at every customer")
         return self
+
+
+WINDOW_SLOTS_MOST: Final = 40
+"""Slots a window may have: three years of 28 days. It bounds a customer's record."""
 
 
 class Price(Section):
@@ -417,6 +425,10 @@ class Settings(Section):
     dimensions: tuple[Dimension, ...] = Field(("lifecycle", "rfm"), min_length=1)
     lifecycle: Lifecycle = Lifecycle()
     rfm: Rfm = Rfm()
+    slot: Duration = Field(
+        timedelta(days=28),
+        description="length of the slots, from 1970 on, that cadence and rfm.window count by: a fact setting",
+    )
     engagement: Engagement = Engagement()
     price: Price = Price()
     cadence: Cadence = Cadence()
@@ -436,6 +448,13 @@ class Settings(Section):
     def _consistent(self) -> Self:
         if len(set(self.dimensions)) != len(self.dimensions):
             raise ValueError("dimensions must not repeat")
+        if not timedelta(days=1) <= self.slot <= timedelta(days=366):
+            raise ValueError("slot must be a day or more and at most 366d")
+        if self.rfm.window is not None and not 1 <= self.rfm.window // self.slot <= WINDOW_SLOTS_MOST:
+            raise ValueError(
+                f"rfm.window must be one slot or more, and fewer than {WINDOW_SLOTS_MOST + 1}: "
+                f"of {to_text(self.slot)} each (slot), {to_text(self.rfm.window)} are {self.rfm.window // self.slot}"
+            )
         if self.currency in self.rates:
             raise ValueError(f"rates must not have {self.currency}: it is the currency itself")
         return self

@@ -1,4 +1,4 @@
-"""Cadence: regular buyer, occasional, or one-off; by 28-day slots with a purchase."""
+"""Cadence: regular buyer, occasional, or one-off; by slots of equal length (28 days) with a purchase."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,13 +7,11 @@ import numpy as np
 
 from segments.cuts import Cuts
 from segments.facts import Facts, Labels, Times
-from segments.instant import DAY_US, NEVER, after
+from segments.instant import NEVER, after
 from segments.slots import Mask, Slots, with_slot
 
 LABELS: Final = ("none", "one_off", "occasional", "regular")
 NONE, ONE_OFF, OCCASIONAL, REGULAR = range(len(LABELS))
-SLOT_US: Final = 28 * DAY_US
-"""Four weeks, so that every slot has the same weekdays. Slot 0 begins at the Unix epoch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +23,7 @@ class Cadence:
 
     regular_slots: int
     of_slots: int
+    slot_us: int  # slot 0 begins at the Unix epoch
     name: str = "cadence"
     labels: tuple[str, ...] = LABELS
     start: int = NONE
@@ -52,9 +51,9 @@ class Cadence:
         age = np.frexp(lowest.astype(np.float64))[1].astype(np.int64) - 1  # exact: a power of two
         counts = (mask != 0) & (age < self.of_slots)
         end = np.where(counts, facts.latest_slot + (self.of_slots - age), 0)
-        return np.where(counts, after(end * SLOT_US, 0), np.iinfo(np.int64).min)
+        return np.where(counts, after(end * self.slot_us, 0), np.iinfo(np.int64).min)
 
 
-def with_purchase(latest: Slots, mask: Mask, times_us: Times) -> tuple[Slots, Mask]:
+def with_purchase(latest: Slots, mask: Mask, times_us: Times, slot_us: int) -> tuple[Slots, Mask]:
     """The latest slot and the mask of n customers after a purchase of each."""
-    return with_slot(latest, mask, times_us // SLOT_US)
+    return with_slot(latest, mask, times_us // slot_us)

@@ -44,6 +44,7 @@ class Facts:
     settled_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # payment: invoices paid, ever
     late_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # those of them paid after they were due
     next_due_us: Times = field(default_factory=_not_kept)  # the first due date of open invoices, NEVER without one
+    window: npt.NDArray[np.void] = field(default_factory=_not_kept)  # (n, k): see segments/window.py
 
     @property
     def orders(self) -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from segments import histogram
+from segments import histogram, window
 from segments.cuts import Cuts
 from segments.facts import Facts
 from segments.histogram import Histogram
@@ -27,6 +27,8 @@ class Recuts:
     min_population: int  # below it cuts would be noise
     every_us: int  # event time between two re-cuts
     churned_after_us: int  # the living bought less than this ago
+    slot_us: int
+    window_slots: int  # of RFM, as Rules has them; 0: no window
 
     @property
     def wanted(self) -> bool:
@@ -41,24 +43,30 @@ class Scan:
     recency: Histogram = field(default_factory=Histogram)
     frequency: Histogram = field(default_factory=Histogram)
     monetary: Histogram = field(default_factory=Histogram)
+    living: int = 0  # of whom those above are who have an order in RFM's window
     money: Histogram = field(default_factory=Histogram)  # what is above zero, summed a bin; where cuts of value want it
 
     @classmethod
     def of(cls, facts: Facts, at_us: int, recuts: Recuts) -> Self:
         """Count customers with an order that counts, whose latest purchase is less than `churned_after_us` old."""
         idle_us = facts.idle_us(np.full(len(facts.last_us), at_us))
-        living = np.flatnonzero((facts.orders > 0) & (idle_us < recuts.churned_after_us))
-        lived = facts.take(living)
+        living = (facts.orders > 0) & (idle_us < recuts.churned_after_us)
+        orders, net_minor, scored = facts.orders, facts.net_minor, living
+        if recuts.window_slots:
+            at = np.full(len(idle_us), at_us)
+            orders, net_minor = window.sums_at(facts.window, at, recuts.slot_us, recuts.window_slots)
+            scored = living & (orders > 0)
         return cls(
-            recency=histogram.count(np.maximum(idle_us[living], 0)),
-            frequency=histogram.count(lived.orders),
-            monetary=histogram.count(lived.net_minor),
-            money=Histogram() if recuts.value_shares is None else histogram.sums(lived.net_minor),
+            recency=histogram.count(np.maximum(idle_us[scored], 0)),
+            frequency=histogram.count(orders[scored]),
+            monetary=histogram.count(net_minor[scored]),
+            living=int(np.count_nonzero(living)),
+            money=Histogram() if recuts.value_shares is None else histogram.sums(facts.net_minor[living]),
         )
 
     @property
     def population(self) -> int:
-        """How many customers were counted."""
+        """How many customers RFM scores."""
         return self.frequency.total()
 
     def __add__(self, other: Self) -> Self:
@@ -67,6 +75,7 @@ class Scan:
             recency=self.recency + other.recency,
             frequency=self.frequency + other.frequency,
             monetary=self.monetary + other.monetary,
+            living=self.living + other.living,
             money=self.money + other.money,
         )
 
@@ -74,23 +83,20 @@ class Scan:
 def next_cuts(scan: Scan, held: Cuts, recuts: Recuts) -> Cuts | None:
     """The cuts to hold from now on, None where they stay as they are. The version is for the caller to set.
 
-    Below `min_population` those of the population would be noise, and the fixed cuts hold.
+    Below `min_population` those of the population would be noise, and the fixed cuts hold; so do those of value where
+    nobody brings money, as there are no shares of nothing.
     """
-    if scan.population < recuts.min_population:
-        new = replace(recuts.fixed, parameters=held.parameters)
-    else:
-        new = held
-        if recuts.quintiles:
-            new = replace(
-                new,
-                recency_us=_quintiles(scan.recency, held.recency_us),
-                frequency=_quintiles(scan.frequency, held.frequency),
-                monetary_minor=_quintiles(scan.monetary, held.monetary_minor),
-            )
-        if recuts.value_shares is not None:
-            new = replace(new, value_minor=_classes(scan.money, held.value_minor, recuts))
-    same = replace(new, version=held.version) == held
-    return None if same else new
+    new = replace(recuts.fixed, version=held.version, parameters=held.parameters)
+    if recuts.quintiles and scan.population >= recuts.min_population:
+        new = replace(
+            new,
+            recency_us=_quintiles(scan.recency, held.recency_us),
+            frequency=_quintiles(scan.frequency, held.frequency),
+            monetary_minor=_quintiles(scan.monetary, held.monetary_minor),
+        )
+    if recuts.value_shares is not None and scan.living >= recuts.min_population and scan.money:
+        new = replace(new, value_minor=_classes(scan.money, held.value_minor, recuts.value_shares))
+    return None if new == held else new
 
 
 def _quintiles(counts: Histogram, held: Four) -> Four:
@@ -102,11 +108,9 @@ def _quintiles(counts: Histogram, held: Four) -> Four:
     return first, second, third, fourth
 
 
-def _classes(money: Histogram, held: tuple[int, int], recuts: Recuts) -> tuple[int, int]:
-    """Where b and a begin; where nobody brings money there are no shares of it, and the fixed cuts hold."""
-    if recuts.value_shares is None or not money:
-        return recuts.fixed.value_minor
-    a_from, b_from = histogram.share_starts(money, recuts.value_shares)
+def _classes(money: Histogram, held: tuple[int, int], shares: tuple[int, int]) -> tuple[int, int]:
+    """Where b and a begin."""
+    a_from, b_from = histogram.share_starts(money, shares)
     first, second = _steady([b_from, a_from], held)
     return first, second
 

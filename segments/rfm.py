@@ -36,13 +36,13 @@ class Rfm:
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
         """Codes into `labels`, shape (n,)."""
-        cells = self._columns(facts, cuts)
+        cells = self.cells(facts.orders, facts.net_minor, cuts)
         return _pick(cells, crossed(facts.idle_us(at_us), cuts.recency_us))
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
         """The first recency threshold ahead at which the cell's label differs from the present one."""
         own = labels[self.name]
-        cells = self._columns(facts, cuts)
+        cells = self.cells(facts.orders, facts.net_minor, cuts)
         lost_now = crossed(facts.idle_us(at_us), cuts.recency_us)
         lost = np.arange(1, SCORES)
         differs = (lost > lost_now[:, None]) & (cells[:, 1:] != own[:, None])
@@ -50,13 +50,12 @@ class Rfm:
         due = after(facts.last_us, np.asarray(cuts.recency_us, dtype=np.int64)[first])
         return np.where(differs.any(axis=1), due, NEVER)
 
-    def _columns(self, facts: Facts, cuts: Cuts) -> Labels:
-        """Label codes by how many points recency has lost (R = 5 - lost), shape (n, 5)."""
-        orders = facts.orders
+    def cells(self, orders: npt.NDArray[np.int64], net_minor: npt.NDArray[np.int64], cuts: Cuts) -> Labels:
+        """Label codes by how many points recency has lost (R = 5 - lost), in a last axis of 5."""
         frequency = 1 + crossed(orders, cuts.frequency)
-        monetary = 1 + crossed(facts.net_minor, cuts.monetary_minor)
+        monetary = 1 + crossed(net_minor, cuts.monetary_minor)
         cells = self._codes[(frequency + monetary + 1) // 2 - 1]
-        return np.where((orders == 0)[:, None], np.uint8(NONE), cells)
+        return np.where((orders == 0)[..., None], np.uint8(NONE), cells)
 
 
 def _pick(cells: Labels, columns: npt.NDArray[np.int64]) -> Labels:

@@ -24,6 +24,7 @@ from segments.rfm import Rfm
 from segments.satisfaction import Satisfaction
 from segments.share import of_one
 from segments.value import Value
+from segments.windowed_rfm import WindowedRfm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Rules:
 
     models: tuple[Model, ...]
     cuts: Cuts
+    slot_us: int  # slots of cadence and of rfm's window; slot 0 begins at the Unix epoch
     definition: int = 0
     holdout_share: float = 0.0  # of customers in the control group
 
@@ -47,6 +49,16 @@ class Rules:
     def names(self) -> tuple[str, ...]:
         """The dimensions, in the settings' order."""
         return tuple(model.name for model in self.models)
+
+    @cached_property
+    def window_slots(self) -> int:
+        """How many slots rfm looks at, the present one included; 0: at all of a customer's life."""
+        return next((model.slots for model in self.models if isinstance(model, WindowedRfm)), 0)
+
+    @cached_property
+    def sections(self) -> tuple[str, ...]:
+        """The sections of customers' records that they need: the dimensions', and the window."""
+        return (*self.names, "window") if self.window_slots else self.names
 
     @cached_property
     def start(self) -> Labels:
@@ -83,6 +95,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
     """The rules of `settings` with fixed cuts."""
     lifecycle, price, cadence = settings.lifecycle, settings.price, settings.cadence
     satisfaction, engagement, churn = settings.satisfaction, settings.engagement, settings.churn
+    slot_us = duration_us(settings.slot)
     models: dict[str, Model] = {
         "lifecycle": Lifecycle(
             at_risk_after_us=duration_us(lifecycle.at_risk_after),
@@ -90,13 +103,13 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
             loyal_orders=lifecycle.loyal_orders,
             reactivated_for_us=duration_us(lifecycle.reactivated_for),
         ),
-        "rfm": Rfm(grid=settings.rfm.grid),
+        "rfm": _rfm(settings, slot_us),
         "price": Price(
             min_purchases=price.min_purchases,
             sensitive_from=of_one(price.sensitive_from),
             full_price_up_to=of_one(price.full_price_up_to),
         ),
-        "cadence": Cadence(regular_slots=cadence.regular_slots, of_slots=cadence.of_slots),
+        "cadence": Cadence(regular_slots=cadence.regular_slots, of_slots=cadence.of_slots, slot_us=slot_us),
         "satisfaction": Satisfaction(
             promoter_from=satisfaction.promoter_from,
             passive_from=satisfaction.passive_from,
@@ -115,9 +128,16 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
     return Rules(
         models=tuple(models[name] for name in settings.dimensions),
         cuts=fixed_cuts(settings),
+        slot_us=slot_us,
         definition=definition,
         holdout_share=settings.holdout_share,
     )
+
+
+def _rfm(settings: Settings, slot_us: int) -> Model:
+    rfm = Rfm(grid=settings.rfm.grid)
+    slots = window_slots(settings)
+    return WindowedRfm(rfm=rfm, slots=slots, slot_us=slot_us) if slots else rfm
 
 
 def fixed_cuts(settings: Settings) -> Cuts:
@@ -147,7 +167,14 @@ def recuts_of(settings: Settings) -> Recuts:
         min_population=settings.recut.min_population,
         every_us=duration_us(settings.recut.every),
         churned_after_us=duration_us(settings.lifecycle.churned_after),
+        slot_us=duration_us(settings.slot),
+        window_slots=window_slots(settings),
     )
+
+
+def window_slots(settings: Settings) -> int:
+    """How many slots rfm looks at, the present one included; 0: at all of a customer's life."""
+    return 0 if settings.rfm.window is None else settings.rfm.window // settings.slot
 
 
 def _chances(thresholds: ChurnThresholds) -> Thresholds:

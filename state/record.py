@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from segments import window
 from segments.engagement import NOTHING
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
@@ -64,9 +65,11 @@ SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
     "payment": _section(
         ("settled_invoices", "<u4"), ("late_invoices", "<u4"), ("next_due_us", "<i8"), ("tails", "u1", (2,))
     ),
+    "window": np.dtype([("tails", "u1", (1,))]),
 }
 """By dimension: its label, since when, and the facts that it alone needs, named as in Facts; `tails` counts the entries
-that stand behind the event ids (state/tails.py). New ones come last."""
+that stand behind the event ids (state/tails.py). `window` is no dimension, but what rfm needs with one. New ones come
+last."""
 NO_FACTS: Final = frozenset({"label", "since_us", "tails"})
 UNTOLD: Final[dict[str, Any]] = {
     "since_us": UNKNOWN,
@@ -158,6 +161,8 @@ class Customers:
             for name in section.dtype.names or ()
             if name not in NO_FACTS
         }
+        if "slots" in self.tails:
+            more["window"] = window.trimmed(self.tails["slots"][rows])
         return Facts(
             first_us=fixed["first_us"][rows],
             last_us=fixed["last_us"][rows],

@@ -10,6 +10,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from schemas.settings import WINDOW_SLOTS_MOST
+from segments import window
 from segments.payment import OPEN, OPEN_MOST, SETTLED, SETTLED_MOST
 
 Entries = npt.NDArray[np.void]
@@ -29,6 +31,7 @@ class Tail:
 TAILS: Final = {
     "open_invoices": Tail("payment", 0, OPEN, OPEN_MOST),
     "settled_invoices": Tail("payment", 1, SETTLED, SETTLED_MOST),
+    "slots": Tail("window", 0, window.ENTRY, WINDOW_SLOTS_MOST),
 }
 """In the order in which they stand in a record, which is that of their sections' bits."""
 

@@ -39,7 +39,7 @@ def definition_of(settings: Settings) -> dict[str, Any]:
 
     Lifecycle always does: re-cuts ask it who is living.
     """
-    always = {"currency", "rates", "dimensions", "lifecycle", "rfm", "recut", "holdout_share"}
+    always = {"currency", "rates", "dimensions", "lifecycle", "rfm", "slot", "recut", "holdout_share"}
     fitted = {"parameters"} if FITTED & set(settings.dimensions) else set()
     content = settings.model_dump(mode="json", include=always | set(settings.dimensions) | fitted)
     plain: dict[str, Any] = json.loads(json.dumps(content, sort_keys=True))
@@ -184,12 +184,13 @@ class Control:
 
 
 def _as_written_now(content: dict[str, Any]) -> dict[str, Any]:
-    """A definition as this version writes it: the schedule of re-cuts stood in `rfm` while only that had them."""
-    rfm = dict(content["rfm"])
-    if "recut_every" not in rfm:
-        return content
-    recut = {"every": rfm.pop("recut_every"), "min_population": rfm.pop("min_population")}
-    return content | {"rfm": rfm, "recut": recut}
+    """A definition as this version writes it.
+
+    The schedule of re-cuts stood in `rfm` while only that had them; there was no window, and one length of slots.
+    """
+    rfm = {"window": None} | content["rfm"]
+    recut = content.get("recut") or {"every": rfm.pop("recut_every"), "min_population": rfm.pop("min_population")}
+    return {"slot": "4w"} | content | {"rfm": rfm, "recut": recut}
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:

@@ -14,6 +14,7 @@ from streams.messages import Message
 def message(scan: Scan, boundary_us: int, partition: int) -> Message:
     """One shard's scan as a control record."""
     value = {"kind": "histogram", "at_us": boundary_us, "partition": partition}
+    value |= {"living": scan.living}
     value |= {name: sorted(getattr(scan, name).items()) for name in ("recency", "frequency", "monetary", "money")}
     return Message(key=f"histogram-{partition}".encode(), value=json.dumps(value).encode(), headers=[])
 
@@ -33,6 +34,9 @@ class Histograms:
                 recency=_histogram(content["recency"]),
                 frequency=_histogram(content["frequency"]),
                 monetary=_histogram(content["monetary"]),
+                living=content.get(
+                    "living", sum(count for _, count in content["frequency"])
+                ),  # before windows: the same
                 money=_histogram(content.get("money", [])),  # a worker without cuts of value did not write it
             )
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segments import cadence, engagement, payment, purchase_days, satisfaction
+from segments import cadence, engagement, payment, purchase_days, satisfaction, window
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.model import NO_LABEL
@@ -270,7 +270,26 @@ class _Advancing:
         returned = rows[returns]
         self._add_money(returned, -amounts_minor[returns])
         fixed["full_refunds"][returned] += self.work.events.full[events][returns]
+        if self.rules.window_slots:
+            self._apply_to_window(rows, events, kinds)
         self._apply_to_sections(rows, events, kinds)
+
+    def _apply_to_window(self, rows: Rows, events: Rows, kinds: npt.NDArray[np.uint8]) -> None:
+        """Step 2 for money and orders by slots."""
+        happened = self.work.events
+        buys, returns = kinds == Kind.PURCHASE, kinds == Kind.REFUND
+        moves = buys | returns
+        moved, amounts_minor = rows[moves], happened.amounts_minor[events]
+        slots = self.customers.tails["slots"]
+        after = window.with_event(
+            slots[moved],
+            happened.occurred_us[events[moves]] // self.rules.slot_us,
+            np.where(buys, 1, -happened.full[events].astype(np.int64))[moves],
+            np.where(buys, amounts_minor, -amounts_minor)[moves],
+            self.rules.window_slots,
+        )
+        slots[moved] = np.zeros((), dtype=window.ENTRY)
+        slots[moved, : after.shape[1]] = after
 
     def _apply_to_sections(self, rows: Rows, events: Rows, kinds: npt.NDArray[np.uint8]) -> None:
         """Step 2 for the facts that only some dimensions need."""
@@ -282,7 +301,10 @@ class _Advancing:
         if "cadence" in kept:
             section, bought = sections["cadence"], rows[buys]
             section["latest_slot"][bought], section["slot_mask"][bought] = cadence.with_purchase(
-                section["latest_slot"][bought], section["slot_mask"][bought], happened.occurred_us[events[buys]]
+                section["latest_slot"][bought],
+                section["slot_mask"][bought],
+                happened.occurred_us[events[buys]],
+                self.rules.slot_us,
             )
         if "churn" in kept:
             section, bought = sections["churn"], rows[buys]

@@ -18,5 +18,5 @@ def scan(recuts: Recuts, store: Store, first: int, stop: int, at_us: int) -> Sca
     """The living customers of pages [first, stop) at the event time `at_us`. Reads only."""
     ids = [customer_id for number in range(first, stop) for customer_id in store.page(number) if customer_id != HOLE]
     no_labels = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)  # facts alone are counted
-    customers = record.decode(ids, store.load(ids), no_labels, 0)
+    customers = record.decode(ids, store.load(ids), no_labels, 0, ("window",) if recuts.window_slots else ())
     return Scan.of(customers.facts(slice(None)), at_us, recuts)

@@ -10,7 +10,7 @@ from tests.oracle.rules import OracleRules, RuleDimension
 
 # By section, what may be set beside the defaults. Sections the product's settings do not have are passed over. No
 # parameters of purchase models are whole numbers: their crossings lie on whole seconds, where floats cannot decide.
-OPTIONS: dict[str, list[dict[str, Any]]] = {
+OPTIONS: dict[str, list[Any]] = {
     "lifecycle": [{"at_risk_after": "30d", "churned_after": "61d", "loyal_orders": 3, "reactivated_for": "14d"}],
     "rfm": [
         {"fixed": {"recency": ["1d", "14d", "60d", "120d"], "monetary": [-5, 0, 50, 100]}},
@@ -32,6 +32,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"mbg_nbd": {"r": 0.27, "alpha_weeks": 4.5, "a": 0.79, "b": 2.43}},
         {"mbg_nbd": {"r": 3.1, "alpha_weeks": 11.7, "a": 0.21, "b": 0.37}},
     ],
+    "slot": ["20d"],
     "payment": [{"slow_above": "0"}, {"slow_above": "0.5"}],
     "erase": [{"remembered_for": "30d"}],
 }
@@ -156,6 +157,7 @@ def rules_of(settings: Settings) -> OracleRules:
         full_price_share=Fraction(settings.price.full_price_up_to),
         regular_slots=settings.cadence.regular_slots,
         regular_window=settings.cadence.of_slots,
+        slot=settings.slot,
         promoter_from=settings.satisfaction.promoter_from,
         passive_from=settings.satisfaction.passive_from,
         feedback_lasts=settings.satisfaction.unknown_after,

@@ -79,7 +79,7 @@ def _unknown(message: str) -> NoReturn:
 def _describe(settings: Settings, customer_id: str, partition: int, found: lookup.Found) -> dict[str, Any]:
     """The customer as JSON: the content of `segments.current` and what lies ahead."""
     base = from_settings(settings)
-    customers = record.decode([customer_id], [found.record], start_labels(base), base.version, base.names)
+    customers = record.decode([customer_id], [found.record], start_labels(base), base.version, base.sections)
     fixed = customers.fixed[0]
     rules = _rules(settings, int(fixed["rules"]))
     looked = Publication(detected_us=time_ns() // 1000, position={}, mode="live")

@@ -24,14 +24,15 @@ def read_by(settings: Settings, *contents: dict[str, Any]) -> Control:
     return control
 
 
-def test_a_definition_with_the_schedule_in_rfm_is_the_same_definition() -> None:
-    """As it was before `recut` had a section of its own, with defaults and without."""
+def test_a_definition_of_before_is_the_same_definition() -> None:
+    """As it was before `recut` had a section of its own, before windows and lengths of slots; with defaults and not."""
     for own in ({}, {"recut": {"every": "2h", "min_population": 7}}):
         settings = Settings.model_validate(own)
         now = definition_of(settings)
         recut = now["recut"]
         rfm = now["rfm"] | {"recut_every": recut["every"], "min_population": recut["min_population"]}
-        before = {name: part for name, part in now.items() if name != "recut"} | {"rfm": rfm}
+        del rfm["window"]
+        before = {name: part for name, part in now.items() if name not in ("recut", "slot")} | {"rfm": rfm}
         control = read_by(settings, {"kind": "definition", "content": before})
         assert control._definition == now
 

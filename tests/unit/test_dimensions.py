@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from schemas.settings import Settings
 from segments import cadence, engagement, satisfaction
-from segments.cadence import SLOT_US
 from segments.instant import DAY_US, UNKNOWN, to_us
 from segments.rules import from_settings
 from segments.slots import NO_SLOT
@@ -24,6 +23,7 @@ from tests.agreement import by_customer, parsed
 from tests.histories import histories, written
 
 EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "payment")
+SLOT_US = 28 * DAY_US
 FIRST = datetime(2024, 1, 4, tzinfo=UTC)  # day 19,726 since 1970; slot 704 is days 19,712 to 19,739
 
 
@@ -211,7 +211,7 @@ def test_a_mask_of_slots_is_that_of_the_purchases_in_any_order(times_us: list[in
     """The latest slot, and a bit for each of it and the 63 before it with a purchase."""
     latest, mask = np.array([NO_SLOT], dtype=np.int32), np.array([0], dtype=np.uint64)
     for time_us in times_us:
-        latest, mask = cadence.with_purchase(latest, mask, np.array([time_us]))
+        latest, mask = cadence.with_purchase(latest, mask, np.array([time_us]), SLOT_US)
     slots = {time_us // SLOT_US for time_us in times_us}
     assert latest.tolist() == [max(slots)]
     assert mask.tolist() == [sum(1 << max(slots) - slot for slot in slots if max(slots) - slot < 64)]

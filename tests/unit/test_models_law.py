@@ -29,7 +29,6 @@ from schemas.settings import (
     Settings,
     Value,
 )
-from segments.cadence import SLOT_US
 from segments.cuts import Cuts
 from segments.engagement import NOTHING
 from segments.facts import Facts
@@ -37,6 +36,7 @@ from segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, duration_us
 from segments.recut import Four
 from segments.rules import Rules, from_settings
 from segments.slots import NO_SLOT
+from segments.window import ENTRY, KEY_OF_SLOT_0
 
 DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "payment")
 CUSTOMERS = 150
@@ -80,13 +80,20 @@ def some_settings(draw: st.DrawFn) -> Settings:
     visitor, active, core = sorted(draw(st.lists(st.floats(0.01, 1000), min_size=3, max_size=3, unique=True)))
     b_from, a_from = sorted(draw(st.lists(monies, min_size=2, max_size=2, unique=True)))
     of_slots = draw(st.sampled_from([1, 6, 13, 64]))
+    slot = draw(st.sampled_from([timedelta(days=28), timedelta(days=1), timedelta(days=30, hours=7)]))
+    window = draw(st.sampled_from([None, 1, 2, 13, 40]))
     return Settings(
         currency=draw(st.sampled_from(["EUR", "JPY", "KWD"])),
         dimensions=tuple(draw(st.permutations(DIMENSIONS))),
         lifecycle=Lifecycle(
             at_risk_after=at_risk, churned_after=churned, loyal_orders=draw(counts), reactivated_for=draw(spans)
         ),
-        rfm=Rfm(grid=grid, fixed=FixedCuts.model_validate({name: draw(some) for name, some in fixed.items()})),
+        rfm=Rfm(
+            grid=grid,
+            fixed=FixedCuts.model_validate({name: draw(some) for name, some in fixed.items()}),
+            window=None if window is None else window * slot + timedelta(hours=1),
+        ),
+        slot=slot,
         price=Price(min_purchases=draw(counts), sensitive_from=sensitive, full_price_up_to=full_price),
         cadence=Cadence(regular_slots=draw(st.integers(1, of_slots)), of_slots=of_slots),
         payment=Payment(slow_above=draw(shares)),
@@ -141,7 +148,9 @@ def thresholds_us(rules: Rules, product: Settings) -> list[int]:
     return [*map(duration_us, own), *rules.cuts.recency_us]
 
 
-def some_facts(dice: np.random.Generator, near_us: list[int], half_life_us: int = DAY_US) -> Facts:
+def some_facts(
+    dice: np.random.Generator, near_us: list[int], half_life_us: int = DAY_US, slot_us: int = 28 * DAY_US
+) -> Facts:
     """Customers whose purchases lie near thresholds from each other, some at the ends of the calendar."""
     shape = CUSTOMERS
     last_us = dice.integers(-2000 * DAY_US, 20_000 * DAY_US, shape)
@@ -153,7 +162,18 @@ def some_facts(dice: np.random.Generator, near_us: list[int], half_life_us: int 
     last_us = np.where(purchases == 0, UNKNOWN, last_us)
     before_us = np.where(purchases < 2, UNKNOWN, before_us)
     settled = dice.choice([0, 0, 1, 10, 100], shape)
+    window = np.zeros((shape, 6), dtype=ENTRY)  # the last place stays empty
+    slots = (np.where(purchases == 0, 0, last_us) // slot_us)[:, None] - np.cumsum(
+        dice.integers(1, 9, (shape, 5)), axis=1
+    )
+    window["key"][:, :5] = np.sort(slots + dice.integers(1, 5), axis=1) + KEY_OF_SLOT_0
+    orders = dice.integers(-1, 4, (shape, 5))
+    window["orders"][:, :5] = np.where((purchases == 0)[:, None], np.minimum(orders, 0), orders)
+    window["net_minor"][:, :5] = dice.integers(-20_000, 100_000, (shape, 5))
+    few = np.arange(6) >= dice.integers(0, 6, shape)[:, None]
+    window[few] = np.zeros((), dtype=ENTRY)
     return Facts(
+        window=window,
         first_us=np.where(purchases < 2, last_us, before_us),
         last_us=last_us,
         before_last_us=before_us,
@@ -161,7 +181,7 @@ def some_facts(dice: np.random.Generator, near_us: list[int], half_life_us: int 
         full_refunds=np.where(dice.random(shape) < 0.7, 0, dice.integers(0, 9, shape)),
         net_minor=dice.integers(-200_000, 200_000, shape) // dice.choice([1, 100, 1000], shape),
         discounted=(purchases * dice.choice([0.0, 0.2, 0.5, 0.6, 1.0], shape)).astype(np.uint32),
-        latest_slot=np.where(purchases == 0, NO_SLOT, last_us // SLOT_US).astype(np.int32),
+        latest_slot=np.where(purchases == 0, NO_SLOT, last_us // slot_us).astype(np.int32),
         slot_mask=np.where(
             purchases == 0, 0, dice.integers(0, 2**63, shape) >> dice.choice([0, 50, 58, 62], shape) | 1
         ).astype(np.uint64),
@@ -199,7 +219,7 @@ def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_ther
     rules, product = made
     dice = np.random.default_rng(seed)
     near_us = thresholds_us(rules, product)
-    facts = some_facts(dice, near_us, duration_us(product.engagement.half_life))
+    facts = some_facts(dice, near_us, duration_us(product.engagement.half_life), duration_us(product.slot))
     at_us = moments_for(dice, facts, near_us)
     column = [model.name for model in rules.models].index(name)
     codes = rules.classify(facts, at_us)
@@ -219,6 +239,9 @@ def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_ther
     for _ in range(PROBES):
         assert still(at_us + (width * dice.random(CUSTOMERS)).astype(np.int64))
     known = np.where(facts.last_us == UNKNOWN, at_us, facts.last_us)
+    slot_us = duration_us(product.slot)
+    for ahead_slots in range(14):
+        assert still((np.minimum(at_us, LATEST_US - 14 * slot_us) // slot_us + ahead_slots) * slot_us - 1)
     for threshold_us in near_us:
         for nudge in (-1, 0, 1):
             assert still(np.minimum(known, LATEST_US - threshold_us) + threshold_us + nudge)
@@ -257,15 +280,19 @@ def lifecycle_by_hand(product: Settings, rules: Rules, facts: dict[str, int], at
     return "active" if n >= 2 else "new"
 
 
-def rfm_by_hand(product: Settings, rules: Rules, facts: dict[str, int], at_us: int) -> str:
-    """Design section 3: scores, then the grid."""
-    n = max(0, facts["purchases"] - facts["full_refunds"])
+def rfm_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """Design section 3: scores, then the grid; with a window, of the slots in it."""
+    n, net_minor = max(0, facts["purchases"] - facts["full_refunds"]), facts["net_minor"]
+    if product.rfm.window is not None:
+        first = at_us // duration_us(product.slot) - product.rfm.window // product.slot + 1 + KEY_OF_SLOT_0
+        inside = [(orders, money) for key, orders, money in facts["window"] if key >= first]
+        n, net_minor = max(0, sum(orders for orders, _ in inside)), sum(money for _, money in inside)
     if n == 0:
         return "none"
     idle_us = at_us - facts["last_us"]
     recency = 5 - sum(idle_us >= cut for cut in rules.cuts.recency_us)
     frequency = 1 + sum(n >= cut for cut in rules.cuts.frequency)
-    money = 1 + sum(facts["net_minor"] >= cut for cut in rules.cuts.monetary_minor)
+    money = 1 + sum(net_minor >= cut for cut in rules.cuts.monetary_minor)
     return product.rfm.grid[5 - recency][(frequency + money + 1) // 2 - 1]
 
 
@@ -288,7 +315,7 @@ def cadence_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_u
     if orders == 0:
         return "none"
     bought = {facts["latest_slot"] - age for age in range(64) if facts["slot_mask"] >> age & 1}
-    now = max(at_us // SLOT_US, facts["latest_slot"])
+    now = max(at_us // duration_us(product.slot), facts["latest_slot"])
     if sum(now - age in bought for age in range(product.cadence.of_slots)) >= product.cadence.regular_slots:
         return "regular"
     return "one_off" if orders == 1 else "occasional"
@@ -378,12 +405,12 @@ def test_every_row_of_the_table_is_read_as_it_is_written(name: str, made: tuple[
     rules, product = made
     dice = np.random.default_rng(seed)
     near_us = thresholds_us(rules, product)
-    facts = some_facts(dice, near_us, duration_us(product.engagement.half_life))
+    facts = some_facts(dice, near_us, duration_us(product.engagement.half_life), duration_us(product.slot))
     at_us = moments_for(dice, facts, near_us)
     column = [model.name for model in rules.models].index(name)
     codes = rules.classify(facts, at_us)[:, column].tolist()
     for row, code in enumerate(codes):
-        one = {field: getattr(facts, field)[row].item() for field in Facts.__slots__}
+        one = {field: getattr(facts, field)[row].tolist() for field in Facts.__slots__}
         assert rules.models[column].labels[code] == BY_HAND[name](product, rules, one, int(at_us[row]))
 
 

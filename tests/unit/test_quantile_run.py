@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from tests.agreement import by_customer, parsed
 from tests.histories import START, written
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
 from tests.oracle.value import population_cuts
+from tests.translation import rules_of
 
 EVERY = timedelta(days=30)
 RECUT = Recut(min_population=50, every=EVERY)
@@ -55,7 +57,7 @@ def run(
 def oracle_of(log: list[dict[str, Any]], file_run: FileRun, settings: Settings = SETTINGS) -> list[dict[str, Any]]:
     """The oracle over the same log, given the cuts that the run made, adopted where the boundary was passed."""
     versions = iter(range(1, file_run.rulebook.latest.version + 1))
-    oracle = Shard(OracleRules(dimensions=settings.dimensions))
+    oracle = Shard(rules_of(settings))
     changes: list[dict[str, Any]] = []
     latest: int | None = None
     for event in log:
@@ -72,8 +74,8 @@ def oracle_rules(file_run: FileRun, version: int, settings: Settings) -> OracleR
     """Cuts of the run as the oracle takes them."""
     cuts = file_run.rulebook.rules(version).cuts
     b_from, a_from = cuts.value_minor
-    return OracleRules(
-        dimensions=settings.dimensions,
+    return replace(
+        rules_of(settings),
         recency_cuts=tuple(timedelta(microseconds=cut) for cut in cuts.recency_us),
         frequency_cuts=cuts.frequency,
         monetary_cuts=tuple(Decimal(cut) / 100 for cut in cuts.monetary_minor),
@@ -88,12 +90,15 @@ def log() -> list[dict[str, Any]]:
     return population(300, 3000)
 
 
-@pytest.mark.parametrize("dimensions", [("lifecycle", "rfm"), ("value", "rfm")], ids="-".join)
+@pytest.mark.parametrize(
+    ("dimensions", "window"), [(("lifecycle", "rfm"), None), (("value", "rfm"), None), (("rfm",), "84d")]
+)
 def test_recut_changes_are_the_oracles_under_the_cuts_that_were_made(
-    log: list[dict[str, Any]], dimensions: tuple[str, ...]
+    log: list[dict[str, Any]], dimensions: tuple[str, ...], window: str | None
 ) -> None:
     """Every month new cuts; each customer goes up to the adoption under the old ones, then under the new."""
-    settings = Settings.model_validate(SETTINGS.model_dump() | {"dimensions": dimensions})
+    rfm = {"cuts": "quantile", "window": window}
+    settings = Settings.model_validate({"rfm": rfm, "recut": RECUT, "dimensions": dimensions})
     file_run, changes = run(log, batch=500, settings=settings)
     for name in set(dimensions) - {"lifecycle"}:
         assert sum((each["dimension"], each["cause"]["kind"]) == (name, "recut") for each in changes) > 150

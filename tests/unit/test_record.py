@@ -134,10 +134,13 @@ def test_a_record_takes_the_documented_bytes() -> None:
     assert len(value) == 87 + 8 * 24
     assert value[0] == LAYOUT
     for name in SECTIONS:
-        customers.sections[name]["label"] = 1
+        if name != "window":
+            customers.sections[name]["label"] = 1
     assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 27
     customers.tails["open_invoices"]["key"] = customers.tails["settled_invoices"]["key"] = 1
     assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 27 + 8 * 24 + 16 * 17
+    customers.tails["slots"]["key"][0, :3] = 1
+    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 27 + 8 * 24 + 16 * 17 + 1 + 3 * 16
     assert tuple(SECTIONS) == (
         "price",
         "cadence",
@@ -146,6 +149,7 @@ def test_a_record_takes_the_documented_bytes() -> None:
         "value",
         "churn",
         "payment",
+        "window",
     )  # their bits, for ever
     assert DIMENSION_SLOTS == ("lifecycle", "rfm")  # a record's labels stand in this order for ever
 
