@@ -43,6 +43,10 @@ def command(
     ] = False,
     customers: Annotated[int | None, typer.Option(min=100, help="In place of each benchmark's own number.")] = None,
     events: Annotated[int | None, typer.Option(min=200, help="In place of each benchmark's own number.")] = None,
+    all_dimensions: Annotated[
+        bool,
+        typer.Option("--all-dimensions", help="With every dimension the settings know, in place of the default two."),
+    ] = False,
     results: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where results go; benchmarks/results, but for quick runs.")
     ] = None,
@@ -51,25 +55,30 @@ def command(
     folder = results or (None if quick else RESULTS)
     console = Console()
     tables: list[tuple[str, list[Figure]]] = []
-    with _failures_said(), Bench(quick=quick, customers=customers, events=events) as bench:
+    with (
+        _failures_said(),
+        Bench(quick=quick, customers=customers, events=events, all_dimensions=all_dimensions) as bench,
+    ):
         for name in names or list(Name):
+            title = f"{name}, all dimensions" if all_dimensions else str(name)
             there = machine.describe()
-            console.print(f"[bold]{name}[/bold] (load average {there['load_average']})", highlight=False)
+            console.print(f"[bold]{title}[/bold] (load average {there['load_average']})", highlight=False)
             started = time.monotonic()
             figures = import_module(f"benchmarks.{name}").run(bench)
             bench.say(f"took {time.monotonic() - started:.0f} s")
-            tables.append((name, figures))
+            tables.append((title, figures))
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
                 content = {
-                    "benchmark": name,
+                    "benchmark": title,
                     "quick": quick,
                     "machine": there,
                     "servers": bench.servers(),
                     "figures": [figure.as_json() for figure in figures],
                 }
-                (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            console.print(_table([(name, figures)]))
+                path = folder / f"{name}{'_all_dimensions' if all_dimensions else ''}.json"
+                path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            console.print(_table([(title, figures)]))
     if len(tables) > 1:
         console.print(_table(tables))
 

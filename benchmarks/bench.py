@@ -21,6 +21,7 @@ class Bench:
     quick: bool = False  # shrink everything: only shows that it works
     customers: int | None = None  # in place of a benchmark's own number
     events: int | None = None
+    all_dimensions: bool = False  # else those that are on by default
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:

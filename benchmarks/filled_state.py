@@ -16,13 +16,22 @@ from segments.rules import from_settings
 from state.head import Head
 from state.store import Store
 from streams import events
-from streams.events import Chunk, Kind
+from streams.decode import Decoder
+from streams.events import Chunk
 from streams.execution import Executor, plan_for
 from streams.partitioner import partitions_of
 from streams.rulebook import Rulebook
 
 BATCH_EVENTS: Final = 8192
 """As a worker's batch."""
+EVERY_KIND: Final = (
+    b'"type":"purchase","order_id":"order","amount":"AMOUNT"',
+    b'"type":"interaction","kind":"view"',
+    b'"type":"purchase","order_id":"order","amount":"AMOUNT","discount":"5.00"',
+    b'"type":"feedback","score":9',
+    b'"type":"purchase","order_id":"order","amount":"AMOUNT"',
+)
+"""What a customer does in turn: every dimension knows something of everybody, but for invoices and attributes."""
 SLICE: Final = 100_000
 """Customers named and placed at once."""
 
@@ -66,9 +75,10 @@ def fill(
 ) -> None:
     """Every customer of `ids` purchases at each of `times_us` (ascending); then all are swept up to `sweep_us`.
 
-    The customers' shards are those their keys have in Kafka.
+    With all dimensions on they do in turn what EVERY_KIND says. Their shards are those their keys have in Kafka.
     """
     rulebook = Rulebook(from_settings(site.settings))
+    decoder = Decoder(site.settings, None)
     stores = site.stores()
     shards = [FilledShard(site.settings, rulebook, number, store) for number, store in enumerate(stores)]
     size = max(1, BATCH_EVENTS // len(times_us))
@@ -78,7 +88,8 @@ def fill(
         for shard in shards:
             mine = [names[row] for row in np.flatnonzero(placed == shard.partition).tolist()]
             for start in range(0, len(mine), size):
-                shard.apply(purchases(mine[start : start + size], times_us))
+                happened = lines(mine[start : start + size], times_us, every_kind=bench.all_dimensions)
+                shard.apply(decoder.decode(happened, None, range(len(happened))))
         done += len(names)
         bench.say(f"{done:,} customers filled in")
     for shard in shards:
@@ -94,21 +105,16 @@ def names(prefix: str, count: int) -> Iterator[list[str]]:
         yield [f"{prefix}{number:09d}" for number in range(start, min(start + SLICE, count))]
 
 
-def purchases(ids: list[str], times_us: npt.NDArray[np.int64]) -> Chunk:
-    """Each of `ids` buys something at each of `times_us`, in the order of time."""
-    count = len(ids) * len(times_us)
-    who = ids * len(times_us)
-    numbers = np.arange(count, dtype=np.uint64)
-    return Chunk(
-        offsets=numbers.astype(np.int64),
-        usable=np.ones(count, dtype=np.bool_),
-        kinds=np.full(count, Kind.PURCHASE, dtype=np.uint8),
-        occurred_us=np.repeat(times_us, len(ids)),
-        identities=numbers + np.uint64(1),
-        amounts_minor=(1000 + numbers % np.uint64(9000)).astype(np.int64),
-        full=np.zeros(count, dtype=np.bool_),
-        customer_ids=who,
-        event_ids=[f"event-{number}" for number in range(count)],
-        keys=[name.encode() for name in who],
-        values=[None] * count,
-    )
+def lines(ids: list[str], times_us: npt.NDArray[np.int64], *, every_kind: bool) -> list[bytes]:
+    """An event of each of `ids` at each of `times_us`, in the order of time, as JSON."""
+    count = len(ids)
+    found = []
+    for place, time in enumerate(np.datetime_as_string(times_us.astype("datetime64[us]"), unit="us").tolist()):
+        body = EVERY_KIND[place % len(EVERY_KIND)] if every_kind else EVERY_KIND[0]
+        for number, name in enumerate(ids, start=place * count):
+            amount = f"{10 + number % 90}.{number % 100:02d}"
+            found.append(
+                b'{"event_id":"event-%d","customer_id":"%b","occurred_at":"%bZ",%b}'
+                % (number, name.encode(), time.encode(), body.replace(b"AMOUNT", amount.encode()))
+            )
+    return found

@@ -15,6 +15,8 @@ from segments.instant import DAY_US, UNKNOWN
 from state.head import PAGE_CUSTOMERS
 
 TARGET_BYTES: Final = 450
+ALL_DIMENSIONS_BYTES: Final = 700
+"""With every dimension on, for a customer without a window, invoices and attributes (issue 4)."""
 EVENTS_EACH: Final = 5
 APART_DAYS: Final = 4
 """Between a customer's events: no deadline passes in between, and every customer ends with a timer."""
@@ -40,7 +42,7 @@ def run(bench: Bench) -> list[Figure]:
             name=f"{customers:,} customers, {EVENTS_EACH} events each",
             value=each,
             unit="bytes/customer",
-            at_most=TARGET_BYTES,
+            at_most=ALL_DIMENSIONS_BYTES if bench.all_dimensions else TARGET_BYTES,
         ),
         Figure(name="of it the record's key and value", value=record, unit="bytes/customer"),
         Figure(name="of that the value", value=value, unit="bytes/customer"),
