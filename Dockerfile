@@ -4,6 +4,7 @@ FROM python:3.12-slim
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md ./
 COPY embedded embedded
+COPY fitting fitting
 COPY schemas schemas
 COPY segments segments
 COPY state state

@@ -365,10 +365,19 @@ class MbgNbd(Section):
     b: Parameter = 1.614
 
 
+class GammaGamma(Section):
+    """Parameters of the Gamma-Gamma model: what a purchase of a customer brings."""
+
+    p: Parameter = 6.25
+    q: Annotated[float, Field(gt=1, le=10**6, strict=True)] = Field(3.74, description="at 1 money has no mean")
+    gamma: Parameter = Field(15.45, description="in major units of `currency`")
+
+
 class Parameters(Section):
     """Parameters of the purchase models, which `segflow fit` finds; CDNOW's customers by default."""
 
     mbg_nbd: MbgNbd = MbgNbd()
+    gamma_gamma: GammaGamma = GammaGamma()
 
 
 class Worker(Section):

@@ -20,6 +20,8 @@ from segments.parameters import MbgNbd
 WEEK_US: Final = 7 * DAY_US
 FOR_EVER_WEEKS: Final = 1e9
 """Later than the year 9999, whenever the first purchase was; small enough to calculate with."""
+NEAR_ONE: Final = 1e-6
+"""The expectation divides by a - 1 what is 0 at a = 1. So near it, the next a that can be divided by is as good."""
 
 Values = npt.NDArray[np.float64]
 
@@ -59,3 +61,22 @@ def falls_to_weeks(parameters: MbgNbd, history: History, chance: Values) -> Valu
     with np.errstate(over="ignore"):
         weeks: Values = (alpha + t_x) * ((1 / chance - 1) * (b + x) / a) ** (1 / (r + x)) - alpha
     return np.minimum(weeks, FOR_EVER_WEEKS)
+
+
+def expected_purchases(parameters: MbgNbd, history: History, age_weeks: Values, horizon_weeks: float) -> Values:
+    """How many purchases to expect of each customer in the `horizon_weeks` after T.
+
+    Wagner and Hoppe (2008), after the transformation of the hypergeometric function that holds x in its third place
+    alone, so that many repeats cost no digits:
+    P(alive) C / (a - 1) (1 - (1 - z)^(a - 1) 2F1(a + b - r, a - 1; C; z)), C = a + b + x,
+    z = horizon / (alpha + T + horizon).
+    """
+    from scipy.special import hyp2f1  # noqa: PLC0415 - half a second and 24 MB, for those alone who ask for it
+
+    r, alpha, a, b = parameters.r, parameters.alpha_weeks, parameters.a, parameters.b
+    a = a if abs(a - 1) >= NEAR_ONE else 1 + NEAR_ONE
+    c = a + b + history.repeats
+    z = horizon_weeks / (alpha + age_weeks + horizon_weeks)
+    if_alive = c / (a - 1) * (1 - (1 - z) ** (a - 1) * hyp2f1(a + b - r, a - 1, c, z))
+    expected: Values = p_alive(parameters, history, age_weeks) * if_alive
+    return expected

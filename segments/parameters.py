@@ -19,10 +19,20 @@ class MbgNbd:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GammaGamma:
+    """What a purchase of a customer brings (segments/gamma_gamma.py)."""
+
+    p: float = 6.25  # shape of the money of one purchase
+    q: float = 3.74  # shape of its scale's gamma distribution; above 1, else money has no mean
+    gamma: float = 15.45  # its rate, in major units of the settings' currency
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Parameters:
     """What a fit finds. Versioned like cuts."""
 
     mbg_nbd: MbgNbd = MbgNbd()
+    gamma_gamma: GammaGamma = GammaGamma()
 
 
 CDNOW: Final = Parameters()

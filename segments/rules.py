@@ -16,7 +16,7 @@ from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, duration_us
 from segments.lifecycle import Lifecycle
 from segments.model import Model
-from segments.parameters import MbgNbd, Parameters
+from segments.parameters import GammaGamma, MbgNbd, Parameters
 from segments.payment import Payment
 from segments.price import Price
 from segments.recut import Recuts
@@ -152,7 +152,15 @@ def fixed_cuts(settings: Settings) -> Cuts:
         frequency=fixed.frequency,
         monetary_minor=(monetary[0], monetary[1], monetary[2], monetary[3]),
         value_minor=(to_minor(value.b_from, digits), to_minor(value.a_from, digits)),
-        parameters=Parameters(mbg_nbd=MbgNbd(**settings.parameters.mbg_nbd.model_dump())),
+        parameters=parameters_of(settings),
+    )
+
+
+def parameters_of(settings: Settings) -> Parameters:
+    """Those of the settings, which hold until there is a fit."""
+    written = settings.parameters
+    return Parameters(
+        mbg_nbd=MbgNbd(**written.mbg_nbd.model_dump()), gamma_gamma=GammaGamma(**written.gamma_gamma.model_dump())
     )
 
 

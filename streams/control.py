@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,6 +13,7 @@ from kafka import TopicPartition as AdminPartition
 
 from schemas.settings import Settings
 from segments.cuts import Cuts
+from segments.parameters import GammaGamma, MbgNbd, Parameters
 from segments.rules import from_settings
 from streams.histograms import Histograms
 from streams.kafka_clients import aiokafka_options, kafka_python_options
@@ -61,6 +62,12 @@ def cuts_message(cuts: Cuts, at_us: int, population: int, *, moved: bool) -> Mes
         "value_minor": cuts.value_minor,
     }
     return Message(key=b"cuts", value=json.dumps(value).encode(), headers=[])
+
+
+def parameters_message(parameters: Parameters, at_us: int, customers: int) -> Message:
+    """Fitted parameters as a control record, whose offset is their version; from `customers` as `at_us` saw them."""
+    value = {"kind": "parameters", "at_us": at_us, "customers": customers} | asdict(parameters)
+    return Message(key=b"parameters", value=json.dumps(value).encode(), headers=[])
 
 
 class Control:
@@ -114,6 +121,16 @@ class Control:
                 + ". Take the old values back; or begin anew with other topics, kafka.group and redis.prefix"
             )
         return True
+
+    def publish(self, message: Message) -> None:
+        """Add a record to the topic. Blocking.
+
+        Raises:
+            kafka.errors.KafkaError: Kafka cannot be reached, or refuses.
+        """
+        options = kafka_python_options(self._settings.kafka)
+        with closing(KafkaProducer(acks="all", **options)) as producer:
+            producer.send(self._topic, key=message.key, value=message.value, partition=0).get(ANSWER_S)
 
     async def follow(self) -> None:
         """Read what is added from now on, for ever."""
@@ -177,6 +194,9 @@ class Control:
                 )
             )
             self.histograms.answered(content["at_us"])
+        elif content["kind"] == "parameters":
+            fitted = Parameters(mbg_nbd=MbgNbd(**content["mbg_nbd"]), gamma_gamma=GammaGamma(**content["gamma_gamma"]))
+            self.rulebook.add_cuts(replace(self.rulebook.latest.cuts, version=offset, parameters=fitted))
         elif content["kind"] == "cuts-kept":
             self.histograms.answered(content["at_us"])
         elif content["kind"] == "histogram":

@@ -14,6 +14,7 @@ SUMMARIES: Final = {
     "tail": "Follow the changes as they come.",
     "show": "What is known of a customer, and what silence will bring.",
     "topics": "Describe and check the Kafka topics, or create them.",
+    "fit": "Find the parameters of churn in your own customers.",
     "doctor": "Check settings, Kafka, topics, keys and Redis, and say what to do.",
     "audit": "Is every change there, once, in order? Compares what was published with the inputs.",
     "reset": "Move a shard that stopped to another place in its inputs.",

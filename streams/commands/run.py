@@ -70,7 +70,7 @@ def command(
     """
     loaded = load(settings)
     calm_collector()
-    until_us = _until(until)
+    until_us = time_option("--until", until)
     log = LineFiles(files)
     to_stdout = output is None or str(output) == "-"
     with (
@@ -213,8 +213,8 @@ def _wall_us() -> int:
     return time_ns() // 1000
 
 
-def _until(text: str | None) -> int:
-    """--until in microseconds, UNKNOWN without it.
+def time_option(name: str, text: str | None) -> int:
+    """The time an option gives, in microseconds; UNKNOWN without it.
 
     Raises:
         UsageError: it is no RFC 3339 time with an offset.
@@ -225,7 +225,7 @@ def _until(text: str | None) -> int:
         return to_us(TypeAdapter(Instant).validate_python(text))
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UsageError(f"--until {text}: {reason}") from error
+        raise UsageError(f"{name} {text}: {reason}") from error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from segments.cuts import Cuts
+from segments.parameters import CDNOW
 from segments.recut import Scan
 from state import head, keys
 from state.head import PAGE_CUSTOMERS, Adopting, Erasures, Head, Position
@@ -134,4 +135,5 @@ def test_every_kind_of_control_record_has_a_row() -> None:
     cuts = Cuts(version=0, recency_us=four, frequency=four, monetary_minor=four, value_minor=(1, 2))
     messages = [control.cuts_message(cuts, 0, 0, moved=moved) for moved in (False, True)]
     messages.append(histograms.message(Scan(), 0, 0))
+    messages.append(control.parameters_message(CDNOW, 0, 0))
     assert {json.loads(message.value)["kind"] for message in messages} == known - {"definition", "secret"}
