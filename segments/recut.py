@@ -80,6 +80,24 @@ class Scan:
         )
 
 
+def kept_cuts(held: Cuts, old: Recuts, new: Recuts) -> Cuts:
+    """The cuts to begin with where a definition that wants `new` follows one that wanted `old`.
+
+    Those of the population stay where both want them, and fitted parameters where the settings' own are the same; all
+    others are the settings' own.
+    """
+    cuts = new.fixed
+    if new.fixed.parameters == old.fixed.parameters:
+        cuts = replace(cuts, parameters=held.parameters)
+    if held.version and old.quintiles and new.quintiles:
+        cuts = replace(
+            cuts, recency_us=held.recency_us, frequency=held.frequency, monetary_minor=held.monetary_minor
+        )
+    if held.version and old.value_shares is not None and new.value_shares is not None:
+        cuts = replace(cuts, value_minor=held.value_minor)
+    return cuts if cuts == new.fixed else replace(cuts, version=held.version)
+
+
 def next_cuts(scan: Scan, held: Cuts, recuts: Recuts) -> Cuts | None:
     """The cuts to hold from now on, None where they stay as they are. The version is for the caller to set.
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import logging
 import secrets
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any, Final
@@ -14,11 +16,23 @@ from kafka import TopicPartition as AdminPartition
 from schemas.settings import Settings
 from segments.cuts import Cuts
 from segments.parameters import GammaGamma, MbgNbd, Parameters
-from segments.rules import from_settings
+from segments.recut import kept_cuts
+from segments.rules import from_settings, recuts_of
+from streams.definitions import (
+    Content,
+    Definition,
+    definition_of,
+    differences,
+    fact_differences,
+    settings_of,
+    whole,
+)
 from streams.histograms import Histograms
 from streams.kafka_clients import aiokafka_options, kafka_python_options
 from streams.messages import Message
 from streams.rulebook import Rulebook
+
+log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 30
 """How long the broker may take for the handful of records read at start-up."""
@@ -26,25 +40,11 @@ SECRET_BYTES: Final = 32
 """Of the key of blake2b, beyond what anybody could try."""
 FOLLOW_MS: Final = 500
 """One poll of the control topic; a record ends it at once."""
-
-FITTED: Final = frozenset({"churn"})
-"""Dimensions that look at `parameters`."""
+MILLISECOND_US: Final = 1000
 
 
-class DefinitionChangedError(Exception):
-    """The settings define segments otherwise than this installation does."""
-
-
-def definition_of(settings: Settings) -> dict[str, Any]:
-    """What of the settings decides labels, as plain JSON; of a dimension that is off nothing does.
-
-    Lifecycle always does: re-cuts ask it who is living.
-    """
-    always = {"currency", "rates", "dimensions", "lifecycle", "rfm", "slot", "recut", "holdout_share"}
-    fitted = {"parameters"} if FITTED & set(settings.dimensions) else set()
-    content = settings.model_dump(mode="json", include=always | set(settings.dimensions) | fitted)
-    plain: dict[str, Any] = json.loads(json.dumps(content, sort_keys=True))
-    return plain
+class DefinitionRefusedError(Exception):
+    """The settings' definition cannot become this installation's; the message says why and what to do."""
 
 
 def cuts_message(cuts: Cuts, at_us: int, population: int, *, moved: bool) -> Message:
@@ -78,49 +78,93 @@ class Control:
         self._topic = settings.kafka.topics.control
         self._next = 0
         self._moved = asyncio.Event()
-        self._definition: dict[str, Any] | None = None
         self._secret: bytes | None = None
+        self.definitions: list[Definition] = []
+        self.settings = settings  # in force: of the latest definition
         self.rulebook: Rulebook
         self.histograms = Histograms()
 
-    def start(self) -> None:
-        """Read the topic to its end; the first worker of an installation writes definition and secret. Blocking.
+    @property
+    def decoding(self) -> Settings:
+        """Settings that decode for every definition there was."""
+        return whole(self.definitions, self._settings)
+
+    def start(self, others: Callable[[], int], *, quiet: bool = False) -> None:
+        """Read the topic to its end; where its latest definition is not the settings', write theirs. Blocking.
+
+        The first worker of an installation writes the secret, too.
+
+        Several workers may do so at once: a definition that says what the one before it says is none.
+
+        Args:
+            others: how many workers are at work now; asked where the settings would go back to an earlier definition.
+            quiet: what moves by the new definition is not told.
 
         Raises:
-            DefinitionChangedError: the settings' definition is not the installation's.
+            DefinitionRefusedError: the settings' definition cannot become the installation's.
             kafka.errors.KafkaError: Kafka cannot be reached.
         """
-        missing: dict[str, Any] = {}
+        mine = definition_of(self._settings)
         if not self.read():
-            missing["definition"] = definition_of(self._settings)
+            self._write("definition", mine)
+        elif not self._holds(mine):
+            self._refuse_other_facts(mine)
+            if mine in [each.content for each in self.definitions] and others():
+                self.read()  # one of the others may have written it just now
+                if self._holds(mine):
+                    return
+                raise DefinitionRefusedError(self._stale(mine))
+            self._write("definition", mine, quiet=quiet)
         if self._secret is None:
-            missing["secret"] = secrets.token_hex(SECRET_BYTES)
-        if missing:
-            options = kafka_python_options(self._settings.kafka)
-            with closing(KafkaProducer(acks="all", **options)) as producer:
-                for kind, content in missing.items():
-                    value = json.dumps({"kind": kind, "content": content}).encode()
-                    producer.send(self._topic, key=kind.encode(), value=value, partition=0).get(ANSWER_S)
-            self.read()
+            self._write("secret", secrets.token_hex(SECRET_BYTES))
+        if not self._holds(mine):
+            log.warning(
+                "another definition than this worker's settings is in force: %s", self._told(mine, self._latest.content)
+            )
 
     def read(self) -> bool:
         """Read the topic to its end and write nothing; whether there is a definition. Blocking.
 
         Raises:
-            DefinitionChangedError: the settings' definition is not the installation's.
             kafka.errors.KafkaError: Kafka cannot be reached.
         """
         self._read_all()
-        mine = definition_of(self._settings)
-        if self._definition is None:
-            return False
-        if self._definition != mine:
-            raise DefinitionChangedError(
-                f"the settings define segments otherwise than this installation ({self._topic}): "
-                + "; ".join(_differences(self._definition, mine))
-                + ". Take the old values back; or begin anew with other topics, kafka.group and redis.prefix"
+        return bool(self.definitions)
+
+    @property
+    def _latest(self) -> Definition:
+        return self.definitions[-1]
+
+    def _holds(self, mine: Content) -> bool:
+        return self._latest.content == mine
+
+    def _write(self, kind: str, content: Any, **more: bool) -> None:
+        options = kafka_python_options(self._settings.kafka)
+        with closing(KafkaProducer(acks="all", **options)) as producer:
+            value = json.dumps({"kind": kind, "content": content, **more}).encode()
+            producer.send(self._topic, key=kind.encode(), value=value, partition=0).get(ANSWER_S)
+        self.read()
+
+    def _refuse_other_facts(self, mine: Content) -> None:
+        found = fact_differences(self._latest.content, mine)
+        if found:
+            raise DefinitionRefusedError(
+                "the settings want facts that are not the ones this installation remembers: "
+                + "; ".join(map(str, found))
+                + ". A worker classifies anew, but what is summed up in the records it cannot take apart, and `segflow "
+                "rebuild` makes again what was published. Take the old values back; or let a new installation (other "
+                "output topics, kafka.group and redis.prefix) read the log from its start"
             )
-        return True
+
+    def _stale(self, mine: Content) -> str:
+        return (
+            f"the settings are those of an earlier definition, and other workers run with a newer one (version "
+            f"{self._latest.version}): {self._told(self._latest.content, mine)}. Take the newer settings; to go back, "
+            "stop all workers first"
+        )
+
+    def _told(self, old: Content, new: Content) -> str:
+        return "; ".join(map(str, differences(old, new)))
 
     def publish(self, message: Message) -> None:
         """Add a record to the topic. Blocking.
@@ -144,7 +188,7 @@ class Control:
             consumer.seek(place, self._next)
             while True:
                 for record in (await consumer.getmany(place, timeout_ms=FOLLOW_MS)).get(place, []):
-                    self._take(record.offset, record.value)
+                    self._take(record.offset, record.value, record.timestamp)
                 self._next = await consumer.position(place)  # past the markers of transactions
                 self._moved.set()
         finally:
@@ -170,30 +214,19 @@ class Control:
             consumer.seek(place, self._next)
             while consumer.position(place) < end:
                 for record in consumer.poll(timeout_ms=1000).get(place, []):
-                    self._take(record.offset, record.value)
+                    self._take(record.offset, record.value, record.timestamp)
 
-    def _take(self, offset: int, value: bytes) -> None:
+    def _take(self, offset: int, value: bytes, written_ms: int) -> None:
         self._next = offset + 1
         content = json.loads(value)
         if content["kind"] == "definition":
-            if self._definition is None:  # two workers that start at once may both write it; the first counts
-                self._definition = _as_written_now(content["content"])
-                self.rulebook = Rulebook(from_settings(self._settings, definition=offset), self._secret or b"")
+            self._define(offset, content, written_ms)
         elif content["kind"] == "secret":
-            if self._secret is None:  # likewise
+            if self._secret is None:  # two workers that start at once may both write it; the first counts
                 self._secret = self.rulebook.secret = bytes.fromhex(content["content"])
         elif content["kind"] == "cuts":
-            self.rulebook.add_cuts(
-                replace(
-                    self.rulebook.latest.cuts,
-                    version=offset,
-                    recency_us=tuple(content["recency_us"]),
-                    frequency=tuple(content["frequency"]),
-                    monetary_minor=tuple(content["monetary_minor"]),
-                    value_minor=tuple(content.get("value_minor", self.rulebook.first.cuts.value_minor)),
-                )
-            )
             self.histograms.answered(content["at_us"])
+            self._recut(offset, content)
         elif content["kind"] == "parameters":
             fitted = Parameters(mbg_nbd=MbgNbd(**content["mbg_nbd"]), gamma_gamma=GammaGamma(**content["gamma_gamma"]))
             self.rulebook.add_cuts(replace(self.rulebook.latest.cuts, version=offset, parameters=fitted))
@@ -202,24 +235,36 @@ class Control:
         elif content["kind"] == "histogram":
             self.histograms.add(content)
 
+    def _recut(self, version: int, record: dict[str, Any]) -> None:
+        """New cuts, as far as the definition in force wants any: it may have changed while they were decided."""
+        held = self.rulebook.latest.cuts
+        cuts = replace(
+            held,
+            version=version,
+            recency_us=tuple(record["recency_us"]),
+            frequency=tuple(record["frequency"]),
+            monetary_minor=tuple(record["monetary_minor"]),
+            value_minor=tuple(record.get("value_minor", held.value_minor)),
+        )
+        recuts = recuts_of(self.settings)
+        if recuts.wanted:
+            kept = kept_cuts(cuts, recuts, recuts)
+            self.rulebook.add_cuts(replace(kept, version=version, parameters=held.parameters))
 
-def _as_written_now(content: dict[str, Any]) -> dict[str, Any]:
-    """A definition as this version writes it.
-
-    The schedule of re-cuts stood in `rfm` while only that had them; there was no window, and one length of slots.
-    """
-    rfm = {"window": None} | content["rfm"]
-    recut = content.get("recut") or {"every": rfm.pop("recut_every"), "min_population": rfm.pop("min_population")}
-    return {"slot": "4w"} | content | {"rfm": rfm, "recut": recut}
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
-    """Each setting that differs, with both values."""
-    found = []
-    for name in sorted(old.keys() | new.keys()):
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(before, after, f"{path}{name}.")
-        elif before != after:
-            found.append(f"{path}{name} was {json.dumps(before)}, is {json.dumps(after)}")
-    return found
+    def _define(self, version: int, record: dict[str, Any], written_ms: int) -> None:
+        """A definition; one that says what the latest says is none: workers that start at once may all write it."""
+        settings = settings_of(record["content"], self._settings)
+        content = definition_of(settings)  # as this version writes it
+        if self.definitions and self._holds(content):
+            return
+        quiet = bool(record.get("quiet"))
+        rules = from_settings(settings, definition=version)
+        if self.definitions:
+            cuts = kept_cuts(self.rulebook.latest.cuts, recuts_of(self.settings), recuts_of(settings))
+            self.rulebook.add_definition(rules.with_cuts(cuts), quiet=quiet)
+        else:
+            self.rulebook = Rulebook(rules, self._secret or b"")
+        self.settings = settings
+        self.definitions.append(
+            Definition(version=version, written_us=written_ms * MILLISECOND_US, content=content, quiet=quiet)
+        )

@@ -14,9 +14,10 @@ from state.keys import installation
 from state.redis_connection import client
 from streams import topics
 from streams.connections import UnreachableError, kafka_errors, redis_errors
-from streams.control import Control, DefinitionChangedError
+from streams.control import Control, DefinitionRefusedError
 from streams.health.pages import Pages, Starting
 from streams.key_samples import check_keys
+from streams.membership import members
 from streams.pauses import Pauses
 from streams.usage_error import UsageError
 from streams.worker import Worker
@@ -31,8 +32,13 @@ class NotReadyError(UsageError):
     """A worker cannot start; the message says why and what to do."""
 
 
-def work(settings: Settings, *, wait: bool) -> int:
-    """Be a worker until SIGTERM or SIGINT; `wait`: for servers that cannot be reached, as long as it takes.
+def work(settings: Settings, *, wait: bool, quiet: bool = False) -> int:
+    """Be a worker until SIGTERM or SIGINT.
+
+    Args:
+        settings: of the installation, or the first with a new definition.
+        wait: for servers that cannot be reached, as long as it takes.
+        quiet: what moves by a new definition is not told.
 
     Returns:
         The exit code, see streams.worker.
@@ -43,7 +49,7 @@ def work(settings: Settings, *, wait: bool) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, _leave)  # nothing is held yet that would have to be finished
     with Pages(settings.worker) as pages:
-        worker = _prepared(settings, pages) if wait else prepare(settings)
+        worker = _prepared(settings, pages, quiet=quiet) if wait else prepare(settings, quiet=quiet)
         pages.source = worker.view
         return worker.run()
 
@@ -52,20 +58,20 @@ def _leave(*_: Any) -> None:
     sys.exit(0)
 
 
-def _prepared(settings: Settings, pages: Pages) -> Worker:
+def _prepared(settings: Settings, pages: Pages, *, quiet: bool) -> Worker:
     """A worker that is ready to run, once Kafka and Redis answer."""
     pauses = Pauses(*RETRY_S)
     while True:
         try:
-            return prepare(settings)
+            return prepare(settings, quiet=quiet)
         except UnreachableError as error:
             log.warning("waiting to start: %s", error)
             pages.source = Starting(f"waiting to start: {error}")
         time.sleep(pauses.next_s())
 
 
-def prepare(settings: Settings) -> Worker:
-    """A worker that is ready to run.
+def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
+    """A worker that is ready to run; the first with a changed definition has written it.
 
     Raises:
         NotReadyError: something is missing or does not fit, with what to do.
@@ -82,10 +88,15 @@ def prepare(settings: Settings) -> Worker:
     control = Control(settings)
     with kafka_errors(settings.kafka):
         try:
-            control.start()
-        except DefinitionChangedError as error:
+            control.start(lambda: _others(settings), quiet=quiet)
+        except DefinitionRefusedError as error:
             raise NotReadyError(str(error)) from error
     return Worker(settings, partitions=report.partitions, topic_ids=report.input_ids, control=control)
+
+
+def _others(settings: Settings) -> int:
+    with topics.admin(settings.kafka) as client:
+        return members(client, settings.kafka.group)
 
 
 def _claim(connected: redis.Redis, settings: Settings, partitions: int) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from schemas.settings import Settings
 from segments.instant import UNKNOWN
 from segments.recut import Recuts, Scan, next_cuts
 from segments.rules import recuts_of
@@ -19,19 +18,18 @@ from streams.scanning import pages_of, scan
 class Recutting:
     """Called between commits; a slice a call. What it returns goes into the next commit's transaction."""
 
-    settings: Settings
     partition: int
     partitions: int
     control: Control
-    _recuts: Recuts = field(init=False)
     _boundary_us: int | None = None  # being scanned for
     _scanned_us: int = UNKNOWN  # handed in
     _decided_us: int = UNKNOWN  # decided for, by shard 0
     _page: int = 0
     _scan: Scan = field(default_factory=Scan)
 
-    def __post_init__(self) -> None:
-        self._recuts = recuts_of(self.settings)
+    @property
+    def _recuts(self) -> Recuts:
+        return recuts_of(self.control.settings)
 
     def work(self, head: Head, store: Store, caught_up: Callable[[], bool], horizon_us: int) -> list[Message]:
         """Control records to publish: this shard's scan once it is whole, new cuts where this is shard 0."""
@@ -61,7 +59,7 @@ class Recutting:
         """Count some pages of customers; whether that was all."""
         assert self._boundary_us is not None
         pages = pages_of(head)
-        stop = min(pages, self._page + max(1, self.settings.worker.sweep_max_customers // PAGE_CUSTOMERS))
+        stop = min(pages, self._page + max(1, self.control.settings.worker.sweep_max_customers // PAGE_CUSTOMERS))
         self._scan = self._scan + scan(self._recuts, store, self._page, stop, self._boundary_us)
         self._page = stop
         return stop >= pages

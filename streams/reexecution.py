@@ -15,12 +15,12 @@ import msgspec
 from schemas.settings import Settings
 from state.head import Head, Position
 from state.store import ShardLostError, Store, TornStateError
+from streams.control import Control
 from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome
 from streams.journal import Entry, JournalError, JournalReader
 from streams.replay import InputReader
-from streams.rulebook import Rulebook
 
 SIDES: Final = ((PURCHASES, "purchases"), (INTERACTIONS, "interactions"))
 
@@ -48,7 +48,7 @@ class Reexecution:
     settings: Settings
     partition: int
     topic_ids: tuple[str, str]
-    rulebook: Rulebook
+    control: Control  # read as far as the commits need
     inputs: InputReader
     journal: JournalReader
     store: Store
@@ -57,8 +57,9 @@ class Reexecution:
     _executor: Executor = field(init=False)
 
     def __post_init__(self) -> None:
-        self._decoders = (Decoder(self.settings, PURCHASES), Decoder(self.settings, INTERACTIONS))
-        self._executor = Executor(self.settings, self.rulebook, self.partition)
+        decoding = self.control.decoding
+        self._decoders = (Decoder(decoding, PURCHASES), Decoder(decoding, INTERACTIONS))
+        self._executor = Executor(decoding, self.control.rulebook, self.partition)
 
     async def run(self, stored: Head | None, end: int | None = None) -> AsyncIterator[Done]:
         """Do the commits beyond `stored`, the store's head, one after the other; each is in the store when it comes.
@@ -77,7 +78,7 @@ class Reexecution:
         first = (await self.inputs.bounds())[0]
         async for at, entry in self.journal.after(0 if head is None else head.sequence, end):
             if head is None:
-                head = Head(rules=self.rulebook.first.version)
+                head = Head(rules=self.control.rulebook.first.version)
                 await asyncio.to_thread(self.store.take, head, None)
             self.check(entry, first)
             start = positioned(head, entry)
@@ -112,7 +113,7 @@ class Reexecution:
                     f"commit {sequence} cannot be done again: it read {topic} from offset {start}, but retention has "
                     f"cut it to {first[side]}"
                 )
-        if not self.rulebook.has(entry.plan.rules):
+        if not self.control.rulebook.has(entry.plan.rules):
             raise JournalError(f"commit {sequence} used rules {entry.plan.rules}, which the control topic lacks")
 
     async def _begin(self, stored: Head | None) -> Head | None:
@@ -126,7 +127,7 @@ class Reexecution:
             return stored
         mark = msgspec.structs.replace(stored, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.clear, mark, stored)
-        head = Head(rules=self.rulebook.first.version)
+        head = Head(rules=self.control.rulebook.first.version)
         await asyncio.to_thread(self.store.take, head, mark)
         return head
 

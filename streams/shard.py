@@ -158,9 +158,10 @@ class Shard:
             self.metrics.fenced.labels("kafka").inc()
 
     def _fresh_inbox(self) -> None:
-        self.inbox = Inbox(Decoder(self.settings, PURCHASES), Decoder(self.settings, INTERACTIONS))
+        decoding = self.control.decoding
+        self.inbox = Inbox(Decoder(decoding, PURCHASES), Decoder(decoding, INTERACTIONS))
         self._intake = Intake(settings=self.settings, partition=self.partition, feed=self.feed, inbox=self.inbox)
-        self._recutting = Recutting(self.settings, self.partition, self.partitions, self.control)
+        self._recutting = Recutting(self.partition, self.partitions, self.control)
 
     async def _take(self) -> None:
         """Take the shard.
@@ -209,7 +210,7 @@ class Shard:
             settings=self.settings,
             partition=self.partition,
             topic_ids=self.topic_ids,
-            rulebook=self.control.rulebook,
+            control=self.control,
             inputs=inputs,
             journal=entries,
             store=self.store,

@@ -54,9 +54,11 @@ class Service:
         topics.create(self.settings, partitions)
 
     @contextmanager
-    def worker(self, processes: int = 1, *, http_port: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(
+        self, processes: int = 1, *, http_port: int | None = None, options: Iterable[str] = ()
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """A running `segflow worker`, stopped in the end by SIGTERM, which must end it cleanly."""
-        arguments = ["worker", "--settings", str(self.file), "--processes", str(processes)]
+        arguments = ["worker", "--settings", str(self.file), "--processes", str(processes), *options]
         arguments += [] if http_port is None else ["--http-port", str(http_port)]
         with (self.file.parent / "worker.log").open("ab") as said:
             process = subprocess.Popen([sys.executable, "-m", "streams", *arguments], stdout=said, stderr=said)

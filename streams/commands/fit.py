@@ -30,7 +30,8 @@ from state.record import LayoutError
 from streams.commands.run import replaced, time_option
 from streams.commands.settings_option import SettingsFile, load
 from streams.connections import address, kafka_errors, redis_errors
-from streams.control import FITTED, Control, DefinitionChangedError, parameters_message
+from streams.control import Control, parameters_message
+from streams.definitions import FITTED
 from streams.line_files import LineFiles
 from streams.populations import kept, purchase_log
 from streams.usage_error import UsageError
@@ -136,11 +137,8 @@ def _from_redis(settings: Settings, *, dry_run: bool) -> tuple[Fit, int, int | N
                 f"no worker has run yet on Redis at {address(settings.redis)} with redis.prefix {settings.redis.prefix}"
             )
         control = Control(settings)
-        try:
-            if not control.read():
-                raise UsageError(f"{settings.kafka.topics.control} has no definition yet: let a worker run first")
-        except DefinitionChangedError as error:
-            raise UsageError(str(error)) from error
+        if not control.read():
+            raise UsageError(f"{settings.kafka.topics.control} has no definition yet: let a worker run first")
         try:
             population = kept(settings, client, installation.partitions)
         except (LayoutError, msgspec.MsgspecError) as error:

@@ -8,7 +8,7 @@ import redis
 from schemas.settings import Settings
 from state import lookup
 from streams import topics
-from streams.control import Control, DefinitionChangedError
+from streams.control import Control
 from streams.usage_error import UsageError
 
 
@@ -25,11 +25,11 @@ def inputs_of(settings: Settings, state: redis.Redis | None = None) -> Installed
     """The installation of `settings`; nothing is written.
 
     Args:
-        settings: checked against it.
+        settings: where it is; what defines segments counts for nothing, for each commit has the definition of its time.
         state: Redis, where its content is worked on and has to fit, too.
 
     Raises:
-        UsageError: there is none, or its topics or definition are not those of the settings.
+        UsageError: there is none, or its topics are not those of the settings.
         kafka.errors.KafkaError: Kafka cannot be reached or refuses.
         redis.RedisError: Redis cannot be reached or refuses.
     """
@@ -40,11 +40,8 @@ def inputs_of(settings: Settings, state: redis.Redis | None = None) -> Installed
     if report.missing or not report.partitions:
         raise UsageError("\n".join(report.problems))
     control = Control(settings)
-    try:
-        if not control.read():
-            raise UsageError(f"no worker has run yet with these topics ({settings.kafka.topics.control} is empty)")
-    except DefinitionChangedError as error:
-        raise UsageError(str(error)) from error
+    if not control.read():
+        raise UsageError(f"no worker has run yet with these topics ({settings.kafka.topics.control} is empty)")
     held = lookup.installation(state, settings.redis.prefix) if state is not None else None
     wanted = lookup.Installation(partitions=report.partitions, partitioner=settings.kafka.partitioner)
     if held is not None and held != wanted:

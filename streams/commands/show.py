@@ -15,16 +15,15 @@ from rich.text import Text
 
 from schemas.settings import Settings
 from segments.instant import NEVER, UNKNOWN, to_text
-from segments.rules import Rules, from_settings
 from state import lookup, record, redis_connection
 from state.head import Head
 from state.keys import Keys
 from streams.commands.printable import printable
 from streams.commands.settings_option import SettingsFile, load
 from streams.connections import address, kafka_errors, redis_errors
-from streams.control import Control, DefinitionChangedError
+from streams.control import Control
+from streams.customer import customer_of
 from streams.encode import Encoder, Publication
-from streams.erasing import start_labels
 from streams.outlook import outlook
 from streams.partitioner import partition_of
 from streams.usage_error import UsageError
@@ -62,7 +61,7 @@ def command(
             _unknown(
                 f"nothing is known of the customer {printable(customer)} (shard {partition}): no usable event came yet"
             )
-        shown = _describe(loaded, customer, partition, found)
+        shown = _describe(_in_force(loaded), customer, partition, found)
     except (record.LayoutError, msgspec.MsgspecError) as error:
         raise UsageError(f"what Redis holds of {printable(customer)} cannot be read: {error}") from error
     if as_json:
@@ -76,12 +75,11 @@ def _unknown(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _describe(settings: Settings, customer_id: str, partition: int, found: lookup.Found) -> dict[str, Any]:
+def _describe(control: Control, customer_id: str, partition: int, found: lookup.Found) -> dict[str, Any]:
     """The customer as JSON: the content of `segments.current` and what lies ahead."""
-    base = from_settings(settings)
-    customers = record.decode([customer_id], [found.record], start_labels(base), base.version, base.sections)
+    settings = control.settings
+    customers, rules = customer_of(control.rulebook, customer_id, found.record)
     fixed = customers.fixed[0]
-    rules = _rules(settings, int(fixed["rules"]))
     looked = Publication(detected_us=time_ns() // 1000, position={}, mode="live")
     current = Encoder(settings.currency).current(customers, rules, looked)
     (message,) = current
@@ -102,23 +100,17 @@ def _describe(settings: Settings, customer_id: str, partition: int, found: looku
     }
 
 
-def _rules(settings: Settings, version: int) -> Rules:
-    """The rules of a version: the settings', or those the control topic keeps since cuts or definition changed.
+def _in_force(settings: Settings) -> Control:
+    """The definitions and cuts there were: a label's code means something in the rules it was made with only.
 
     Raises:
-        UsageError: Kafka cannot be reached, or the topic has no such version.
+        UsageError: Kafka cannot be reached, or no worker has run.
     """
-    if version == 0:
-        return from_settings(settings)
+    control = Control(settings)
     with kafka_errors(settings.kafka):
-        try:
-            control = Control(settings)
-            control.start()
-            return control.rulebook.rules(version)
-        except (DefinitionChangedError, KeyError) as error:
-            raise UsageError(
-                f"the rules of version {version} cannot be had from {settings.kafka.topics.control}: {error}"
-            ) from error
+        if not control.read():
+            raise UsageError(f"{settings.kafka.topics.control} is empty: no worker has run yet with these topics")
+    return control
 
 
 def _due_us(settings: Settings, head: Head | None) -> int:

@@ -34,6 +34,13 @@ def command(
         bool,
         typer.Option("--wait", help="Where Kafka or Redis cannot be reached at the start, wait instead of ending."),
     ] = False,
+    quiet_definition_changes: Annotated[
+        bool,
+        typer.Option(
+            "--quiet-definition-changes",
+            help="Where these settings define segments anew: classify every customer, but publish no changes of it.",
+        ),
+    ] = False,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log what the libraries say, too.")] = False,
 ) -> None:
@@ -56,13 +63,14 @@ def command(
             end_with_supervisor()
         from streams.installation import work  # Faust takes half a second to import
 
-        raise typer.Exit(work(loaded, wait=wait))
+        raise typer.Exit(work(loaded, wait=wait, quiet=quiet_definition_changes))
     port = loaded.worker.http_port
     shared = [
         "worker",
         "--supervised",
         *(["--settings", str(settings)] if settings else []),
         *(["--verbose"] if verbose else []),
+        *(["--quiet-definition-changes"] if quiet_definition_changes else []),
     ]
     ports = [str(port + number if port else 0) for number in range(processes)]
     first = ["--wait"] if wait else []

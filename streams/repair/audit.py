@@ -13,7 +13,6 @@ import msgspec
 import redis
 
 from schemas.settings import Settings
-from segments.rules import from_settings
 from state import lookup
 from state.head import Head
 from state.keys import Keys
@@ -23,7 +22,7 @@ from streams.control import Control
 from streams.journal import JournalError, JournalReader
 from streams.partition_reader import PartitionReader
 from streams.reexecution import Done, InputGoneError, Reexecution
-from streams.repair.chains import Chains, Told, start_of
+from streams.repair.chains import Chains, Told, starts_of
 from streams.repair.comparison import Differences, Item
 from streams.repair.findings import PROBLEMS_MAX, Audit, ShardAudit
 from streams.repair.output_stream import OutputStream
@@ -134,12 +133,16 @@ class _Auditing:
             settings=settings,
             partition=partition,
             topic_ids=topic_ids,
-            rulebook=control.rulebook,
+            control=control,
             inputs=inputs,
             journal=journal,
             store=memory,
         )
-        chains = Chains(cut=False, start=start_of(from_settings(settings)))
+        chains = Chains(
+            cut=False,
+            start=starts_of(control.rulebook.definitions),
+            quiet=frozenset(each.version for each in control.definitions if each.quiet),
+        )
         found = ShardAudit(shard=partition)
         return cls(
             settings=settings,

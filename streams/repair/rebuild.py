@@ -96,7 +96,7 @@ async def _remember(
             settings=settings,
             partition=partition,
             topic_ids=topic_ids,
-            rulebook=control.rulebook,
+            control=control,
             inputs=inputs,
             journal=journal,
             store=memory,

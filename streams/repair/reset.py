@@ -155,7 +155,7 @@ class Reset:
             settings=self.settings,
             partition=self.partition,
             topic_ids=self.topic_ids,
-            rulebook=self.control.rulebook,
+            control=self.control,
             inputs=inputs,
             journal=entries,
             store=self.store,
@@ -178,7 +178,7 @@ class Reset:
             rules=head.rules,
         )
         plan = msgspec.structs.replace(plan, sweep_limit=0, pages=0)
-        executor = Executor(self.settings, self.control.rulebook, self.partition)
+        executor = Executor(self.control.settings, self.control.rulebook, self.partition)
         outcome = executor.execute(plan, events.none(), events.none(), moved, self.store, head)
         await publisher.publish(
             {

@@ -39,7 +39,7 @@ def test_a_follower_of_the_control_topic_comes_to_the_end_of_a_transaction(insta
     """New cuts end in a transaction's marker, which is no record: whoever waits for that end is not left waiting."""
     installed = installation(partitions=1)
     control = Control(installed.settings)
-    control.start()
+    control.start(lambda: 0)
     before = control.rulebook.latest.version
     cuts = {"kind": "cuts", "at_us": 0, "population": 1, "recency_us": [1, 2, 3, 4], "frequency": [2, 3, 4, 5]}
     cuts["monetary_minor"] = [1, 2, 3, 4]
