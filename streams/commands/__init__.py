@@ -14,6 +14,7 @@ SUMMARIES: Final = {
     "tail": "Follow the changes as they come.",
     "show": "What is known of a customer, and what silence will bring.",
     "definitions": "Which versions of the settings there were, since when, and what each changed.",
+    "simulate": "What other settings would make of the customers there are.",
     "topics": "Describe and check the Kafka topics, or create them.",
     "fit": "Find the parameters of churn in your own customers.",
     "doctor": "Check settings, Kafka, topics, keys and Redis, and say what to do.",

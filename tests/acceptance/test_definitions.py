@@ -1,6 +1,7 @@
 """A changed definition over real Kafka and Redis: every customer classified anew, once; told, or quietly."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -117,12 +118,26 @@ def listed(installed: Service) -> list[dict[str, Any]]:
     return found
 
 
+def simulation(installed: Service) -> dict[tuple[str, str, str], int]:
+    """The moves `segflow simulate` foresees beside the running worker; a new dimension's from its neutral label."""
+    new = installed.file.parent / "new.yaml"
+    new.write_text(yaml.safe_dump(installed.content | CHANGED))
+    result = segflow("simulate", "--settings", new, "--json")
+    assert result.code == 0, result.err
+    return {
+        (name, move["from"] or "none", move["to"]): move["customers"]
+        for name, dimension in json.loads(result.out)["dimensions"].items()
+        for move in dimension["moves"]
+    }
+
+
 def test_a_worker_with_a_changed_definition_classifies_every_customer_anew(service: Service) -> None:
     """Two processes start with it at once; slices; more events; audit, rebuild and show read each time's definition."""
     before, after = purchases(0, 2400), purchases(2400, 300)
     with service.worker():
         service.send(before)
         service.journal(read_all(len(before)))
+        simulated = simulation(service)
     redefine(service, **CHANGED)
     with service.worker(processes=2):
         service.journal(adopted)
@@ -136,6 +151,11 @@ def test_a_worker_with_a_changed_definition_classifies_every_customer_anew(servi
     assert by_customer(found) == by_customer(expected)
     told = {each["customer_id"] for each in found if each["cause"]["kind"] == "definition"}
     assert len(told) > CUSTOMERS // 2
+    assert simulated == Counter(
+        (each["dimension"], each["previous"], each["current"])
+        for each in found
+        if each["cause"]["kind"] == "definition"
+    )
     assert any(each["current"] == "vip" and each["previous"] == "potential_loyalist" for each in found)
     audited = segflow("audit", "--settings", service.file, "--state")
     assert audited.code == 0, audited.out + audited.err
