@@ -90,9 +90,7 @@ def kept_cuts(held: Cuts, old: Recuts, new: Recuts) -> Cuts:
     if new.fixed.parameters == old.fixed.parameters:
         cuts = replace(cuts, parameters=held.parameters)
     if held.version and old.quintiles and new.quintiles:
-        cuts = replace(
-            cuts, recency_us=held.recency_us, frequency=held.frequency, monetary_minor=held.monetary_minor
-        )
+        cuts = replace(cuts, recency_us=held.recency_us, frequency=held.frequency, monetary_minor=held.monetary_minor)
     if held.version and old.value_shares is not None and new.value_shares is not None:
         cuts = replace(cuts, value_minor=held.value_minor)
     return cuts if cuts == new.fixed else replace(cuts, version=held.version)

@@ -13,6 +13,7 @@ SUMMARIES: Final = {
     "produce": "Send a file of events into Kafka.",
     "tail": "Follow the changes as they come.",
     "show": "What is known of a customer, and what silence will bring.",
+    "explain": "Why a customer is what they are: facts, thresholds, arithmetic, the next date.",
     "definitions": "Which versions of the settings there were, since when, and what each changed.",
     "simulate": "What other settings would make of the customers there are.",
     "topics": "Describe and check the Kafka topics, or create them.",

@@ -6,12 +6,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from segments.instant import to_text
+from streams.commands import lookups
 from streams.commands.printable import printable
 from streams.commands.settings_option import SettingsFile, load
-from streams.connections import kafka_errors
 from streams.control import Control
 from streams.definitions import definition_of, differences, fact_differences
-from streams.usage_error import UsageError
 
 EPILOG: Final = """\b
 Example:
@@ -30,10 +29,7 @@ def command(
     A change's `definition` is such a number. Last comes what a worker started with these settings would change.
     """
     loaded = load(settings)
-    control = Control(loaded)
-    with kafka_errors(loaded.kafka):
-        if not control.read():
-            raise UsageError(f"{loaded.kafka.topics.control} is empty: no worker has run yet with these topics")
+    control = lookups.in_force(loaded)
     listed = _listed(control)
     mine = definition_of(loaded)
     held = control.definitions[-1].content

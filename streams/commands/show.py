@@ -1,11 +1,9 @@
 """segflow show: what is known of a customer, and what silence will bring."""
 
 import json
-import sys
-from contextlib import closing
 from datetime import timedelta
 from time import time_ns
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -15,17 +13,15 @@ from rich.text import Text
 
 from schemas.settings import Settings
 from segments.instant import NEVER, UNKNOWN, to_text
-from state import lookup, record, redis_connection
+from state import lookup, record
 from state.head import Head
-from state.keys import Keys
+from streams.commands import lookups
 from streams.commands.printable import printable
 from streams.commands.settings_option import SettingsFile, load
-from streams.connections import address, kafka_errors, redis_errors
 from streams.control import Control
 from streams.customer import customer_of
 from streams.encode import Encoder, Publication
 from streams.outlook import outlook
-from streams.partitioner import partition_of
 from streams.usage_error import UsageError
 
 EPILOG: Final = """\b
@@ -44,35 +40,14 @@ def command(
     """Show a customer's segments, since when, the facts behind them, and what silence will bring."""
     loaded = load(settings)
     try:
-        with redis_errors(loaded.redis), closing(redis_connection.client(loaded.redis)) as client:
-            installation = lookup.installation(client, loaded.redis.prefix)
-            if installation is None:
-                _unknown(
-                    f"no worker has run yet on Redis at {address(loaded.redis)} with redis.prefix {loaded.redis.prefix}"
-                )
-            if installation.partitioner != loaded.kafka.partitioner:
-                raise UsageError(
-                    f"kafka.partitioner is {loaded.kafka.partitioner}, but the workers run with "
-                    f"{installation.partitioner}: take their settings"
-                )
-            partition = partition_of(customer.encode(), loaded.kafka.partitioner, installation.partitions)
-            found = lookup.find(client, Keys(loaded.redis.prefix, partition), customer)
-        if found.record is None:
-            _unknown(
-                f"nothing is known of the customer {printable(customer)} (shard {partition}): no usable event came yet"
-            )
-        shown = _describe(_in_force(loaded), customer, partition, found)
+        partition, found = lookups.find(loaded, customer)
+        shown = _describe(lookups.in_force(loaded), customer, partition, found)
     except (record.LayoutError, msgspec.MsgspecError) as error:
         raise UsageError(f"what Redis holds of {printable(customer)} cannot be read: {error}") from error
     if as_json:
         print(json.dumps(shown, ensure_ascii=False))
     else:
         Console(soft_wrap=True, highlight=False).print(_text(shown))
-
-
-def _unknown(message: str) -> NoReturn:
-    sys.stderr.write(f"segflow: {message}\n")
-    raise typer.Exit(1)
 
 
 def _describe(control: Control, customer_id: str, partition: int, found: lookup.Found) -> dict[str, Any]:
@@ -98,19 +73,6 @@ def _describe(control: Control, customer_id: str, partition: int, found: lookup.
         "clock": settings.clock,
         "clock_at": _time(found.head.clock_us) if found.head is not None else None,
     }
-
-
-def _in_force(settings: Settings) -> Control:
-    """The definitions and cuts there were: a label's code means something in the rules it was made with only.
-
-    Raises:
-        UsageError: Kafka cannot be reached, or no worker has run.
-    """
-    control = Control(settings)
-    with kafka_errors(settings.kafka):
-        if not control.read():
-            raise UsageError(f"{settings.kafka.topics.control} is empty: no worker has run yet with these topics")
-    return control
 
 
 def _due_us(settings: Settings, head: Head | None) -> int:

@@ -21,12 +21,12 @@ from state import lookup, record, redis_connection
 from state.keys import Keys
 from state.redis import RedisStore
 from streams.collector import calm_collector
+from streams.commands import lookups
 from streams.commands.printable import printable
 from streams.commands.progress import progress
 from streams.commands.run import time_option
 from streams.commands.settings_option import SettingsFile, load
 from streams.connections import address, kafka_errors, redis_errors
-from streams.control import Control
 from streams.line_files import LineFiles
 from streams.moves_picture import svg
 from streams.simulation import Comparison, over_files, over_stores
@@ -114,9 +114,7 @@ def _in_redis(settings: Settings, sample: int) -> Comparison:
             raise UsageError(
                 f"no worker has run yet on Redis at {address(settings.redis)} with redis.prefix {settings.redis.prefix}"
             )
-        control = Control(settings)
-        if not control.read():
-            raise UsageError(f"{settings.kafka.topics.control} is empty: no worker has run yet with these topics")
+        control = lookups.in_force(settings)
         prefix = settings.redis.prefix
         stores = [RedisStore(client, Keys(prefix, number)) for number in range(installation.partitions)]
         now_us = time_ns() // 1000 if settings.clock == "wall" else int(UNKNOWN)

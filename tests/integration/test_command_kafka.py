@@ -23,6 +23,7 @@ from state.keys import Keys, installation
 from state.redis import RedisStore
 from state.redis_connection import client
 from streams import topics
+from streams.control import Control
 from streams.decode import Decoder
 from streams.messages import Messages
 from streams.partitioner import partition_of, partitions_of
@@ -340,6 +341,8 @@ def test_show_tells_what_is_known_and_what_silence_will_bring(whole_site: Site) 
         redis.set(
             installation(site.settings.redis.prefix), json.dumps({"partitions": PARTITIONS, "partitioner": "murmur2"})
         )
+    topics.create(site.settings, PARTITIONS)
+    Control(site.settings).start(lambda: 0)
     partition = partition_of(b"c1", "murmur2", PARTITIONS)
     shard(site, partition, events(2)[1:])
     shown = json.loads(site.segflow("show", "c1", "--json").out)
@@ -357,6 +360,10 @@ def test_show_tells_what_is_known_and_what_silence_will_bring(whole_site: Site) 
     assert "lifecycle   new" in text.out
     assert "2026-03-02T00:00:00Z  lifecycle becomes at_risk" in text.out
     assert "overdue" in text.out
+    told = site.segflow("explain", "c1", "--dimension", "lifecycle")
+    assert told.code == 0, told.err
+    assert told.out.startswith("lifecycle: new (on 2026-01-01T00:00:00Z)\n")
+    assert "  If nothing happens it is at_risk from 2026-03-02T00:00:00Z on.\n" in told.out
     unknown = site.segflow("show", "nobody\x1b[2J")
     assert unknown.code == 1
     assert r"nothing is known of the customer nobody\x1b[2J" in unknown.err

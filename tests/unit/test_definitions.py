@@ -58,8 +58,7 @@ def test_how_it_runs_and_what_is_off_are_no_part_of_a_definition() -> None:
 )
 def test_what_the_record_lacks_cannot_be_wanted_afterwards(content: dict[str, Any], path: str) -> None:
     """Money in another currency, and counts that nobody counted."""
-    (found,) = fact_differences(of(), of(**content))
-    assert found.path == path
+    assert path in [each.path for each in fact_differences(of(), of(**content))]
 
 
 def test_weights_are_facts_while_engagement_is_on() -> None:
@@ -69,6 +68,16 @@ def test_weights_are_facts_while_engagement_is_on() -> None:
     assert paths == ["engagement.half_life"]
     assert not fact_differences(of(**on), of(**on, engagement={"core_from": 50.0}))
     assert not fact_differences(of(**on), of())
+
+
+def test_slots_are_facts_of_what_counts_by_them() -> None:
+    """Of cadence and of a window; where neither is on, their length says nothing."""
+    assert not fact_differences(of(), of(slot="7d"))
+    cadence = {"dimensions": ["cadence"]}
+    assert [each.path for each in fact_differences(of(**cadence), of(**cadence, slot="7d"))] == ["slot"]
+    windowed = of(rfm={"window": "365d"})
+    assert [each.path for each in fact_differences(of(), windowed)] == ["slot", "rfm.window"]
+    assert not fact_differences(windowed, of())
 
 
 def test_everything_else_may_change() -> None:
@@ -87,7 +96,7 @@ def test_every_fact_setting_is_a_setting_and_every_section_is_judged() -> None:
         value: Any = Settings()
         for name in path.split("."):
             value = getattr(value, name)
-    assert {name for name in SECTIONS if not has_facts(name)} <= {"value"}
+    assert {name for name in SECTIONS if not has_facts(name)} <= {"value", "window"}
 
 
 def test_a_difference_says_both_values() -> None:

@@ -1,0 +1,13 @@
+"""Why a customer has a label, in plain words: the facts, the thresholds, the arithmetic. One model a file.
+
+The label itself is always the model's own; words are chosen to go with it. A model without words of its own has its
+label only.
+"""
+
+from segments.explain import cadence, churn, engagement, lifecycle, payment, price, rfm, satisfaction, value
+from segments.explain.case import Case, explain
+
+__all__ = ["WORDS", "Case", "explain"]
+
+WORDS = (cadence, churn, engagement, lifecycle, payment, price, rfm, satisfaction, value)
+"""Each registers its model's words when it is imported."""
