@@ -2,7 +2,9 @@
 
 import json
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,12 +16,13 @@ from benchmarks.bench import Bench
 from benchmarks.peers import event_to_change, whole_topic
 from benchmarks.peers.input_log import InputLog, filled
 from benchmarks.peers.peer import Peer, PeerFailedError
+from benchmarks.peers.report import FILE, write
 from benchmarks.peers.results import BEHIND, FIGURES, Row, notes, table
-from benchmarks.peers.roster import PEERS, SEGFLOW, ceiling
+from benchmarks.peers.roster import PEERS, ceiling
 from benchmarks.report import RESULTS
 from embedded.options import NothingToRunError, UnavailableError
+from embedded.redis_server import redis
 
-FILE: Final = "peers.json"
 WIDTH: Final = 170
 """Of the table, in characters: narrower, its figures would be cut."""
 
@@ -46,51 +49,76 @@ def command(
         "limit_s": limit or (20.0 if quick else 120.0),
         "latency_s": latency if latency is not None else (2.0 if quick else 20.0),
     }
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends, too
+    content: dict[str, Any] = {"peers": []}
+    failed = False
     try:
         with Bench(quick=quick) as bench:
-            rows = _rows(bench, chosen, sizes)
-            found = [row.as_json() for row in rows]
-            content = {
-                "benchmark": "peers",
-                "quick": quick,
-                "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
-                "sizes": sizes,
-                "machine": machine.describe(),
-                "servers": bench.servers(),
-                "meaning": {name: meaning for name, (_, meaning) in FIGURES.items()},
-                "peers": found,
-            }
+            for rows in _stages(bench, chosen, sizes):
+                failed = any(row.failed for row in rows)
+                content = {
+                    "benchmark": "peers",
+                    "quick": quick,
+                    "command": _command(),
+                    "sizes": sizes,
+                    "machine": machine.describe(),
+                    "servers": bench.servers() | {"redis": _redis_description()},
+                    "meaning": {name: meaning for name, (_, meaning) in FIGURES.items()},
+                    "peers": [row.as_json() for row in rows],
+                }
+                if folder is not None:
+                    _write(folder, content)
     except NothingToRunError as error:
         typer.echo(f"benchmarks: {error}", err=True)
         raise typer.Exit(2) from error
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    console.print(table(found))
-    for line in notes(found):
+    console.print(table(content["peers"]))
+    for line in notes(content["peers"]):
         console.print(line, highlight=False)
-    if any(row.failed for row in rows):
+    if failed:
         raise typer.Exit(1)
 
 
-def _rows(bench: Bench, chosen: list[Peer], sizes: dict[str, Any]) -> list[Row]:
+def _write(folder: Path, content: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE.name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if folder == RESULTS:
+        write(content)
+
+
+def _command() -> str:
+    """What to type for the same again."""
+    arguments = shlex.join(sys.argv[1:])
+    return f"make bench-peers ARGS={shlex.quote(arguments)}" if arguments else "make bench-peers"
+
+
+def _redis_description() -> str:
+    """Of those that the runs start."""
+    with redis() as server:
+        return server.description
+
+
+def _stages(bench: Bench, chosen: list[Peer], sizes: dict[str, Any]) -> Iterator[list[Row]]:
+    """The rows after each stage, so that what an hour has measured is kept whatever the next hour brings.
+
+    The first round with the kills, then the delays, then the other rounds.
+    """
     rows = [Row(peer) for peer in chosen]
     for row in rows:
         _prepare(bench, row)
-    log = filled(bench, sizes["customers"], sizes["events"])
     able = [row for row in rows if not row.notes]
+    log = filled(bench, sizes["customers"], sizes["events"])
     for number in range(sizes["runs"]):
-        last = number == sizes["runs"] - 1
         for row in list(able):
-            _whole_topic(bench, row, log, sizes, recovery=last)
-            if row.peer is SEGFLOW and row.traffic is not None:
-                if number == 0:
+            _whole_topic(bench, row, log, sizes, recovery=not number)
+            if row.traffic is not None:
+                if not number:
                     rows.insert(rows.index(row) + 1, Row(ceiling(row.traffic)))
                 _whole_topic(bench, rows[rows.index(row) + 1], log, sizes, recovery=False)
-    if sizes["latency_s"]:
-        for row in able:
-            _latency(bench, row, log, sizes["latency_s"])
-    return rows
+        yield rows
+        if not number and sizes["latency_s"]:
+            for row in able:
+                _latency(bench, row, log, sizes["latency_s"])
+            yield rows
 
 
 def _prepare(bench: Bench, row: Row) -> None:
@@ -122,6 +150,9 @@ def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *
 
 def _latency(bench: Bench, row: Row, log: InputLog, measured_s: float) -> None:
     if row.failed:
+        return
+    if max(row.runs["events_s"]) < event_to_change.RATE_PER_S:
+        row.note(BEHIND)
         return
     try:
         found = event_to_change.delays_ms(bench, row.peer, log, warm_up_s=measured_s / 2, measured_s=measured_s)

@@ -26,7 +26,7 @@ READY_S: Final = 120.0
 """Within which the first change must come."""
 AGAIN_S: Final = 3.0
 """A first event that brings nothing for so long was sent before the program listened."""
-DRAIN_S: Final = 5.0
+DRAIN_S: Final = 3.0
 """What has not come by then counts as not seen."""
 BEHIND_SHARE: Final = 0.98
 """Of the events must have brought their change in the end, else the peer cannot keep up and has no delay."""

@@ -15,6 +15,8 @@ from embedded.kafka_installation import LOWEST_JAVA, Java
 from embedded.options import UnavailableError
 
 HERE: Final = Path(__file__).parent
+JOB: Final = HERE / "java_job"
+"""The job's classes, which every project compiles."""
 BUILD_TIMEOUT_S: Final = 900.0
 """Some 150 MB of jars on a slow line."""
 SHOWN_LINES: Final = 5
@@ -35,8 +37,9 @@ class JavaProject:
     def built(self) -> Path:
         """Where its jars are, apart for each state of the sources."""
         content = sha256()
-        for path in sorted(path for path in self.sources.rglob("*") if path.suffix in {".java", ".xml"}):
-            content.update(path.read_bytes())
+        for folder in (self.sources, JOB):
+            for path in sorted(path for path in folder.rglob("*") if path.suffix in {".java", ".xml"}):
+                content.update(path.read_bytes())
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segflow"
         return cache / f"peer-{self.name}-{content.hexdigest()[:12]}"
 
@@ -62,10 +65,11 @@ class JavaProject:
     def _build(self, maven: str) -> None:
         partial = self.built().with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)  # of a build that was ended here
-        shutil.copytree(self.sources, partial)
+        shutil.copytree(self.sources, partial / self.name)
+        shutil.copytree(JOB, partial / JOB.name)
         done = subprocess.run(
             [maven, "-q", "-B", "package"],
-            cwd=partial,
+            cwd=partial / self.name,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -80,7 +84,7 @@ class JavaProject:
 
     def run(self, *arguments: str, options: Sequence[str] = ()) -> list[str]:
         """The command that runs its class `peer.Main`; `options` are Java's."""
-        target = self.built() / "target"
+        target = self.built() / self.name / "target"
         classpath = os.pathsep.join([str(target / "peer.jar"), str(target / "lib" / "*")])
         return [Java.on_the_path().program, LOG_WARN, *options, "-cp", classpath, "peer.Main", *arguments]
 

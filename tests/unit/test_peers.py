@@ -8,23 +8,27 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import msgspec
 import numpy as np
 import pytest
 
+from benchmarks.ceiling import Traffic
 from benchmarks.history import History
-from benchmarks.peers import results
+from benchmarks.peers import picture, report, results
 from benchmarks.peers.job import HISTORY_DAYS, Answer, Change, to_us
 from benchmarks.peers.meter import Meter
 from benchmarks.peers.programs.customer import buy, nobody
 from benchmarks.peers.published import Pace, PeerRecord, Published, pace, verdict
-from benchmarks.peers.roster import FLINK, KAFKA_STREAMS, PEERS
+from benchmarks.peers.roster import FLINK, KAFKA_STREAMS, PEERS, ceiling
+from benchmarks.report import PAGE
 from tests.oracle import Event, OracleRules, simulate
 
 CUSTOMERS = 40
 EVENTS = 300
 PARTITIONS = 8
+TRAFFIC = Traffic(changes_per_event=1.0, change_bytes=1000, current_per_event=1.0, current_bytes=500, record_bytes=120)
 
 
 def history(days: int = HISTORY_DAYS) -> list[bytes]:
@@ -185,3 +189,46 @@ def test_every_peer_says_how_it_is_tuned() -> None:
     """And each has a name of its own, with which it can be asked for."""
     assert len({peer.name for peer in PEERS}) == len(PEERS)
     assert all(peer.tuned and peer.promise for peer in PEERS)
+
+
+def results_file() -> dict[str, Any]:
+    """Results of segflow, the ceiling and a peer that was not there."""
+    ours, theirs, absent = results.Row(PEERS[0]), results.Row(ceiling(TRAFFIC)), results.Row(PEERS[1])
+    ours.add({"events_s": 40_000.0, "events_cpu_s": 30_000.0})
+    theirs.add({"events_s": 60_000.0, "events_cpu_s": 90_000.0})
+    absent.note("not here: no wheel")
+    return {
+        "command": "make bench-peers",
+        "sizes": {"customers": 100, "events": 200, "runs": 1},
+        "machine": {"date": "2026-11-25T00:00:00", "cores": 2, "cpu": "A <fast> one"},
+        "servers": {"kafka": "Kafka", "redis": "Redis"},
+        "peers": [row.as_json() for row in (ours, theirs, absent)],
+    }
+
+
+def test_the_picture_has_a_bar_for_each_peer_that_has_figures() -> None:
+    """Two panels of two bars, the machine and the date, in well-formed SVG."""
+    drawn = ET.fromstring(picture.draw(results_file()))  # noqa: S314 - we wrote it ourselves
+    words = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    bars = list(drawn.iter("{http://www.w3.org/2000/svg}rect"))[1:]
+    assert len(bars) == 4
+    assert words.count("segflow") == 1
+    assert PEERS[1].title not in words
+    assert any("2026-11-25" in str(word) and "A <fast> one" in str(word) for word in words)
+
+
+def test_the_page_shows_every_peer_and_what_of_the_goals_is_met() -> None:
+    """An absent peer has an empty line and its reason; a goal without its peer is not spoken of."""
+    section = report.section(results_file())
+    assert "| Faust with Redis" in section
+    assert "not here: no wheel" in section
+    assert "| the ceiling: no logic | events/s | 0.667 | ≥ 0.5 | met |" in section
+    assert "≥ 40" not in section
+
+
+def test_the_documents_show_the_results_file() -> None:
+    """`python -m benchmarks.peers.report` has been run since the results changed."""
+    content = report.read()
+    text = PAGE.read_text()
+    assert report.page(text, content) == text
+    assert report.PICTURE.read_text() == picture.draw(content)
