@@ -151,9 +151,6 @@ def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *
 def _latency(bench: Bench, row: Row, log: InputLog, measured_s: float) -> None:
     if row.failed:
         return
-    if max(row.runs["events_s"]) < event_to_change.RATE_PER_S:
-        row.note(BEHIND)
-        return
     try:
         found = event_to_change.delays_ms(bench, row.peer, log, warm_up_s=measured_s / 2, measured_s=measured_s)
     except PeerFailedError as error:
