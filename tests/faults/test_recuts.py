@@ -27,6 +27,7 @@ def test_cuts_that_move_while_workers_die_are_adopted_once_by_every_shard(instal
         with installed.worker(crash_at=f"{random.choice(COMMIT)}:{random.randrange(4, 12)}") as each:
             each.is_killed()
     with installed.worker() as last:
+        installed.has_members(1)  # one that has nothing left to do would be told to stop before it listens
         installed.settles()
         installed.read("control", lambda records: any(json.loads(each.value)["kind"] == "cuts" for each in records))
         installed.journal(lambda entries: any(each["adopts"] is not None for each in entries))
