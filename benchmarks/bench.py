@@ -5,10 +5,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Self, get_args
 
 from embedded.broker import Broker, broker
 from embedded.redis_server import RunningRedis, redis
+from schemas.settings import Dimension, Settings
 
 KAFKA_HEAP_MB = 1024
 """Of the embedded broker: the whole of it is in use at full rate, and 512 MB shows in its collector's pauses."""
@@ -29,6 +30,11 @@ class Bench:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.close()
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """What the settings list."""
+        return get_args(Dimension) if self.all_dimensions else Settings().dimensions
 
     @cached_property
     def kafka(self) -> Broker:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import redis
 import yaml
 
 from benchmarks.bench import Bench
-from schemas.settings import Dimension, KafkaTopics, Settings
+from schemas.settings import KafkaTopics, Settings
 from schemas.settings_file import parse
 from state import keys
 from state.head import Head
@@ -123,7 +123,7 @@ def installation(
     content: dict[str, Any] = {
         "clock": clock,
         "worker": worker or {},
-        "dimensions": get_args(Dimension) if bench.all_dimensions else Settings().dimensions,
+        "dimensions": bench.dimensions,
         "redis": {"url": bench.redis.url, "prefix": name},
         "kafka": {
             "address": bench.kafka.address if kafka else "127.0.0.1:9",  # the discard port: nobody answers

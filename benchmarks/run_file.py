@@ -24,7 +24,7 @@ def run(bench: Bench) -> list[Figure]:
         changes = 0
         first = 0
         started = perf_counter()
-        work = FileRun(Settings(clock="event"))
+        work = FileRun(Settings(clock="event", dimensions=bench.dimensions))
         with (Path(folder) / "changes.jsonl").open("wb") as output:
             for lines in LineFiles([str(source)]):
                 work.wall_us = time_ns() // 1000
