@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from segments.facts import Facts
+from segments.facts import NOT_KEPT, Facts
 from segments.mbg_nbd import WEEK_US, History, Values
 
 
@@ -33,14 +33,16 @@ class Sample:
         return type(self)(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
     @classmethod
-    def of(cls, facts: Facts, at_us: int) -> Self:
-        """Customers with a purchase, as `at_us` sees them. Their money is not in the facts."""
+    def of(cls, facts: Facts, at_us: int, minor_per_major: int) -> Self:
+        """Customers with a purchase, as `at_us` sees them; their money where the facts have that of the first day."""
         history = History.of(facts)
+        count = len(facts.first_us)
+        repeat_minor = np.zeros(count) if facts.first_day_minor is NOT_KEPT else facts.net_minor - facts.first_day_minor
         return cls(
             repeats=history.repeats,
             recency_weeks=history.recency_weeks,
             age_weeks=np.maximum((at_us - facts.first_us) / WEEK_US, history.recency_weeks),
-            repeat_money=np.zeros(len(facts.first_us)),
+            repeat_money=np.where(history.repeats > 0, repeat_minor / minor_per_major, 0),
         )
 
     @classmethod

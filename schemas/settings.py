@@ -30,7 +30,9 @@ def _redis_url(url: str) -> str:
 
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Dimension = Literal["lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "payment"]
+Dimension = Literal[
+    "lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "clv", "payment"
+]
 FiveLabels = tuple[Label, Label, Label, Label, Label]
 Money = Annotated[Decimal, Field(gt=-LIMIT_MAJOR, lt=LIMIT_MAJOR)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]  # strict: `true` is no count; nobody has 10^9 of anything
@@ -356,6 +358,29 @@ class Churn(ChurnThresholds):
     )
 
 
+class ClvCuts(Section):
+    """What a customer is worth from a class on, in `currency`."""
+
+    high_from: Money = Decimal(100)
+    medium_from: Money = Decimal(25)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not 0 < self.medium_from < self.high_from:
+            raise ValueError("medium_from must be above zero and below high_from")
+        return self
+
+
+class Clv(Section):
+    """The clv dimension: what a customer is still worth, expected purchases times expected money."""
+
+    horizon: Wait = Field(timedelta(weeks=26), description="how far ahead purchases are counted")
+    cuts: Literal["fixed", "terciles"] = Field(
+        "fixed", description="terciles: of the living, made anew as `recut` says"
+    )
+    fixed: ClvCuts = ClvCuts()
+
+
 class MbgNbd(Section):
     """Parameters of the MBG/NBD model: how often customers buy, and how they are lost."""
 
@@ -445,6 +470,7 @@ class Settings(Section):
     value: Value = Value()
     recut: Recut = Recut()
     churn: Churn = Churn()
+    clv: Clv = Clv()
     parameters: Parameters = Parameters()
     payment: Payment = Payment()
     holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(

@@ -23,6 +23,7 @@ class Cuts:
     frequency: tuple[int, int, int, int]  # orders that count
     monetary_minor: tuple[int, int, int, int]  # net money, minor units
     value_minor: tuple[int, int]  # net money from which on a customer is b, and a
+    clv_minor: tuple[int, int] = (2500, 10_000)  # worth from which on a customer is medium, and high
     parameters: Parameters = CDNOW  # of the purchase models
 
 

@@ -40,6 +40,7 @@ class Facts:
     latest_day: npt.NDArray[np.int32] = field(default_factory=_not_kept)  # churn: see segments/purchase_days.py
     day_mask: npt.NDArray[np.uint64] = field(default_factory=_not_kept)
     purchase_days: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # distinct days with a purchase
+    first_day_minor: npt.NDArray[np.int64] = field(default_factory=_not_kept)  # clv: paid on the first purchase day
     level_log2: npt.NDArray[np.float64] = field(default_factory=_not_kept)  # engagement: see segments/engagement.py
     settled_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # payment: invoices paid, ever
     late_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # those of them paid after they were due

@@ -22,6 +22,14 @@ FOR_EVER_WEEKS: Final = 1e9
 """Later than the year 9999, whenever the first purchase was; small enough to calculate with."""
 NEAR_ONE: Final = 1e-6
 """The expectation divides by a - 1 what is 0 at a = 1. So near it, the next a that can be divided by is as good."""
+NEAR_WHOLE: Final = 2e-6
+"""SciPy's hyp2f1 has no number for some arguments where r - a is whole; this far beside it, it has."""
+FAR: Final = 1e-3
+"""From here on the first terms of the series in w are exact to 15 digits."""
+STEP_MIN: Final = 1e-13
+"""A step of the search as a part of alpha + T: beyond the digits of doubles, microseconds in a year."""
+STEPS_MAX: Final = 100
+"""The search takes four to eight steps."""
 
 Values = npt.NDArray[np.float64]
 
@@ -64,19 +72,74 @@ def falls_to_weeks(parameters: MbgNbd, history: History, chance: Values) -> Valu
 
 
 def expected_purchases(parameters: MbgNbd, history: History, age_weeks: Values, horizon_weeks: float) -> Values:
-    """How many purchases to expect of each customer in the `horizon_weeks` after T.
+    """How many purchases to expect of each customer in the `horizon_weeks` after T, t_x or later."""
+    alpha = parameters.alpha_weeks
+    log_purchases, _ = _log_expected(
+        parameters, history.repeats, np.log(alpha + history.recency_weeks), np.log(alpha + age_weeks), horizon_weeks
+    )
+    purchases: Values = np.exp(log_purchases)
+    return purchases
+
+
+def expected_falls_to_weeks(parameters: MbgNbd, history: History, purchases: Values, horizon_weeks: float) -> Values:
+    """When `expected_purchases` is down to `purchases` (shape (n, k)): weeks after the first purchase, shape (n, k).
+
+    -inf where it is below at the latest purchase already; FOR_EVER_WEEKS where it stays above for ever.
+
+    By Newton's method in the logarithms of the expectation and of alpha + T. There the curve is concave and falls, so
+    that from the far end on each step stays beyond the crossing and comes nearer.
+    """
+    shape = purchases.shape
+    alpha = parameters.alpha_weeks
+    repeats = np.repeat(history.repeats, shape[1])
+    log_last = np.log(alpha + np.repeat(history.recency_weeks, shape[1]))
+    with np.errstate(divide="ignore"):
+        wanted = np.log(purchases.ravel())  # of nothing: never fallen to
+    at_last, _ = _log_expected(parameters, repeats, log_last, log_last, horizon_weeks)
+    log_age = np.full(len(wanted), np.log(alpha + FOR_EVER_WEEKS))
+    at_end, slope = _log_expected(parameters, repeats, log_last, log_age, horizon_weeks)
+    over = at_end - wanted
+    active = np.flatnonzero((at_last >= wanted) & (over < 0))
+    over, slope = over[active], slope[active]
+    for _ in range(STEPS_MAX):
+        if not len(active):
+            break
+        before = log_age[active]
+        log_age[active] = np.maximum(before - over / slope, log_last[active])
+        active = active[before - log_age[active] > STEP_MIN]
+        found, slope = _log_expected(parameters, repeats[active], log_last[active], log_age[active], horizon_weeks)
+        over = found - wanted[active]
+    weeks = np.minimum(np.exp(log_age) - alpha, FOR_EVER_WEEKS)
+    return np.where(at_last < wanted, -np.inf, np.where(at_end >= wanted, FOR_EVER_WEEKS, weeks)).reshape(shape)
+
+
+def _log_expected(
+    parameters: MbgNbd, x: Values, log_last: Values, log_age: Values, horizon_weeks: float
+) -> tuple[Values, Values]:
+    """Logarithm of the expected purchases, and its slope; by the logarithms of alpha + t_x and alpha + T.
 
     Wagner and Hoppe (2008), after the transformation of the hypergeometric function that holds x in its third place
     alone, so that many repeats cost no digits:
     P(alive) C / (a - 1) (1 - (1 - z)^(a - 1) 2F1(a + b - r, a - 1; C; z)), C = a + b + x,
     z = horizon / (alpha + T + horizon).
     """
-    from scipy.special import hyp2f1  # noqa: PLC0415 - half a second and 24 MB, for those alone who ask for it
+    from scipy.special import expit, hyp2f1  # noqa: PLC0415 - half a second and 24 MB, for those alone who ask for it
 
-    r, alpha, a, b = parameters.r, parameters.alpha_weeks, parameters.a, parameters.b
+    r, a, b = parameters.r, parameters.a, parameters.b
     a = a if abs(a - 1) >= NEAR_ONE else 1 + NEAR_ONE
-    c = a + b + history.repeats
-    z = horizon_weeks / (alpha + age_weeks + horizon_weeks)
-    if_alive = c / (a - 1) * (1 - (1 - z) ** (a - 1) * hyp2f1(a + b - r, a - 1, c, z))
-    expected: Values = p_alive(parameters, history, age_weeks) * if_alive
-    return expected
+    first = b + a - r  # of the hypergeometric functions
+    if abs(r - a - round(r - a)) < NEAR_WHOLE:  # SciPy has no number for some of those then
+        first += NEAR_WHOLE
+    w = horizon_weeks * np.exp(-log_age)
+    z = w / (1 + w)
+    c = a + b + x
+    lost = np.log(a / (b + x)) + (r + x) * (log_age - log_last)  # logarithm of the odds that the customer is lost
+    far = w * (r + x + 1) * (a + 1) / (c + 1) < FAR  # there the difference loses its digits, and few terms are enough
+    terms = np.ones_like(w)
+    for k in (3, 2, 1, 0):
+        terms = 1 - w * (r + x + 1 + k) * (a + k) / ((2 + k) * (c + 1 + k)) * terms
+    differs = c / (a - 1) * (1 - (1 + w) ** (1 - a) * hyp2f1(first, a - 1, c, z))
+    if_alive = np.where(far, (r + x) * w * terms, differs)
+    growth = w * (1 + w) ** -a * hyp2f1(first, a, c + 1, z)
+    slope = -(r + x) * (expit(lost) + growth / if_alive)
+    return np.log(if_alive) - np.logaddexp(0, lost), slope

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segments.facts import Times
-from segments.instant import DAY_US
+from segments.instant import DAY_US, UNKNOWN
 from segments.slots import Mask, Slots, has_slot, with_slot
 
 Days = npt.NDArray[np.uint32]
@@ -20,3 +20,16 @@ def with_purchase(latest: Slots, mask: Mask, days: Days, times_us: Times) -> tup
     known = has_slot(latest, mask, day)
     latest, mask = with_slot(latest, mask, day)
     return latest, mask, (days + ~known).astype(np.uint32)
+
+
+def with_first_day(
+    held_minor: npt.NDArray[np.int64], first_us: Times, times_us: Times, amounts_minor: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """What was paid on the first purchase day, after a purchase of each of n customers, whose first one was `first_us`.
+
+    UNKNOWN without one. The order of purchases does not matter: an earlier day takes the place of the one before.
+    """
+    day, first_day = times_us // DAY_US, first_us // DAY_US
+    same = np.where(first_us == UNKNOWN, False, day == first_day)
+    earlier = (first_us == UNKNOWN) | (day < first_day)
+    return np.where(earlier, amounts_minor, held_minor + np.where(same, amounts_minor, 0))

@@ -6,11 +6,14 @@ from typing import Final, Self
 import numpy as np
 
 from segments import histogram, window
+from segments.clv import Clv
 from segments.cuts import Cuts
 from segments.facts import Facts
 from segments.histogram import Histogram
+from segments.parameters import CDNOW, Parameters
 
 QUINTILES: Final = (0.2, 0.4, 0.6, 0.8)
+TERCILES: Final = (1 / 3, 2 / 3)
 STEADY: Final = 0.05
 """A cut that would move by less than this share keeps its old value, so that labels do not flap (design section 3)."""
 
@@ -23,6 +26,7 @@ class Recuts:
 
     quintiles: bool  # the cuts of RFM's scores
     value_shares: tuple[int, int] | None  # running shares of a and b, in SHARES_PER_ONE; None: fixed cuts
+    clv: Clv | None = None  # the worth of which terciles are made; None: fixed cuts
     fixed: Cuts  # in place of those of a population that is too small
     min_population: int  # below it cuts would be noise
     every_us: int  # event time between two re-cuts
@@ -33,7 +37,7 @@ class Recuts:
     @property
     def wanted(self) -> bool:
         """Whether any are."""
-        return self.quintiles or self.value_shares is not None
+        return self.quintiles or self.value_shares is not None or self.clv is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,9 +50,14 @@ class Scan:
     living: int = 0  # of whom those above are who have an order in RFM's window
     money: Histogram = field(default_factory=Histogram)  # what is above zero, summed a bin; where cuts of value want it
 
+    worth: Histogram = field(default_factory=Histogram)  # of clv, where cuts of it want it
+
     @classmethod
-    def of(cls, facts: Facts, at_us: int, recuts: Recuts) -> Self:
-        """Count customers with an order that counts, whose latest purchase is less than `churned_after_us` old."""
+    def of(cls, facts: Facts, at_us: int, recuts: Recuts, parameters: Parameters = CDNOW) -> Self:
+        """Count customers with an order that counts, whose latest purchase is less than `churned_after_us` old.
+
+        `parameters`: those that hold, of which the worth is made.
+        """
         idle_us = facts.idle_us(np.full(len(facts.last_us), at_us))
         living = (facts.orders > 0) & (idle_us < recuts.churned_after_us)
         orders, net_minor, scored = facts.orders, facts.net_minor, living
@@ -62,6 +71,9 @@ class Scan:
             monetary=histogram.count(net_minor[scored]),
             living=int(np.count_nonzero(living)),
             money=Histogram() if recuts.value_shares is None else histogram.sums(facts.net_minor[living]),
+            worth=Histogram()
+            if recuts.clv is None
+            else histogram.count(recuts.clv.worth_minor(facts.take(np.flatnonzero(living)), at_us, parameters)),
         )
 
     @property
@@ -77,6 +89,7 @@ class Scan:
             monetary=self.monetary + other.monetary,
             living=self.living + other.living,
             money=self.money + other.money,
+            worth=self.worth + other.worth,
         )
 
 
@@ -93,6 +106,8 @@ def kept_cuts(held: Cuts, old: Recuts, new: Recuts) -> Cuts:
         cuts = replace(cuts, recency_us=held.recency_us, frequency=held.frequency, monetary_minor=held.monetary_minor)
     if held.version and old.value_shares is not None and new.value_shares is not None:
         cuts = replace(cuts, value_minor=held.value_minor)
+    if held.version and old.clv is not None and old.clv == new.clv:
+        cuts = replace(cuts, clv_minor=held.clv_minor)
     return cuts if cuts == new.fixed else replace(cuts, version=held.version)
 
 
@@ -112,6 +127,10 @@ def next_cuts(scan: Scan, held: Cuts, recuts: Recuts) -> Cuts | None:
         )
     if recuts.value_shares is not None and scan.living >= recuts.min_population and scan.money:
         new = replace(new, value_minor=_classes(scan.money, held.value_minor, recuts.value_shares))
+    if recuts.clv is not None and scan.living >= recuts.min_population:
+        terciles = [cut + 1 for cut in histogram.quantiles(scan.worth, TERCILES)]
+        medium, high = _steady(terciles, held.clv_minor)
+        new = replace(new, clv_minor=(medium, high))
     return None if new == held else new
 
 

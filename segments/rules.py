@@ -10,11 +10,13 @@ from schemas.currency import minor_digits, to_minor
 from schemas.settings import ChurnThresholds, Settings
 from segments.cadence import Cadence
 from segments.churn import Churn, Thresholds
+from segments.clv import Clv
 from segments.cuts import Cuts
 from segments.engagement import Engagement
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, duration_us
 from segments.lifecycle import Lifecycle
+from segments.mbg_nbd import WEEK_US
 from segments.model import Model
 from segments.parameters import GammaGamma, MbgNbd, Parameters
 from segments.payment import Payment
@@ -123,6 +125,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
         ),
         "value": Value(),
         "churn": Churn(thresholds=_chances(churn), one_time=_chances(churn.one_time or churn)),
+        "clv": clv_of(settings),
         "payment": Payment(slow_above=of_one(settings.payment.slow_above)),
     }
     return Rules(
@@ -142,7 +145,7 @@ def _rfm(settings: Settings, slot_us: int) -> Model:
 
 def fixed_cuts(settings: Settings) -> Cuts:
     """The cuts of `rfm.fixed` and `value.fixed` and the settings' parameters, version 0."""
-    fixed, value = settings.rfm.fixed, settings.value.fixed
+    fixed, value, worth = settings.rfm.fixed, settings.value.fixed, settings.clv.fixed
     digits = minor_digits(settings.currency)
     recency = [duration_us(cut) for cut in fixed.recency]
     monetary = [to_minor(cut, digits) for cut in fixed.monetary]
@@ -152,7 +155,16 @@ def fixed_cuts(settings: Settings) -> Cuts:
         frequency=fixed.frequency,
         monetary_minor=(monetary[0], monetary[1], monetary[2], monetary[3]),
         value_minor=(to_minor(value.b_from, digits), to_minor(value.a_from, digits)),
+        clv_minor=(to_minor(worth.medium_from, digits), to_minor(worth.high_from, digits)),
         parameters=parameters_of(settings),
+    )
+
+
+def clv_of(settings: Settings) -> Clv:
+    """The model of what a customer is still worth."""
+    return Clv(
+        horizon_weeks=duration_us(settings.clv.horizon) / WEEK_US,
+        minor_per_major=10 ** minor_digits(settings.currency),
     )
 
 
@@ -171,6 +183,7 @@ def recuts_of(settings: Settings) -> Recuts:
     return Recuts(
         quintiles="rfm" in settings.dimensions and settings.rfm.cuts == "quantile",
         value_shares=(of_one(value.a_up_to), of_one(value.b_up_to)) if by_share else None,
+        clv=clv_of(settings) if "clv" in settings.dimensions and settings.clv.cuts == "terciles" else None,
         fixed=fixed_cuts(settings),
         min_population=settings.recut.min_population,
         every_us=duration_us(settings.recut.every),

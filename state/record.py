@@ -62,6 +62,7 @@ SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
     "engagement": _section(("level_log2", "<f8")),
     "value": _section(),
     "churn": _section(("latest_day", "<i4"), ("day_mask", "<u8"), ("purchase_days", "<u4")),
+    "clv": _section(("first_day_minor", "<i8")),
     "payment": _section(
         ("settled_invoices", "<u4"), ("late_invoices", "<u4"), ("next_due_us", "<i8"), ("tails", "u1", (2,))
     ),
@@ -71,6 +72,8 @@ SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
 that stand behind the event ids (state/tails.py). `window` is no dimension, but what rfm needs with one. New ones come
 last."""
 NO_FACTS: Final = frozenset({"label", "since_us", "tails"})
+NEEDS: Final[dict[str, tuple[str, ...]]] = {"clv": ("churn",)}
+"""Whose sections a dimension needs beside its own: clv looks at the same days of purchases as churn."""
 UNTOLD: Final[dict[str, Any]] = {
     "since_us": UNKNOWN,
     "latest_slot": NO_SLOT,
@@ -137,8 +140,11 @@ class Customers:
 
     def keep(self, dimensions: Iterable[str]) -> None:
         """Forget the sections of all other dimensions."""
-        for name in self.sections.keys() - set(dimensions):
+        for name in self.sections.keys() - set(_needed(dimensions)):
             del self.sections[name]
+        for name in self.sections.keys() - set(dimensions):  # of a dimension that is off, but for what another needs
+            self.sections[name]["label"] = 0
+            self.sections[name]["since_us"] = UNKNOWN
         self.tails = {name: self.tails[name] for name in tails.of(self.sections)}
 
     def forget(self, rows: npt.NDArray[np.intp], start: Labels, rules: int) -> None:
@@ -260,11 +266,12 @@ def decode(
 ) -> Customers:
     """Customers from stored bytes; None is a customer nothing is remembered of (see `Customers.unknown`).
 
-    `sections`: those wanted of everybody; what other sections a record has is kept.
+    `sections`: of the dimensions wanted of everybody, and of what they need; what other sections a record has is kept.
 
     Raises:
         LayoutError: a record of a layout this version does not know, or one cut short.
     """
+    sections = _needed(sections)
     known = [row for row, value in enumerate(values) if value is not None]
     if not known:
         return Customers.unknown(ids, start, rules, sections)
@@ -378,6 +385,12 @@ def _decode_tails(
         tails.decode(entries, rows[some], held[some], b"".join(parts))
         starts = stops
     return starts
+
+
+def _needed(dimensions: Iterable[str]) -> list[str]:
+    """The sections that these dimensions look at, in their order."""
+    wanted = {each for name in dimensions for each in (name, *NEEDS.get(name, ()))}
+    return [name for name in SECTIONS if name in wanted]
 
 
 def _named(mask: int) -> list[str]:

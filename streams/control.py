@@ -60,6 +60,7 @@ def cuts_message(cuts: Cuts, at_us: int, population: int, *, moved: bool) -> Mes
         "frequency": cuts.frequency,
         "monetary_minor": cuts.monetary_minor,
         "value_minor": cuts.value_minor,
+        "clv_minor": cuts.clv_minor,
     }
     return Message(key=b"cuts", value=json.dumps(value).encode(), headers=[])
 
@@ -245,6 +246,7 @@ class Control:
             frequency=tuple(record["frequency"]),
             monetary_minor=tuple(record["monetary_minor"]),
             value_minor=tuple(record.get("value_minor", held.value_minor)),
+            clv_minor=tuple(record.get("clv_minor", held.clv_minor)),
         )
         recuts = recuts_of(self.settings)
         if recuts.wanted:

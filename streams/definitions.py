@@ -16,7 +16,7 @@ HOW_IT_RUNS: Final = frozenset({"kafka", "redis", "clock", "erase", "worker"})
 """Settings of an installation that say nothing of segments; all others are its definition."""
 RECUTS_NEED: Final = frozenset({"lifecycle", "rfm"})
 """Sections that are part of every definition: re-cuts look at them, whatever dimensions are on."""
-FITTED: Final = frozenset({"churn"})
+FITTED: Final = frozenset({"churn", "clv"})
 """Dimensions that look at `parameters`."""
 FACT_SETTINGS: Final = (
     "currency",

@@ -15,7 +15,9 @@ def message(scan: Scan, boundary_us: int, partition: int) -> Message:
     """One shard's scan as a control record."""
     value = {"kind": "histogram", "at_us": boundary_us, "partition": partition}
     value |= {"living": scan.living}
-    value |= {name: sorted(getattr(scan, name).items()) for name in ("recency", "frequency", "monetary", "money")}
+    value |= {
+        name: sorted(getattr(scan, name).items()) for name in ("recency", "frequency", "monetary", "money", "worth")
+    }
     return Message(key=f"histogram-{partition}".encode(), value=json.dumps(value).encode(), headers=[])
 
 
@@ -37,6 +39,7 @@ class Histograms:
                 living=content.get(
                     "living", sum(count for _, count in content["frequency"])
                 ),  # before windows: the same
+                worth=_histogram(content.get("worth", [])),  # likewise without those of clv
                 money=_histogram(content.get("money", [])),  # a worker without cuts of value did not write it
             )
 

@@ -87,7 +87,7 @@ def kept(settings: Settings, client: redis.Redis, partitions: int) -> Kept:
     samples, past = [], []
     for partition, head in enumerate(heads):
         for facts in _slices(settings, client, partition, head):
-            samples.append(Sample.of(facts, at_us))
+            samples.append(Sample.of(facts, at_us, 10 ** minor_digits(settings.currency)))
             past.append(held_out(facts, at_us))
     return Kept(
         at_us=at_us,

@@ -260,6 +260,11 @@ class _Advancing:
         fixed = self.customers.fixed
         buys = kinds == Kind.PURCHASE
         bought, times_us = rows[buys], self.work.events.occurred_us[events][buys]
+        if "clv" in self.rules.names:
+            section = self.customers.sections["clv"]
+            section["first_day_minor"][bought] = purchase_days.with_first_day(
+                section["first_day_minor"][bought], fixed["first_us"][bought], times_us, amounts_minor[buys]
+            )
         fixed["purchases"][bought] += 1
         self._add_money(bought, amounts_minor[buys])
         first_us, last_us, before_us = (fixed[name][bought] for name in ("first_us", "last_us", "before_last_us"))
@@ -306,7 +311,7 @@ class _Advancing:
                 happened.occurred_us[events[buys]],
                 self.rules.slot_us,
             )
-        if "churn" in kept:
+        if "churn" in kept or "clv" in kept:
             section, bought = sections["churn"], rows[buys]
             section["latest_day"][bought], section["day_mask"][bought], section["purchase_days"][bought] = (
                 purchase_days.with_purchase(

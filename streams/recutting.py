@@ -60,7 +60,8 @@ class Recutting:
         assert self._boundary_us is not None
         pages = pages_of(head)
         stop = min(pages, self._page + max(1, self.control.settings.worker.sweep_max_customers // PAGE_CUSTOMERS))
-        self._scan = self._scan + scan(self._recuts, store, self._page, stop, self._boundary_us)
+        parameters = self.control.rulebook.latest.cuts.parameters
+        self._scan = self._scan + scan(self._recuts, parameters, store, self._page, stop, self._boundary_us)
         self._page = stop
         return stop >= pages
 

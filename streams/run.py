@@ -146,8 +146,11 @@ class FileRun:
 
     def _recut(self, boundary_us: int) -> Iterator[Outcome]:
         """Scan all shards, and bring new cuts to every customer at each shard's C."""
-        parts = (scan(self._recuts, shard.store, 0, pages_of(shard.head), boundary_us) for shard in self._shards)
         held = self.rulebook.latest.cuts
+        parts = (
+            scan(self._recuts, held.parameters, shard.store, 0, pages_of(shard.head), boundary_us)
+            for shard in self._shards
+        )
         new = next_cuts(sum(parts, start=Scan()), held, self._recuts)
         if new is not None:
             self.rulebook.add_cuts(replace(new, version=self.rulebook.latest.version + 1))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from segments.parameters import Parameters
 from segments.recut import Recuts, Scan
 from state import record
 from state.head import PAGE_CUSTOMERS, Head
@@ -14,9 +15,10 @@ def pages_of(head: Head) -> int:
     return -(-head.population // PAGE_CUSTOMERS)
 
 
-def scan(recuts: Recuts, store: Store, first: int, stop: int, at_us: int) -> Scan:
+def scan(recuts: Recuts, parameters: Parameters, store: Store, first: int, stop: int, at_us: int) -> Scan:
     """The living customers of pages [first, stop) at the event time `at_us`. Reads only."""
     ids = [customer_id for number in range(first, stop) for customer_id in store.page(number) if customer_id != HOLE]
     no_labels = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)  # facts alone are counted
-    customers = record.decode(ids, store.load(ids), no_labels, 0, ("window",) if recuts.window_slots else ())
-    return Scan.of(customers.facts(slice(None)), at_us, recuts)
+    wanted = [("window", recuts.window_slots > 0), ("clv", recuts.clv is not None)]
+    customers = record.decode(ids, store.load(ids), no_labels, 0, [name for name, is_wanted in wanted if is_wanted])
+    return Scan.of(customers.facts(slice(None)), at_us, recuts, parameters)

@@ -163,14 +163,18 @@ def _cuts_of(
     """The cuts the new definition would have after its first re-cut, where it is the first to want any."""
     old, new = recuts_of(control.settings), recuts_of(settings)
     kept = kept_cuts(control.rulebook.latest.cuts, old, new)
-    wants_more = (new.quintiles and not old.quintiles) or (new.value_shares is not None and old.value_shares is None)
+    wants_more = (
+        (new.quintiles and not old.quintiles)
+        or (new.value_shares is not None and old.value_shares is None)
+        or (new.clv is not None and old.clv != new.clv)
+    )
     if not (new.wanted and (wants_more or not kept.version)):
         return kept, f"version {kept.version}" if kept.version else "fixed"
     found = Scan()
     for store, count, clock_us in zip(stores, pages, clocks_us, strict=True):
         for number in range(count):
             started_s = time.perf_counter()
-            found = found + scan(new, store, number, number + 1, clock_us)
+            found = found + scan(new, kept.parameters, store, number, number + 1, clock_us)
             time.sleep(REST * (time.perf_counter() - started_s))
     return next_cuts(
         found, kept, new

@@ -17,7 +17,7 @@ SUMMARIES: Final = {
     "definitions": "Which versions of the settings there were, since when, and what each changed.",
     "simulate": "What other settings would make of the customers there are.",
     "topics": "Describe and check the Kafka topics, or create them.",
-    "fit": "Find the parameters of churn in your own customers.",
+    "fit": "Find the parameters of churn and clv in your own customers.",
     "doctor": "Check settings, Kafka, topics, keys and Redis, and say what to do.",
     "audit": "Is every change there, once, in order? Compares what was published with the inputs.",
     "reset": "Move a shard that stopped to another place in its inputs.",

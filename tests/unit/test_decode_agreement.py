@@ -10,7 +10,7 @@ from schemas.settings import Settings
 from streams.decode import NESTING_MAX, Decoder, _Columns, _Fast
 from streams.events import INTERACTIONS, PURCHASES, Chunk
 
-EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "churn", "payment")
+EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "churn", "clv", "payment")
 SETTINGS = (
     Settings(dimensions=EVERY),
     Settings.model_validate({"currency": "JPY", "rates": {"EUR": "163.2", "KWD": "501"}, "dimensions": EVERY[::-1]}),

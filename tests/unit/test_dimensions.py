@@ -22,7 +22,7 @@ from streams.run import MemoryShard
 from tests.agreement import by_customer, parsed
 from tests.histories import histories, written
 
-EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "payment")
+EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "clv", "payment")
 SLOT_US = 28 * DAY_US
 FIRST = datetime(2024, 1, 4, tzinfo=UTC)  # day 19,726 since 1970; slot 704 is days 19,712 to 19,739
 
@@ -195,7 +195,7 @@ def test_batches_are_invisible_with_every_dimension_on(
     whole = by_customer(changes(log, product))
     assert whole == by_customer(changes(log, product, sizes))
     neutral = {"rfm": "none", "engagement": "dormant", "price": "unknown", "cadence": "none"}
-    neutral |= {"satisfaction": "unknown", "value": "none", "churn": "none", "payment": "unknown"}
+    neutral |= {"satisfaction": "unknown", "value": "none", "churn": "none", "clv": "none", "payment": "unknown"}
     for mine in whole.values():
         held: dict[str, str | None] = {"lifecycle": None, **neutral}
         for change in mine:

@@ -181,7 +181,7 @@ def test_eight_weeks_ago_is_known_from_the_facts_of_now(sample_log: PurchaseLog,
     assert past.later_days.tolist() == sample_log.days_between(cut_us, CALIBRATION_END_US)[then.rows].tolist()
     known = np.abs(past.before.recency_weeks - then.sample.recency_weeks) < 1e-9
     assert known.mean() > 0.94
-    assert Sample.of(facts_of(sample_log, cdnow, CALIBRATION_END_US), CALIBRATION_END_US).repeats.tolist() == (
+    assert Sample.of(facts_of(sample_log, cdnow, CALIBRATION_END_US), CALIBRATION_END_US, 100).repeats.tolist() == (
         cdnow.sample.repeats.tolist()
     )
 

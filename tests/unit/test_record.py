@@ -18,6 +18,7 @@ from state.record import (
     SECTIONS,
     Customers,
     LayoutError,
+    _needed,
     decode,
     encode,
     timers_us,
@@ -51,7 +52,7 @@ def fill(draw: st.DrawFn, table: npt.NDArray[np.void], names: tuple[str, ...]) -
 def many_customers(draw: st.DrawFn) -> Customers:
     """Any records that the layout can hold, with some of the sections; of some of them nothing is known."""
     count = draw(st.integers(0, 5))
-    kept = draw(st.lists(st.sampled_from(sorted(SECTIONS))))
+    kept = _needed(draw(st.lists(st.sampled_from(sorted(SECTIONS)))))
     customers = Customers.unknown([f"c{number}" for number in range(count)], START, 0, kept)
     fill(draw, customers.fixed, tuple(set(RECORD.names or ()) - {"layout", "remembered", "sections"}))
     for section in customers.sections.values():
@@ -136,11 +137,13 @@ def test_a_record_takes_the_documented_bytes() -> None:
     for name in SECTIONS:
         if name != "window":
             customers.sections[name]["label"] = 1
-    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 27
+    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 17 + 27
     customers.tails["open_invoices"]["key"] = customers.tails["settled_invoices"]["key"] = 1
-    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 27 + 8 * 24 + 16 * 17
+    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 17 + 27 + 8 * 24 + 16 * 17
     customers.tails["slots"]["key"][0, :3] = 1
-    assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 27 + 8 * 24 + 16 * 17 + 1 + 3 * 16
+    assert (
+        len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 17 + 27 + 8 * 24 + 16 * 17 + 1 + 3 * 16
+    )
     assert tuple(SECTIONS) == (
         "price",
         "cadence",
@@ -148,6 +151,7 @@ def test_a_record_takes_the_documented_bytes() -> None:
         "engagement",
         "value",
         "churn",
+        "clv",
         "payment",
         "window",
     )  # their bits, for ever
