@@ -38,7 +38,7 @@ def test_cuts_that_move_while_workers_die_are_adopted_once_by_every_shard(instal
 
 def test_a_follower_of_the_control_topic_comes_to_the_end_of_a_transaction(installation: Make) -> None:
     """New cuts end in a transaction's marker, which is no record: whoever waits for that end is not left waiting."""
-    installed = installation(partitions=1)
+    installed = installation(partitions=1, **RECUTS)
     control = Control(installed.settings)
     control.start(lambda: 0)
     before = control.rulebook.latest.version
