@@ -29,6 +29,15 @@ class ChangeFacts(BaseModel):
     monetary: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", description="net money, major units")]
 
 
+class Strategy(BaseModel):
+    """What the business does about the label, from the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    priority: Annotated[int, Field(ge=1, description="1 first")]
+
+
 class Next(BaseModel):
     """What silence will bring, and when."""
 
@@ -49,6 +58,7 @@ class Change(BaseModel):
     dimension: str
     previous: str | None
     current: str | None
+    strategy: Annotated[Strategy | None, Field(description="absent where the settings have none for `current`")] = None
     effective_at: AwareDatetime
     previous_since: AwareDatetime | None
     version: Annotated[int, Field(ge=1, description="counts this customer's changes: 1, 2, 3 …, no gaps")]
@@ -64,6 +74,22 @@ class Change(BaseModel):
     detected_at: AwareDatetime
     position: dict[str, int]
     mode: Literal["live", "backfill"]
+
+
+class AtStake(BaseModel):
+    """The customer's money, major units of `currency`; null: not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lifetime: Annotated[str, Field(description="net money so far; `facts.monetary`, but for a window of rfm")]
+    last_12_months: Annotated[str | None, Field(description="net money of the last twelve months")]
+    clv: Annotated[str | None, Field(description="what the customer is still expected to bring")]
+
+
+class Alert(Change):
+    """A change that the settings ask to be called for (`alerts`): the change itself, and what is at stake."""
+
+    at_stake: AtStake
 
 
 class Current(BaseModel):

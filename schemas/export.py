@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DecimalSchema
 
 from schemas import duration
-from schemas.change import SPEC, Change, Current, DeadLetter
+from schemas.change import SPEC, Alert, Change, Current, DeadLetter
 from schemas.event import EVENT, AnyEvent, CustomerId, Event
 from schemas.settings import Settings
 
@@ -49,6 +49,7 @@ def documents() -> dict[str, str]:
     contents: dict[str, dict[str, Any]] = {
         "events.json": _versioned(title | events),
         "change.json": _out(Change),
+        "alert.json": _out(Alert),
         "current.json": _out(Current),
         "dead-letter.json": _out(DeadLetter),
         "settings.json": _versioned(Settings.model_json_schema(schema_generator=_Schema, mode="validation")),
@@ -95,6 +96,7 @@ def _asyncapi() -> dict[str, Any]:
                 ("purchases", "receive"),
                 ("interactions", "receive"),
                 ("changes", "send"),
+                ("alerts", "send"),
                 ("current", "send"),
                 ("dead_letters", "send"),
             )
@@ -131,6 +133,12 @@ def _output_channels() -> dict[str, Any]:
             "One record a transition of one customer in one dimension, in each customer's order; read it with "
             "isolation.level=read_committed.",
             {"change": _message("change", _summary(Change), "./change.json", _KEY, _change_headers())},
+        ),
+        "alerts": _channel(
+            topics.alerts,
+            "The changes that the settings ask to be called for, again, with the money at stake, in the transaction of "
+            "the change; read it with isolation.level=read_committed.",
+            {"alert": _message("alert", _summary(Alert), "./alert.json", _KEY, _change_headers())},
         ),
         "current": _channel(
             topics.current,

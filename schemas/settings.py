@@ -60,6 +60,7 @@ class KafkaTopics(Section):
     interactions: Topic = "commerce.interactions"
     changes: Topic = "segments.changes"
     current: Topic = "segments.current"
+    alerts: Topic = "segments.alerts"
     dead_letters: Topic = "segments.dead-letters"
     journal: Topic = "segments.journal"
     control: Topic = "segments.control"
@@ -327,6 +328,25 @@ class Engagement(Section):
         return self
 
 
+class Strategy(Section):
+    """What the business does about a label."""
+
+    name: Label
+    priority: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(1, description="1 first")
+
+
+class Alerts(Section):
+    """Which changes are alerts: copied into a topic of their own, with the money at stake."""
+
+    into: dict[Label, tuple[Label, ...]] = Field(
+        {"lifecycle": ("at_risk",), "churn": ("high",), "rfm": ("cant_lose",)},
+        description="by dimension, the labels into which a change is an alert; of dimensions that are off none is",
+    )
+    value: tuple[Literal["a", "b", "c", "none"], ...] = Field(
+        ("a", "b"), description="only customers of these classes, where the dimension value is on; []: all customers"
+    )
+
+
 class Erase(Section):
     """What stays of a customer who was erased, and for how long."""
 
@@ -473,6 +493,10 @@ class Settings(Section):
     clv: Clv = Clv()
     parameters: Parameters = Parameters()
     payment: Payment = Payment()
+    strategies: dict[Label, dict[Label, Strategy]] = Field(
+        {}, description="by dimension and label; copied into each change into that label"
+    )
+    alerts: Alerts = Alerts()
     holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         0.0, description="share of customers in the control group"
     )

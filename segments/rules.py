@@ -8,6 +8,7 @@ import numpy as np
 
 from schemas.currency import minor_digits, to_minor
 from schemas.settings import ChurnThresholds, Settings
+from segments.actions import NO_ACTIONS, Actions, actions_of
 from segments.cadence import Cadence
 from segments.churn import Churn, Thresholds
 from segments.clv import Clv
@@ -41,6 +42,7 @@ class Rules:
     slot_us: int  # slots of cadence and of rfm's window; slot 0 begins at the Unix epoch
     definition: int = 0
     holdout_share: float = 0.0  # of customers in the control group
+    actions: Actions = NO_ACTIONS
 
     @property
     def version(self) -> int:
@@ -94,7 +96,11 @@ class Rules:
 
 
 def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
-    """The rules of `settings` with fixed cuts."""
+    """The rules of `settings` with fixed cuts.
+
+    Raises:
+        ValueError: `strategies` or `alerts` name a label that its dimension does not have.
+    """
     lifecycle, price, cadence = settings.lifecycle, settings.price, settings.cadence
     satisfaction, engagement, churn = settings.satisfaction, settings.engagement, settings.churn
     slot_us = duration_us(settings.slot)
@@ -134,6 +140,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
         slot_us=slot_us,
         definition=definition,
         holdout_share=settings.holdout_share,
+        actions=actions_of(settings, {name: models[name] for name in settings.dimensions}),
     )
 
 

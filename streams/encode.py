@@ -17,6 +17,7 @@ from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 from schemas.change import SPEC
 from schemas.currency import minor_digits
 from segments import instant
+from segments.facts import Labels
 from segments.instant import NEVER
 from segments.model import NO_LABEL
 from segments.rules import Rules
@@ -59,11 +60,12 @@ class Encoded:
     """What a batch publishes."""
 
     changes: Messages  # in their order
+    alerts: Messages  # those of the changes that are alerts
     current: Messages  # one for each customer that changed, as it was after its last change
     change_ids: bytes  # hashes of the changes' content, one behind the other
 
 
-NOTHING: Final = Encoded(changes=messages.NONE, current=messages.NONE, change_ids=b"")
+NOTHING: Final = Encoded(changes=messages.NONE, alerts=messages.NONE, current=messages.NONE, change_ids=b"")
 
 
 class Encoder:
@@ -95,10 +97,13 @@ class Encoder:
         words = self._words_of(rules, old or rules)
         *moments, since = text.moments([*_times(changes.steps), changes.moves.previous_since_us])
         steps = self._steps(changes.steps, moments, customers, event_ids, words)
-        change_ids, published = self._changes(changes, steps, since, words, at)
+        change_ids, published, alerts = self._changes(changes, steps, since, words, at)
         passed = None if later is None else later.steps.rows
         return Encoded(
-            changes=published, current=self._current(changes.steps, steps, words, at, passed), change_ids=change_ids
+            changes=published,
+            alerts=alerts,
+            current=self._current(changes.steps, steps, words, at, passed),
+            change_ids=change_ids,
         )
 
     def current(self, customers: Customers, rules: Rules, at: Publication) -> Messages:
@@ -167,8 +172,8 @@ class Encoder:
 
     def _changes(
         self, changes: Changes, steps: "_StepTexts", since: Text, words: "_Words", at: Publication
-    ) -> tuple[bytes, Messages]:
-        """The changes' ids, one behind the other, and the changes."""
+    ) -> tuple[bytes, Messages, Messages]:
+        """The changes' ids, one behind the other, the changes, and those that are alerts."""
         moves, who = changes.moves, changes.moves.steps
         was, now = (words.places(moves.dimensions, codes) for codes in (moves.previous, moves.current))
         effective = gathered(steps.effective, who)
@@ -191,6 +196,7 @@ class Encoder:
         values = joined(
             b'{"change_id":"', id_column, b'",', stable, b',"detected_at":"%b","position":%b,"mode":"%b"}' % place
         )
+        keys = gathered(steps.keys, who)
         headers = joined(
             varint.encode(len(ALIKE) + 6) + messages.opening("ce_id") + varint.encode(ID_LENGTH),
             id_column,
@@ -201,7 +207,21 @@ class Encoder:
             gathered(words.previous_headers, was),
             gathered(words.current_headers, now),
         )
-        return change_ids, Messages(gathered(steps.keys, who), values, headers)
+        alerts = self._alerts(changes, words, now, Messages(keys, values, headers))
+        return change_ids, Messages(keys, values, headers), alerts
+
+    def _alerts(self, changes: Changes, words: "_Words", now: Places, published: Messages) -> Messages:
+        """Those of the published changes, into the labels at `now`, that are alerts: with what is at stake."""
+        chosen = np.flatnonzero(words.alerting[now] & words.in_class(changes.steps.labels)[changes.moves.steps])
+        if not len(chosen):
+            return messages.NONE
+        values = joined(
+            text.without_end(gathered(published.values, chosen)),
+            b',"at_stake":{"lifetime":"',
+            text.money(changes.steps.net_minor[changes.moves.steps[chosen]], self._digits),
+            b'","last_12_months":null,"clv":null}}',
+        )
+        return Messages(gathered(published.keys, chosen), values, gathered(published.headers, chosen))
 
     def _current(
         self, columns: Steps, steps: "_StepTexts", words: "_Words", at: Publication, passed: Places | None = None
@@ -292,7 +312,13 @@ class _Words:
         quoted = [(name, b"null" if label is None else b'"%b"' % label, start) for name, label, start in words]
         self.segments = _table(b'%b"%b":%b' % (start, name, label) for name, label, start in quoted)
         self.previous = _table(b',"dimension":"%b","previous":%b' % (name, label) for name, label, _ in quoted)
-        self.current = _table(b',"current":%b,"previous_since":' % label for _, label, _ in quoted)
+        self.current = _table(
+            b',"current":%b%b,"previous_since":' % (quote, self._strategy(name, label))
+            for (name, label, _), (_, quote, _) in zip(words, quoted, strict=True)
+        )
+        self.alerting = np.array(
+            [False, *((name.decode(), (label or b"").decode()) in rules.actions.alerts for name, label, _ in words)]
+        )
         self.nexts = _table(b'{"dimension":"%b","label":%b,"at":' % (name, label) for name, label, _ in quoted)
         self.previous_headers = _table(
             messages.header("dimension", name) + messages.header("previous", label or b"null")
@@ -308,6 +334,20 @@ class _Words:
         )
         names = [name.encode() for name in rules.names]
         self.starts = [b'"%b":' % name if not place else b',"%b":' % name for place, name in enumerate(names)]
+
+    def _strategy(self, name: bytes, label: bytes | None) -> bytes:
+        """The member of a change into the label, empty where it has no strategy."""
+        found = self.rules.actions.strategies.get((name.decode(), (label or b"").decode()))
+        return b"" if found is None else b',"strategy":{"name":"%b","priority":%d}' % (found[0].encode(), found[1])
+
+    def in_class(self, labels: Labels) -> npt.NDArray[np.bool_]:
+        """Of m steps with these label codes, shape (m, models): whose customers are worth an alert."""
+        classes = self.rules.actions.classes
+        if classes is None:
+            return np.ones(len(labels), dtype=np.bool_)
+        column = self.rules.names.index("value")
+        wanted = [code for code, label in enumerate(self.rules.models[column].labels) if label in classes]
+        return np.isin(labels[:, column], wanted)
 
     def places(self, dimensions: Any, codes: npt.NDArray[np.integer[Any]]) -> Places:
         """Where the tables have the labels `codes`; from VANISHED on they are those of the old rules."""

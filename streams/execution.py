@@ -65,6 +65,7 @@ class Outcome:
 
     write: Write
     changes: Messages
+    alerts: Messages
     current: Messages
     dead: list[Message]
     dead_kinds: list[str]
@@ -156,6 +157,7 @@ class Executor:
         return Outcome(
             write=self._write(plan, head, store, customers, done, known, work.erasures),
             changes=Messages.join([each.changes for each in encoded]),
+            alerts=Messages.join([each.alerts for each in encoded]),
             current=Messages.join([each.current for each in encoded]),
             dead=self._dead(merged),
             dead_kinds=[why.kind for why in merged.chunk.unusable.values()],

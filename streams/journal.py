@@ -32,6 +32,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     reset: bool = False  # the positions were moved by hand (`segflow reset`); else they follow from the commit before
     changes: int
     dead_letters: int
+    alerts: int = 0
     adopts: int | None  # version of the rules adopted before this commit's events, None where none were
     digest: str  # hash of the changes' content
 
@@ -46,6 +47,7 @@ def entry(plan: Plan, head: Head, outcome: Outcome, *, reset: bool = False) -> E
         reset=reset,
         changes=len(outcome.changes),
         dead_letters=len(outcome.dead),
+        alerts=len(outcome.alerts),
         adopts=outcome.adopts,
         digest=outcome.digest,
     )

@@ -36,7 +36,9 @@ class Publisher:
     async def start(self) -> None:
         """InitTransactions: ends the transaction of any earlier producer with this id and fences it."""
         names = self._topics
-        await self._producer.start((names.changes, names.current, names.dead_letters, names.control, names.journal))
+        await self._producer.start(
+            (names.changes, names.alerts, names.current, names.dead_letters, names.control, names.journal)
+        )
 
     async def publish(self, records: Records, control_topics: frozenset[str] = frozenset()) -> None:
         """One transaction with all `records`, on the shard's own partition (0 in a control topic).

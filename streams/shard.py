@@ -291,6 +291,7 @@ class Shard:
             await self._publisher.publish(  # 2
                 {
                     names.changes: outcome.changes,
+                    names.alerts: outcome.alerts,
                     names.current: outcome.current,
                     names.dead_letters: Messages.of(outcome.dead),
                     names.control: Messages.of(prepared.control),

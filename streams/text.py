@@ -27,6 +27,7 @@ JOIN: Final = pc.get_function("binary_join_element_wise")
 NO_OPTIONS: Final = pc.JoinOptions()
 SLICE: Final = pc.get_function("binary_slice")
 INSIDE: Final = pc.SliceOptions(1, -1)
+BUT_LAST: Final = pc.SliceOptions(0, -1)
 ANY_US: Final = times.FIRST_DAY * DAY_US
 """Written where there is no time, and cut off again."""
 AMOUNT_DIGITS: Final = 19  # of the largest 64-bit number
@@ -107,6 +108,11 @@ def moments(columns_us: Sequence[npt.NDArray[np.int64]]) -> list[Text]:
 def unquoted(texts: Text) -> Text:
     """Each piece without its first and last byte."""
     return SLICE.call([texts], INSIDE)
+
+
+def without_end(texts: Text) -> Text:
+    """Each piece without its last byte."""
+    return SLICE.call([texts], BUT_LAST)
 
 
 def cut(rows: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int64]) -> Text:

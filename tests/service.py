@@ -41,7 +41,7 @@ class Service:
         redis_timeout: str = "10s",
         **content: Any,
     ) -> None:
-        roles = ("purchases", "interactions", "changes", "current", "dead_letters", "journal", "control")
+        roles = ("purchases", "interactions", "changes", "alerts", "current", "dead_letters", "journal", "control")
         self.partitions = partitions
         self.content = {
             "kafka": {"address": kafka, "group": f"{prefix}group", "topics": {role: prefix + role for role in roles}},

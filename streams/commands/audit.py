@@ -43,6 +43,9 @@ COLUMNS: Final = {
     "dead_letters": "dead letters",
     "dead_letters_lost": "lost",
     "dead_letters_repeated": "repeated",
+    "alerts": "alerts",
+    "alerts_lost": "lost",
+    "alerts_repeated": "repeated",
 }
 
 

@@ -7,6 +7,7 @@ import typer
 
 from schemas import settings_file
 from schemas.settings import Settings
+from segments.rules import from_settings
 from streams.usage_error import UsageError
 
 SettingsFile = Annotated[
@@ -22,6 +23,10 @@ def load(path: Path | None) -> Settings:
         UsageError: they cannot be used.
     """
     try:
-        return settings_file.load(path)
+        settings = settings_file.load(path)
+        from_settings(settings)  # labels that are named must be there
     except settings_file.SettingsError as error:
         raise UsageError(str(error)) from error
+    except ValueError as error:
+        raise UsageError(f"{path or settings_file.DEFAULT_FILE}: {error}") from error
+    return settings

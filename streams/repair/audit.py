@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import redis
@@ -102,6 +102,7 @@ class _Auditing:
     journal: JournalReader
     inputs: InputReader
     changes: OutputStream[Told]
+    alerts: OutputStream[Told]
     letters: OutputStream[_Letter]
     reexecution: Reexecution
     memory: MemoryStore
@@ -124,9 +125,9 @@ class _Auditing:
         names = settings.kafka.topics
         journal = await stack.enter_async_context(JournalReader(settings, partition))
         inputs = await stack.enter_async_context(InputReader(settings, partition))
-        changes, letters = [
+        changes, alerts, letters = [
             await stack.enter_async_context(PartitionReader(settings.kafka, name, partition))
-            for name in (names.changes, names.dead_letters)
+            for name in (names.changes, names.alerts, names.dead_letters)
         ]
         memory = MemoryStore()
         reexecution = Reexecution(
@@ -152,6 +153,7 @@ class _Auditing:
             journal=journal,
             inputs=inputs,
             changes=OutputStream(reader=changes, decode=_TOLD.decode, identity=_change_id),
+            alerts=OutputStream(reader=alerts, decode=_TOLD.decode, identity=_change_id),
             letters=OutputStream(reader=letters, decode=_LETTER.decode, identity=_letter_id),
             reexecution=reexecution,
             memory=memory,
@@ -167,18 +169,22 @@ class _Auditing:
         patience_s = self.settings.worker.transaction_timeout.total_seconds()
         first, end = await self.journal.first(), await self.journal.settled_end(patience_s)
         await self.changes.open(patience_s)  # after the journal: whatever its commits published is there
+        await self.alerts.open(patience_s)
         await self.letters.open(patience_s)
         self.chains.cut = self.changes.cut
         whole = await self._execute(first, end, show)
         await self.changes.rest()
+        await self.alerts.rest()
         await self.letters.rest()
         newer = await self.journal.end() > end
         self._judge_changes(self.changes.comparison.finish(newer=newer, whole=whole), whole=whole)
-        self._judge_letters(self.letters.comparison.finish(newer=newer, whole=whole), whole=whole)
+        more: tuple[tuple[str, OutputStream[Any]], ...] = (("dead_letters", self.letters), ("alerts", self.alerts))
+        for name, stream in more:
+            self._judge(name, stream, stream.comparison.finish(newer=newer, whole=whole), whole=whole)
         if whole:
             await self._see_what_is_unread()
         self.found.expired = self.changes.expired
-        if self.changes.cut or self.letters.cut:
+        if self.changes.cut or self.letters.cut or self.alerts.cut:
             self.found.complete = False
         if self.state is not None and not self._compared:
             self._state_not_compared(whole=whole)
@@ -214,18 +220,20 @@ class _Auditing:
     async def _expect(self, done: Done) -> None:
         where, outcome = f"commit {done.entry.plan.sequence}", done.outcome
         await self.changes.expect([(each.headers[CHANGE_ID][1], each) for each in outcome.changes], where)
+        await self.alerts.expect([(each.headers[CHANGE_ID][1], each) for each in outcome.alerts], where)
         await self.letters.expect([(_letter_id(_LETTER.decode(each.value)), each) for each in outcome.dead], where)
 
     async def _only_the_journal(self, reason: str, end: int) -> None:
         """What can still be said where inputs are gone: is every commit there, and as many changes as they say."""
         found = self.found
         found.complete = False
-        found.commits = changes = letters = 0
+        found.commits = changes = letters = alerts = 0
         try:
             async for _, entry in self.journal.after(0, end):
                 found.commits += 1
                 changes += entry.changes
                 letters += entry.dead_letters
+                alerts += entry.alerts
         except JournalError as error:
             found.problems.append(str(error))
             return
@@ -234,16 +242,20 @@ class _Auditing:
             "there are; not that each is the right one."
         )
         await self.changes.rest()
+        await self.alerts.rest()
         await self.letters.rest()
         if await self.journal.end() > end:
             return  # a worker goes on publishing: there may be more by now
-        for name, stream, told in (("changes", self.changes, changes), ("dead letters", self.letters, letters)):
+        outputs: tuple[tuple[str, OutputStream[Any], int, str], ...] = (
+            ("changes", self.changes, changes, ""),
+            ("dead letters", self.letters, letters, "dead_letters_"),
+            ("alerts", self.alerts, alerts, "alerts_"),
+        )
+        for name, stream, told, field in outputs:
             there = stream.comparison.published
             if there != told and not stream.cut:
                 found.problems.append(f"the journal's commits published {told} {name}, the topic has {there}")
-                kind = "lost" if there < told else "foreign"
-                name_ = kind if stream is self.changes else f"dead_letters_{kind}"
-                setattr(found, name_, abs(told - there))
+                setattr(found, field + ("lost" if there < told else "foreign"), abs(told - there))
 
     def _judge_changes(self, differences: Differences, *, whole: bool) -> None:
         found = self.found
@@ -263,17 +275,21 @@ class _Auditing:
         if found.reordered:
             found.problems.append(f"reordered: {found.reordered} changes stand behind one that was to come later")
 
-    def _judge_letters(self, differences: Differences, *, whole: bool) -> None:
-        found = self.found
-        found.dead_letters = self.letters.comparison.published
-        if not self.letters.comparison.expected and not whole:
+    def _judge(self, name: str, stream: OutputStream[Any], differences: Differences, *, whole: bool) -> None:
+        """Dead letters or alerts, `name` being the field that counts them."""
+        found, noun = self.found, name.removesuffix("s").replace("_", " ")
+        setattr(found, name, stream.comparison.published)
+        if not stream.comparison.expected and not whole:
             return
-        found.dead_letters_lost, found.dead_letters_repeated = len(differences.lost), len(differences.repeated)
-        found.dead_letters_foreign = len(differences.foreign)
-        kinds = (("lost", differences.lost), ("repeated", differences.repeated), ("foreign", differences.foreign))
-        for name, items in kinds:
+        kinds = (
+            ("lost", differences.lost),
+            ("repeated", differences.repeated),
+            ("foreign", [*differences.foreign, *differences.altered]),
+        )
+        for kind, items in kinds:
+            setattr(found, f"{name}_{kind}", len(items))
             for number, item in enumerate(items, start=1):
-                self._problem(number, f"dead letter {name}: of {item.identity.decode(errors='replace')} ({item.where})")
+                self._problem(number, f"{noun} {kind}: of {item.identity.decode(errors='replace')} ({item.where})")
 
     async def _see_what_is_unread(self) -> None:
         head = self.memory.head() or Head()

@@ -25,6 +25,10 @@ class ShardAudit:
     dead_letters_lost: int = 0
     dead_letters_repeated: int = 0
     dead_letters_foreign: int = 0
+    alerts: int = 0  # published, as found
+    alerts_lost: int = 0
+    alerts_repeated: int = 0
+    alerts_foreign: int = 0  # or with other content
     expired: int = 0  # changes older than the oldest that the topic still keeps
     unread: int = 0  # input offsets beyond the last commit
     state_differences: int = 0  # of Redis, where that was compared

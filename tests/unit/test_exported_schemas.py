@@ -178,6 +178,7 @@ def test_the_asyncapi_document_has_what_version_3_requires() -> None:
         "receive_purchases": "receive",
         "receive_interactions": "receive",
         "send_changes": "send",
+        "send_alerts": "send",
         "send_current": "send",
         "send_dead_letters": "send",
     }
