@@ -3,12 +3,14 @@
 import re
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from schemas.currency import CODE, LIMIT_MAJOR
 from schemas.duration import Duration, to_text
+from schemas.expression.meaning import Condition
+from schemas.rule_dimensions import Label, RuleDimension, attributes_of, checked, split
 
 
 def _wait(span: timedelta) -> timedelta:
@@ -29,7 +31,6 @@ def _redis_url(url: str) -> str:
     return url
 
 
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Dimension = Literal[
     "lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "clv", "payment"
 ]
@@ -464,6 +465,13 @@ class Worker(Section):
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="of health and metrics; 0: none")
 
 
+def _or_mapping(schema: dict[str, Any]) -> None:
+    """`dimensions` may be written as a mapping, too."""
+    listed = {name: schema.pop(name) for name in ("items", "minItems", "type")}
+    rules = {"type": ["object", "null"], "description": "as in `rule_dimensions`; null: built in"}
+    schema["anyOf"] = [listed, {"type": "object", "additionalProperties": rules}]
+
+
 class Settings(Section):
     """segflow.yaml."""
 
@@ -476,7 +484,15 @@ class Settings(Section):
     rates: dict[Annotated[str, StringConstraints(pattern=CODE)], Annotated[Decimal, Field(gt=0, lt=10**9)]] = Field(
         {}, description="units of `currency` for one unit of another"
     )
-    dimensions: tuple[Dimension, ...] = Field(("lifecycle", "rfm"), min_length=1)
+    dimensions: tuple[Dimension | Label, ...] = Field(
+        ("lifecycle", "rfm"),
+        min_length=1,
+        description="names, in the order of their changes; or a mapping of names to rules (null for what is built in)",
+        json_schema_extra=_or_mapping,
+    )
+    rule_dimensions: dict[Label, RuleDimension] = Field(
+        {}, description="the rules of dimensions that `dimensions` lists by name only"
+    )
     lifecycle: Lifecycle = Lifecycle()
     rfm: Rfm = Rfm()
     slot: Duration = Field(
@@ -503,6 +519,16 @@ class Settings(Section):
     erase: Erase = Erase()
     worker: Worker = Worker()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _dimensions_as_mapping(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or not isinstance(content.get("dimensions"), dict):
+            return content
+        if content.get("rule_dimensions"):
+            raise ValueError("rule_dimensions: the rules stand in `dimensions` already")
+        names, rules = split(content["dimensions"])
+        return content | {"dimensions": names, "rule_dimensions": rules}
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.dimensions)) != len(self.dimensions):
@@ -514,6 +540,24 @@ class Settings(Section):
                 f"rfm.window must be one slot or more, and fewer than {WINDOW_SLOTS_MOST + 1}: "
                 f"of {to_text(self.slot)} each (slot), {to_text(self.rfm.window)} are {self.rfm.window // self.slot}"
             )
+        for name in self.dimensions:
+            if name not in get_args(Dimension) and name not in self.rule_dimensions:
+                raise ValueError(
+                    f"dimensions.{name}: is no dimension and has no rules; there are {', '.join(get_args(Dimension))}"
+                )
+        for name in self.rule_dimensions:
+            if name not in self.dimensions:
+                raise ValueError(f"rule_dimensions.{name}: `dimensions` does not list it")
+        self.conditions()
         if self.currency in self.rates:
             raise ValueError(f"rates must not have {self.currency}: it is the currency itself")
         return self
+
+    def conditions(self) -> dict[str, tuple[tuple[str, Condition], ...]]:
+        """Label and condition of each rule, by rule dimension."""
+        grid_labels = {label for row in self.rfm.grid for label in row}
+        return checked(self.dimensions, self.rule_dimensions, grid_labels)
+
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes that rules look at: a fact setting, as only these are remembered."""
+        return attributes_of(self.conditions())

@@ -9,6 +9,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
+from schemas.rule_dimensions import RuleError
 from schemas.settings import Settings
 
 DEFAULT_FILE: Final = "segflow.yaml"
@@ -37,18 +38,21 @@ def load(path: Path | None = None, *, environment: Mapping[str, str] = os.enviro
         return parse({}, name="settings", environment=environment)
     path = path or Path(DEFAULT_FILE)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: is no YAML: {_yaml_reason(error)}") from None  # its text quotes the file
     if content is not None and not isinstance(content, dict):
         raise SettingsError(f"{path}: must be a mapping such as 'clock: wall', found {type(content).__name__}")
-    return parse(content or {}, name=str(path), environment=environment)
+    return parse(content or {}, name=str(path), text=text, environment=environment)
 
 
-def parse(content: dict[str, Any], *, name: str, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from a parsed file called `name` in messages.
+def parse(
+    content: dict[str, Any], *, name: str, text: str = "", environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """Settings from a parsed file called `name` in messages; `text`: the file, in which rules have their lines.
 
     Raises:
         SettingsError: an unknown key or a value that makes no sense.
@@ -61,8 +65,39 @@ def parse(content: dict[str, Any], *, name: str, environment: Mapping[str, str] 
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        reasons = [_reason(name, found["loc"], found["msg"], found["type"]) for found in error.errors()]
+        as_mapping = isinstance(merged.get("dimensions"), dict)
+        reasons = [_reason(name, text, found, as_mapping=as_mapping) for found in error.errors()]
         raise SettingsError("\n".join(reasons)) from error
+
+
+def _place(text: str, wrong: RuleError) -> str:
+    """Line and column of the file at which a rule is wrong; of the expression, where the file does not show it so."""
+    error, node = wrong.error, yaml.compose(text, Loader=yaml.SafeLoader) if text else None
+    for paths in (("dimensions", *wrong.path), ("rule_dimensions", *wrong.path)):
+        found = node
+        for part in paths:
+            found = _below(found, part)
+        if isinstance(found, yaml.ScalarNode):
+            start, stop = found.start_mark, found.end_mark
+            place = text[start.index : stop.index].find(found.value)
+            if start.line == stop.line and place >= 0:
+                return f"line {start.line + 1}, column {start.column + place + error.column}"
+            if found.style == "|":
+                line = text.splitlines()[start.line + error.line]
+                indent = len(line) - len(found.value.splitlines()[error.line - 1])
+                return f"line {start.line + error.line + 1}, column {indent + error.column}"
+            return f"line {error.line}, column {error.column} of the expression at line {start.line + 1}"
+    return f"line {error.line}, column {error.column}"
+
+
+def _below(node: yaml.Node | None, part: str | int) -> yaml.Node | None:
+    """What stands in a YAML node under a key or at a place."""
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in node.value if key.value == part), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        item: yaml.Node = node.value[part]
+        return item
+    return None
 
 
 def _yaml_reason(error: yaml.YAMLError) -> str:
@@ -73,9 +108,14 @@ def _yaml_reason(error: yaml.YAMLError) -> str:
     return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {problem}"
 
 
-def _reason(name: str, location: tuple[int | str, ...], message: str, kind: str) -> str:
-    message = message.removeprefix("Value error, ")
-    path = ".".join(str(part) for part in location)
-    if kind == "extra_forbidden":
+def _reason(name: str, text: str, found: Any, *, as_mapping: bool) -> str:
+    message = found["msg"].removeprefix("Value error, ")
+    wrong = found.get("ctx", {}).get("error")
+    if isinstance(wrong, RuleError):
+        path = ".".join(map(str, ("dimensions", *wrong.path)))
+        return f"{name}: {path}: {_place(text, wrong)}: {wrong.error.problem}"
+    first, *rest = found["loc"] or ("",)
+    path = ".".join(map(str, ("dimensions" if as_mapping and first == "rule_dimensions" else first, *rest)))
+    if found["type"] == "extra_forbidden":
         message = "is no setting; see `segflow schemas` or examples/segflow.yaml for those there are"
     return f"{name}: {path}: {message}" if path else f"{name}: {message}"

@@ -6,6 +6,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from segments.attributes import ENTRY, Attributes
 from segments.instant import UNKNOWN
 
 Times = npt.NDArray[np.int64]
@@ -13,6 +14,9 @@ Labels = npt.NDArray[np.uint8]
 
 NOT_KEPT: Final[npt.NDArray[Any]] = np.zeros(0)
 """In the place of a column that no dimension of the settings needs."""
+
+
+NO_ATTRIBUTES: Final = Attributes((), np.zeros((0, 0), dtype=ENTRY))
 
 
 def _not_kept() -> npt.NDArray[Any]:
@@ -46,6 +50,7 @@ class Facts:
     late_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # those of them paid after they were due
     next_due_us: Times = field(default_factory=_not_kept)  # the first due date of open invoices, NEVER without one
     window: npt.NDArray[np.void] = field(default_factory=_not_kept)  # (n, k): see segments/window.py
+    attributes: Attributes = NO_ATTRIBUTES  # of profiles, those that rules look at
 
     @property
     def orders(self) -> npt.NDArray[np.int64]:
@@ -55,8 +60,10 @@ class Facts:
 
     def take(self, rows: npt.NDArray[np.intp]) -> Self:
         """The facts of `rows` only."""
-        columns = ((name, getattr(self, name)) for name in self.__slots__)
-        return type(self)(**{name: column if column is NOT_KEPT else column[rows] for name, column in columns})
+        columns: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        absent = (NOT_KEPT, NO_ATTRIBUTES)
+        taken = {name: each if any(each is one for one in absent) else each[rows] for name, each in columns.items()}
+        return type(self)(**taken)
 
     def idle_us(self, at_us: Times) -> Times:
         """Time since the latest purchase at `at_us`; 0 without a purchase."""

@@ -9,6 +9,7 @@ import numpy as np
 from schemas.currency import minor_digits, to_minor
 from schemas.settings import ChurnThresholds, Settings
 from segments.actions import NO_ACTIONS, Actions, actions_of
+from segments.attributes import ATTRIBUTE
 from segments.cadence import Cadence
 from segments.churn import Churn, Thresholds
 from segments.clv import Clv
@@ -24,6 +25,7 @@ from segments.payment import Payment
 from segments.price import Price
 from segments.recut import Recuts
 from segments.rfm import Rfm
+from segments.rule_dimension import RuleDimension
 from segments.satisfaction import Satisfaction
 from segments.share import of_one
 from segments.value import Value
@@ -43,6 +45,7 @@ class Rules:
     definition: int = 0
     holdout_share: float = 0.0  # of customers in the control group
     actions: Actions = NO_ACTIONS
+    attributes: tuple[str, ...] = ()  # of profiles, those that some rule looks at
 
     @property
     def version(self) -> int:
@@ -60,9 +63,10 @@ class Rules:
         return next((model.slots for model in self.models if isinstance(model, WindowedRfm)), 0)
 
     @cached_property
-    def sections(self) -> tuple[str, ...]:
-        """The sections of customers' records that they need: the dimensions', and the window."""
-        return (*self.names, "window") if self.window_slots else self.names
+    def kept(self) -> tuple[str, ...]:
+        """What records have to keep for them: the dimensions, the window, `attributes.<name>` for each attribute."""
+        window = ("window",) if self.window_slots else ()
+        return (*self.names, *window, *(f"{ATTRIBUTE}{name}" for name in self.attributes))
 
     @cached_property
     def start(self) -> Labels:
@@ -83,6 +87,9 @@ class Rules:
         for column, model in enumerate(self.models):
             labels[model.name] = codes[:, column]
             due[:, column] = model.deadline(facts, at_us, self.cuts, labels)
+            if isinstance(model, RuleDimension):  # it may change when one does whose label its rules look at
+                for name in model.looks_at:
+                    due[:, column] = np.minimum(due[:, column], due[:, self.names.index(name)])
         return due
 
     def deadline(self, facts: Facts, at_us: Times, codes: Labels) -> Times:
@@ -134,8 +141,18 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
         "clv": clv_of(settings),
         "payment": Payment(slow_above=of_one(settings.payment.slow_above)),
     }
+    conditions = settings.conditions()
+    for name, spec in settings.rule_dimensions.items():
+        models[name] = RuleDimension(
+            name=name,
+            rules=conditions[name],
+            otherwise=spec.otherwise,
+            minor=10 ** minor_digits(settings.currency),
+            models={each: model.labels for each, model in models.items()},
+        )
     return Rules(
         models=tuple(models[name] for name in settings.dimensions),
+        attributes=settings.attributes(),
         cuts=fixed_cuts(settings),
         slot_us=slot_us,
         definition=definition,

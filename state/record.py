@@ -11,13 +11,15 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from schemas.rule_dimensions import key_of
 from segments import window
+from segments.attributes import ATTRIBUTE, Attributes
 from segments.engagement import NOTHING
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.slots import NO_SLOT
 from state import tails
-from state.tails import TAILS
+from state.tails import TAILS, Keys
 
 LAYOUT: Final = 2
 DIMENSION_SLOTS: Final = ("lifecycle", "rfm")
@@ -67,10 +69,12 @@ SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
         ("settled_invoices", "<u4"), ("late_invoices", "<u4"), ("next_due_us", "<i8"), ("tails", "u1", (2,))
     ),
     "window": np.dtype([("tails", "u1", (1,))]),
+    "attributes": np.dtype([("tails", "u1", (1,))]),
+    "rules": np.dtype([("tails", "u1", (1,))]),
 }
 """By dimension: its label, since when, and the facts that it alone needs, named as in Facts; `tails` counts the entries
-that stand behind the event ids (state/tails.py). `window` is no dimension, but what rfm needs with one. New ones come
-last."""
+that stand behind the event ids (state/tails.py). They are all there is in `window`, which rfm needs with one, in
+`attributes`, and in `rules`, which has all rule dimensions. New ones come last."""
 NO_FACTS: Final = frozenset({"label", "since_us", "tails"})
 NEEDS: Final[dict[str, tuple[str, ...]]] = {"clv": ("churn",)}
 """Whose sections a dimension needs beside its own: clv looks at the same days of purchases as churn."""
@@ -96,7 +100,7 @@ class Customers:
     ids: n customer ids. fixed: shape (n,) of RECORD. seen: for each memory, hashes of remembered event ids,
     shape (n, 16) and (n, 8), uint64, oldest first, 0 beyond `fixed["remembered"]`. sections: those of SECTIONS that
     the settings need or a record has, in their order, each of shape (n,). tails: those of TAILS whose sections there
-    are, each of shape (n, entries).
+    are, each of shape (n, entries). keys: of keyed tails, the key of each column.
     """
 
     ids: list[str]
@@ -104,10 +108,14 @@ class Customers:
     seen: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
     sections: dict[str, npt.NDArray[np.void]] = field(default_factory=dict)
     tails: dict[str, npt.NDArray[np.void]] = field(default_factory=dict)
+    keys: dict[str, Keys] = field(default_factory=dict)
 
     @classmethod
-    def unknown(cls, ids: list[str], start: Labels, rules: int, sections: Iterable[str] = ()) -> Self:
-        """Customers nothing is remembered of, with the labels `start` (in record slots) under `rules`."""
+    def unknown(cls, ids: list[str], start: Labels, rules: int, kept: Iterable[str] = ()) -> Self:
+        """Customers nothing is remembered of, with the labels `start` (in record slots) under `rules`.
+
+        `kept`: what is to be kept of them, as Rules.kept names it: dimensions, rule dimensions, attributes; sections.
+        """
         fixed = np.zeros(len(ids), dtype=RECORD)
         fixed["layout"] = LAYOUT
         fixed["labels"] = start
@@ -116,13 +124,14 @@ class Customers:
             fixed[name] = UNKNOWN
         fixed["timer_us"] = NO_TIMER
         seen = (_no_ids(len(ids), 0), _no_ids(len(ids), 1))
-        kept = [name for name in SECTIONS if name in sections]
+        kept, keys = _sections_and_keys(kept)
         return cls(
             ids,
             fixed,
             seen,
             {name: _untold(name, len(ids)) for name in kept},
-            {name: tails.none(tail, len(ids)) for name, tail in tails.of(kept).items()},
+            {name: tails.none(tail, len(ids), keys.get(name, ())) for name, tail in tails.of(kept).items()},
+            keys,
         )
 
     def __len__(self) -> int:
@@ -136,27 +145,34 @@ class Customers:
             (self.seen[0][rows], self.seen[1][rows]),
             {name: section[rows] for name, section in self.sections.items()},
             {name: entries[rows] for name, entries in self.tails.items()},
+            self.keys,
         )
 
-    def keep(self, dimensions: Iterable[str]) -> None:
-        """Forget the sections of all other dimensions."""
-        for name in self.sections.keys() - set(_needed(dimensions)):
-            del self.sections[name]
-        for name in self.sections.keys() - set(dimensions):  # of a dimension that is off, but for what another needs
-            self.sections[name]["label"] = 0
+    def keep(self, kept: Iterable[str]) -> None:
+        """Forget all else but what Rules.kept names: sections, labels of other rule dimensions, other attributes."""
+        kept = {*kept}
+        names, keys = _sections_and_keys(kept)
+        self.sections = {name: self.sections[name] for name in names}
+        for name in {each for needed in NEEDS.values() for each in needed} & self.sections.keys() - kept:
+            self.sections[name]["label"] = 0  # of a dimension that is off, but for what another needs
             self.sections[name]["since_us"] = UNKNOWN
-        self.tails = {name: self.tails[name] for name in tails.of(self.sections)}
+        for name, tail in tails.of(SECTIONS).items():
+            if tail.section not in names:
+                self.tails.pop(name, None)
+            elif tail.keyed:
+                self.tails[name] = tails.with_keys(tail, self.tails[name], self.keys[name], keys[name])
+        self.keys = keys
 
     def forget(self, rows: npt.NDArray[np.intp], start: Labels, rules: int) -> None:
         """Make `rows` what `unknown` gives: nothing of what was remembered of them stays."""
-        blank = self.unknown([""], start, rules, self.sections)
+        blank = self.unknown([""], start, rules, ())
         self.fixed[rows] = blank.fixed[0]
         for mine, its in zip(self.seen, blank.seen, strict=True):
             mine[rows] = its[0]
         for name, section in self.sections.items():
-            section[rows] = blank.sections[name][0]
+            section[rows] = _untold(name, 1)[0]
         for name, entries in self.tails.items():
-            entries[rows] = blank.tails[name][0]
+            entries[rows] = tails.none(TAILS[name], 1, self.keys.get(name, ()))[0]
 
     def facts(self, rows: npt.NDArray[np.intp] | slice) -> Facts:
         """The facts of `rows`, copied."""
@@ -169,6 +185,8 @@ class Customers:
         }
         if "slots" in self.tails:
             more["window"] = window.trimmed(self.tails["slots"][rows])
+        if "attributes" in self.tails:
+            more["attributes"] = Attributes(self.keys["attributes"], self.tails["attributes"][rows])
         return Facts(
             first_us=fixed["first_us"][rows],
             last_us=fixed["last_us"][rows],
@@ -207,13 +225,29 @@ class Customers:
         """The column of a dimension, to read and to write."""
         if dimension in DIMENSION_SLOTS:
             column: npt.NDArray[Any] = self.fixed[in_fixed][:, DIMENSION_SLOTS.index(dimension)]
-        else:
+        elif dimension in SECTIONS:
             column = self.sections[dimension][in_section]
+        else:
+            place = self.keys["rule_labels"].index(key_of(dimension))
+            column = self.tails["rule_labels"][in_section][:, place]
         return column
+
+
+def _sections_and_keys(kept: Iterable[str]) -> tuple[list[str], dict[str, Keys]]:
+    """The sections that keep what is named, in their order, and of keyed tails the keys of what is named."""
+    named = {*kept} - {*DIMENSION_SLOTS}
+    inside = {name for name in named if name not in SECTIONS}
+    attributes = {name.removeprefix(ATTRIBUTE) for name in inside if name.startswith(ATTRIBUTE)}
+    rules = {name for name in inside if not name.startswith(ATTRIBUTE)}
+    sections = named | ({"attributes"} if attributes else set()) | ({"rules"} if rules else set())
+    keys = {"attributes": tuple(sorted(map(key_of, attributes))), "rule_labels": tuple(sorted(map(key_of, rules)))}
+    return _needed(sections), keys
 
 
 def encode(customers: Customers) -> list[bytes]:
     """Each customer as the bytes that are stored."""
+    if "rule_labels" in customers.tails:
+        tails.name_labels(customers.tails["rule_labels"], customers.keys["rule_labels"])
     for name, entries in customers.tails.items():
         customers.sections[TAILS[name].section]["tails"][:, TAILS[name].place] = tails.counts(entries)
     masks = np.zeros(len(customers), dtype=np.uint16)
@@ -262,26 +296,25 @@ def _encode_alike(customers: Customers, mask: int) -> list[bytes]:
 
 
 def decode(
-    ids: list[str], values: Sequence[bytes | None], start: Labels, rules: int, sections: Iterable[str] = ()
+    ids: list[str], values: Sequence[bytes | None], start: Labels, rules: int, kept: Iterable[str] = ()
 ) -> Customers:
     """Customers from stored bytes; None is a customer nothing is remembered of (see `Customers.unknown`).
 
-    `sections`: of the dimensions wanted of everybody, and of what they need; what other sections a record has is kept.
+    `kept`: what is wanted of everybody (see `Customers.unknown`); what else a record has is there, too.
 
     Raises:
         LayoutError: a record of a layout this version does not know, or one cut short.
     """
-    sections = _needed(sections)
     known = [row for row, value in enumerate(values) if value is not None]
     if not known:
-        return Customers.unknown(ids, start, rules, sections)
+        return Customers.unknown(ids, start, rules, kept)
     stored = _of_this_layout([value for value in values if value is not None])
     fixed = _fixed(stored)
     masks = fixed["sections"]
     held = int(np.bitwise_or.reduce(masks))
     if held >> len(SECTIONS):
         raise LayoutError("a customer record has a section this version does not know: a newer segflow wrote it")
-    customers = Customers.unknown(ids, start, rules, {*sections, *_named(held)})
+    customers = Customers.unknown(ids, start, rules, {*kept, *_named(held)})
     rows = np.array(known, dtype=np.intp)
     customers.fixed[rows] = fixed
     lengths = np.fromiter(map(len, stored), dtype=np.int64, count=len(stored))
@@ -373,7 +406,7 @@ def _decode_tails(
     Raises:
         LayoutError: a record counts more entries than there may be, or its bytes do not hold them.
     """
-    for name, entries in customers.tails.items():
+    for name, entries in list(customers.tails.items()):
         tail = TAILS[name]
         has = masks >> list(SECTIONS).index(tail.section) & 1
         held = np.where(has, customers.sections[tail.section]["tails"][rows, tail.place], 0).astype(np.int64)
@@ -382,7 +415,11 @@ def _decode_tails(
         parts = [stored[row][starts[row] : stops[row]] for row in some.tolist()]
         if (held > tail.most).any() or sum(map(len, parts)) != held.sum() * tail.entry.itemsize:
             raise LayoutError("a customer record does not have the entries it says it has")
-        tails.decode(entries, rows[some], held[some], b"".join(parts))
+        customers.tails[name], keys = tails.decode(
+            tail, entries, customers.keys.get(name, ()), rows[some], held[some], b"".join(parts)
+        )
+        if tail.keyed:
+            customers.keys[name] = keys
         starts = stops
     return starts
 

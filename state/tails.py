@@ -1,6 +1,7 @@
 """The parts of a record that vary in length: entries behind the event ids, each beginning with a key that is not 0.
 
-A section whose entries they are says in its field `tails` how many of each there are.
+A section whose entries they are says in its field `tails` how many of each there are. Entries of keyed tails stand in
+memory in a column for each key, the keys ascending; those of the others one behind the other.
 """
 
 from collections.abc import Iterable
@@ -10,12 +11,19 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from schemas.rule_dimensions import ATTRIBUTES_MAX, DIMENSIONS_MAX
 from schemas.settings import WINDOW_SLOTS_MOST
 from segments import window
+from segments.attributes import ENTRY
+from segments.instant import UNKNOWN
 from segments.payment import OPEN, OPEN_MOST, SETTLED, SETTLED_MOST
 
 Entries = npt.NDArray[np.void]
 Counts = npt.NDArray[np.int64]
+Keys = tuple[int, ...]
+
+LABEL: Final = np.dtype([("key", "<u4"), ("label", "u1"), ("since_us", "<i8")])
+"""Of a rule dimension: hash of its name, label and since when, as in a section of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +34,15 @@ class Tail:
     place: int  # in the section's field `tails`
     entry: np.dtype[np.void]
     most: int
+    keyed: bool = False
 
 
 TAILS: Final = {
     "open_invoices": Tail("payment", 0, OPEN, OPEN_MOST),
     "settled_invoices": Tail("payment", 1, SETTLED, SETTLED_MOST),
     "slots": Tail("window", 0, window.ENTRY, WINDOW_SLOTS_MOST),
+    "attributes": Tail("attributes", 0, ENTRY, ATTRIBUTES_MAX, keyed=True),
+    "rule_labels": Tail("rules", 0, LABEL, DIMENSIONS_MAX, keyed=True),
 }
 """In the order in which they stand in a record, which is that of their sections' bits."""
 
@@ -42,15 +53,35 @@ def of(sections: Iterable[str]) -> dict[str, Tail]:
     return {name: tail for name, tail in TAILS.items() if tail.section in wanted}
 
 
-def none(tail: Tail, count: int) -> Entries:
-    """`count` customers without an entry, shape (count, most)."""
-    return np.zeros((count, tail.most), dtype=tail.entry)
+def none(tail: Tail, count: int, keys: Keys) -> Entries:
+    """`count` customers without an entry, shape (count, columns)."""
+    entries = np.zeros((count, len(keys) if tail.keyed else tail.most), dtype=tail.entry)
+    if tail.entry is LABEL:
+        entries["since_us"] = UNKNOWN
+    return entries
 
 
 def counts(entries: Entries) -> Counts:
     """How many entries each customer has."""
     held: Counts = (entries["key"] != 0).sum(axis=1)
     return held
+
+
+def name_labels(entries: Entries, keys: Keys) -> None:
+    """Give labels of rule dimensions that are not as they were at the start their key, and the others none."""
+    moved = (entries["label"] != 0) | (entries["since_us"] != UNKNOWN)
+    entries["key"] = np.where(moved, np.array(keys, dtype=np.uint32), 0)
+
+
+def with_keys(tail: Tail, entries: Entries, keys: Keys, wanted: Keys) -> Entries:
+    """The entries of a keyed tail in the columns `wanted`; those of other keys are gone."""
+    if keys == wanted:
+        return entries
+    other = none(tail, len(entries), wanted)
+    for column, key in enumerate(wanted):
+        if key in keys:
+            other[:, column] = entries[:, keys.index(key)]
+    return other
 
 
 def encode(entries: Entries) -> list[bytes]:
@@ -61,9 +92,16 @@ def encode(entries: Entries) -> list[bytes]:
     return [flat[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
 
 
-def decode(entries: Entries, rows: npt.NDArray[np.intp], held: Counts, flat: bytes) -> None:
-    """Put the entries of `flat`, of which each of `rows` has so many as `held` says, into `entries`."""
-    found = np.frombuffer(flat, dtype=entries.dtype)
-    starts = np.cumsum(held) - held
-    places = np.arange(len(found)) - np.repeat(starts, held)
+def decode(
+    tail: Tail, entries: Entries, keys: Keys, rows: npt.NDArray[np.intp], held: Counts, flat: bytes
+) -> tuple[Entries, Keys]:
+    """The entries and keys with those of `flat`, of which each of `rows` has so many as `held` says."""
+    found = np.frombuffer(flat, dtype=tail.entry)
+    if tail.keyed:
+        both = tuple(sorted({*keys, *np.unique(found["key"]).tolist()}))
+        entries, keys = with_keys(tail, entries, keys, both), both
+        places = np.searchsorted(np.array(keys, dtype=np.uint32), found["key"])
+    else:
+        places = np.arange(len(found)) - np.repeat(np.cumsum(held) - held, held)
     entries[np.repeat(rows, held), places] = found
+    return entries, keys

@@ -22,4 +22,4 @@ def customer_of(rulebook: Rulebook, customer_id: str, stored: bytes | None) -> t
             f"the record is of rules {version}, which the control topic lacks: is it of another installation?"
         )
     rules = rulebook.rules(version)
-    return record.decode([customer_id], [stored], start_labels(rules), version, rules.sections), rules
+    return record.decode([customer_id], [stored], start_labels(rules), version, rules.kept), rules

@@ -17,7 +17,10 @@ from xxhash import xxh3_64_intdigest
 
 from schemas import event as contract
 from schemas.currency import convert, minor_digits, to_minor
+from schemas.rule_dimensions import key_of
 from schemas.settings import Settings
+from segments import attributes
+from segments.attributes import TOLD
 from segments.engagement import NOTHING, level_of, weight_log2
 from segments.instant import UNKNOWN, duration_us, to_us
 from segments.payment import INVOICE
@@ -81,6 +84,7 @@ class _Columns:
     discounted_rows: list[int] = field(default_factory=list)
     scores: dict[int, int] = field(default_factory=dict)  # by row
     invoices: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # by row: key, due, paid
+    profiles: dict[int, dict[str, Any]] = field(default_factory=dict)  # by row
     weights_log2: list[float] = field(default_factory=list)  # of every row where the settings have engagement
     customer_ids: list[str] = field(default_factory=list)
     event_ids: list[str] = field(default_factory=list)
@@ -115,6 +119,7 @@ class Decoder:
         self._weights_log2 = {name: weight_log2(weight) for name, weight in weights.items()}
         self._other_log2 = weight_log2(settings.engagement.other_weight)
         self._half_life_us = duration_us(settings.engagement.half_life)
+        self._attributes = sorted(settings.attributes(), key=key_of)
         self._weighs = "engagement" in settings.dimensions
 
     def decode(
@@ -192,6 +197,13 @@ class Decoder:
         if "satisfaction" in self._dimensions:
             more["score"] = np.zeros(len(occurred_us), dtype=np.uint8)
             more["score"][list(columns.scores)] = list(columns.scores.values())
+        if self._attributes:
+            more["attributes"] = np.zeros((len(occurred_us), len(self._attributes)), dtype=TOLD)
+            more["attributes"]["kind"] = attributes.Kind.NOT_TOLD
+            for row, profile in columns.profiles.items():
+                for column, name in enumerate(self._attributes):
+                    if name in profile:
+                        more["attributes"][row, column] = attributes.told(profile[name])
         if "payment" in self._dimensions:
             more["invoice"] = np.zeros(len(occurred_us), dtype=INVOICE)
             more["invoice"][list(columns.invoices)] = list(columns.invoices.values())
@@ -267,6 +279,8 @@ class Decoder:
             columns.discounted_rows.append(row)
         if isinstance(event, contract.Feedback):
             columns.scores[row] = event.score
+        if isinstance(event, contract.Profile):
+            columns.profiles[row] = event.attributes
         if isinstance(event, contract.Payment):
             paid_us = UNKNOWN if event.paid_at is None else to_us(event.paid_at)
             columns.invoices[row] = (_identity(None, event.invoice_id), to_us(event.due_at), paid_us)

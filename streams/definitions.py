@@ -59,6 +59,7 @@ def definition_of(settings: Settings) -> Content:
     """What of the settings decides segments; of a dimension that is off nothing does."""
     off = set(get_args(Dimension)) - set(settings.dimensions) - RECUTS_NEED
     off |= set() if FITTED & set(settings.dimensions) else {"parameters"}
+    off |= set() if settings.rule_dimensions else {"rule_dimensions"}
     content = settings.model_dump(mode="json", exclude={*HOW_IT_RUNS, *off})
     plain: Content = json.loads(json.dumps(content, sort_keys=True))
     return plain
@@ -89,8 +90,17 @@ def whole(definitions: list[Definition], base: Settings) -> Settings:
     merged: Content = {}
     for each in definitions:
         merged |= each.content
-    merged["dimensions"] = list(dict.fromkeys(name for each in definitions for name in each.content["dimensions"]))
-    return settings_of(merged, base)
+    listed = dict.fromkeys(name for each in definitions for name in each.content["dimensions"])
+    built_in = [name for name in listed if name in get_args(Dimension)]
+    merged |= {"dimensions": built_in or ["lifecycle"], "rule_dimensions": {}}
+    settings = settings_of(merged, base)
+    for each in reversed(definitions):  # all that look at attributes look at the same: they are a fact setting
+        if attributes_of(each.content):
+            ruled = settings_of(each.content, base)
+            names = [name for name in ruled.dimensions if name in ruled.rule_dimensions]
+            rules = {"rule_dimensions": ruled.rule_dimensions, "rfm": ruled.rfm}
+            return settings.model_copy(update=rules | {"dimensions": (*settings.dimensions, *names)})
+    return settings
 
 
 def facts_of(content: Content) -> dict[str, Any]:
@@ -100,7 +110,16 @@ def facts_of(content: Content) -> dict[str, Any]:
         section, _, name = path.partition(".")
         if section in content and _looks_at(content, path):
             found[path] = content[section][name] if name else content[section]
+    attributes = attributes_of(content)
+    found |= {"attributes": attributes} if attributes else {}
     return found | {f"dimensions.{name}": True for name in content["dimensions"] if has_facts(name)}
+
+
+def attributes_of(content: Content) -> list[str]:
+    """The attributes that the rules of a definition look at: only these are remembered."""
+    if not content.get("rule_dimensions"):
+        return []
+    return list(Settings.model_validate(_as_written_now(content)).attributes())
 
 
 def _looks_at(content: Content, path: str) -> bool:

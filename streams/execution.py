@@ -123,8 +123,8 @@ class Executor:
         rules = self._rulebook.rules(head.rules)
         values = found.records + store.load(ids[len(found.records) :])
         old = None if head.adopting is None else self._rulebook.rules(head.adopting.old)
-        sections = rules.sections if old is None else (*rules.sections, *old.sections)
-        customers = record.decode(ids, values, start_labels(rules), rules.version, sections)
+        kept = rules.kept if old is None else (*rules.kept, *old.kept)
+        customers = record.decode(ids, values, start_labels(rules), rules.version, kept)
         gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
         if gone:
             raise TornStateError(
@@ -146,7 +146,7 @@ class Executor:
         done = advance(customers, work, rules, adoption)
         assert done.clock_us == clock_us
         merged = refuse_invoices(merged, in_order[done.refused])
-        customers.keep(rules.sections)
+        customers.keep(rules.kept)
         at = Publication(detected_us=plan.wall_us, position=self._position(plan), mode=plan.mode)
         encoded = [self._encoder.encode(done.changes, customers, events.event_ids, rules, old, at)]
         told = [(rules, done.changes)]

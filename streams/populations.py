@@ -108,6 +108,6 @@ def _slices(settings: Settings, client: redis.Redis, partition: int, head: Head 
     pages = range(pages_of(head))
     for first in pages[::PAGES_AT_ONCE]:
         ids = [each for page in pages[first : first + PAGES_AT_ONCE] for each in store.page(page) if each != HOLE]
-        customers = record.decode(ids, store.load(ids), start_labels(rules), 0, rules.names)
+        customers = record.decode(ids, store.load(ids), start_labels(rules), 0, rules.kept)
         yield customers.facts(np.flatnonzero(customers.fixed["purchases"] > 0))
     store.close()

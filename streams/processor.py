@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segments import cadence, engagement, payment, purchase_days, satisfaction, window
+from schemas.rule_dimensions import key_of
+from segments import attributes, cadence, engagement, payment, purchase_days, satisfaction, window
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.model import NO_LABEL
@@ -188,7 +189,7 @@ class _Advancing:
         at_us = np.maximum(fixed["concluded_us"][told], occurred_us[known])
         old = self._codes(told)
         if len(told):
-            nobody = Customers.unknown([""] * len(told), start_labels(self.rules), 0, self.customers.sections)
+            nobody = Customers.unknown([""] * len(told), start_labels(self.rules), 0, self.rules.kept)
             self._note(
                 told,
                 nobody.facts(slice(None)),
@@ -333,6 +334,8 @@ class _Advancing:
         if "engagement" in kept:
             level = sections["engagement"]["level_log2"]
             level[rows] = engagement.with_event(level[rows], happened.more["level_log2"][events])
+        if self.rules.attributes:
+            self._apply_profiles(rows, events)
         pays = kinds == Kind.PAYMENT
         if "payment" in kept and pays.any():
             section, told = sections["payment"], rows[pays]
@@ -342,6 +345,19 @@ class _Advancing:
             section["settled_invoices"][told] = invoices.settled_total
             section["late_invoices"][told] = invoices.late_total
             section["next_due_us"][told] = invoices.next_due_us
+
+    def _apply_profiles(self, rows: Rows, events: Rows) -> None:
+        """Step 2 for attributes."""
+        told = self.work.events.more["attributes"][events]
+        tells = np.flatnonzero((told["kind"] != attributes.Kind.NOT_TOLD).any(axis=1))
+        if len(tells):
+            keys, held = self.customers.keys["attributes"], self.customers.tails["attributes"]
+            wanted = sorted(map(key_of, self.rules.attributes))
+            columns = np.searchsorted(keys, wanted)
+            where = np.ix_(rows[tells], columns)
+            held[where] = attributes.with_profile(
+                held[where], np.array(wanted, dtype=np.uint32), told[tells], self.work.events.occurred_us[events[tells]]
+            )
 
     def _add_money(self, rows: Rows, amounts_minor: npt.NDArray[np.int64]) -> None:
         """Add to net money.

@@ -185,7 +185,7 @@ def _page(store: Store, number: int, *rules: Rules) -> Customers:
     """The customers of one page of the directory, with what all the rules need."""
     ids = [each for each in store.page(number) if each != HOLE]
     stored = {each: value for each, value in zip(ids, store.load(ids), strict=True) if value is not None}
-    sections = {name for each in rules for name in each.sections}
+    sections = {name for each in rules for name in each.kept}
     return record.decode(list(stored), list(stored.values()), start_labels(rules[0]), 0, sections)
 
 

@@ -133,7 +133,7 @@ def test_the_cdnow_settings_are_dollars_and_event_time() -> None:
     assert loaded == Settings.model_validate({"currency": "USD", "clock": "event"})
 
 
-TABLES = ("rates", "engagement.weights", "strategies", "alerts.into")
+TABLES = ("rates", "engagement.weights", "rule_dimensions", "strategies", "alerts.into")
 """Settings whose keys are the user's."""
 
 

@@ -173,7 +173,7 @@ def test_rfm_over_a_window_says_what_is_in_it() -> None:
     engine, rules = Engine(settings), from_settings(settings)
     engine.feed(LOG)
     stored = engine.shard.store.load(["c"])
-    customers = record.decode(["c"], stored, start_labels(rules), 0, rules.sections)
+    customers = record.decode(["c"], stored, start_labels(rules), 0, rules.kept)
     (found,) = explanations(customers, rules, "EUR", engine.shard.head.clock_us)
     assert found.because[0] == "In the present slot of 28 d and those before it, 28 d in all, 0 orders count."
     assert found.because[-1].endswith(f"{found.label}.")

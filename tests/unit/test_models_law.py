@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.currency import minor_digits, to_minor
+from schemas.labels import LABELS as CONTRACT
+from schemas.rule_dimensions import RuleDimension, key_of
 from schemas.settings import (
     Cadence,
     Churn,
@@ -29,6 +31,7 @@ from schemas.settings import (
     Settings,
     Value,
 )
+from segments.attributes import ENTRY, TOLD, Attributes, told
 from segments.cuts import Cuts
 from segments.engagement import NOTHING
 from segments.facts import Facts
@@ -37,9 +40,13 @@ from segments.mbg_nbd import WEEK_US, History, expected_purchases
 from segments.recut import Four
 from segments.rules import Rules, from_settings
 from segments.slots import NO_SLOT
-from segments.window import ENTRY, KEY_OF_SLOT_0
+from segments.window import ENTRY as SLOT
+from segments.window import KEY_OF_SLOT_0
+from tests.expressions import NAMES, conditions
 
 DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "clv", "payment")
+RULED = ("tier", "act")
+"""Rule dimensions: random rules over attributes, facts and the labels of whatever stands before them."""
 CUSTOMERS = 150
 PROBES = 12
 MICROSECOND = timedelta(microseconds=1)
@@ -116,6 +123,20 @@ def some_settings(draw: st.DrawFn) -> Settings:
 
 
 @st.composite
+def ruled_settings(draw: st.DrawFn) -> Settings:
+    """Settings by default with two rule dimensions behind some others, at whose labels they look."""
+    order = draw(st.lists(st.sampled_from(DIMENSIONS), max_size=4, unique=True))
+    before = {name: CONTRACT[name] for name in order}
+    rules = {}
+    for name in RULED:
+        labels = draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=3))
+        each = [{"label": label, "when": draw(conditions(before))} for label in labels]
+        rules[name] = RuleDimension.model_validate({"rules": each, "otherwise": draw(st.sampled_from("abd"))})
+        before[name] = rules[name].labels
+    return Settings(dimensions=(*order, *RULED), rule_dimensions=rules)
+
+
+@st.composite
 def some_rules(draw: st.DrawFn) -> tuple[Rules, Settings]:
     """The rules of such settings, some with cuts of a population, which may be equal to each other."""
     product = draw(some_settings())
@@ -163,7 +184,7 @@ def some_facts(
     last_us = np.where(purchases == 0, UNKNOWN, last_us)
     before_us = np.where(purchases < 2, UNKNOWN, before_us)
     settled = dice.choice([0, 0, 1, 10, 100], shape)
-    window = np.zeros((shape, 6), dtype=ENTRY)  # the last place stays empty
+    window = np.zeros((shape, 6), dtype=SLOT)  # the last place stays empty
     slots = (np.where(purchases == 0, 0, last_us) // slot_us)[:, None] - np.cumsum(
         dice.integers(1, 9, (shape, 5)), axis=1
     )
@@ -172,7 +193,7 @@ def some_facts(
     window["orders"][:, :5] = np.where((purchases == 0)[:, None], np.minimum(orders, 0), orders)
     window["net_minor"][:, :5] = dice.integers(-20_000, 100_000, (shape, 5))
     few = np.arange(6) >= dice.integers(0, 6, shape)[:, None]
-    window[few] = np.zeros((), dtype=ENTRY)
+    window[few] = np.zeros((), dtype=SLOT)
     return Facts(
         window=window,
         first_us=np.where(purchases < 2, last_us, before_us),
@@ -195,10 +216,23 @@ def some_facts(
         level_log2=np.where(
             purchases == 0, NOTHING, np.where(purchases == 0, 0, last_us) / half_life_us + dice.uniform(-3, 12, shape)
         ),
+        attributes=some_attributes(dice),
         settled_invoices=settled.astype(np.uint32),
         late_invoices=(settled * dice.choice([0, 0.3, 0.31, 1], shape)).astype(np.uint32),
         next_due_us=np.where(dice.random(shape) < 0.5, NEVER, np.where(purchases == 0, 0, last_us)),
     )
+
+
+def some_attributes(dice: np.random.Generator) -> Attributes:
+    """Anything told of them, or nothing, or a removal."""
+    keys = tuple(sorted(map(key_of, NAMES)))
+    values = np.array([told(value) for value in (None, True, False, 0.0, 1.0, 2.5, 70.0, -3.0, "DE")], dtype=TOLD)
+    chosen = values[dice.integers(0, len(values), (CUSTOMERS, len(keys)))]
+    entries = np.zeros((CUSTOMERS, len(keys)), dtype=ENTRY)
+    entries["key"] = np.where(dice.random(entries.shape) < 0.8, np.array(keys, dtype=np.uint32), 0)
+    for name in ("kind", "value"):
+        entries[name] = np.where(entries["key"] != 0, chosen[name], 0)
+    return Attributes(keys, entries)
 
 
 def moments_for(
@@ -211,6 +245,13 @@ def moments_for(
     return np.minimum(np.where(dice.random(CUSTOMERS) < 0.3, anywhere, at_us), LATEST_US)
 
 
+@given(product=ruled_settings(), name=st.sampled_from(RULED), seed=st.integers(0, 2**32))
+@settings(max_examples=100, deadline=None)
+def test_the_label_of_any_rules_holds_until_its_deadline(product: Settings, name: str, seed: int) -> None:
+    """The same law for random rules: own crossings, and those of the dimensions whose labels they look at."""
+    holds_until_its_deadline(name, from_settings(product), product, seed)
+
+
 @pytest.mark.parametrize("name", DIMENSIONS)
 @given(made=some_rules(), seed=st.integers(0, 2**32))
 @settings(max_examples=150, deadline=None)
@@ -219,6 +260,11 @@ def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_ther
 ) -> None:
     """For any settings, cuts, facts and moment: constant on [at, deadline), which is ahead; never is never."""
     rules, product = made
+    holds_until_its_deadline(name, rules, product, seed)
+
+
+def holds_until_its_deadline(name: str, rules: Rules, product: Settings, seed: int) -> None:
+    """The law, of one dimension, for random facts at random moments."""
     dice = np.random.default_rng(seed)
     near_us = thresholds_us(rules, product)
     facts = some_facts(dice, near_us, duration_us(product.engagement.half_life), duration_us(product.slot))
@@ -249,9 +295,9 @@ def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_ther
             assert still(np.minimum(known, LATEST_US - threshold_us) + threshold_us + nudge)
     ahead = due_us != NEVER
     then = rules.classify(facts, np.where(ahead, due_us, at_us))
-    if name != "rfm" or len(set(rules.cuts.recency_us)) == 4:
+    if name not in RULED and (name != "rfm" or len(set(rules.cuts.recency_us)) == 4):
         assert (then[ahead, column] != label[ahead]).all()
-    for _ in range(20):  # what is looked at in vain comes to an end
+    for _ in range(200 if name in RULED else 20):  # what is looked at in vain comes to an end
         if not ahead.any():
             break
         at_us = np.where(ahead, due_us, at_us)
@@ -438,7 +484,7 @@ def test_every_row_of_the_table_is_read_as_it_is_written(name: str, made: tuple[
     column = [model.name for model in rules.models].index(name)
     codes = rules.classify(facts, at_us)[:, column].tolist()
     for row, code in enumerate(codes):
-        one = {field: getattr(facts, field)[row].tolist() for field in Facts.__slots__}
+        one = {field: getattr(facts, field)[row].tolist() for field in Facts.__slots__ if field != "attributes"}
         assert BY_HAND[name](product, rules, one, int(at_us[row])) in {rules.models[column].labels[code], "any"}
 
 

@@ -1,5 +1,7 @@
 """The customer record: what goes in comes out, and nothing else is taken for one."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -48,24 +50,44 @@ def fill(draw: st.DrawFn, table: npt.NDArray[np.void], names: tuple[str, ...]) -
         column.flat[:] = draw(st.lists(some, min_size=column.size, max_size=column.size))
 
 
+NAMED = {"attributes": ("attributes.a", "attributes.b"), "rules": ("mood", "region")}
+"""What is kept in sections that are no dimension's."""
+
+
+def with_names(sections: Iterable[str]) -> list[str]:
+    """The sections, and what is kept in them by name."""
+    return [name for section in sections for name in (section, *NAMED.get(section, ()))]
+
+
+def fill_tails(draw: st.DrawFn, customers: Customers) -> None:
+    """Put any entries behind the ids."""
+    count = len(customers)
+    for name, entries in customers.tails.items():
+        tail = TAILS[name]
+        for row in range(0 if tail.keyed else count):
+            held = draw(st.integers(0, tail.most))
+            fill(draw, entries[row, :held], entries.dtype.names or ())
+            entries["key"][row, :held] |= 1
+            customers.sections[tail.section]["tails"][row, tail.place] = held
+        for column, key in enumerate(customers.keys.get(name, ())):
+            for row in range(count):
+                if draw(st.booleans()):
+                    fill(draw, entries[row : row + 1, column], tail.entry.names or ())
+                    entries["key"][row, column] = key
+
+
 @st.composite
 def many_customers(draw: st.DrawFn) -> Customers:
     """Any records that the layout can hold, with some of the sections; of some of them nothing is known."""
     count = draw(st.integers(0, 5))
-    kept = _needed(draw(st.lists(st.sampled_from(sorted(SECTIONS)))))
+    kept = with_names(_needed(draw(st.lists(st.sampled_from(sorted(SECTIONS))))))
     customers = Customers.unknown([f"c{number}" for number in range(count)], START, 0, kept)
     fill(draw, customers.fixed, tuple(set(RECORD.names or ()) - {"layout", "remembered", "sections"}))
     for section in customers.sections.values():
         for row in range(count):
             if draw(st.booleans()):
                 fill(draw, section[row : row + 1], tuple(set(section.dtype.names or ()) - {"tails"}))
-    for name, entries in customers.tails.items():
-        tail = TAILS[name]
-        for row in range(count):
-            held = draw(st.integers(0, tail.most))
-            fill(draw, entries[row, :held], entries.dtype.names or ())
-            entries["key"][row, :held] |= 1
-            customers.sections[tail.section]["tails"][row, tail.place] = held
+    fill_tails(draw, customers)
     for memory, limit in enumerate(REMEMBERED):
         for row in range(count):
             ids = draw(st.lists(st.integers(1, 2**64 - 1), max_size=limit))
@@ -92,7 +114,7 @@ def same(one: Customers, other: Customers) -> bool:
 def test_a_record_comes_back_as_it_was_written(customers: Customers) -> None:
     """Every field of every record, with any number of remembered ids, alone and among others."""
     values = encode(customers)
-    assert same(decode(customers.ids, values, START, 0, customers.sections), customers)
+    assert same(decode(customers.ids, values, START, 0, with_names(customers.sections)), customers)
     nobody = Customers.unknown(["nobody"], START, 0, SECTIONS).sections
     for row, value in enumerate(values):
         ids = int(customers.fixed["remembered"][row].sum())
@@ -134,27 +156,16 @@ def test_a_record_takes_the_documented_bytes() -> None:
     (value,) = encode(customers)
     assert len(value) == 87 + 8 * 24
     assert value[0] == LAYOUT
-    for name in SECTIONS:
-        if name != "window":
-            customers.sections[name]["label"] = 1
+    for name in SECTIONS.keys() - {"window", *NAMED}:
+        customers.sections[name]["label"] = 1
     assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 17 + 27
     customers.tails["open_invoices"]["key"] = customers.tails["settled_invoices"]["key"] = 1
     assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 17 + 27 + 8 * 24 + 16 * 17
     customers.tails["slots"]["key"][0, :3] = 1
-    assert (
-        len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 17 + 27 + 8 * 24 + 16 * 17 + 1 + 3 * 16
-    )
-    assert tuple(SECTIONS) == (
-        "price",
-        "cadence",
-        "satisfaction",
-        "engagement",
-        "value",
-        "churn",
-        "clv",
-        "payment",
-        "window",
-    )  # their bits, for ever
+    fixed = 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 17 + 27
+    assert len(encode(customers)[0]) == fixed + 8 * 24 + 16 * 17 + 1 + 3 * 16
+    everything = "price cadence satisfaction engagement value churn clv payment window attributes rules"
+    assert " ".join(SECTIONS) == everything  # their bits, for ever
     assert DIMENSION_SLOTS == ("lifecycle", "rfm")  # a record's labels stand in this order for ever
 
 

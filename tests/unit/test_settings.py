@@ -30,7 +30,7 @@ NONSENSE: list[tuple[str, str, str]] = [
     ("rates: {USD: cheap}", "rates.USD", "decimal"),
     ("dimensions: []", "dimensions", "at least 1"),
     ("dimensions: [rfm, rfm]", "", "dimensions must not repeat"),
-    ("dimensions: [shoe_size]", "dimensions.0", "'lifecycle', 'rfm', "),
+    ("dimensions: [shoe_size]", "dimensions.shoe_size", "there are lifecycle, rfm, "),
     ("dimensions: [price, rfm, price]", "", "dimensions must not repeat"),
     ("dimensions: rfm", "dimensions", "tuple"),
     ("holdout_share: 1.1", "holdout_share", "less than or equal to 1"),

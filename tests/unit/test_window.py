@@ -160,5 +160,5 @@ def test_a_slot_that_leaves_beyond_the_calendar_never_does() -> None:
 def test_without_a_window_nothing_is_kept_of_slots() -> None:
     """No section, no entries, no column."""
     shard = MemoryShard(Settings(), Rulebook(from_settings(Settings())))
-    assert shard.rulebook.first.sections == ("lifecycle", "rfm")
+    assert shard.rulebook.first.kept == ("lifecycle", "rfm")
     assert timedelta(days=28) == Settings().slot

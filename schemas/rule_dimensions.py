@@ -1,0 +1,137 @@
+"""Dimensions by rules, as settings write them; each rule is checked when settings are read."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from xxhash import xxh3_64_intdigest
+
+from schemas.expression import meaning
+from schemas.expression.checking import RESERVED, check
+from schemas.expression.meaning import Condition
+from schemas.expression.syntax import LENGTH_MAX, ExpressionError, names
+from schemas.labels import LABELS
+
+DIMENSIONS_MAX: Final = 64
+"""Rule dimensions: each is evaluated with every event, and takes 13 bytes of a record."""
+ATTRIBUTES_MAX: Final = 64
+"""Attributes that rules look at: 21 bytes of a record each."""
+
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class Rule(BaseModel):
+    """A label, and when a customer has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    label: Label
+    when: Annotated[str, StringConstraints(min_length=1, max_length=LENGTH_MAX)]
+
+
+class RuleDimension(BaseModel):
+    """Rules in their order, of which the first that holds gives the label."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=200)]  # labels are bytes, and one is otherwise's
+    otherwise: Label
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels by code: `otherwise`, then those of the rules in their order."""
+        return tuple(dict.fromkeys([self.otherwise, *(rule.label for rule in self.rules)]))
+
+
+class RuleError(ValueError):
+    """A rule's expression is wrong; `path` is where it stands below `dimensions`."""
+
+    def __init__(self, path: tuple[str | int, ...], error: ExpressionError) -> None:
+        self.path = path
+        self.error = error
+        super().__init__(f"dimensions.{'.'.join(map(str, path))}: {error}")
+
+
+@lru_cache(maxsize=4096)
+def key_of(name: str) -> int:
+    """What a record calls an attribute or a rule dimension: 32 bits of the name's xxh3-64, never 0."""
+    return xxh3_64_intdigest(name.encode()) & 0xFFFF_FFFF or 1
+
+
+def split(written: Mapping[Any, Any]) -> tuple[list[Any], dict[Any, Any]]:
+    """Names in their order, and the rules of those that have any, of `dimensions` written as a mapping.
+
+    What is built in stands there with nothing behind it. What of it is not there comes first where a rule looks at it;
+    and lifecycle and rfm do, where nothing built in is there.
+
+    Raises:
+        ValueError: something built in has rules.
+    """
+    rules = {name: spec for name, spec in written.items() if name not in LABELS}
+    for name in written.keys() - rules.keys():
+        if written[name]:
+            raise ValueError(
+                f"dimensions.{name}: is built in and has no rules; what can be set of it stands in `{name}`"
+            )
+    listed = [name for name in written if name in LABELS]
+    wanted = _looked_at(rules) if listed else _looked_at(rules) | {"lifecycle", "rfm"}
+    return [*(name for name in LABELS if name in wanted and name not in listed), *written], rules
+
+
+def _looked_at(rules: dict[Any, Any]) -> set[str]:
+    """Every name in the rules that can be read at all; others are an error later."""
+    found: set[str] = set()
+    for spec in rules.values():
+        for rule in (spec.get("rules") if isinstance(spec, dict) else None) or ():
+            when = rule.get("when") if isinstance(rule, dict) else None
+            found |= names(when) if isinstance(when, str) else set()
+    return found
+
+
+def checked(
+    dimensions: tuple[str, ...], rules: Mapping[str, RuleDimension], grid_labels: set[str]
+) -> dict[str, tuple[tuple[str, Condition], ...]]:
+    """Label and condition of each rule of each rule dimension.
+
+    Raises:
+        ValueError: a name cannot be used; RuleError: an expression is wrong.
+    """
+    if len(rules) > DIMENSIONS_MAX:
+        raise ValueError(f"dimensions: there may be {DIMENSIONS_MAX} with rules")
+    later = {
+        name: f"{name} is not among the dimensions before this one: put it above, in `dimensions`"
+        for name in [*LABELS, *rules]
+    }
+    before: dict[str, tuple[str, ...]] = {}
+    conditions: dict[str, tuple[tuple[str, Condition], ...]] = {}
+    for name in dimensions:
+        if name not in rules:
+            before[name] = LABELS[name] + (tuple(sorted(grid_labels)) if name == "rfm" else ())
+            continue
+        if name in LABELS or name in RESERVED:
+            raise ValueError(f"dimensions.{name}: this name means something in rules already")
+        found = []
+        for place, rule in enumerate(rules[name].rules):
+            try:
+                found.append((rule.label, check(rule.when, before, later)))
+            except ExpressionError as error:
+                raise RuleError((name, "rules", place, "when"), error) from None
+        conditions[name] = tuple(found)
+        before[name] = rules[name].labels
+    attributes = attributes_of(conditions)
+    if len(attributes) > ATTRIBUTES_MAX:
+        raise ValueError(f"dimensions: rules may look at {ATTRIBUTES_MAX} attributes, these look at {len(attributes)}")
+    for kind in (attributes, tuple(rules)):
+        if len({key_of(name) for name in kind}) < len(kind):
+            raise ValueError("dimensions: two names have the same hash in a record; call one of them otherwise")
+    return conditions
+
+
+def attributes_of(conditions: Mapping[str, tuple[tuple[str, Condition], ...]]) -> tuple[str, ...]:
+    """The attributes that rules look at, in alphabetical order."""
+    found: set[str] = set()
+    for rules in conditions.values():
+        for _, condition in rules:
+            found |= meaning.attributes(condition)
+    return tuple(sorted(found))
