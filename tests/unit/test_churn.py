@@ -57,7 +57,7 @@ def test_the_closed_crossing_is_where_the_curve_falls_to_the_threshold(
     one = histories((x, t_x))
     crossing = float(falls_to_weeks(model, one, np.array([chance]))[0, 0])
     if crossing < t_x:
-        assert p_alive(model, one, np.array([t_x]))[0] < chance
+        assert p_alive(model, one, np.array([t_x]))[0] <= chance + 1e-9  # passed by less than a float can tell
     elif crossing < 10_000:  # 190 years
         second = 1 / (7 * 86_400)
         before, at, after = p_alive(model, one, crossing + np.array([-second, 0, second]))
