@@ -32,7 +32,7 @@ class Bench:
         self._open.close()
 
     @property
-    def dimensions(self) -> tuple[Dimension, ...]:
+    def dimensions(self) -> tuple[str, ...]:
         """What the settings list."""
         return get_args(Dimension) if self.all_dimensions else Settings().dimensions
 
