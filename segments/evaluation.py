@@ -102,14 +102,15 @@ def _of_attributes(condition: AttributeCondition, customers: Customers) -> Flags
     match condition:
         case meaning.AttributeIn(name=name, values=values, negated=negated):
             entries = _attribute(customers, name)
-            found = np.zeros(len(customers), dtype=np.bool_)
+            found, alike = np.zeros((2, len(customers)), dtype=np.bool_)
             for kind, bits in map(attributes.told, values):
+                alike |= entries["kind"] == kind
                 found |= (entries["kind"] == kind) & (entries["value"] == bits)
-            return _present(entries) & (found ^ negated)
+            return _present(entries) & alike & (found ^ negated)
         case meaning.SameAttributes(left=left, right=right, negated=negated):
             one, other = _attribute(customers, left), _attribute(customers, right)
-            same = (one["kind"] == other["kind"]) & (one["value"] == other["value"])
-            both: Flags = _present(one) & _present(other) & (same ^ negated)
+            alike = one["kind"] == other["kind"]
+            both: Flags = _present(one) & _present(other) & alike & ((one["value"] == other["value"]) ^ negated)
             return both
         case meaning.AttributePresent(name=name):
             return _present(_attribute(customers, name))

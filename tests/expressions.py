@@ -145,20 +145,23 @@ def holds(node: Node, one: One) -> bool:  # noqa: C901, PLR0911, PLR0912 - one c
             return (value_of(of, one) is not None) != negated
         case syntax.In(of=of, items=items, negated=negated):
             value = value_of(of, one)
-            return value is not None and any(same(value, value_of(item, one)) for item in items) != negated
+            listed = [value_of(item, one) for item in items]
+            if not any(alike(value, item) for item in listed):
+                return False
+            return any(same(value, item) for item in listed) != negated
     assert isinstance(node, syntax.Comparison)
     if moves(node.left) or moves(node.right):
         return at_a_moment(node, one)
     left, right = value_of(node.left, one), value_of(node.right, one)
     if isinstance(node.left, syntax.Attribute) and isinstance(node.right, syntax.Attribute):
         if node.sign in ("==", "!="):
-            return left is not None and right is not None and same(left, right) == (node.sign == "==")
+            return alike(left, right) and same(left, right) == (node.sign == "==")
         left, right = number(left), number(right)
     if left is None or right is None:
         return False
     if node.sign in ("==", "!="):
         if is_plain(node.left) or is_plain(node.right):
-            return same(left, right) == (node.sign == "==")
+            return alike(left, right) and same(left, right) == (node.sign == "==")
         left, right = number(left), number(right)
     else:
         left, right = number(left), number(right)
@@ -168,6 +171,15 @@ def holds(node: Node, one: One) -> bool:  # noqa: C901, PLR0911, PLR0912 - one c
 def is_plain(node: Node) -> bool:
     """A text, true or false, or the name of a dimension."""
     return isinstance(node, syntax.Text | syntax.Flag)
+
+
+def alike(left: Any, right: Any) -> bool:
+    """Both texts, both numbers, or both true or false; what is absent is like nothing."""
+
+    def kind(value: Any) -> type:
+        return type(value) if isinstance(value, bool | str) else float
+
+    return left is not None and right is not None and kind(left) is kind(right)
 
 
 def same(left: Any, right: Any) -> bool:

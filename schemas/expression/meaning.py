@@ -64,7 +64,7 @@ Scalar: TypeAlias = bool | float | str
 
 @dataclass(frozen=True, slots=True)
 class AttributeIn:
-    """The attribute is there, and one of these values, which kind and all; `negated`: it is there, and none of them."""
+    """The attribute is one of these values, or (`negated`) of the kind of one and none of them."""
 
     name: str
     values: tuple[Scalar, ...]
@@ -73,7 +73,7 @@ class AttributeIn:
 
 @dataclass(frozen=True, slots=True)
 class SameAttributes:
-    """Both attributes are there, and equal; `negated`: there, and not equal."""
+    """Both attributes are there, of one kind, and equal or (`negated`) not equal."""
 
     left: str
     right: str
