@@ -1,6 +1,7 @@
 """The law of every model: a label is constant until its deadline, and a deadline is the future."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 from math import exp, floor, log, log2
@@ -279,8 +280,11 @@ def holds_until_its_deadline(name: str, rules: Rules, product: Settings, seed: i
     assert ((due_us <= LATEST_US) | (due_us == NEVER)).all()
     last_us = np.minimum(due_us - 1, LATEST_US)  # of the interval on which it must hold
 
+    # A model looks at no other's label, but for rules: what is asked most often is asked of it alone.
+    seen, place = (rules, column) if name in RULED else (replace(rules, models=(rules.models[column],)), 0)
+
     def still(probe_us: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
-        return bool((rules.classify(facts, np.clip(probe_us, at_us, last_us))[:, column] == label).all())
+        return bool((seen.classify(facts, np.clip(probe_us, at_us, last_us))[:, place] == label).all())
 
     assert still(last_us)
     width = (last_us - at_us).astype(np.float64)
@@ -301,7 +305,7 @@ def holds_until_its_deadline(name: str, rules: Rules, product: Settings, seed: i
         if not ahead.any():
             break
         at_us = np.where(ahead, due_us, at_us)
-        due_us = rules.deadlines(facts, at_us, rules.classify(facts, at_us))[:, column]
+        due_us = seen.deadlines(facts, at_us, seen.classify(facts, at_us))[:, place]
         assert (due_us[ahead] > at_us[ahead]).all()
         ahead = due_us != NEVER
     assert not ahead.any()
