@@ -61,6 +61,8 @@ class Reference:
         assert self._process.stdout is not None
         decoder = msgspec.json.Decoder(dict)
         for line in self._process.stdout:
+            if not line.endswith(b"\n"):
+                return  # killed in mid-line; its exit code says so
             self.account.add(decoder.decode(line))
 
 

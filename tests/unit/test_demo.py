@@ -10,10 +10,13 @@ from rich.console import Console
 from demo.account import Account
 from demo.board import Board
 from demo.history import read
+from demo.reference import reference
 from demo.scene import frame
 from demo.summary import summary
 from demo.view import line, save_picture, view
 from streams.usage_error import UsageError
+from tests.cdnow import EVENTS
+from tests.until import until
 
 LABELS = {"lifecycle": ("new", "active", "at_risk", "churned"), "rfm": ("new", "hibernating")}
 
@@ -200,3 +203,11 @@ def test_a_history_too_long_to_watch_is_refused(tmp_path: Path, monkeypatch: pyt
     file.write_text("{}\n" * 3)
     with pytest.raises(UsageError, match=r"more than 2 events.*segflow run"):
         read(file)
+
+
+def test_a_reference_ended_in_mid_line_ends_without_a_word(tmp_path: Path) -> None:
+    """What a killed `segflow run` had begun to say is not read as a change. (An exception of the reading thread fails the test.)"""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("clock: event\ncurrency: USD\n", encoding="utf-8")
+    with reference(EVENTS, settings, 1) as running:
+        until(lambda: running.account.changes, "`segflow run` says nothing")
