@@ -82,8 +82,10 @@ class AtStake(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     lifetime: Annotated[str, Field(description="net money so far; `facts.monetary`, but for a window of rfm")]
-    last_12_months: Annotated[str | None, Field(description="net money of the last twelve months")]
-    clv: Annotated[str | None, Field(description="what the customer is still expected to bring")]
+    last_12_months: Annotated[
+        str | None, Field(description="net money of the present slot and those before it within 365 days")
+    ]
+    clv: Annotated[str | None, Field(description="expected to come within `clv.horizon`, at `effective_at`")]
 
 
 class Alert(Change):

@@ -346,6 +346,11 @@ class Alerts(Section):
     value: tuple[Literal["a", "b", "c", "none"], ...] = Field(
         ("a", "b"), description="only customers of these classes, where the dimension value is on; []: all customers"
     )
+    last_12_months: Annotated[bool, Field(strict=True)] = Field(
+        False,
+        description="remember money by slots, so that alerts tell that of the last twelve months, also where "
+        "rfm.window is shorter or null: 16 bytes a slot with a purchase. A fact setting",
+    )
 
 
 class Erase(Section):

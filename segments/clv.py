@@ -18,6 +18,8 @@ from segments.parameters import Parameters
 
 LABELS: Final = ("none", "low", "medium", "high")
 NONE, LOW, MEDIUM, HIGH = range(len(LABELS))
+WORTH_MOST: Final = 2.0**62
+"""Minor units: beyond all money there is, and still a whole number of 64 bits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,14 +46,14 @@ class Clv:
         ends_us = self._ends_us(facts, cuts)[np.arange(len(at_us)), HIGH - np.maximum(own, MEDIUM)]
         return np.where(own <= LOW, NEVER, ends_us)
 
-    def worth_minor(self, facts: Facts, at_us: int, parameters: Parameters) -> Times:
-        """What each of n customers with a purchase is worth at `at_us`, whole minor units."""
+    def worth_minor(self, facts: Facts, at_us: Times | int, parameters: Parameters) -> Times:
+        """What each of n customers with a purchase is worth at `at_us`, whole minor units; at most WORTH_MOST."""
         history = History.of(facts)
         first_us = np.where(facts.first_us == UNKNOWN, at_us, facts.first_us)
         age_weeks = np.maximum((at_us - first_us) / WEEK_US, history.recency_weeks)
         purchases = expected_purchases(parameters.mbg_nbd, history, age_weeks, self.horizon_weeks)
         worth = purchases * self.money(facts, history, parameters) * self.minor_per_major
-        return np.floor(worth).astype(np.int64)
+        return np.floor(np.minimum(worth, WORTH_MOST)).astype(np.int64)
 
     def money(self, facts: Facts, history: History, parameters: Parameters) -> Values:
         """What a purchase of each customer is expected to bring, major units.

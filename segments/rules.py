@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from schemas.currency import minor_digits, to_minor
 from schemas.settings import ChurnThresholds, Settings
@@ -29,7 +30,10 @@ from segments.rule_dimension import RuleDimension
 from segments.satisfaction import Satisfaction
 from segments.share import of_one
 from segments.value import Value
+from segments.window import slots_of_12_months
 from segments.windowed_rfm import WindowedRfm
+
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,7 @@ class Rules:
     holdout_share: float = 0.0  # of customers in the control group
     actions: Actions = NO_ACTIONS
     attributes: tuple[str, ...] = ()  # of profiles, those that some rule looks at
+    window_slots: int = 0  # slots of money and orders that are kept, the present one included; 0: none
 
     @property
     def version(self) -> int:
@@ -58,11 +63,6 @@ class Rules:
         return tuple(model.name for model in self.models)
 
     @cached_property
-    def window_slots(self) -> int:
-        """How many slots rfm looks at, the present one included; 0: at all of a customer's life."""
-        return next((model.slots for model in self.models if isinstance(model, WindowedRfm)), 0)
-
-    @cached_property
     def kept(self) -> tuple[str, ...]:
         """What records have to keep for them: the dimensions, the window, `attributes.<name>` for each attribute."""
         window = ("window",) if self.window_slots else ()
@@ -72,6 +72,23 @@ class Rules:
     def start(self) -> Labels:
         """The labels of a customer nothing is known of, shape (number of models,)."""
         return np.array([model.start for model in self.models], dtype=np.uint8)
+
+    def alerts(self, codes: Labels) -> Flags:
+        """Whether a change of each of n customers, whose labels are `codes` then, is an alert; shape (n, models)."""
+        found: Flags = self._alerting[np.arange(len(self.models)), codes]
+        if self.actions.classes is not None:
+            value = self.names.index("value")
+            wanted = [code for code, label in enumerate(self.models[value].labels) if label in self.actions.classes]
+            found &= np.isin(codes[:, value], wanted)[:, None]
+        return found
+
+    @cached_property
+    def _alerting(self) -> Flags:
+        """Whether changes into a label are alerts at all; shape (models, 256)."""
+        found = np.zeros((len(self.models), 256), dtype=np.bool_)
+        for column, model in enumerate(self.models):
+            found[column, : len(model.labels)] = [(model.name, label) in self.actions.alerts for label in model.labels]
+        return found
 
     def classify(self, facts: Facts, at_us: Times) -> Labels:
         """Label codes at `at_us`, shape (n, models), dtype uint8."""
@@ -158,6 +175,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
         definition=definition,
         holdout_share=settings.holdout_share,
         actions=actions_of(settings, {name: models[name] for name in settings.dimensions}),
+        window_slots=kept_slots(settings),
     )
 
 
@@ -220,6 +238,13 @@ def recuts_of(settings: Settings) -> Recuts:
 def window_slots(settings: Settings) -> int:
     """How many slots rfm looks at, the present one included; 0: at all of a customer's life."""
     return 0 if settings.rfm.window is None else settings.rfm.window // settings.slot
+
+
+def kept_slots(settings: Settings) -> int:
+    """How many slots of money and orders are kept: as many as rfm looks at, and alerts."""
+    by_rfm = window_slots(settings) if "rfm" in settings.dimensions else 0
+    by_alerts = slots_of_12_months(duration_us(settings.slot)) if settings.alerts.last_12_months else 0
+    return max(by_rfm, by_alerts)
 
 
 def _chances(thresholds: ChurnThresholds) -> Thresholds:

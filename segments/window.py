@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from segments.facts import Times
-from segments.instant import after
+from segments.instant import DAY_US, after
 
 KEY_OF_SLOT_0: Final = 2**31
 """Keys are slot numbers moved up, so that none is 0."""
 ENTRY: Final = np.dtype([("key", "<u4"), ("orders", "<i4"), ("net_minor", "<i8")])
 """One slot in which something was bought or returned: its number + KEY_OF_SLOT_0 (0: none here), purchases less full
 refunds, purchases less refunds in minor units."""
+
+YEAR_US: Final = 365 * DAY_US
 
 Entries = npt.NDArray[np.void]
 """Slots of n customers, shape (n, k): the earliest first, empty places last."""
@@ -49,6 +51,11 @@ def with_event(held: Entries, slots: Numbers, orders: Numbers, net_minor: Number
     key = entries["key"].astype(np.int64)
     order = np.argsort(np.where(key == 0, np.iinfo(np.int64).max, key), axis=1, kind="stable")
     return trimmed(np.take_along_axis(entries, order, axis=1))
+
+
+def slots_of_12_months(slot_us: int) -> int:
+    """How many slots the last twelve months are, the present one included: those that lie in 365 days, one at least."""
+    return max(1, YEAR_US // slot_us)
 
 
 def trimmed(held: Entries) -> Entries:

@@ -43,6 +43,8 @@ class Steps:
     last_us: Times
     orders: npt.NDArray[np.int64]
     net_minor: npt.NDArray[np.int64]
+    last_12_months_minor: npt.NDArray[np.int64]  # as segments.at_stake has it, of alerts only
+    clv_minor: npt.NDArray[np.int64]
     next_dimensions: npt.NDArray[np.intp]
     next_labels: Labels
     next_us: Times  # NEVER: silence changes nothing more

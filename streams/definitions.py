@@ -26,6 +26,7 @@ FACT_SETTINGS: Final = (
     "engagement.other_weight",
     "slot",
     "rfm.window",
+    "alerts.last_12_months",
 )
 """Paths of settings that are in the facts, as far as their dimension is on. All others decide labels."""
 
@@ -125,9 +126,13 @@ def attributes_of(content: Content) -> list[str]:
 def _looks_at(content: Content, path: str) -> bool:
     """Whether a dimension that is on looks at the facts of a setting; those of a section that is off are not there."""
     windowed = "rfm" in content["dimensions"] and content["rfm"]["window"] is not None
-    if path == "slot":
-        return windowed or "cadence" in content["dimensions"]
-    return windowed if path == "rfm.window" else True
+    by_alerts = bool(content.get("alerts", {}).get("last_12_months"))
+    looks = {
+        "slot": windowed or by_alerts or "cadence" in content["dimensions"],
+        "rfm.window": windowed,
+        "alerts.last_12_months": by_alerts,
+    }
+    return looks.get(path, True)
 
 
 def has_facts(dimension: str) -> bool:

@@ -17,8 +17,8 @@ from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 from schemas.change import SPEC
 from schemas.currency import minor_digits
 from segments import instant
-from segments.facts import Labels
-from segments.instant import NEVER
+from segments.at_stake import AtStake
+from segments.instant import NEVER, UNKNOWN
 from segments.model import NO_LABEL
 from segments.rules import Rules
 from state.record import Customers
@@ -113,6 +113,7 @@ class Encoder:
         facts = customers.facts(slice(None))
         next_dimensions, next_labels, next_us = upcoming(rules, facts, fixed["concluded_us"], labels)
         count = len(customers)
+        stakes = AtStake.unknown(count)
         steps = Steps(
             rows=np.arange(count),
             effective_us=fixed["concluded_us"],
@@ -125,6 +126,8 @@ class Encoder:
             last_us=facts.last_us,
             orders=facts.orders,
             net_minor=facts.net_minor,
+            last_12_months_minor=stakes.last_12_months_minor,
+            clv_minor=stakes.clv_minor,
             next_dimensions=next_dimensions,
             next_labels=next_labels,
             next_us=next_us,
@@ -207,21 +210,40 @@ class Encoder:
             gathered(words.previous_headers, was),
             gathered(words.current_headers, now),
         )
-        alerts = self._alerts(changes, words, now, Messages(keys, values, headers))
+        alerts = self._alerts(changes, words.rules, Messages(keys, values, headers))
         return change_ids, Messages(keys, values, headers), alerts
 
-    def _alerts(self, changes: Changes, words: "_Words", now: Places, published: Messages) -> Messages:
-        """Those of the published changes, into the labels at `now`, that are alerts: with what is at stake."""
-        chosen = np.flatnonzero(words.alerting[now] & words.in_class(changes.steps.labels)[changes.moves.steps])
+    def _alerts(self, changes: Changes, rules: Rules, published: Messages) -> Messages:
+        """Those of the published changes that are alerts: with what is at stake."""
+        steps, moves = changes.steps, changes.moves
+        if not rules.actions.alerts:
+            return messages.NONE
+        chosen = np.flatnonzero(rules.alerts(steps.labels)[moves.steps, moves.dimensions])
         if not len(chosen):
             return messages.NONE
+        lifetime, year, clv = (
+            self._money(column[moves.steps[chosen]])
+            for column in (steps.net_minor, steps.last_12_months_minor, steps.clv_minor)
+        )
         values = joined(
             text.without_end(gathered(published.values, chosen)),
-            b',"at_stake":{"lifetime":"',
-            text.money(changes.steps.net_minor[changes.moves.steps[chosen]], self._digits),
-            b'","last_12_months":null,"clv":null}}',
+            b',"at_stake":{"lifetime":',
+            lifetime,
+            b',"last_12_months":',
+            year,
+            b',"clv":',
+            clv,
+            b"}}",
         )
         return Messages(gathered(published.keys, chosen), values, gathered(published.headers, chosen))
+
+    def _money(self, amounts_minor: npt.NDArray[np.int64]) -> Text:
+        """Each amount as a JSON string; UNKNOWN is null."""
+        known = np.flatnonzero(amounts_minor != UNKNOWN)
+        told = joined(b'"', text.money(amounts_minor[known], self._digits), b'"') if len(known) else text.column([])
+        places = np.zeros(len(amounts_minor), dtype=np.intp)
+        places[known] = np.arange(1, len(known) + 1)
+        return gathered(text.end_to_end([text.column([b"null"]), told]), places)
 
     def _current(
         self, columns: Steps, steps: "_StepTexts", words: "_Words", at: Publication, passed: Places | None = None
@@ -316,9 +338,6 @@ class _Words:
             b',"current":%b%b,"previous_since":' % (quote, self._strategy(name, label))
             for (name, label, _), (_, quote, _) in zip(words, quoted, strict=True)
         )
-        self.alerting = np.array(
-            [False, *((name.decode(), (label or b"").decode()) in rules.actions.alerts for name, label, _ in words)]
-        )
         self.nexts = _table(b'{"dimension":"%b","label":%b,"at":' % (name, label) for name, label, _ in quoted)
         self.previous_headers = _table(
             messages.header("dimension", name) + messages.header("previous", label or b"null")
@@ -339,15 +358,6 @@ class _Words:
         """The member of a change into the label, empty where it has no strategy."""
         found = self.rules.actions.strategies.get((name.decode(), (label or b"").decode()))
         return b"" if found is None else b',"strategy":{"name":"%b","priority":%d}' % (found[0].encode(), found[1])
-
-    def in_class(self, labels: Labels) -> npt.NDArray[np.bool_]:
-        """Of m steps with these label codes, shape (m, models): whose customers are worth an alert."""
-        classes = self.rules.actions.classes
-        if classes is None:
-            return np.ones(len(labels), dtype=np.bool_)
-        column = self.rules.names.index("value")
-        wanted = [code for code, label in enumerate(self.rules.models[column].labels) if label in classes]
-        return np.isin(labels[:, column], wanted)
 
     def places(self, dimensions: Any, codes: npt.NDArray[np.integer[Any]]) -> Places:
         """Where the tables have the labels `codes`; from VANISHED on they are those of the old rules."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from schemas.rule_dimensions import key_of
 from segments import attributes, cadence, engagement, payment, purchase_days, satisfaction, window
+from segments.at_stake import AtStake, at_stake
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.model import NO_LABEL
@@ -456,6 +457,7 @@ class _Advancing:
         fixed["concluded_us"][rows] = at_us
         self.touched[rows] = True
         next_dimensions, next_labels, next_us = (upcoming if ahead else _nothing_ahead)(self.rules, facts, at_us, new)
+        stakes = self._at_stake(facts, at_us, new, told)
         steps = Steps(
             rows=rows,
             effective_us=at_us,
@@ -468,6 +470,8 @@ class _Advancing:
             last_us=facts.last_us,
             orders=facts.orders,
             net_minor=facts.net_minor,
+            last_12_months_minor=stakes.last_12_months_minor,
+            clv_minor=stakes.clv_minor,
             next_dimensions=next_dimensions,
             next_labels=next_labels,
             next_us=next_us,
@@ -481,6 +485,18 @@ class _Advancing:
             versions=move_versions[told],
         )
         self.parts.append(Changes(steps=steps, moves=moves))
+
+    def _at_stake(self, facts: Facts, at_us: Times, labels: Labels, told: npt.NDArray[np.bool_]) -> AtStake:
+        """What is at stake of the customers of whom a change is an alert, and unknown of all others."""
+        stakes = AtStake.unknown(len(at_us))
+        if not self.rules.actions.alerts:
+            return stakes
+        rows = np.flatnonzero((told & self.rules.alerts(labels)).any(axis=1))
+        if len(rows):
+            found = at_stake(self.rules, facts.take(rows), at_us[rows])
+            stakes.last_12_months_minor[rows] = found.last_12_months_minor
+            stakes.clv_minor[rows] = found.clv_minor
+        return stakes
 
     def _set_timers(self) -> None:
         """Step 4: a timer only moves earlier, but for those taken out of the set, which go where they belong."""

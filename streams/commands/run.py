@@ -59,6 +59,10 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Where records that cannot be used go, each with its reason, as JSON Lines."),
     ] = None,
+    alerts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the alerts go: changes that `alerts` asks for, as JSON Lines."),
+    ] = None,
     shards: Annotated[
         int, typer.Option(min=1, max=SHARDS_MAX, help="Shards, as Kafka's default partitioner would place customers.")
     ] = 1,
@@ -76,13 +80,29 @@ def command(
     with (
         nullcontext(sys.stdout.buffer) if output is None or to_stdout else replaced(output) as changes,
         nullcontext(None) if dead_letters is None else replaced(dead_letters) as dead,
+        nullcontext(None) if alerts is None else replaced(alerts) as called,
     ):
         try:
-            summary = _run(loaded, log, until_us=until_us, shards=shards, changes=changes, dead=dead)
+            summary = _run(loaded, log, until_us=until_us, shards=shards, to=_Outputs(changes, called, dead))
         except OverflowError as error:
             raise UsageError(str(error)) from error
         changes.flush()
     sys.stderr.write(json.dumps(summary.as_json()) + "\n" if as_json else summary.as_text())
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """The files to write; None: not wanted."""
+
+    changes: BinaryIO
+    alerts: BinaryIO | None
+    dead: BinaryIO | None
+
+    def write(self, outcome: Outcome) -> None:
+        """Changes and alerts of one outcome."""
+        self.changes.write(outcome.changes.lines())
+        if self.alerts is not None:
+            self.alerts.write(outcome.alerts.lines())
 
 
 @dataclass(slots=True)
@@ -166,9 +186,7 @@ class Summary:
         return "".join(f"{line}\n" for line in lines)
 
 
-def _run(
-    settings: Settings, log: LineFiles, *, until_us: int, shards: int, changes: BinaryIO, dead: BinaryIO | None
-) -> Summary:
+def _run(settings: Settings, log: LineFiles, *, until_us: int, shards: int, to: _Outputs) -> Summary:
     run = FileRun(settings, shards=shards)
     summary = Summary([(model.name, model.labels) for model in run.rulebook.first.models])
     started = perf_counter()
@@ -176,25 +194,21 @@ def _run(
         for lines in log:
             run.wall_us = _wall_us()
             for outcome in run.feed(lines.values, summary.records):
-                _write(outcome, changes)
+                to.write(outcome)
                 summary.add(outcome)
-                _bury(outcome, lines, summary, dead)
+                _bury(outcome, lines, summary, to.dead)
             summary.records += len(lines.values)
             show(lines.done_bytes, f"{summary.records / (perf_counter() - started):,.0f} events/s")
     with progress("silence", None) as show:
         swept = 0
         run.wall_us = _wall_us()
         for outcome in run.finish(until_us):
-            _write(outcome, changes)
+            to.write(outcome)
             summary.add(outcome)
             swept += outcome.swept
             show(swept, f"{swept:,} deadlines")
     summary.elapsed_s = perf_counter() - started
     return summary
-
-
-def _write(outcome: Outcome, changes: BinaryIO) -> None:
-    changes.write(outcome.changes.lines())
 
 
 def _bury(outcome: Outcome, lines: Lines, summary: Summary, dead: BinaryIO | None) -> None:

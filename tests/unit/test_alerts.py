@@ -1,6 +1,8 @@
 """Strategies and alerts: copied into changes, and which changes are called for."""
 
 import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from streams.rulebook import Rulebook
 from streams.run import MemoryShard
 from tests.command import segflow, settings_file
 from tests.histories import histories
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 STRATEGIES = {"lifecycle": {"at_risk": {"name": "win_back", "priority": 2}, "new": {"name": "welcome"}}}
 
@@ -67,20 +71,21 @@ def test_a_strategy_is_copied_into_each_change_into_its_label(log: list[dict[str
     assert all("strategy" not in change for change in made(log)[0])
 
 
-def buy(number: int, day: int, amount: str) -> dict[str, Any]:
+def buy(number: int, day: str, amount: str) -> dict[str, Any]:
     """A purchase of customer c."""
-    moment = f"2024-01-{day:02}T00:00:00Z"
-    event = {"type": "purchase", "event_id": f"e{number}", "customer_id": "c", "occurred_at": moment}
+    event = {"type": "purchase", "event_id": f"e{number}", "customer_id": "c", "occurred_at": f"{day}T00:00:00Z"}
     return event | {"order_id": "o", "amount": amount}
 
 
 def test_without_value_every_customer_counts_and_strategy_and_money_come_along() -> None:
     """As far as dimensions are on: the condition on classes goes with the dimension."""
-    _, (alert,) = made([buy(1, 1, "9.50")], dimensions=["lifecycle"], strategies=STRATEGIES)
+    _, (alert,) = made([buy(1, "2024-01-01", "9.50")], dimensions=["lifecycle"], strategies=STRATEGIES)
     assert (alert["current"], alert["strategy"]) == ("at_risk", {"name": "win_back", "priority": 2})
     assert alert["at_stake"]["lifetime"] == "9.50"
-    assert not made([buy(1, 1, "9.50")], alerts={"into": {}})[1]
-    listed = made([buy(1, 1, "9.50")], dimensions=["lifecycle"], alerts={"into": {"lifecycle": ["new", "churned"]}})[1]
+    assert not made([buy(1, "2024-01-01", "9.50")], alerts={"into": {}})[1]
+    listed = made(
+        [buy(1, "2024-01-01", "9.50")], dimensions=["lifecycle"], alerts={"into": {"lifecycle": ["new", "churned"]}}
+    )[1]
     assert [each["current"] for each in listed] == ["new", "churned"]
 
 
@@ -103,3 +108,75 @@ def test_the_defaults_go_with_any_grid() -> None:
     """A grid need not have what they name; nor need the settings list the dimension."""
     assert from_settings(Settings.model_validate({"rfm": {"grid": [["x"] * 5] * 5}})).actions.alerts
     assert not from_settings(Settings(dimensions=("price",))).actions.alerts
+
+
+HISTORY = [
+    buy(1, "2022-11-01", "1000"),
+    buy(2, "2023-03-01", "70"),
+    buy(3, "2023-03-05", "20") | {"type": "refund"},
+    buy(4, "2024-01-01", "12.50"),
+]
+
+
+def spent(at: str, slot_days: int) -> str:
+    """Net money of the slots that lie in 365 days, that of `at` included, summed by hand."""
+    day = (datetime.fromisoformat(at) - EPOCH).days
+    begin = EPOCH + timedelta(days=(day // slot_days - 365 // slot_days + 1) * slot_days)
+    signs = {"purchase": 1, "refund": -1}
+    counted = [
+        each for each in HISTORY if begin <= datetime.fromisoformat(each["occurred_at"]) and each["occurred_at"] <= at
+    ]
+    return f"{sum(signs[each['type']] * Decimal(each['amount']) for each in counted):.2f}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"alerts": {"last_12_months": True}},
+        {"alerts": {"last_12_months": True}, "rfm": {"window": "84d"}},
+        {"alerts": {}, "rfm": {"window": "365d"}},
+        {"alerts": {"last_12_months": True}, "rfm": {"window": "1100d"}},
+        {"alerts": {"last_12_months": True}, "dimensions": ["lifecycle"], "slot": "30d"},
+    ],
+)
+def test_the_money_of_twelve_months_is_that_of_the_slots_kept(content: dict[str, Any]) -> None:
+    """Kept for rfm's window where it is long enough, else where alerts ask; a refund comes off its own slot."""
+    content = content | {"alerts": content["alerts"] | {"into": {"lifecycle": ["new", "at_risk", "churned", "active"]}}}
+    alerts = made(HISTORY, **content)[1]
+    told = [each["at_stake"]["last_12_months"] for each in alerts]
+    assert told == [spent(each["effective_at"], 30 if "slot" in content else 28) for each in alerts]
+    assert told[0] == "1000.00"
+    assert set(told) == {"1000.00", "1050.00", "62.50", "12.50"}
+
+
+def test_without_such_slots_nobody_knows_the_money_of_twelve_months() -> None:
+    """A shorter window is not stretched."""
+    alerts = made(HISTORY, rfm={"window": "336d"})[1]
+    assert [each["at_stake"]["last_12_months"] for each in alerts] == [None] * len(alerts)
+
+
+@given(log=histories(30))
+@trials(max_examples=60, deadline=None)
+def test_the_worth_at_stake_goes_with_the_class_of_clv(log: list[dict[str, Any]]) -> None:
+    """Both say the same of one moment, to the minor unit; who is in no class is worth nothing that is known."""
+    least = {"high": 100, "medium": 25, "low": 0}
+    below = {"high": Decimal("inf"), "medium": Decimal(100), "low": Decimal(25)}
+    into = {"lifecycle": ["at_risk", "prospect"], "clv": list(least)}
+    for alert in made(log, dimensions=["lifecycle", "clv"], alerts={"into": into})[1]:
+        label, worth = alert["segments"]["clv"], alert["at_stake"]["clv"]
+        if label == "none":
+            assert worth is None
+        else:
+            assert least[label] - Decimal("0.01") <= Decimal(worth) < below[label]
+
+
+def test_run_writes_the_alerts_where_asked(tmp_path: Path) -> None:
+    """As JSON Lines, beside the changes they are."""
+    log, called = tmp_path / "log.jsonl", tmp_path / "alerts.jsonl"
+    log.write_text(json.dumps(buy(1, "2024-01-01", "9.50")) + "\n", encoding="utf-8")
+    result = segflow("run", log, "--until", "2025-01-01T00:00:00Z", "--alerts", called)
+    assert result.code == 0
+    (alert,) = [json.loads(line) for line in called.read_text(encoding="utf-8").splitlines()]
+    changes = [json.loads(line) for line in result.out.splitlines()]
+    assert alert.pop("at_stake") == {"lifetime": "9.50", "last_12_months": None, "clv": None}
+    assert alert in changes

@@ -78,6 +78,9 @@ def test_slots_are_facts_of_what_counts_by_them() -> None:
     windowed = of(rfm={"window": "365d"})
     assert [each.path for each in fact_differences(of(), windowed)] == ["slot", "rfm.window"]
     assert not fact_differences(windowed, of())
+    asked = of(alerts={"last_12_months": True})
+    assert [each.path for each in fact_differences(of(), asked)] == ["slot", "alerts.last_12_months"]
+    assert not fact_differences(asked, of())
 
 
 def test_everything_else_may_change() -> None:
