@@ -28,7 +28,7 @@ STOP_S = 25.0
 
 
 class Service:
-    """One installation on the session's Kafka and Redis, under names of its own."""
+    """One installation on the session's Kafka and Redis, under names of its own; `content`: sections of settings."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Service:
         redis: str,
         prefix: str,
         partitions: int,
+        /,
         *,
         redis_timeout: str = "10s",
         **content: Any,

@@ -1,0 +1,190 @@
+"""Servers that want TLS, a client's certificate, a user and a password: segflow works, or says why not."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from kafka import KafkaAdminClient
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourceType,
+    UserScramCredentialUpsertion,
+)
+
+from schemas.settings import KafkaTopics
+from tests.command import segflow, segflow_process
+from tests.conftest import started_or_skipped
+from tests.histories import START, written
+from tests.secured_servers import MECHANISMS, USER, Certificates, SecuredKafka, SecuredRedis
+from tests.service import Service
+from tests.until import until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+PASSWORD: Final = "not-a-word-of-any-message"  # noqa: S105 - of servers that live for one test
+REDIS_RIGHTS: Final = (
+    "~segflow:* +@string +@hash +@list +@sortedset +@keyspace +@transaction +@connection -@dangerous +info"
+)
+"""As docs/operations.md says."""
+KAFKA_RIGHTS: Final = {
+    ResourceType.TOPIC: (
+        ACLOperation.DESCRIBE,
+        ACLOperation.DESCRIBE_CONFIGS,
+        ACLOperation.READ,
+        ACLOperation.WRITE,
+        ACLOperation.CREATE,
+    ),
+    ResourceType.GROUP: (ACLOperation.READ,),
+    ResourceType.TRANSACTIONAL_ID: (ACLOperation.DESCRIBE, ACLOperation.WRITE),
+}
+"""As docs/operations.md says, on names that begin with NAMES."""
+NAMES: Final = "segflow-"
+PARTITIONS: Final = 2
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Both, and what opens them."""
+
+    kafka: SecuredKafka
+    redis: SecuredRedis
+    certificates: Certificates
+
+    def settings(self, sasl: str) -> dict[str, Any]:
+        """The sections `kafka` and `redis` of settings that get in."""
+        mine = self.certificates
+        return {
+            "kafka": {
+                "address": self.kafka.secured_address,
+                "group": f"{NAMES}{sasl}",
+                "tls": True,
+                "tls_ca": str(mine.authority),
+                "tls_certificate": str(mine.client),
+                "tls_key": str(mine.client_key),
+                "sasl": sasl,
+                "username": USER,
+                "password": PASSWORD,
+                "topics": {role: f"{NAMES}{sasl}.{role}" for role in KafkaTopics.model_fields},
+            },
+            "redis": {
+                "url": self.redis.secured_url,
+                "prefix": f"segflow:{sasl}",
+                "username": USER,
+                "password": PASSWORD,
+                "tls_ca": str(mine.authority),
+            },
+        }
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A Kafka and a Redis of this module's own."""
+    certificates = Certificates(tmp_path_factory.mktemp("certificates"))
+    with (
+        closing(started_or_skipped(lambda: SecuredKafka(certificates, PASSWORD))) as kafka,
+        closing(started_or_skipped(lambda: SecuredRedis(certificates, PASSWORD, REDIS_RIGHTS))) as redis,
+    ):
+        with closing(KafkaAdminClient(bootstrap_servers=kafka.address)) as admin:
+            for name in MECHANISMS[1:]:  # those that keep the user's password in Kafka; one a request
+                answer = admin.alter_user_scram_credentials([UserScramCredentialUpsertion(USER, name, PASSWORD)])
+                assert answer == {USER: None}
+            rights = [
+                ACL(f"User:{USER}", "*", operation, ACLPermissionType.ALLOW, pattern)
+                for kind, operations in KAFKA_RIGHTS.items()
+                for operation in operations
+                for pattern in [ResourcePattern(kind, NAMES, ACLResourcePatternType.PREFIXED)]
+            ]
+            assert not admin.create_acls(rights)["failed"]
+        yield Servers(kafka, redis, certificates)
+
+
+def history() -> list[dict[str, Any]]:
+    """Purchases of 20 customers, and the end of one of them."""
+    bought: list[dict[str, Any]] = [
+        {
+            "type": "purchase",
+            "event_id": f"p{number}",
+            "order_id": f"o{number}",
+            "customer_id": f"c{number % 20}",
+            "occurred_at": written(START + timedelta(hours=40 * number)),
+            "amount": "60.00",
+        }
+        for number in range(200)
+    ]
+    gone = {
+        "type": "erase",
+        "event_id": "gone",
+        "customer_id": "c7",
+        "occurred_at": written(START + timedelta(hours=40 * 200)),
+    }
+    return [*bought, gone]
+
+
+def test_the_rights_documented_are_those_tested() -> None:
+    """docs/operations.md has Redis' word for word."""
+    document = Path(__file__).parents[2] / "docs" / "operations.md"
+    assert f"`{REDIS_RIGHTS}`" in document.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("sasl", MECHANISMS)
+def test_everything_works_over_tls_with_a_client_certificate_and_a_password(
+    sasl: str, servers: Servers, tmp_path: Path
+) -> None:
+    """Topics, doctor, produce, worker, show, audit of Kafka and of Redis, with no rights but those documented."""
+    installed = Service(tmp_path, "", "", "", PARTITIONS, clock="event", **servers.settings(sasl))
+    file = tmp_path / "history.jsonl"
+    file.write_text("".join(json.dumps(each) + "\n" for each in history()), encoding="utf-8")
+    doctor = segflow("doctor", "--settings", installed.file)
+    assert doctor.code == 0, doctor.out + doctor.err
+    installed.produce(file)
+    options = ("--settings", str(installed.file))
+
+    def worked() -> bool:
+        found = segflow("audit", "--json", *options)
+        return found.code == 0 and json.loads(found.out)["events"] == len(history())
+
+    with installed.worker():
+        until(worked, (tmp_path / "worker.log").read_text)
+    audit = segflow("audit", "--state", *options)
+    assert audit.code == 0, audit.out + audit.err
+    shown = segflow("show", "c3", *options)
+    assert shown.code == 0, shown.out + shown.err
+    assert "lifecycle" in shown.out
+    assert PASSWORD not in (tmp_path / "worker.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "section", "name", "value", "says"),
+    [
+        ("worker", "kafka", "password", "wrong", "Kafka at "),
+        ("worker", "kafka", "tls_ca", "stranger", "Kafka at "),
+        ("worker", "kafka", "tls", False, "Kafka at "),
+        ("doctor", "kafka", "password", "wrong", "Kafka at "),
+        ("worker", "redis", "password", "wrong", "Redis at "),
+        ("worker", "redis", "tls_ca", "stranger", "Redis at "),
+        ("doctor", "redis", "username", "somebody", "Redis at "),
+    ],
+)
+def test_a_server_that_lets_nobody_in_is_named_with_the_reason(
+    command: str, section: str, name: str, value: Any, says: str, servers: Servers, tmp_path: Path
+) -> None:
+    """One message, no traceback, no password; exit code 2 from the worker, 1 or 2 from the doctor."""
+    content = servers.settings("SCRAM-SHA-512")
+    installed = Service(tmp_path, "", "", "", PARTITIONS, **content)
+    content[section][name] = str(servers.certificates.stranger) if value == "stranger" else value
+    installed.file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    done = segflow_process(command, "--settings", installed.file)
+    assert done.code == 2 if command == "worker" else done.code in (1, 2), done.out + done.err
+    assert says in done.out + done.err
+    assert "Traceback" not in done.out + done.err
+    assert PASSWORD not in done.out + done.err
