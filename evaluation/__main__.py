@@ -25,29 +25,30 @@ def main() -> None:
     for population in content["populations"]:
         lost = population["lost"]["value"]
         console.print(f"{population['name']}: {population['customers']:,} customers, {lost:.1%} never came back")
-        console.print(_table(population))
+        console.print(table(population))
     paths = ", ".join(str(path.relative_to(ROOT)) for path in (RESULTS, PAGE, PICTURE))
     console.print(f"written: {paths}. What the figures mean, and what they do not: {PAGE.relative_to(ROOT)}")
 
 
-def _table(population: dict[str, Any]) -> Table:
-    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+def table(population: dict[str, Any]) -> Table:
+    """One population's figures, within 80 characters."""
+    shown = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     for place, heading in enumerate(COLUMNS):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+        shown.add_column(heading, justify="right" if place else "left", no_wrap=True)
     areas = population["areas"]
     for rule in population["rules"]:
-        _add(table, rule["rule"], rule, f"{areas[rule['score']]['auc']['value']:.3f}")
+        _add(shown, rule["rule"], rule, f"{areas[rule['score']]['auc']['value']:.3f}")
     patient = population["as_precise"]
-    _add(table, f"{patient['wait_days']} days: as precise", patient, "")
-    table.add_row(EXPECTED, *[""] * 4, f"{areas[EXPECTED]['auc']['value']:.3f}")
-    return table
+    _add(shown, f"{patient['wait_days']} days: as precise", patient, "")
+    shown.add_row(EXPECTED, *[""] * 4, f"{areas[EXPECTED]['auc']['value']:.3f}")
+    return shown
 
 
-def _add(table: Table, name: str, rule: dict[str, Any], area: str) -> None:
+def _add(shown: Table, name: str, rule: dict[str, Any], area: str) -> None:
     shares = (f"{rule[each]['value']:.1%}" for each in ("precision", "recall"))
     false = f"{rule['false'] / rule['raised']:.1%}"
     lead = f"{rule['lead_days']['median']:.0f}"
-    table.add_row(name, f"{rule['alarms']:,}", *shares, lead, area, f"{rule['raised']:,}", false)
+    shown.add_row(name, f"{rule['alarms']:,}", *shares, lead, area, f"{rule['raised']:,}", false)
 
 
 if __name__ == "__main__":

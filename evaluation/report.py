@@ -111,8 +111,9 @@ def _words(content: dict[str, Any]) -> list[str]:
     return [
         (
             "- For as many false alarms as `churn` raises of those who had bought on more than one day, fixed days "
-            f"would have to be {same['fixed_wait_days']:.0f}. A lost customer then has {same['fixed_warning_days']:.1f} days "
-            f"of warning, with `churn` {same['rhythm_warning_days']:.1f} (means over all lost; without an alarm: 0)."
+            f"would have to be {same['fixed_wait_days']:.0f}. A lost customer then has "
+            f"{same['fixed_warning_days']:.1f} days of warning, with `churn` {same['rhythm_warning_days']:.1f} (means "
+            "over all lost; without an alarm: 0)."
         ),
         (
             f"- Areas of theirs less that of idle days: P(alive) {_interval(less[ALIVE], 3)}, expected purchases "

@@ -1,11 +1,14 @@
 """The evaluation of alarms: its measures, its figures again, and the documents that show them."""
 
+from io import StringIO
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from evaluation import report
+from evaluation.__main__ import table
 from evaluation.cdnow import evaluate
 from evaluation.measures import Estimate, auc, roc
 from evaluation.picture import draw
@@ -19,6 +22,17 @@ def test_the_evaluation_page_and_picture_show_the_result_file() -> None:
     text = report.PAGE.read_text(encoding="utf-8")
     assert report.page(text, content) == text
     assert report.PICTURE.read_text(encoding="utf-8") == draw(content)
+
+
+def test_the_table_of_make_evaluate_fits_a_terminal() -> None:
+    """80 characters, and nothing of it cut off."""
+    said = StringIO()
+    console = Console(file=said, width=80)
+    for population in report.read()["populations"]:
+        console.print(table(population))
+    text = said.getvalue()
+    assert "as precise" in text
+    assert "…" not in text
 
 
 def test_the_figures_of_the_evaluation_come_out_again() -> None:
