@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,8 @@ from streams.run import FileRun
 from streams.scanning import pages_of
 from tests.agreement import by_customer, content, parsed
 from tests.histories import START, written
-from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
+from tests.journal_oracle import by_journal, quintiles
+from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
 from tests.service import PATIENCE_S, Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -270,9 +270,8 @@ def test_quantile_cuts_reach_every_customer_and_the_oracle_agrees(service: Make)
             time.sleep(0)
         installed.read("control", lambda found: any(json.loads(each.value)["kind"] == "cuts" for each in found))
         installed.journal(lambda found: all(last(found, shard)["plan"]["rules"] > 0 for shard in range(2)))
-        versions = {each.offset: json.loads(each.value) for each in installed.read("control")}
     assert by_customer(json.loads(each.value) for each in installed.read("changes")) == by_customer(
-        oracle_by_journal(installed, versions)
+        by_journal(installed, OracleRules(), quintiles)
     )
 
 
@@ -288,35 +287,6 @@ def last(entries: list[dict[str, Any]], shard: int) -> dict[str, Any]:
         key=lambda entry: entry["plan"]["sequence"],
         default={"plan": {"rules": 0, "purchases_to": 0, "sequence": 0}},
     )
-
-
-def oracle_by_journal(installed: Service, versions: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each shard's log through the oracle, new cuts adopted before the commit that first used them."""
-    changes: list[dict[str, Any]] = []
-    records = installed.read("purchases")
-    entries = installed.journal()
-    for shard in range(installed.partitions):
-        oracle = Shard(OracleRules())
-        mine = [record for record in records if record.partition == shard]
-        held = 0
-        for entry in sorted(
-            (each for each in entries if each["partition"] == shard), key=lambda each: each["plan"]["sequence"]
-        ):
-            if entry["adopts"] is not None and entry["adopts"] != held:
-                held = entry["adopts"]
-                cuts = versions[held]
-                rules = OracleRules(
-                    recency_cuts=tuple(timedelta(microseconds=cut) for cut in cuts["recency_us"]),
-                    frequency_cuts=tuple(cuts["frequency"]),
-                    monetary_cuts=tuple(Decimal(cut) / 100 for cut in cuts["monetary_minor"]),
-                    cuts=held,
-                )
-                changes += oracle.step(Adopt(rules, "recut"))
-            for record in mine:
-                if entry["purchases_from"] <= record.offset < entry["plan"]["purchases_to"]:
-                    changes += oracle.step(Event(json.loads(record.value)))
-        changes += oracle.step(Sweep(None))
-    return changes
 
 
 def test_workers_stop_when_their_supervisor_is_killed(service: Make) -> None:

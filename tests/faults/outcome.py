@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.duration import parse
 from segments.instant import UNKNOWN
 from state import record as codec
 from state.head import Head
@@ -69,7 +70,7 @@ def outcome_of(installed: Service, rules: OracleRules | None = None) -> Outcome:
         oracle = Shard(rules or OracleRules())
         for entry in entries:
             if entry["adopts"] is not None:
-                expected += oracle.step(Adopt(_recut(versions[entry["adopts"]], entry["adopts"]), "recut"))
+                expected += oracle.step(_adopted(versions[entry["adopts"]], entry["adopts"]))
             expected += _commit(oracle, mine, entry)
         bad += [
             (each.topic, each.partition, each.offset) for each in mine[PURCHASES] + mine[INTERACTIONS] if _bad(each)
@@ -120,6 +121,20 @@ def _gaps(number: int, entries: list[dict[str, Any]]) -> list[str]:
             if start != stop
         ]
     return wrong
+
+
+def _adopted(record: dict[str, Any], version: int) -> Adopt:
+    """What a control record is to the oracle: new cuts, or a definition whose lifecycle is not the default one."""
+    if record["kind"] == "definition":
+        lifecycle = record["content"]["lifecycle"]
+        rules = OracleRules(
+            at_risk_after=parse(lifecycle["at_risk_after"]),
+            churned_after=parse(lifecycle["churned_after"]),
+            loyal_orders=lifecycle["loyal_orders"],
+            definition=version,
+        )
+        return Adopt(rules, "definition")
+    return Adopt(_recut(record, version), "recut")
 
 
 def _recut(cuts: dict[str, Any], version: int) -> OracleRules:
