@@ -109,7 +109,7 @@ class Control:
         if not self.read():
             self._write("definition", mine)
         elif not self._holds(mine):
-            self._refuse_other_facts(mine)
+            self.refuse_other_facts()
             if mine in [each.content for each in self.definitions] and others():
                 self.read()  # one of the others may have written it just now
                 if self._holds(mine):
@@ -146,8 +146,13 @@ class Control:
             producer.send(self._topic, key=kind.encode(), value=value, partition=0).get(ANSWER_S)
         self.read()
 
-    def _refuse_other_facts(self, mine: Content) -> None:
-        found = fact_differences(self._latest.content, mine)
+    def refuse_other_facts(self) -> None:
+        """Whether the records hold the facts that the settings want.
+
+        Raises:
+            DefinitionRefusedError: they hold others.
+        """
+        found = fact_differences(self._latest.content, definition_of(self._settings))
         if found:
             raise DefinitionRefusedError(
                 "the settings want facts that are not the ones this installation remembers: "

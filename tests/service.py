@@ -40,12 +40,15 @@ class Service:
         /,
         *,
         redis_timeout: str = "10s",
+        inputs: dict[str, str] | None = None,
         **content: Any,
     ) -> None:
+        """`inputs`: names of input topics that are there already, by role."""
         roles = ("purchases", "interactions", "changes", "alerts", "current", "dead_letters", "journal", "control")
         self.partitions = partitions
+        names = {role: prefix + role for role in roles} | (inputs or {})
         self.content = {
-            "kafka": {"address": kafka, "group": f"{prefix}group", "topics": {role: prefix + role for role in roles}},
+            "kafka": {"address": kafka, "group": f"{prefix}group", "topics": names},
             "redis": {"url": redis, "prefix": prefix.rstrip("-"), "timeout": redis_timeout},
             **content,
         }

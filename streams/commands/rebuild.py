@@ -17,6 +17,7 @@ from streams.commands.progress import progress
 from streams.commands.settings_option import SettingsFile, load
 from streams.commands.shard_option import inputs_of, shards_of
 from streams.connections import kafka_errors, redis_errors
+from streams.control import DefinitionRefusedError
 from streams.journal import JournalError
 from streams.membership import members
 from streams.repair.rebuild import rebuild
@@ -40,6 +41,8 @@ def command(
     Only while no worker runs; an earlier owner of the shard is fenced. All is done in memory first (that of one shard's
     customers): where inputs are no longer kept, nothing is wiped. Ended halfway, it can be typed again; a worker that
     starts instead finishes it.
+
+    Every commit is done under the definition of its time. Settings that want other facts are refused, as by a worker.
     """
     loaded = load(settings)
     calm_collector()
@@ -48,6 +51,10 @@ def command(
         stack.enter_context(redis_errors(loaded.redis))
         client = stack.enter_context(redis_connection.client(loaded.redis))
         installed = inputs_of(loaded, client)
+        try:
+            installed.control.refuse_other_facts()
+        except DefinitionRefusedError as error:
+            raise UsageError(f"nothing was made again: {error}") from error
         with topics.admin(loaded.kafka) as admin:
             running = members(admin, loaded.kafka.group)
         if running:

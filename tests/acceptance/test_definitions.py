@@ -22,6 +22,7 @@ from streams.rulebook import Rulebook
 from tests.agreement import by_customer
 from tests.command import segflow
 from tests.histories import START, written
+from tests.journal_oracle import by_journal
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
 from tests.service import Service
 
@@ -207,20 +208,70 @@ def test_a_quiet_change_of_definition_is_not_told_and_leaves_no_gap(service: Ser
 
 
 def test_other_facts_are_refused_with_what_differs_and_what_to_do(service: Service) -> None:
-    """The half-life is in the record; a worker that wants another does not start, and nothing is written."""
-    weighed = {"dimensions": ["lifecycle", "engagement"]}
-    redefine(service, **weighed)
+    """The half-life is in the record: neither a worker nor a rebuild takes another; nothing is written, all goes on."""
+    redefine(service, **weighed("14d"))
     with service.worker():
         service.send(purchases(0, 10))
         service.journal(read_all(10))
-    redefine(service, **weighed, engagement={"half_life": "7d"})
-    refused = segflow("worker", "--settings", service.file)
-    assert refused.code == 2
-    assert 'engagement.half_life was "2w", is "1w"' in refused.err
-    assert "new installation" in refused.err
+    redefine(service, **weighed("7d"))
+    for command in ("worker", "rebuild"):
+        refused = segflow(command, "--settings", service.file)
+        assert refused.code == 2
+        assert 'engagement.half_life was "2w", is "1w"' in refused.err
+        assert "`segflow rebuild` makes again what was published" in refused.err
+        assert "new installation" in refused.err
     assert len(listed(service)) == 1
     assert definition_of(service.settings)  # the settings are sound
     assert "refused by a worker" in segflow("definitions", "--settings", service.file).out
+    redefine(service, **weighed("14d"))
+    assert segflow("rebuild", "--settings", service.file).code == 0
+    with service.worker():
+        service.send(purchases(10, 10))
+        service.journal(read_all(20))
+    assert segflow("audit", "--settings", service.file, "--state").code == 0
+
+
+def weighed(half_life: str) -> dict[str, Any]:
+    """Engagement with such a half-life."""
+    return {"dimensions": ["lifecycle", "engagement"], "engagement": {"half_life": half_life}}
+
+
+def test_other_facts_come_of_a_new_installation_beside_the_old_one(
+    service: Service, tmp_path: Path, kafka: ApacheKafka, redis_db: str, unique_prefix: str
+) -> None:
+    """It reads the same inputs from their start, under names of its own; both are audited clean, the oracle agrees."""
+    redefine(service, **weighed("14d"))
+    log = purchases(0, 1500)
+    with service.worker():
+        service.send(log)
+        service.journal(read_all(len(log)))
+    (tmp_path / "new").mkdir()
+    names = service.settings.kafka.topics
+    new = Service(
+        tmp_path / "new",
+        kafka.address,
+        redis_db,
+        f"{unique_prefix}new-",
+        PARTITIONS,
+        inputs={"purchases": names.purchases, "interactions": names.interactions},
+        clock="event",
+        **weighed("7d"),
+    )
+    with new.worker():
+        new.journal(read_all(len(log)))
+    rules = OracleRules(dimensions=("lifecycle", "engagement"), half_life=timedelta(days=7))
+    expected = by_journal(new, rules, no_adoption)
+    assert by_customer(new.changes(len(expected))) == by_customer(expected)
+    assert by_customer(service.changes(1)) != by_customer(expected)
+    for each in (service, new):
+        redefine(each, **weighed("14d" if each is service else "7d"))
+        audited = segflow("audit", "--settings", each.file, "--state")
+        assert audited.code == 0, audited.out + audited.err
+
+
+def no_adoption(version: int, record: dict[str, Any]) -> Adopt:
+    """Nothing is adopted."""
+    raise AssertionError((version, record))
 
 
 def test_settings_of_an_earlier_definition_are_refused_while_others_work_with_a_newer_one(service: Service) -> None:

@@ -82,8 +82,8 @@ def test_a_fit_over_redis_is_adopted_by_every_shard(
 
 def rules(parameters: MbgNbd, cuts: int) -> OracleRules:
     """Churn alone, with these parameters."""
-    values = tuple(Fraction(each) for each in (parameters.r, parameters.alpha_weeks, parameters.a, parameters.b))
-    return OracleRules(dimensions=("churn",), mbg_nbd=values, cuts=cuts)
+    r, alpha, a, b = (Fraction(each) for each in (parameters.r, parameters.alpha_weeks, parameters.a, parameters.b))
+    return OracleRules(dimensions=("churn",), mbg_nbd=(r, alpha, a, b), cuts=cuts)
 
 
 def fitted(version: int, record: dict[str, Any]) -> Adopt:
