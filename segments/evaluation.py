@@ -86,11 +86,11 @@ def holds(condition: Condition, customers: Customers, at_us: Times) -> Flags:
             wanted[[customers.models[dimension].index(label) for label in labels]] = True
             found = wanted[customers.codes[dimension]]
         case meaning.QuantityPresent(of=quantity):
-            found = _line(quantity, customers).known
+            found = line(quantity, customers).known
         case Compared(moves=True):
             found = crossing(condition, customers).holds(at_us)
         case Compared(sign=sign, left=smaller, right=greater):
-            left, right = _line(smaller, customers), _line(greater, customers)
+            left, right = line(smaller, customers), line(greater, customers)
             found = left.known & right.known & _COMPARE[sign](left.value, right.value)
         case _:
             found = _of_attributes(condition, customers)
@@ -129,24 +129,24 @@ def turns(condition: Condition, customers: Customers, at_us: Times) -> Times:
 
 def crossing(compared: Compared, customers: Customers) -> Crossing:
     """When a comparison of moving quantities begins or ceases to hold; where one is absent, it never does."""
-    line = _difference(_line(compared.left, customers), _line(compared.right, customers))
-    known, still = line.known, line.slope == 0
-    rises = line.slope > 0
+    gap = _difference(line(compared.left, customers), line(compared.right, customers))
+    known, still = gap.known, gap.slope == 0
+    rises = gap.slope > 0
     after = np.where(rises, compared.sign in (">=", ">"), compared.sign in ("<=", "<"))
     reaches = np.where(rises, compared.sign in (">=", "<"), compared.sign in ("<=", ">"))  # from equality on
     moving = known & ~still
     start_us = np.where(moving, customers.facts.last_us, 0)
-    if line.value.dtype.kind == "i" and line.slope.dtype.kind == "i":
-        slope = np.where(moving, line.slope, 1)
-        value = np.where(moving, line.value, 0)
+    if gap.value.dtype.kind == "i" and gap.slope.dtype.kind == "i":
+        slope = np.where(moving, gap.slope, 1)
+        value = np.where(moving, gap.value, 0)
         crossed_us = start_us + np.where(reaches, -(value // slope), -value // slope + 1)
     else:
         with np.errstate(all="ignore"):
-            since_s = (start_us % SECOND_US - line.value / np.where(moving, line.slope, 1)) / SECOND_US
+            since_s = (start_us % SECOND_US - gap.value / np.where(moving, gap.slope, 1)) / SECOND_US
         known = known & ~np.isnan(since_s)
         seconds = np.clip(np.ceil(np.nan_to_num(since_s) - EXACT_S), -FAR_S, FAR_S).astype(np.int64)
         crossed_us = (start_us // SECOND_US + seconds) * SECOND_US
-    always = known & still & _COMPARE[compared.sign](line.value, 0)
+    always = known & still & _COMPARE[compared.sign](gap.value, 0)
     settled = ~known | still
     return Crossing(np.where(settled, UNKNOWN, crossed_us), np.where(settled, always, after))
 
@@ -161,7 +161,8 @@ _COMPARE: Final[dict[str, Any]] = {
 }
 
 
-def _line(quantity: Quantity, customers: Customers) -> Line:
+def line(quantity: Quantity, customers: Customers) -> Line:
+    """How a quantity goes, for each of n customers."""
     count = len(customers)
     everybody = np.ones(count, dtype=np.bool_)
     at_rest = np.zeros(count, dtype=np.int64)
@@ -172,7 +173,7 @@ def _line(quantity: Quantity, customers: Customers) -> Line:
         known = entries["kind"] == attributes.Kind.NUMBER
         return Line(np.ascontiguousarray(entries["value"]).view(np.float64), at_rest, known)
     if isinstance(quantity, Arithmetic):
-        return _arithmetic(quantity, _line(quantity.left, customers), _line(quantity.right, customers))
+        return _arithmetic(quantity, line(quantity.left, customers), line(quantity.right, customers))
     return _fact(quantity.name, customers, at_rest, everybody)
 
 

@@ -19,6 +19,7 @@ class RuleDimension:
 
     name: str
     rules: tuple[tuple[str, Condition], ...]
+    texts: tuple[str, ...] = field(repr=False)  # of the conditions, as they were written
     otherwise: str
     minor: int  # minor units in one of the settings' currency
     models: dict[str, tuple[str, ...]] = field(repr=False)  # labels of the dimensions before it

@@ -163,6 +163,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
         models[name] = RuleDimension(
             name=name,
             rules=conditions[name],
+            texts=tuple(rule.when for rule in spec.rules),
             otherwise=spec.otherwise,
             minor=10 ** minor_digits(settings.currency),
             models={each: model.labels for each, model in models.items()},

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segments.explain import Case, explain
-from segments.instant import to_text
+from segments.instant import NEVER, to_text
 from segments.model import NO_LABEL
 from segments.rules import Rules
 from state.record import Customers
@@ -25,16 +25,16 @@ class Explanation:
 
 
 def explanations(customers: Customers, rules: Rules, currency: str, now_us: int) -> list[Explanation]:
-    """Of the one customer in `customers`, at `now_us`; where a deadline was missed, at the last conclusion."""
+    """Of the one customer in `customers`, at `now_us`; where a change was missed, at the last conclusion."""
     concluded_us = int(customers.fixed["concluded_us"][0])
     facts, codes = customers.facts(np.array([0], dtype=np.intp)), customers.labels(rules.names)
-    due_us = int(rules.deadline(facts, np.array([concluded_us]), codes)[0])
+    ahead = outlook(rules, facts, concluded_us, codes)
+    due_us = ahead[0].at_us if ahead else NEVER
     at_us = max(now_us, concluded_us) if now_us < due_us else concluded_us
     labels = {
         model.name: None if code == NO_LABEL else model.labels[code]
         for model, code in zip(rules.models, codes[0].tolist(), strict=True)
     }
-    ahead = outlook(rules, facts, concluded_us, codes)
     found = []
     for model in rules.models:
         case = Case(

@@ -4,10 +4,22 @@ The label itself is always the model's own; words are chosen to go with it. A mo
 label only.
 """
 
-from segments.explain import cadence, churn, clv, engagement, lifecycle, payment, price, rfm, satisfaction, value
+from segments.explain import (
+    cadence,
+    churn,
+    clv,
+    engagement,
+    lifecycle,
+    payment,
+    price,
+    rfm,
+    rule_dimension,
+    satisfaction,
+    value,
+)
 from segments.explain.case import Case, explain
 
 __all__ = ["WORDS", "Case", "explain"]
 
-WORDS = (cadence, churn, clv, engagement, lifecycle, payment, price, rfm, satisfaction, value)
+WORDS = (cadence, churn, clv, engagement, lifecycle, payment, price, rfm, rule_dimension, satisfaction, value)
 """Each registers its model's words when it is imported."""

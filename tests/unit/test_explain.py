@@ -23,7 +23,30 @@ from tests.histories import histories
 from tests.lockstep import Engine, Events
 
 ALL = ("lifecycle", "rfm", "value", "price", "cadence", "satisfaction", "engagement", "payment", "churn", "clv")
-EVERYTHING = Settings.model_validate({"dimensions": ALL, "value": {"cuts": "fixed"}})
+RULED = {
+    "win_back": {
+        "rules": [
+            {"label": "call", "when": "lifecycle == 'at_risk' and value in ['a', 'b']"},
+            {"label": "mail", "when": "idle >= 10d and idle - 5d < attributes.patience * 1d or attributes.vip"},
+            {
+                "label": "wait",
+                "when": "monetary / frequency > 100 and not (tenure > 1w and attributes.country == 'DE')",
+            },
+        ],
+        "otherwise": "none",
+    },
+    "who": {
+        "rules": [
+            {"label": "one", "when": "attributes.country in ['AT', 'CH'] or attributes.a == attributes.b"},
+            {"label": "two", "when": "win_back != 'none' and attributes.a is present and false"},
+            {"label": "one", "when": "idle is present"},
+        ],
+        "otherwise": "two",
+    },
+}
+EVERYTHING = Settings.model_validate(
+    {"dimensions": [*ALL, *RULED], "rule_dimensions": RULED, "value": {"cuts": "fixed"}}
+)
 RULES = from_settings(EVERYTHING)
 
 
@@ -34,7 +57,7 @@ def explained(engine: Engine, customer: str, now_us: int) -> list[Explanation]:
 
 def read(engine: Engine, customer: str) -> record.Customers:
     """The customer's record."""
-    return record.decode([customer], engine.shard.store.load([customer]), start_labels(RULES), 0, RULES.names)
+    return record.decode([customer], engine.shard.store.load([customer]), start_labels(RULES), 0, RULES.kept)
 
 
 @given(log=histories(30, varied=True), later_us=st.integers(0, 500 * DAY_US))
@@ -59,7 +82,7 @@ def test_every_explanation_ends_in_the_label_and_names_the_next(log: Events, lat
 
 def test_every_model_on_the_list_has_words_of_its_own() -> None:
     """One file each."""
-    assert len(WORDS) == len(ALL)
+    assert len(WORDS) == len([*ALL, "rules"])
     assert {"value", *SECTIONS} - set(ALL) <= {"window", "attributes", "rules"}
     plain = explain.registry[object]
     assert all(explain.dispatch(type(model)) is not plain for model in RULES.models)
@@ -83,6 +106,7 @@ LOG = [
     event("refund", 4, 16, order_id="o", amount="50", full=True),
     event("feedback", 5, 17, score=9),
     event("payment", 6, 18, invoice_id="i", due_at="2024-04-20T00:00:00Z", amount="5"),
+    event("profile", 7, 18, attributes={"patience": 20, "country": "FR", "a": "x", "b": 2}),
 ]
 NOW_US = 1_711_929_600 * SECOND_US  # 1 April 2024
 WORDS_OF: dict[str, list[str]] = {
@@ -134,6 +158,34 @@ WORDS_OF: dict[str, list[str]] = {
         "What was done, weighed and halved every 14 d since, adds up to S = 9.512 now.",
         "core from 20, active from 5, visitor from 0.5, held to the whole second after S falls below: active.",
     ],
+    "win_back": [
+        "Rule 1, call: lifecycle == 'at_risk' and value in ['a', 'b']",
+        "lifecycle == 'at_risk' does not hold: lifecycle is active.",
+        "value in ['a', 'b'] holds: value is b.",
+        "So rule 1 does not hold.",
+        "Rule 2, mail: idle >= 10d and idle - 5d < attributes.patience * 1d or attributes.vip",
+        "idle >= 10d holds: idle is 17 d.",
+        (
+            "idle - 5d < attributes.patience * 1d holds: idle - 5d is 12 d; idle is 17 d; attributes.patience * 1d is "
+            "20 d; attributes.patience is 20; until 2024-04-09T00:00:00Z."
+        ),
+        "attributes.vip == true does not hold: attributes.vip is absent.",
+        "So rule 2 holds, as the first: mail.",
+    ],
+    "who": [
+        "Rule 1, one: attributes.country in ['AT', 'CH'] or attributes.a == attributes.b",
+        "attributes.country in ['AT', 'CH'] does not hold: attributes.country is another text.",
+        "attributes.a == attributes.b does not hold: attributes.a is a text; attributes.b is 2.",
+        "So rule 1 does not hold.",
+        "Rule 2, two: win_back != 'none' and attributes.a is present and false",
+        "win_back in ['call', 'mail', 'wait'] holds: win_back is mail.",
+        "attributes.a is present holds: attributes.a is a text.",
+        "false does not hold.",
+        "So rule 2 does not hold.",
+        "Rule 3, one: idle is present",
+        "idle is present holds: idle is 17 d.",
+        "So rule 3 holds, as the first: one.",
+    ],
 }
 
 
@@ -177,3 +229,24 @@ def test_rfm_over_a_window_says_what_is_in_it() -> None:
     (found,) = explanations(customers, rules, "EUR", engine.shard.head.clock_us)
     assert found.because[0] == "In the present slot of 28 d and those before it, 28 d in all, 0 orders count."
     assert found.because[-1].endswith(f"{found.label}.")
+
+
+def test_of_a_rule_that_time_will_make_hold_the_day_is_told() -> None:
+    """And nothing of days behind us, or of what is not known at all."""
+    engine = Engine(EVERYTHING)
+    engine.feed(LOG[:2])
+    engine.sweep(datetime(2024, 3, 12, tzinfo=UTC))
+    (found,) = [each for each in explained(engine, "c", NOW_US - 20 * DAY_US) if each.dimension == "win_back"]
+    assert found.because[5:8] == [
+        "idle >= 10d does not hold: idle is 4 d; from 2024-03-18T00:00:00Z on.",
+        (
+            "idle - 5d < attributes.patience * 1d does not hold: idle - 5d is -1 d; idle is 4 d; "
+            "attributes.patience * 1d is absent; attributes.patience is absent."
+        ),
+        "attributes.vip == true does not hold: attributes.vip is absent.",
+    ]
+    assert found.because[10:12] == [
+        "monetary / frequency > 100 holds: monetary / frequency is 150.25; monetary is 300.5; frequency is 2.",
+        "tenure > 1w holds: tenure is 11 d.",
+    ]
+    assert found.because[-1] == "So rule 3 holds, as the first: wait."

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from schemas.expression import meaning, syntax
 from schemas.expression.checking import check
 from schemas.expression.syntax import DEPTH_MAX, LENGTH_MAX, ExpressionError, parse
+from schemas.expression.wording import condition_text
 from schemas.rule_dimensions import key_of
 from segments import evaluation
 from segments.attributes import ENTRY, Attributes, told
@@ -225,3 +226,49 @@ def test_what_a_condition_looks_at_is_known() -> None:
     assert meaning.attributes(condition) == {"a", "b c", "d"}
     assert meaning.dimensions(condition) == {"value"}
     assert syntax.names("value == 'churn' and idle > 3d or") == {"value", "idle"}
+
+
+@given(text=conditions(DIMENSIONS), seed=st.integers(0, 2**32))
+@settings(max_examples=100, deadline=None)
+def test_a_comparison_in_words_means_the_same(text: str, seed: int) -> None:
+    """Read again, it holds of the same customers; but where durations are rounded, and where no label is left."""
+    customers, _, at_us = some_customers(np.random.default_rng(seed))
+    for part in meaning.parts(check(text, DIMENSIONS, OTHERS)):
+        if isinstance(part, meaning.Joined | meaning.Opposite):
+            continue
+        words = condition_text(part)
+        if words.endswith("in []") or not all(whole_spans(part)):
+            continue
+        read = evaluation.holds(check(words, DIMENSIONS, OTHERS), customers, at_us)
+        assert (read == evaluation.holds(part, customers, at_us)).all(), words
+
+
+def whole_spans(part: Any) -> list[bool]:
+    """Whether each constant of a comparison with durations is whole microseconds, a number a small one."""
+    if isinstance(part, meaning.Constant):
+        return [isinstance(part.value, int) or abs(part.value) < 1000]
+    return [each for name in getattr(part, "__slots__", ()) for each in whole_spans(getattr(part, name))]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("30d<=idle", "idle >= 30d"),
+        ("lifecycle != 'new'", "lifecycle in ['at_risk', 'churned']"),
+        ("attributes.x", "attributes.x == true"),
+        ("attributes['a b'] not in ['DE', 2.50]", "attributes['a b'] not in ['DE', 2.5]"),
+        ("idle - (tenure - 1w/2) > -1h", "idle - (tenure - 84h) > -1h"),
+        ("monetary / (frequency + 1) >= 30", "monetary / (frequency + 1) >= 30"),
+        ("attributes.days * 1d < 90s - tenure", "attributes.days * 1d < 90s - tenure"),
+        ("idle / 1d >= 3", "idle / 1d >= 3"),
+        ("idle >= 1d / 7", "idle >= 0.142857 * 1d"),
+        ("idle is not present", "idle is present"),
+    ],
+)
+def test_comparisons_in_words(text: str, words: str) -> None:
+    """As a person would write them."""
+    (part,) = [
+        each for each in meaning.parts(check(text, DIMENSIONS, OTHERS)) if not isinstance(each, meaning.Opposite)
+    ]
+    assert not isinstance(part, meaning.Joined)
+    assert condition_text(part) == words
