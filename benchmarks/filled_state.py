@@ -32,6 +32,13 @@ EVERY_KIND: Final = (
     b'"type":"purchase","order_id":"order","amount":"AMOUNT"',
 )
 """What a customer does in turn: every dimension knows something of everybody, but for invoices and attributes."""
+TYPICAL: Final = (
+    *EVERY_KIND,
+    b'"type":"profile","attributes":{"risk_score":70,"age":40}',
+    b'"type":"payment","invoice_id":"first","amount":"10","due_at":"2030-01-01T00:00:00Z","paid_at":"2029-12-31T00:00:00Z"',
+    b'"type":"payment","invoice_id":"second","amount":"10","due_at":"2030-01-01T00:00:00Z"',
+)
+"""Likewise, and two attributes, an invoice that is paid and one that is open."""
 SLICE: Final = 100_000
 """Customers named and placed at once."""
 
@@ -75,12 +82,19 @@ class FilledShard:
 
 
 def fill(
-    bench: Bench, site: Installation, ids: Iterator[list[str]], times_us: npt.NDArray[np.int64], sweep_us: int
+    bench: Bench,
+    site: Installation,
+    ids: Iterator[list[str]],
+    times_us: npt.NDArray[np.int64],
+    sweep_us: int,
+    kinds: tuple[bytes, ...] | None = None,
 ) -> None:
-    """Every customer of `ids` purchases at each of `times_us` (ascending); then all are swept up to `sweep_us`.
+    """Every customer of `ids` does something at each of `times_us` (ascending); then all are swept up to `sweep_us`.
 
-    With all dimensions on they do in turn what EVERY_KIND says. Their shards are those their keys have in Kafka.
+    They do in turn what `kinds` say; without it they purchase, or with all dimensions on do what EVERY_KIND says. Their
+    shards are those their keys have in Kafka.
     """
+    kinds = kinds or (EVERY_KIND if bench.all_dimensions else EVERY_KIND[:1])
     rulebook = Rulebook(from_settings(site.settings))
     decoder = Decoder(site.settings, None)
     stores = site.stores()
@@ -92,7 +106,7 @@ def fill(
         for shard in shards:
             mine = [names[row] for row in np.flatnonzero(placed == shard.partition).tolist()]
             for start in range(0, len(mine), size):
-                happened = lines(mine[start : start + size], times_us, every_kind=bench.all_dimensions)
+                happened = lines(mine[start : start + size], times_us, kinds)
                 shard.apply(decoder.decode(happened, None, range(len(happened))))
         done += len(names)
         bench.say(f"{done:,} customers filled in")
@@ -110,12 +124,12 @@ def names(prefix: str, count: int) -> Iterator[list[str]]:
         yield [f"{prefix}{number:09d}" for number in range(start, min(start + SLICE, count))]
 
 
-def lines(ids: list[str], times_us: npt.NDArray[np.int64], *, every_kind: bool) -> list[bytes]:
+def lines(ids: list[str], times_us: npt.NDArray[np.int64], kinds: tuple[bytes, ...]) -> list[bytes]:
     """An event of each of `ids` at each of `times_us`, in the order of time, as JSON."""
     count = len(ids)
     found = []
     for place, time in enumerate(np.datetime_as_string(times_us.astype("datetime64[us]"), unit="us").tolist()):
-        body = EVERY_KIND[place % len(EVERY_KIND)] if every_kind else EVERY_KIND[0]
+        body = kinds[place % len(kinds)]
         for number, name in enumerate(ids, start=place * count):
             amount = f"{10 + number % 90}.{number % 100:02d}"
             found.append(

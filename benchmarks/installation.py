@@ -116,9 +116,14 @@ class WorkerProcess:
 
 @contextmanager
 def installation(
-    bench: Bench, *, clock: str, kafka: bool = True, worker: dict[str, Any] | None = None
+    bench: Bench,
+    *,
+    clock: str,
+    kafka: bool = True,
+    worker: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
 ) -> Iterator[Installation]:
-    """A new installation under names nobody else uses; `kafka` False: only Redis and settings."""
+    """A new installation under names nobody else uses; `kafka` False: only Redis and settings; `more` of these."""
     name = f"bench-{secrets.token_hex(4)}"
     content: dict[str, Any] = {
         "clock": clock,
@@ -131,6 +136,7 @@ def installation(
             "topics": {role: f"{name}.{field.default}" for role, field in KafkaTopics.model_fields.items()},
         },
     }
+    content |= more or {}
     settings = parse(content, name=name)
     with TemporaryDirectory(prefix="segflow-bench-") as folder, client(settings.redis) as connected:
         made = Installation(settings=settings, folder=Path(folder), redis=connected)

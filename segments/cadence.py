@@ -40,6 +40,10 @@ class Cadence:
         return np.where(labels[self.name] == REGULAR, self._regular_until_us(facts), NEVER)
 
     def _regular_until_us(self, facts: Facts) -> Times:
+        """As `_crossing` gives it, once for the same facts."""
+        return facts.once(self, lambda: self._crossing(facts))
+
+    def _crossing(self, facts: Facts) -> Times:
         """When fewer than `regular_slots` are left among the latest; the beginning of time where there never were.
 
         With k the age of the `regular_slots`-th latest slot, that is `of_slots` - k slots after the latest one.

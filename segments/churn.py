@@ -46,6 +46,10 @@ class Churn:
         return np.where(own <= LOST, NEVER, ends_us)
 
     def _ends_us(self, facts: Facts, cuts: Cuts) -> Times:
+        """As `_crossings` finds them, once for the same facts."""
+        return facts.once((self, cuts.parameters), lambda: self._crossings(facts, cuts))
+
+    def _crossings(self, facts: Facts, cuts: Cuts) -> Times:
         """Until when each customer's risk is low, medium and high, shape (n, 3); never earlier than the one before."""
         history = History.of(facts)
         once = (history.repeats == 0)[:, None]

@@ -64,6 +64,10 @@ class Clv:
         return expected_money(parameters.gamma_gamma, history.repeats, repeat_money)
 
     def _ends_us(self, facts: Facts, cuts: Cuts) -> Times:
+        """As `_search` finds them, once for the same facts."""
+        return facts.once((self, cuts.clv_minor, cuts.parameters), lambda: self._search(facts, cuts))
+
+    def _search(self, facts: Facts, cuts: Cuts) -> Times:
         """Until when each customer is high and medium, shape (n, 2); never later than the one before.
 
         UNKNOWN, before all times, where the worth is below at the latest purchase already.

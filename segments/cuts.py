@@ -1,6 +1,7 @@
 """What is found in the population: the thresholds of RFM's scores and of value's classes; parameters of models."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,15 @@ class Cuts:
     value_minor: tuple[int, int]  # net money from which on a customer is b, and a
     clv_minor: tuple[int, int] = (2500, 10_000)  # worth from which on a customer is medium, and high
     parameters: Parameters = CDNOW  # of the purchase models
+
+
+LOOKED_AT: Final[dict[str, tuple[str, ...]]] = {
+    "rfm": ("recency_us", "frequency", "monetary_minor"),
+    "value": ("value_minor",),
+    "churn": ("parameters",),
+    "clv": ("clv_minor", "parameters"),
+}
+"""By dimension, the fields of Cuts that it looks at; of a dimension that is not here, none."""
 
 
 def crossed(values: npt.NDArray[np.int64], thresholds: tuple[int, ...]) -> Score:

@@ -51,6 +51,10 @@ class Engagement:
         return np.where(own == DORMANT, NEVER, ends_us)
 
     def _ends_us(self, facts: Facts) -> Times:
+        """As `_crossings` gives them, once for the same facts."""
+        return facts.once(self, lambda: self._crossings(facts))
+
+    def _crossings(self, facts: Facts) -> Times:
         """Until when each customer is visitor, active and core, shape (n, 3); never later than the one before."""
         thresholds = np.array([log2(each) for each in (self.visitor_from, self.active_from, self.core_from)])
         ends_s = (facts.level_log2[:, None] - thresholds) * (self.half_life_us / SECOND_US)

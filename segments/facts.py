@@ -1,5 +1,6 @@
 """The facts of a customer that the models look at, as columns."""
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -51,6 +52,7 @@ class Facts:
     next_due_us: Times = field(default_factory=_not_kept)  # the first due date of open invoices, NEVER without one
     window: npt.NDArray[np.void] = field(default_factory=_not_kept)  # (n, k): see segments/window.py
     attributes: Attributes = NO_ATTRIBUTES  # of profiles, those that rules look at
+    _computed: dict[Hashable, npt.NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def orders(self) -> npt.NDArray[np.int64]:
@@ -60,12 +62,27 @@ class Facts:
 
     def take(self, rows: npt.NDArray[np.intp]) -> Self:
         """The facts of `rows` only."""
-        columns: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        columns: dict[str, Any] = {name: getattr(self, name) for name in COLUMNS}
         absent = (NOT_KEPT, NO_ATTRIBUTES)
         taken = {name: each if any(each is one for one in absent) else each[rows] for name, each in columns.items()}
-        return type(self)(**taken)
+        return type(self)(**taken, _computed={what: each[rows] for what, each in self._computed.items()})
+
+    def once(self, what: Hashable, compute: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """What `compute` makes of these facts, shape (n, …), computed when first asked for; facts are never written to.
+
+        Args:
+            what: names it: all that it depends on beside the facts.
+            compute: gives a row a customer, each by that customer's facts alone.
+        """
+        found = self._computed.get(what)
+        if found is None:
+            found = self._computed[what] = compute()
+        return found
 
     def idle_us(self, at_us: Times) -> Times:
         """Time since the latest purchase at `at_us`; 0 without a purchase."""
         idle_us: Times = at_us - np.where(self.last_us == UNKNOWN, at_us, self.last_us)
         return idle_us
+
+
+COLUMNS: Final = tuple(name for name in Facts.__slots__ if not name.startswith("_"))

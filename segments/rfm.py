@@ -36,19 +36,23 @@ class Rfm:
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
         """Codes into `labels`, shape (n,)."""
-        cells = self.cells(facts.orders, facts.net_minor, cuts)
+        cells = self._life(facts, cuts)
         return _pick(cells, crossed(facts.idle_us(at_us), cuts.recency_us))
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
         """The first recency threshold ahead at which the cell's label differs from the present one."""
         own = labels[self.name]
-        cells = self.cells(facts.orders, facts.net_minor, cuts)
+        cells = self._life(facts, cuts)
         lost_now = crossed(facts.idle_us(at_us), cuts.recency_us)
         lost = np.arange(1, SCORES)
         differs = (lost > lost_now[:, None]) & (cells[:, 1:] != own[:, None])
         first = differs.argmax(axis=1)  # 0 also where none differs
         due = after(facts.last_us, np.asarray(cuts.recency_us, dtype=np.int64)[first])
         return np.where(differs.any(axis=1), due, NEVER)
+
+    def _life(self, facts: Facts, cuts: Cuts) -> Labels:
+        """`cells` over the customer's life."""
+        return facts.once((self, cuts), lambda: self.cells(facts.orders, facts.net_minor, cuts))
 
     def cells(self, orders: npt.NDArray[np.int64], net_minor: npt.NDArray[np.int64], cuts: Cuts) -> Labels:
         """Label codes by how many points recency has lost (R = 5 - lost), in a last axis of 5."""

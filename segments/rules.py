@@ -1,8 +1,9 @@
 """The rules in force: the models in the settings' order, and the cuts they use."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from segments.attributes import ATTRIBUTE
 from segments.cadence import Cadence
 from segments.churn import Churn, Thresholds
 from segments.clv import Clv
-from segments.cuts import Cuts
+from segments.cuts import LOOKED_AT, Cuts
 from segments.engagement import Engagement
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, duration_us
@@ -34,6 +35,7 @@ from segments.window import slots_of_12_months
 from segments.windowed_rfm import WindowedRfm
 
 Flags = npt.NDArray[np.bool_]
+NOTHING_HELD: Final[Mapping[str, Labels]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,28 +92,46 @@ class Rules:
             found[column, : len(model.labels)] = [(model.name, label) in self.actions.alerts for label in model.labels]
         return found
 
-    def classify(self, facts: Facts, at_us: Times) -> Labels:
-        """Label codes at `at_us`, shape (n, models), dtype uint8."""
+    def unmoved(self, old: Self) -> frozenset[str]:
+        """The dimensions that look at nothing in which these rules differ from `old`: their labels stay."""
+        if self.models is not old.models:
+            return frozenset()
+        found: set[str] = set()
+        for model in self.models:
+            fields = LOOKED_AT.get(model.name, ())
+            same = all(getattr(self.cuts, name) == getattr(old.cuts, name) for name in fields)
+            if same and (not isinstance(model, RuleDimension) or found.issuperset(model.looks_at)):
+                found.add(model.name)
+        return frozenset(found)
+
+    def classify(self, facts: Facts, at_us: Times, held: Mapping[str, Labels] = NOTHING_HELD) -> Labels:
+        """Label codes at `at_us`, shape (n, models), dtype uint8; those `held` are known and not asked for."""
         labels: dict[str, Labels] = {}
         for model in self.models:
-            labels[model.name] = model.classify(facts, at_us, self.cuts, labels)
+            known = held.get(model.name)
+            labels[model.name] = model.classify(facts, at_us, self.cuts, labels) if known is None else known
         return np.stack(list(labels.values()), axis=1)
 
-    def deadlines(self, facts: Facts, at_us: Times, codes: Labels) -> Times:
-        """When silence alone would change each label, shape (n, models); `codes` are the labels at `at_us`."""
+    def deadlines(self, facts: Facts, at_us: Times, codes: Labels, held: Mapping[str, Labels] = NOTHING_HELD) -> Times:
+        """When silence alone would change each label, shape (n, models); `codes` are the labels at `at_us`.
+
+        Those `held` are not asked for, and NEVER here.
+        """
         labels: dict[str, Labels] = {}
         due = np.full(codes.shape, NEVER, dtype=np.int64)
         for column, model in enumerate(self.models):
             labels[model.name] = codes[:, column]
+            if model.name in held:
+                continue
             due[:, column] = model.deadline(facts, at_us, self.cuts, labels)
             if isinstance(model, RuleDimension):  # it may change when one does whose label its rules look at
                 for name in model.looks_at:
                     due[:, column] = np.minimum(due[:, column], due[:, self.names.index(name)])
         return due
 
-    def deadline(self, facts: Facts, at_us: Times, codes: Labels) -> Times:
+    def deadline(self, facts: Facts, at_us: Times, codes: Labels, held: Mapping[str, Labels] = NOTHING_HELD) -> Times:
         """The earliest of `deadlines`, shape (n,)."""
-        earliest: Times = self.deadlines(facts, at_us, codes).min(axis=1)
+        earliest: Times = self.deadlines(facts, at_us, codes, held).min(axis=1)
         return earliest
 
     def with_cuts(self, cuts: Cuts) -> Self:

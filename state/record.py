@@ -176,7 +176,6 @@ class Customers:
 
     def facts(self, rows: npt.NDArray[np.intp] | slice) -> Facts:
         """The facts of `rows`, copied."""
-        fixed = self.fixed
         more: dict[str, Any] = {
             name: section[name][rows]
             for section in self.sections.values()
@@ -187,15 +186,7 @@ class Customers:
             more["window"] = window.trimmed(self.tails["slots"][rows])
         if "attributes" in self.tails:
             more["attributes"] = Attributes(self.keys["attributes"], self.tails["attributes"][rows])
-        return Facts(
-            first_us=fixed["first_us"][rows],
-            last_us=fixed["last_us"][rows],
-            before_last_us=fixed["before_last_us"][rows],
-            purchases=fixed["purchases"][rows].astype(np.int64),
-            full_refunds=fixed["full_refunds"][rows].astype(np.int64),
-            net_minor=fixed["net_minor"][rows],
-            **more,
-        )
+        return _facts(self.fixed, rows, more)
 
     def labels(self, dimensions: Sequence[str], rows: npt.NDArray[np.intp] | slice = slice(None)) -> Labels:
         """Label codes of `rows`, one column a dimension."""
@@ -231,6 +222,19 @@ class Customers:
             place = self.keys["rule_labels"].index(key_of(dimension))
             column = self.tails["rule_labels"][in_section][:, place]
         return column
+
+
+def _facts(fixed: npt.NDArray[np.void], rows: npt.NDArray[np.intp] | slice, more: dict[str, Any]) -> Facts:
+    """The facts of `rows` of fixed parts, and `more` of them."""
+    return Facts(
+        first_us=fixed["first_us"][rows],
+        last_us=fixed["last_us"][rows],
+        before_last_us=fixed["before_last_us"][rows],
+        purchases=fixed["purchases"][rows].astype(np.int64),
+        full_refunds=fixed["full_refunds"][rows].astype(np.int64),
+        net_minor=fixed["net_minor"][rows],
+        **more,
+    )
 
 
 def _sections_and_keys(kept: Iterable[str]) -> tuple[list[str], dict[str, Keys]]:
@@ -339,6 +343,19 @@ def decode(
         _scatter(customers.seen[memory], rows, counts[:, memory], flat, starts)
         starts = starts + counts[:, memory]
     return customers
+
+
+def facts(values: Sequence[bytes | None], kept: Sequence[str]) -> Facts:
+    """The facts in stored bytes: those of the fixed part, and of what is `kept` (as in `decode`).
+
+    Raises:
+        LayoutError: as in `decode`.
+    """
+    if kept or None in values:
+        no_labels = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)
+        return decode([""] * len(values), values, no_labels, 0, kept).facts(slice(None))
+    fixed = _fixed(_of_this_layout([value for value in values if value is not None]))
+    return _facts(fixed, slice(None), {})
 
 
 def timers_us(values: Sequence[bytes | None]) -> list[int]:

@@ -5,14 +5,14 @@ few pieces, so it is put together in columns. What comes from outside (ids) goes
 is our own plain ASCII.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
+from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from schemas.change import SPEC
 from schemas.currency import minor_digits
@@ -61,11 +61,11 @@ class Encoded:
 
     changes: Messages  # in their order
     alerts: Messages  # those of the changes that are alerts
-    current: Messages  # one for each customer that changed, as it was after its last change
+    current: Callable[[], Messages]  # makes one for each customer that changed, as it was after its last change
     change_ids: bytes  # hashes of the changes' content, one behind the other
 
 
-NOTHING: Final = Encoded(changes=messages.NONE, alerts=messages.NONE, current=messages.NONE, change_ids=b"")
+NOTHING: Final = Encoded(changes=messages.NONE, alerts=messages.NONE, current=lambda: messages.NONE, change_ids=b"")
 
 
 class Encoder:
@@ -102,7 +102,7 @@ class Encoder:
         return Encoded(
             changes=published,
             alerts=alerts,
-            current=self._current(changes.steps, steps, words, at, passed),
+            current=lambda: self._current(changes.steps, steps, words, at, passed),
             change_ids=change_ids,
         )
 
@@ -146,7 +146,7 @@ class Encoder:
     ) -> "_StepTexts":
         """The text that the changes of one step, and the customer's current segments, have in common."""
         ids = [customers.ids[row] for row in steps.rows.tolist()]
-        first, last, effective, following, *since = moments
+        first, last, effective, following = moments
         coming = np.where(steps.next_us == NEVER, 0, words.places(steps.next_dimensions, steps.next_labels))
         labels = (gathered(words.segments, words.places(k, codes)) for k, codes in enumerate(steps.labels.T))
         return _StepTexts(
@@ -155,7 +155,6 @@ class Encoder:
             effective=effective,
             cause=joined(gathered(CAUSES, steps.causes), self._events(steps.events, event_ids)),
             segments=joined(*labels, b"}"),
-            since=since,
             after=joined(
                 b'"facts":{"first_purchase_at":',
                 first,
@@ -193,7 +192,7 @@ class Encoder:
             b",",
             gathered(joined(steps.cause, b"},", steps.segments, b",", steps.after), who),
         )
-        change_ids = "".join([xxh3_128_hexdigest(piece) for piece in text.pieces(stable)]).encode()
+        change_ids = b"".join([xxh3_128_digest(piece) for piece in text.pieces(stable)]).hex().encode()
         id_column = text.fixed_width(change_ids, ID_LENGTH)
         place = (instant.to_text(at.detected_us).encode(), self._json.encode(at.position), at.mode.encode())
         values = joined(
@@ -254,11 +253,8 @@ class Encoder:
         if passed is not None:
             last = last[~np.isin(rows[last], passed)]
         updated = instant.to_text(at.detected_us).encode()
-        since = [
-            part
-            for start, each in zip(words.starts, steps.since, strict=True)
-            for part in (start, gathered(each, last))
-        ]
+        moments = text.moments(list(columns.since_us[last].T))
+        since = [part for both in zip(words.starts, moments, strict=True) for part in both]
         values = joined(
             b'{"customer_id":',
             gathered(steps.who, last),
@@ -308,7 +304,6 @@ class _StepTexts:
     effective: Text
     cause: Text  # without the brace behind it
     segments: Text
-    since: list[Text]  # by dimension
     after: Text  # facts and what comes behind them
 
 
@@ -369,7 +364,7 @@ class _Words:
 
 def _times(steps: Steps) -> list[npt.NDArray[np.int64]]:
     """The columns of times of which `_steps` needs the text."""
-    return [steps.first_us, steps.last_us, steps.effective_us, steps.next_us, *steps.since_us.T]
+    return [steps.first_us, steps.last_us, steps.effective_us, steps.next_us]
 
 
 def _table(pieces: Any) -> Text:

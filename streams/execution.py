@@ -5,6 +5,7 @@ from the journal to the same result.
 """
 
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -66,7 +67,7 @@ class Outcome:
     write: Write
     changes: Messages
     alerts: Messages
-    current: Messages
+    make_current: Callable[[], Messages]  # of the customers that changed; only who publishes them needs them
     dead: list[Message]
     dead_kinds: list[str]
     events: int
@@ -78,6 +79,11 @@ class Outcome:
     told: list[tuple[Rules, Changes]]  # the changes as columns, and the rules they were made under
     adopts: int | None  # version of the rules adopted before the events, None where none were
     digest: str  # hash of the changes' content, for the journal
+
+    @property
+    def current(self) -> Messages:
+        """The segments of each customer that changed, made anew each time."""
+        return self.make_current()
 
 
 class Executor:
@@ -158,7 +164,7 @@ class Executor:
             write=self._write(plan, head, store, customers, done, known, work.erasures),
             changes=Messages.join([each.changes for each in encoded]),
             alerts=Messages.join([each.alerts for each in encoded]),
-            current=Messages.join([each.current for each in encoded]),
+            make_current=lambda: Messages.join([each.current() for each in encoded]),
             dead=self._dead(merged),
             dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
             events=len(events) - len(done.refused),

@@ -3,6 +3,7 @@
 Pure: no clock, no I/O. Customers go in and come out as columns, changes come out as columns.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +16,7 @@ from segments.at_stake import AtStake, at_stake
 from segments.facts import Facts, Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.model import NO_LABEL
-from segments.rules import Rules
+from segments.rules import NOTHING_HELD, Rules
 from state.record import NO_TIMER, REMEMBERED, Customers
 from streams.carried import Codes, carried
 from streams.changes import NO_EVENT, Cause, Changes, Moves, Steps
@@ -131,10 +132,14 @@ class _Advancing:
             return
         self.touched[rows] = True
         new, self.rules = self.rules, adoption.old
-        self._silence(rows, np.full(len(rows), adoption.at_us))
+        facts = self.customers.facts(rows)
+        ripe = np.flatnonzero(self.due_us[rows] <= adoption.at_us)
+        self._silence(rows[ripe], np.full(len(ripe), adoption.at_us), facts.take(ripe))
         if self.parts:
             self.before, self.parts = Changes.join(self.parts, len(adoption.old.models)), []
-        previous = carried(adoption.old, new, self._codes(rows))
+        codes = self._codes(rows)
+        held = {name: codes[:, new.names.index(name)] for name in new.unmoved(adoption.old)}
+        previous = carried(adoption.old, new, codes)
         self.rules = new
         fixed = self.customers.fixed
         fixed["rules"][rows] = new.version
@@ -143,7 +148,7 @@ class _Advancing:
         for name in set(new.names) - set(adoption.old.names):
             self.customers.begin(name, rows)
         causes = np.full(len(rows), adoption.cause, dtype=np.uint8)
-        self._conclude(rows, at_us, causes, previous=previous, quiet=adoption.quiet)
+        self._conclude(rows, at_us, causes, facts=facts, previous=previous, held=held, quiet=adoption.quiet)
 
     def _round(self, events: Rows, horizons_us: Times) -> None:
         """One event of each of many customers (design section 3, steps 0 to 3)."""
@@ -379,19 +384,23 @@ class _Advancing:
         ripe = self.work.due[self.due_us[self.work.due] <= self.work.horizon_us]
         self._silence(ripe, np.full(len(ripe), self.work.horizon_us))
 
-    def _silence(self, rows: Rows, until_us: Times) -> None:
-        """Step 1: while a deadline is due, classify there; it concludes the customer only where a label changed."""
+    def _silence(self, rows: Rows, until_us: Times, facts: Facts | None = None) -> None:
+        """Step 1: while a deadline is due, classify there; it concludes the customer only where a label changed.
+
+        `facts`: theirs, where they are at hand; silence changes none.
+        """
         if not len(rows):
             return
         concluded_us = self.customers.fixed["concluded_us"][rows]
-        self.due_us[rows] = self.rules.deadline(self.customers.facts(rows), concluded_us, self._codes(rows))
+        facts = self.customers.facts(rows) if facts is None else facts
+        self.due_us[rows] = self.rules.deadline(facts, concluded_us, self._codes(rows))
         for _ in range(STEPS_MAX):
-            ripe = self.due_us[rows] <= until_us
-            rows, until_us = rows[ripe], until_us[ripe]
+            ripe = np.flatnonzero(self.due_us[rows] <= until_us)
+            rows, until_us, facts = rows[ripe], until_us[ripe], facts.take(ripe)
             if not len(rows):
                 return
             at_us = self.due_us[rows]
-            self._conclude(rows, at_us, np.full(len(rows), Cause.TIME, dtype=np.uint8))
+            self._conclude(rows, at_us, np.full(len(rows), Cause.TIME, dtype=np.uint8), facts=facts)
         raise AssertionError("a model's deadline does not move forward")
 
     def _codes(self, rows: Rows) -> Labels:
@@ -404,14 +413,20 @@ class _Advancing:
         causes: npt.NDArray[np.uint8],
         events: Rows | None = None,
         *,
+        facts: Facts | None = None,
         previous: Codes | None = None,
+        held: Mapping[str, Labels] = NOTHING_HELD,
         quiet: bool = False,
     ) -> None:
-        """Classify `rows` at their moments and note what moved; `previous`: what they were, where rules change."""
+        """Classify `rows` at their moments and note what moved.
+
+        `facts`: theirs, where they are at hand. `previous`: the labels before, where rules change. `held`: those of
+        dimensions that are known to stay as they are; their deadlines are among those that `due_us` knows already.
+        """
         if not len(rows):
             return
-        facts = self.customers.facts(rows)
-        new = self.rules.classify(facts, at_us)
+        facts = self.customers.facts(rows) if facts is None else facts
+        new = self.rules.classify(facts, at_us, held)
         old: Codes | Labels = self._codes(rows) if previous is None else previous
         if previous is not None:
             self.customers.relabel(self.rules.names, rows, new)  # a label that stays may have another code
@@ -423,7 +438,8 @@ class _Advancing:
             self._note(
                 rows[taken], facts.take(taken), at_us[taken], causes[taken], happened, old[taken], new[taken], quiet
             )
-        self.due_us[rows] = self.rules.deadline(facts, at_us, new)
+        due_us = self.rules.deadline(facts, at_us, new, held)
+        self.due_us[rows] = np.minimum(self.due_us[rows], due_us) if held else due_us
 
     def _note(
         self,

@@ -1,12 +1,9 @@
 """Counting a shard's customers for a re-cut, page by page of its directory."""
 
-import numpy as np
-
 from segments.parameters import Parameters
 from segments.recut import Recuts, Scan
 from state import record
 from state.head import PAGE_CUSTOMERS, Head
-from state.record import DIMENSION_SLOTS
 from state.store import HOLE, Store
 
 
@@ -18,7 +15,6 @@ def pages_of(head: Head) -> int:
 def scan(recuts: Recuts, parameters: Parameters, store: Store, first: int, stop: int, at_us: int) -> Scan:
     """The living customers of pages [first, stop) at the event time `at_us`. Reads only."""
     ids = [customer_id for number in range(first, stop) for customer_id in store.page(number) if customer_id != HOLE]
-    no_labels = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)  # facts alone are counted
     wanted = [("window", recuts.window_slots > 0), ("clv", recuts.clv is not None)]
-    customers = record.decode(ids, store.load(ids), no_labels, 0, [name for name, is_wanted in wanted if is_wanted])
-    return Scan.of(customers.facts(slice(None)), at_us, recuts, parameters)
+    facts = record.facts(store.load(ids), [name for name, is_wanted in wanted if is_wanted])
+    return Scan.of(facts, at_us, recuts, parameters)

@@ -18,6 +18,7 @@ from schemas.settings import Settings
 from state.keys import Keys
 from state.redis import RedisStore
 from state.redis_connection import client
+from streams.allocation import keep_freed_memory
 from streams.collector import calm_collector
 from streams.control import Control
 from streams.events import INTERACTIONS, PURCHASES
@@ -90,6 +91,7 @@ class Worker:
         """
         sys.setswitchinterval(SWITCH_S)
         calm_collector()
+        keep_freed_memory()
         uvloop.install()  # the policy, so that the consumer thread has such a loop, too
         return asyncio.run(self._run())
 

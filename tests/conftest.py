@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
+import hypothesis
 import pytest
 from redis import Redis
 
@@ -11,6 +12,9 @@ from embedded.kafka import ApacheKafka
 from embedded.options import UnavailableError, real_is_required
 from embedded.redis_server import RedisServer
 from embedded.server_process import ServerT, started
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy a machine is
+hypothesis.settings.load_profile("untimed")
 
 
 def started_or_skipped(make: Callable[[], ServerT]) -> ServerT:

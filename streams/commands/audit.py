@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from state import redis_connection
+from streams.allocation import keep_freed_memory
 from streams.collector import calm_collector
 from streams.commands.printable import printable
 from streams.commands.progress import progress
@@ -67,6 +68,7 @@ def command(
     """
     loaded = load(settings)
     calm_collector()
+    keep_freed_memory()
     with ExitStack() as stack:
         stack.enter_context(kafka_errors(loaded.kafka))
         client: redis.Redis | None = None

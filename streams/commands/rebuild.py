@@ -12,6 +12,7 @@ from state.keys import Keys
 from state.redis import RedisStore
 from state.store import ShardLostError
 from streams import topics
+from streams.allocation import keep_freed_memory
 from streams.collector import calm_collector
 from streams.commands.progress import progress
 from streams.commands.settings_option import SettingsFile, load
@@ -46,6 +47,7 @@ def command(
     """
     loaded = load(settings)
     calm_collector()
+    keep_freed_memory()
     with ExitStack() as stack:
         stack.enter_context(kafka_errors(loaded.kafka))
         stack.enter_context(redis_errors(loaded.redis))

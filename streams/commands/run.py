@@ -20,6 +20,7 @@ from schemas.event import Instant
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, to_us
 from segments.model import NO_LABEL
+from streams.allocation import keep_freed_memory
 from streams.collector import calm_collector
 from streams.commands.printable import printable
 from streams.commands.progress import progress
@@ -74,6 +75,7 @@ def command(
     """
     loaded = load(settings)
     calm_collector()
+    keep_freed_memory()
     until_us = time_option("--until", until)
     log = LineFiles(files)
     to_stdout = output is None or str(output) == "-"

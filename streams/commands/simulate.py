@@ -20,6 +20,7 @@ from segments.instant import UNKNOWN
 from state import lookup, record, redis_connection
 from state.keys import Keys
 from state.redis import RedisStore
+from streams.allocation import keep_freed_memory
 from streams.collector import calm_collector
 from streams.commands import lookups
 from streams.commands.printable import printable
@@ -73,6 +74,7 @@ def command(
     """
     loaded = load(settings)
     calm_collector()
+    keep_freed_memory()
     try:
         if files:
             old = load(before) if before is not None else Settings(currency=loaded.currency, rates=loaded.rates)

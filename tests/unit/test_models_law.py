@@ -35,7 +35,7 @@ from schemas.settings import (
 from segments.attributes import ENTRY, TOLD, Attributes, told
 from segments.cuts import Cuts
 from segments.engagement import NOTHING
-from segments.facts import Facts
+from segments.facts import COLUMNS, Facts
 from segments.instant import DAY_US, LATEST_US, NEVER, SECOND_US, UNKNOWN, duration_us
 from segments.mbg_nbd import WEEK_US, History, expected_purchases
 from segments.recut import Four
@@ -488,7 +488,7 @@ def test_every_row_of_the_table_is_read_as_it_is_written(name: str, made: tuple[
     column = [model.name for model in rules.models].index(name)
     codes = rules.classify(facts, at_us)[:, column].tolist()
     for row, code in enumerate(codes):
-        one = {field: getattr(facts, field)[row].tolist() for field in Facts.__slots__ if field != "attributes"}
+        one = {field: getattr(facts, field)[row].tolist() for field in COLUMNS if field != "attributes"}
         assert BY_HAND[name](product, rules, one, int(at_us[row])) in {rules.models[column].labels[code], "any"}
 
 
