@@ -88,7 +88,18 @@ def with_profile(held: Entries, keys: npt.NDArray[np.uint32], events: Entries, o
         events: shape (n, k) of TOLD.
         occurred_us: shape (n,).
     """
-    times_us = occurred_us[:, None]
+    return _latest(held, keys, events, occurred_us[:, None])
+
+
+def united(held: Entries, keys: npt.NDArray[np.uint32], other: Entries) -> Entries:
+    """The attributes of n customers and of n others who are one; both of shape (n, k) of ENTRY."""
+    told = other.copy()
+    told["kind"][told["key"] == 0] = Kind.NOT_TOLD
+    return _latest(held, keys, told, other["us"])
+
+
+def _latest(held: Entries, keys: npt.NDArray[np.uint32], events: Entries, times_us: Times) -> Entries:
+    """Of each attribute what was told last; `times_us`: when `events` told, shape (n, k) or (n, 1)."""
     since_us = np.where(held["key"] == 0, UNKNOWN, held["us"])
     same_kind = events["kind"] == held["kind"]
     is_number = events["kind"] == Kind.NUMBER

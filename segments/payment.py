@@ -154,3 +154,42 @@ def _in_order(entries: Entries, by: str) -> Entries:
     order = np.lexsort((entries["key"], np.where(entries["key"] == 0, NEVER, entries[by])))
     ordered: Entries = np.take_along_axis(entries, order, axis=1)
     return ordered
+
+
+def united(one: Invoices, other: Invoices) -> Invoices:
+    """The invoices of one customer and of another, each (1, ...), who are one.
+
+    Told under both ids and remembered, an invoice counts once, as its latest telling has it; a settled one stays so. Of
+    more open ones than are remembered those due first stay.
+    """
+    settled = _of_each(one.settled, other.settled, ("us", "late"))
+    twice = np.isin(one.settled["key"][one.settled["key"] != 0], other.settled["key"])
+    opened = _of_each(one.open, other.open, ("us", "due_us"), later_wins=(True, False))
+    opened = opened[~np.isin(opened["key"], settled["key"])]
+    both_late = np.concatenate([one.settled[0], other.settled[0]])["late"].sum() - settled["late"].sum()
+    return Invoices(
+        open=_padded(opened[np.lexsort((opened["key"], opened["due_us"]))][:OPEN_MOST], OPEN_MOST),
+        settled=_padded(settled[np.lexsort((settled["key"], settled["us"]))][-SETTLED_MOST:], SETTLED_MOST),
+        settled_total=(one.settled_total + other.settled_total - np.count_nonzero(twice)).astype(np.uint32),
+        late_total=(one.late_total + other.late_total - both_late).astype(np.uint32),
+    )
+
+
+def _of_each(
+    one: Entries, other: Entries, by: tuple[str, str], later_wins: tuple[bool, bool] = (True, True)
+) -> Entries:
+    """Of the entries of each key the one that counts, by two fields; sorted by key."""
+    entries = np.concatenate([one[0], other[0]])
+    entries = entries[entries["key"] != 0]
+    columns = [entries[name].astype(np.int64) * (1 if last else -1) for name, last in zip(by, later_wins, strict=True)]
+    entries = entries[np.lexsort((columns[1], columns[0], entries["key"]))]
+    last = np.append(entries["key"][1:] != entries["key"][:-1], [True]) if len(entries) else np.zeros(0, dtype=np.bool_)
+    kept: Entries = entries[last]
+    return kept
+
+
+def _padded(entries: Entries, most: int) -> Entries:
+    """Entries as a row of so many places."""
+    row = np.zeros((1, most), dtype=entries.dtype)
+    row[0, : len(entries)] = entries
+    return row

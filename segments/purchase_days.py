@@ -33,3 +33,12 @@ def with_first_day(
     same = np.where(first_us == UNKNOWN, False, day == first_day)
     earlier = (first_us == UNKNOWN) | (day < first_day)
     return np.where(earlier, amounts_minor, held_minor + np.where(same, amounts_minor, 0))
+
+
+def first_day_of_both(
+    held_minor: npt.NDArray[np.int64], first_us: Times, other_minor: npt.NDArray[np.int64], other_first_us: Times
+) -> npt.NDArray[np.int64]:
+    """What n customers and n others who are one paid on the first purchase day of both; first purchases as above."""
+    return np.where(
+        other_first_us == UNKNOWN, held_minor, with_first_day(held_minor, first_us, other_first_us, other_minor)
+    )

@@ -30,3 +30,18 @@ def has_slot(latest: Slots, mask: Mask, slot: npt.NDArray[np.int64]) -> npt.NDAr
     held = mask >> np.where(within, age, 0).astype(np.uint64) & np.uint64(1)
     known: npt.NDArray[np.bool_] = within & (held == 1)
     return known
+
+
+def united(
+    latest: Slots, mask: Mask, other_latest: Slots, other_mask: Mask
+) -> tuple[Slots, Mask, npt.NDArray[np.uint32]]:
+    """Of n customers and n others who are one: the latest slot, the mask, and how many slots both masks have."""
+    newest = np.maximum(latest, other_latest).astype(np.int64)
+    moved: list[Mask] = []
+    for its_latest, its_mask in ((latest, mask), (other_latest, other_mask)):
+        age = newest - its_latest
+        shifted = its_mask << np.clip(age, 0, MASK_SLOTS - 1).astype(np.uint64)
+        moved.append(np.where(age < MASK_SLOTS, shifted, np.uint64(0)))
+    shared = np.bitwise_count(moved[0] & moved[1]).astype(np.uint32)
+    both: Mask = moved[0] | moved[1]
+    return newest.astype(np.int32), both, shared

@@ -58,6 +58,26 @@ def slots_of_12_months(slot_us: int) -> int:
     return max(1, YEAR_US // slot_us)
 
 
+def united(held: Entries, other: Entries, length: int) -> Entries:
+    """The slots of n customers and of n others who are one.
+
+    Raises:
+        OverflowError: see `with_event`.
+    """
+    for column in range(other.shape[1]):
+        there = np.flatnonzero(other["key"][:, column])
+        if len(there):
+            entry = other[there, column]
+            slots = entry["key"].astype(np.int64) - KEY_OF_SLOT_0
+            after = with_event(held[there], slots, entry["orders"].astype(np.int64), entry["net_minor"], length)
+            wider = np.zeros((len(held), max(held.shape[1], after.shape[1])), dtype=ENTRY)
+            wider[:, : held.shape[1]] = held
+            wider[there] = np.zeros((), dtype=ENTRY)
+            wider[there, : after.shape[1]] = after
+            held = wider
+    return trimmed(held)
+
+
 def trimmed(held: Entries) -> Entries:
     """Without the places that nobody uses."""
     used = int((held["key"] != 0).sum(axis=1).max(initial=0))
