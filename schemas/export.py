@@ -13,9 +13,6 @@ from schemas.change import SPEC, Alert, Change, Current, DeadLetter
 from schemas.event import EVENT, AnyEvent, CustomerId, Event
 from schemas.settings import Settings
 
-NOT_YET: Final = frozenset({"alias"})
-"""Types of the contract that this version refuses (a dead letter of kind unsupported_type); a test asks the decoder."""
-
 _EVENT_TYPES: Final[tuple[type[Event], ...]] = get_args(get_args(AnyEvent)[0])
 _KAFKA: Final = Settings.model_validate({}).kafka
 _KAFKA_BINDING: Final = "0.5.0"
@@ -76,7 +73,8 @@ def _asyncapi() -> dict[str, Any]:
             "version": f"{SPEC}.0.0",
             "description": (
                 "Customer segments kept up to date in real time. Topic names are the defaults of kafka.topics in "
-                f"segflow.yaml. {_KAFKA.topics.journal} and {_KAFKA.topics.control} are segflow's own: "
+                f"segflow.yaml. {_KAFKA.topics.journal}, {_KAFKA.topics.control} and {_KAFKA.topics.handover} are "
+                "segflow's own: "
                 "their contents may change with any release."
             ),
             "license": {"name": "Apache-2.0"},
@@ -120,8 +118,7 @@ def _input_channels() -> dict[str, Any]:
 
 
 def _event_message(event_type: str, event: type[Event]) -> dict[str, Any]:
-    late = " Not supported yet: a dead letter of kind unsupported_type." if event_type in NOT_YET else ""
-    return _message(event_type, _summary(event) + late, f"./events.json#/$defs/{event.__name__}", _KEY)
+    return _message(event_type, _summary(event), f"./events.json#/$defs/{event.__name__}", _KEY)
 
 
 def _output_channels() -> dict[str, Any]:
@@ -142,7 +139,8 @@ def _output_channels() -> dict[str, Any]:
         ),
         "current": _channel(
             topics.current,
-            "The latest segments of each customer. Compacted; a record without a value: the customer was erased.",
+            "The latest segments of each customer. Compacted; a record without a value: the customer was erased, or "
+            "is another by now.",
             {"current": _message("current", _summary(Current), "./current.json", _KEY)},
             {"topicConfiguration": {"cleanup.policy": ["compact"]}},
         ),

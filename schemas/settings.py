@@ -65,6 +65,7 @@ class KafkaTopics(Section):
     dead_letters: Topic = "segments.dead-letters"
     journal: Topic = "segments.journal"
     control: Topic = "segments.control"
+    handover: Topic = "segments.handover"
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -40,13 +40,21 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int = 0  # commits so far
     purchases: Position = Position()
     interactions: Position = Position()
+    handover: Position = Position()
     clock_us: int = UNKNOWN  # C of design section 3
     population: int = 0  # places in the directory so far; its pages follow from it
     holes: int = 0  # of them, places whose customers were erased
     rules: int = 0  # version of the rules adopted last
     adopting: Adopting | None = None
     erasures: Erasures | None = None  # None: nothing stays of anybody
+    forwards: int = 0  # ids that became another customer's
+    aliases: int = 0  # aliases of this shard's customers so far; 0: no erase has other ids to tell of
     partial: bool = False  # what stands beside it is being wiped or made again (`segflow rebuild`): take it for nothing
+
+    @property
+    def positions(self) -> tuple[Position, Position, Position]:
+        """Of purchases, interactions and what was handed over."""
+        return self.purchases, self.interactions, self.handover
 
 
 _DECODER: Final = msgspec.json.Decoder(Head)

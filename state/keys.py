@@ -45,6 +45,15 @@ class Keys:
         """Sorted set: the same pseudonyms by time of the erase, microseconds."""
         return self.shard + "erased-at"
 
+    @property
+    def became(self) -> str:
+        """Hash, of shard 0: whom each id became that became another customer's."""
+        return self.shard + "became"
+
+    def members(self, customer_id: str) -> str:
+        """Hash, of shard 0: the ids that became this one, without values."""
+        return self.shard + "m:" + customer_id
+
     def record(self, customer_id: str) -> str:
         """String: one customer's record (state/record.py)."""
         return self.shard + "c:" + customer_id

@@ -6,6 +6,7 @@ from itertools import count
 
 from segments.instant import UNKNOWN
 from state.erasure import Erasure
+from state.forward import is_forward
 from state.head import PAGE_CUSTOMERS, Head
 from state.record import NO_TIMER
 from state.store import HOLE, Found, ShardLostError, Write
@@ -22,6 +23,8 @@ class MemoryStore:
         self._queue: list[tuple[int, bytes, str]] = []  # by (timer, id); an entry whose timer has moved is stale
         self._places: dict[str, int] | None = None  # where the directory has each id; None until somebody asks
         self._erased: dict[bytes, Erasure] = {}
+        self._became: dict[str, str] = {}
+        self._members: dict[str, set[str]] = {}
 
     def head(self) -> Head | None:
         """See Store."""
@@ -66,6 +69,29 @@ class MemoryStore:
         """See Store."""
         return nsmallest(limit, self._erased.items(), key=lambda item: (item[1].at_us, item[0]))
 
+    def became(self, ids: Sequence[str]) -> list[str | None]:
+        """See Store."""
+        return list(map(self._became.get, ids))
+
+    def members(self, customer_id: str) -> list[str]:
+        """See Store."""
+        return sorted(self._members.get(customer_id, ()))
+
+    @property
+    def book(self) -> dict[str, str]:
+        """All ids that became another, and whom."""
+        return dict(self._became)
+
+    @property
+    def keeps_a_book(self) -> bool:
+        """Whether any id became another."""
+        return bool(self._became)
+
+    @property
+    def forwards(self) -> dict[str, bytes]:
+        """What is stored of ids that became another."""
+        return {customer_id: value for customer_id, value in self._records.items() if is_forward(value)}
+
     def commit(self, write: Write) -> None:
         """See Store."""
         self._records.update(write.records)
@@ -83,6 +109,7 @@ class MemoryStore:
                 self._erased.pop(pseudonym, None)
             else:
                 self._erased[pseudonym] = erasure
+        self._note(write)
         for customer_id, timer_us in write.timers:
             if timer_us == NO_TIMER:
                 self._timers.pop(customer_id, None)
@@ -93,6 +120,15 @@ class MemoryStore:
             self._queue = [(timer_us, who.encode(), who) for who, timer_us in self._timers.items()]
             heapify(self._queue)
         self._head = write.head
+
+    def _note(self, write: Write) -> None:
+        for customer_id, parent, does in write.became:
+            if does:
+                self._became[customer_id] = parent
+                self._members.setdefault(parent, set()).add(customer_id)
+            else:
+                self._became.pop(customer_id, None)
+                self._members.get(parent, set()).discard(customer_id)
 
     def take(self, head: Head, expected: Head | None) -> None:
         """See Store."""

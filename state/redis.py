@@ -100,6 +100,15 @@ class RedisStore:
         names = self._call(("ZRANGE", self._keys.erased_at, 0, limit - 1))[0]
         return [(name, each) for name, each in zip(names, self.erased(names), strict=True) if each is not None]
 
+    def became(self, ids: Sequence[str]) -> list[str | None]:
+        """See Store."""
+        values = self._call(("HMGET", self._keys.became, *ids))[0] if ids else []
+        return [None if value is None else value.decode() for value in values]
+
+    def members(self, customer_id: str) -> list[str]:
+        """See Store."""
+        return sorted(member.decode() for member in self._call(("HKEYS", self._keys.members(customer_id)))[0])
+
     def commit(self, write: Write) -> None:
         """See Store."""
         self._execute(self._commands(write))
@@ -113,7 +122,8 @@ class RedisStore:
         """See Store."""
         shard = f"shard {self._keys.partition} in Redis"
         if head is None:
-            left = self._call(("EXISTS", self._keys.page(0), self._keys.timers, self._keys.erased))[0]
+            keys = self._keys
+            left = self._call(("EXISTS", keys.page(0), keys.timers, keys.erased, keys.became))[0]
             return f"{shard} has customers and no head" if left else None
         pages = -(-head.population // PAGE_CUSTOMERS)
         if head.partial or not pages:
@@ -159,7 +169,7 @@ class RedisStore:
     def _watch(self, expected: bytes | None, *asked: Command) -> list[Any]:
         """Watch the head, which must be as expected; the replies to what was asked in the same round trip."""
         _, stored, *replies = self._call(("WATCH", self._keys.head), ("GET", self._keys.head), *asked)
-        if stored != expected:
+        if stored != expected and not _is_same(stored, expected):
             self._call(("UNWATCH",))
             kind = RolledBackError if _is_older(stored, expected) else ShardLostError
             raise kind(f"the head of shard {self._keys.partition} in Redis is {stored!r}, expected {expected!r}")
@@ -188,6 +198,13 @@ class RedisStore:
             commands.append(("RPUSH", self._keys.page(number), *write.born[start:stop]))
         if write.gone or write.holes or write.erased:
             commands += self._erase(write)
+        for customer_id, parent, does in write.became:
+            if does:
+                commands.append(("HSET", self._keys.became, customer_id, parent))
+                commands.append(("HSET", self._keys.members(parent), customer_id, ""))
+            else:
+                commands.append(("HDEL", self._keys.became, customer_id))
+                commands.append(("HDEL", self._keys.members(parent), customer_id))
         commands.append(("SET", self._keys.head, head_codec.encode(write.head)))
         return commands
 
@@ -233,6 +250,11 @@ class RedisStore:
             return self._connection.read_response()
         except ResponseError as error:
             return error  # the other replies of this round trip are still to be read
+
+
+def _is_same(stored: bytes | None, expected: bytes | None) -> bool:
+    """Whether both are one head: an older version wrote it without the fields that came since."""
+    return stored is not None and expected is not None and head_codec.decode(stored) == head_codec.decode(expected)
 
 
 def _is_older(stored: bytes | None, expected: bytes | None) -> bool:

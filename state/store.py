@@ -43,6 +43,7 @@ class Write:
     gone: Sequence[str] = ()  # ids whose record goes; their timers go by `timers`
     holes: Sequence[int] = ()  # places of the directory to make HOLE
     erased: Sequence[tuple[bytes, Erasure | None]] = ()  # by pseudonym; None: nothing stays any more
+    became: Sequence[tuple[str, str, bool]] = ()  # (id, whom it became, whether it does so from now on), one by one
 
 
 class Store(Protocol):
@@ -88,6 +89,14 @@ class Store(Protocol):
 
     def oldest_erased(self, limit: int) -> list[tuple[bytes, Erasure]]:
         """At most `limit` erased customers by (time of the erase, pseudonym)."""
+        ...
+
+    def became(self, ids: Sequence[str]) -> list[str | None]:
+        """Whom these ids became, in the shard that keeps the book (shard 0); None for those that are themselves."""
+        ...
+
+    def members(self, customer_id: str) -> list[str]:
+        """The ids that became this one, likewise, sorted; not those that became them."""
         ...
 
     def commit(self, write: Write) -> None:

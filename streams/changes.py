@@ -23,6 +23,7 @@ class Cause(IntEnum):
     RECUT = 3
     DEFINITION = 4
     ERASE = 5
+    MERGE = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

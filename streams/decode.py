@@ -24,12 +24,11 @@ from segments.attributes import TOLD
 from segments.engagement import NOTHING, level_of, weight_log2
 from segments.instant import UNKNOWN, duration_us, to_us
 from segments.payment import INVOICE
-from streams import times
+from streams import errand, times
+from streams.errand import Errand
 from streams.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
 
 TOPIC_OF: Final = {"purchase": PURCHASES, "refund": PURCHASES}
-UNSUPPORTED: Final = frozenset({"alias"})
-"""In the contract, not yet in this version: refused loudly, so that nobody takes them for done."""
 KIND_OF: Final = {
     "purchase": Kind.PURCHASE,
     "refund": Kind.REFUND,
@@ -37,6 +36,7 @@ KIND_OF: Final = {
     "payment": Kind.PAYMENT,
     "interaction": Kind.OTHER,
     "profile": Kind.OTHER,
+    "alias": Kind.ALIAS,
     "erase": Kind.ERASE,
 }
 REASON_LIMIT: Final = 1000
@@ -84,6 +84,7 @@ class _Columns:
     discounted_rows: list[int] = field(default_factory=list)
     scores: dict[int, int] = field(default_factory=dict)  # by row
     invoices: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # by row: key, due, paid
+    previous: dict[int, str] = field(default_factory=dict)  # by row, of aliases
     profiles: dict[int, dict[str, Any]] = field(default_factory=dict)  # by row
     weights_log2: list[float] = field(default_factory=list)  # of every row where the settings have engagement
     customer_ids: list[str] = field(default_factory=list)
@@ -185,6 +186,11 @@ class Decoder:
             keys=keys if keys is not None else [None] * len(values),
             values=values,
             unusable=unusable,
+            errands={
+                row: Errand(kind=errand.ALIAS, previous=previous)
+                for row, previous in columns.previous.items()
+                if row not in unusable
+            },
             more=self._more(columns, occurred_us),
         )
 
@@ -279,6 +285,8 @@ class Decoder:
             columns.discounted_rows.append(row)
         if isinstance(event, contract.Feedback):
             columns.scores[row] = event.score
+        if isinstance(event, contract.Alias):
+            columns.previous[row] = event.previous_id
         if isinstance(event, contract.Profile):
             columns.profiles[row] = event.attributes
         if isinstance(event, contract.Payment):
@@ -313,8 +321,6 @@ class Decoder:
             event = contract.EVENT.validate_python(content)
         except ValidationError as error:
             _refuse(*_describe(error))
-        if event.type in UNSUPPORTED:
-            _refuse("unsupported_type", f"type {event.type} is not supported by this version of segflow yet")
         if self._topic is not None and TOPIC_OF.get(event.type, INTERACTIONS) != self._topic:
             _refuse("wrong_topic", f"type {event.type} belongs into the other input topic")
         return event

@@ -268,7 +268,7 @@ class Encoder:
             gathered(steps.after, last),
             b',"updated_at":"%b"}' % updated,
         )
-        gone = columns.causes[last] == Cause.ERASE
+        gone = (columns.labels[last] == NO_LABEL).all(axis=1)  # erased, or merged into another
         if gone.any():
             values = text.blanked(values, gone)
         return Messages(gathered(steps.keys, last), values, gathered(NO_HEADERS, np.zeros(len(last), dtype=np.int8)))

@@ -8,8 +8,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from streams.errand import Errand
+
 PURCHASES: Final = 0
 INTERACTIONS: Final = 1
+HANDOVER: Final = 2
 
 
 class Kind(IntEnum):
@@ -21,6 +24,13 @@ class Kind(IntEnum):
     PAYMENT = 3
     OTHER = 4  # interaction, profile
     ERASE = 5
+    # Those of aliases, each worked on its own (streams/aliasing.py, streams/book.py):
+    ALIAS = 6
+    ANSWER = 7
+    GRANT = 8
+    FORGET = 9
+    CLAIM = 10
+    ERASED = 11
 
 
 REMEMBERED_LONG: Final = Kind.PAYMENT
@@ -51,6 +61,7 @@ class Chunk:
     keys: Sequence[bytes | None]  # as read, for dead letters
     values: Sequence[bytes | None]
     unusable: dict[int, Unusable] = field(default_factory=dict)  # by row
+    errands: dict[int, Errand] = field(default_factory=dict)  # by row: of aliases, and of all that was handed over
     more: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     """Columns that only some dimensions need, where the settings have them: `discounted` bool, `score` uint8 (of a
     feedback), `level_log2` float64 (segments/engagement.py), `invoice` of INVOICE (segments/payment.py);
@@ -75,6 +86,7 @@ class Chunk:
             keys=self.keys[rows],
             values=self.values[rows],
             unusable={row - start: why for row, why in self.unusable.items() if start <= row < stop},
+            errands={row - start: errand for row, errand in self.errands.items() if start <= row < stop},
             more={name: column[rows] for name, column in self.more.items()},
         )
 
@@ -99,6 +111,9 @@ class Chunk:
             values=[self.values[row] for row in picked],
             unusable={place: self.unusable[row] for place, row in enumerate(picked) if row in self.unusable}
             if self.unusable
+            else {},
+            errands={place: self.errands[row] for place, row in enumerate(picked) if row in self.errands}
+            if self.errands
             else {},
             more={name: column[rows] for name, column in self.more.items()},
         )
@@ -129,9 +144,11 @@ def join(chunks: Sequence[Chunk]) -> Chunk:
     if len(chunks) == 1:
         return chunks[0]
     unusable: dict[int, Unusable] = {}
+    errands: dict[int, Errand] = {}
     start = 0
     for chunk in chunks:
         unusable.update({start + row: why for row, why in chunk.unusable.items()})
+        errands.update({start + row: errand for row, errand in chunk.errands.items()})
         start += len(chunk)
     return Chunk(
         offsets=np.concatenate([chunk.offsets for chunk in chunks]),
@@ -146,5 +163,6 @@ def join(chunks: Sequence[Chunk]) -> Chunk:
         keys=[key for chunk in chunks for key in chunk.keys],
         values=[value for chunk in chunks for value in chunk.values],
         unusable=unusable,
+        errands=errands,
         more={name: np.concatenate([chunk.more[name] for chunk in chunks]) for name in chunks[0].more},
     )

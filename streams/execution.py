@@ -24,13 +24,17 @@ from state.head import PAGE_CUSTOMERS, Adopting, Head
 from state.head import Erasures as Between
 from state.record import Customers
 from state.store import HOLE, Store, TornStateError, Write
+from streams import alias_store
+from streams.aliasing import Aliases, advance
+from streams.book import Book
 from streams.changes import Changes
 from streams.encode import Encoder, Publication
 from streams.erasing import FOR_EVER, Erasures, start_labels
-from streams.events import Chunk
-from streams.merge import Merged, merge, refuse_invoices
+from streams.errand import Errand
+from streams.events import HANDOVER, INTERACTIONS, Chunk, Kind
+from streams.merge import Merged, merge, refuse_aliases, refuse_invoices
 from streams.messages import Message, Messages
-from streams.processor import Adoption, Advance, Work, advance
+from streams.processor import Adoption, Advance, Work
 from streams.rulebook import Rulebook
 
 DEAD_VALUE_BYTES: Final = 65_536
@@ -58,6 +62,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pages: int  # directory pages to bring under adopted rules
     mode: str  # live or backfill
     erased_for_us: int = FOR_EVER  # how long something stays of an erased customer
+    handover_to: int = 0  # as for the inputs
+    shards: int = 0  # of the installation; commits without it: of a version that made dead letters of aliases
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +81,8 @@ class Outcome:
     late: int
     outdated: int  # events from before their customer's erase
     erased: int  # customers of whom something was held
+    merged: int  # customers who became another, and of whom something was held
+    handover: list[tuple[int, Message]]  # for other shards, and for this one later: partition and record
     swept: int
     told: list[tuple[Rules, Changes]]  # the changes as columns, and the rules they were made under
     adopts: int | None  # version of the rules adopted before the events, None where none were
@@ -103,8 +111,11 @@ class Executor:
         head: Head,
         store: Store,
         stored: Head | None = None,
+        handed: Chunk | None = None,
     ) -> Outcome:
         """The outcome of `plan` on the state behind `head`, whose inputs `purchases` and `interactions` are.
+
+        `handed`: what other shards have handed over, None: nothing.
 
         Begins the commit in the store, whose head is `stored`, or `head` where that is None.
 
@@ -112,8 +123,8 @@ class Executor:
             ShardLostError: it is another.
             TornStateError: the store lacks records that its timers or its directory name.
         """
-        merged = merge(purchases, interactions, plan.future_us)
-        in_order = merged.order[merged.chunk.usable[merged.order]]
+        merged = merge(purchases, interactions if plan.shards else refuse_aliases(interactions), plan.future_us, handed)
+        asked, in_order = _for_the_book(merged)
         events = merged.chunk.take(in_order)
         before, head = head, self._adopt(plan, head)
         clock_us = max(head.clock_us, int(events.occurred_us.max()) if len(events) else UNKNOWN)
@@ -125,9 +136,11 @@ class Executor:
         page = self._page(plan, head, store)
         for customer_id in page:
             place.setdefault(customer_id, len(place))
-        ids = list(place)
         rules = self._rulebook.rules(head.rules)
-        values = found.records + store.load(ids[len(found.records) :])
+        values = found.records + store.load(list(place)[len(found.records) :])
+        aliases = alias_store.read(head, events, place, values, store, alone=plan.shards == 1)
+        guests = len(values) - len(place)
+        ids = [*place, *[""] * guests]
         old = None if head.adopting is None else self._rulebook.rules(head.adopting.old)
         kept = rules.kept if old is None else (*rules.kept, *old.kept)
         customers = record.decode(ids, values, start_labels(rules), rules.version, kept)
@@ -136,6 +149,8 @@ class Executor:
             raise TornStateError(
                 f"the records of {len(gone)} customers of shard {self._partition} are gone: {gone[:5]}"
             )
+        if guests:
+            customers.fixed["rules"][-guests:] = rules.version  # their labels are nobody's
         known = np.array([value is not None for value in values], dtype=np.bool_)
         work = Work(
             events=events,
@@ -143,13 +158,13 @@ class Executor:
             clock_us=head.clock_us,
             due=np.array(due_rows, dtype=np.intp),
             horizon_us=horizon_us,
-            erasures=self._erasures(plan, events, rows, ids, known, head, store),
+            erasures=self._erasures(plan, events, rows, ids, known, head, store, aliases),
         )
         adoption = None
         if head.adopting is not None and old is not None:
             version = self._rulebook.version(head.rules)
             adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=version.cause, quiet=version.quiet)
-        done = advance(customers, work, rules, adoption)
+        done = advance(customers, work, rules, adoption, aliases)
         assert done.clock_us == clock_us
         merged = refuse_invoices(merged, in_order[done.refused])
         customers.keep(rules.kept)
@@ -160,22 +175,30 @@ class Executor:
             first = self._encoder.encode(done.before, customers, events.event_ids, old, None, at, done.changes)
             encoded.insert(0, first)
             told.insert(0, (old, done.before))
+        book = Book(store)
+        errands = [errand for each in asked for errand in book.take(each)]
+        if aliases is not None:
+            sides = merged.sides[in_order]
+            errands += alias_store.handed_over(self._settings, self._partition, events, sides, aliases.sent)
+        handover = alias_store.messages(self._settings, plan.shards, errands)
         return Outcome(
-            write=self._write(plan, head, store, customers, done, known, work.erasures),
+            write=self._write(plan, head, store, customers, done, known, work.erasures, aliases, book),
             changes=Messages.join([each.changes for each in encoded]),
             alerts=Messages.join([each.alerts for each in encoded]),
             make_current=lambda: Messages.join([each.current() for each in encoded]),
             dead=self._dead(merged),
             dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
-            events=len(events) - len(done.refused),
+            events=int(np.count_nonzero(merged.chunk.usable & (merged.sides != HANDOVER))),
             duplicates=done.duplicates,
             late=done.late,
             outdated=done.outdated,
             erased=done.erased,
+            merged=0 if aliases is None else aliases.merged,
+            handover=handover,
             swept=len(found.due),
             told=told,
             adopts=head.rules if head.rules != before.rules else None,
-            digest=blake2b(b"".join([each.change_ids for each in encoded]), digest_size=DIGEST_BYTES).hexdigest(),
+            digest=_digest([*(each.change_ids for each in encoded), *(each.value for _, each in handover)]),
         )
 
     def _adopt(self, plan: Plan, head: Head) -> Head:
@@ -200,19 +223,32 @@ class Executor:
         ]
 
     def _erasures(
-        self, plan: Plan, events: Chunk, rows: list[int], ids: list[str], known: Flags, head: Head, store: Store
+        self,
+        plan: Plan,
+        events: Chunk,
+        rows: list[int],
+        ids: list[str],
+        known: Flags,
+        head: Head,
+        store: Store,
+        aliases: Aliases | None,
     ) -> Erasures:
         """What stays of erased customers: of those who are unknown or have an event that may be too old."""
+        forwards = [] if aliases is None else list(aliases.forwards.values())
+        versions = {forward.rules for forward in forwards if forward.told_us != UNKNOWN}
         if head.erasures is None:
-            return Erasures.of(known.copy(), {}, {}, plan.erased_for_us)
-        asked = ~known
+            return Erasures.of(known.copy(), {}, self._names(versions), plan.erased_for_us)
+        asked = ~known if aliases is None else np.ones(len(known), dtype=np.bool_)
         asked[np.array(rows, dtype=np.intp)[events.occurred_us <= head.erasures.latest_us]] = True
-        places = np.flatnonzero(asked).tolist()
+        places = [row for row in np.flatnonzero(asked).tolist() if ids[row]]
         answers = store.erased([pseudonym(self._rulebook.secret, ids[row]) for row in places])
         found = {row: erasure for row, erasure in zip(places, answers, strict=True) if erasure is not None}
-        versions = {erasure.rules for erasure in found.values() if erasure.told_us != UNKNOWN}
-        dimensions = {version: self._rulebook.rules(version).names for version in versions}
-        return Erasures.of(known.copy(), found, dimensions, plan.erased_for_us)
+        versions |= {erasure.rules for erasure in found.values() if erasure.told_us != UNKNOWN}
+        return Erasures.of(known.copy(), found, self._names(versions), plan.erased_for_us)
+
+    def _names(self, versions: set[int]) -> dict[int, tuple[str, ...]]:
+        """The dimensions of versions of the rules."""
+        return {version: self._rulebook.rules(version).names for version in versions}
 
     def _write(
         self,
@@ -223,11 +259,16 @@ class Executor:
         done: Advance,
         known: Flags,
         erasures: Erasures,
+        aliases: Aliases | None,
+        book: Book,
     ) -> Write:
         stored = customers.take(np.flatnonzero(done.touched & erasures.known))
         moved = np.flatnonzero(done.timers).tolist()
         timers_us = customers.fixed["timer_us"]
-        again = known & erasures.new  # those who came back go to a new place, as if they came in a later batch
+        left = erasures.new.copy()  # those who came back go to a new place, as if they came in a later batch
+        if aliases is not None:
+            left[list(aliases.gone)] = True
+        again = known & left
         born = [customers.ids[row] for row in np.flatnonzero(erasures.known & (~known | again)).tolist()]
         holes = self._places([customers.ids[row] for row in np.flatnonzero(again).tolist()], head, store)
         erased, kept = self._erased(plan, head, store, customers, erasures)
@@ -235,8 +276,16 @@ class Executor:
         if adopting is not None:
             adopting = msgspec.structs.replace(adopting, page=adopting.page + plan.pages)
             adopting = None if adopting.page >= adopting.pages else adopting
+        records = list(zip(stored.ids, record.encode(stored), strict=True))
+        taken = known & ~erasures.known
+        forwards, told = head.forwards, head.aliases
+        if aliases is not None:
+            records += alias_store.records(aliases, customers)
+            taken[list(aliases.forwards)] = False
+            taken[alias_store.ended(aliases, erasures.known)] = True
+            forwards, told = forwards + len(aliases.forwards) - len(aliases.before), told + aliases.told
         return Write(
-            records=list(zip(stored.ids, record.encode(stored), strict=True)),
+            records=records,
             timers=[(customers.ids[row], int(timers_us[row])) for row in moved],
             born=born,
             head=msgspec.structs.replace(
@@ -244,15 +293,19 @@ class Executor:
                 sequence=plan.sequence,
                 purchases=msgspec.structs.replace(head.purchases, offset=plan.purchases_to),
                 interactions=msgspec.structs.replace(head.interactions, offset=plan.interactions_to),
+                handover=msgspec.structs.replace(head.handover, offset=plan.handover_to),
                 clock_us=done.clock_us,
                 population=head.population + len(born),
                 holes=head.holes + len(holes),
                 adopting=adopting,
                 erasures=kept,
+                forwards=forwards,
+                aliases=told,
             ),
-            gone=[customers.ids[row] for row in np.flatnonzero(known & ~erasures.known).tolist()],
+            gone=[customers.ids[row] for row in np.flatnonzero(taken).tolist()],
             holes=holes,
             erased=erased,
+            became=[*book.written, *(() if aliases is None else aliases.became)],
         )
 
     def _places(self, ids: list[str], head: Head, store: Store) -> list[int]:
@@ -301,13 +354,17 @@ class Executor:
         letters = []
         for row, why in sorted(merged.chunk.unusable.items()):
             key, value = merged.chunk.keys[row], merged.chunk.values[row]
-            topic = topics.interactions if merged.from_interactions[row] else topics.purchases
+            topic = topics.interactions if merged.sides[row] == INTERACTIONS else topics.purchases
+            partition, offset = self._partition, int(merged.chunk.offsets[row])
+            if merged.sides[row] == HANDOVER:
+                source = merged.chunk.errands[row]
+                topic, partition, offset = source.topic, source.partition, source.offset
             letter = DeadLetter(
                 reason=why.reason,
                 kind=why.kind,
                 topic=topic,
-                partition=self._partition,
-                offset=int(merged.chunk.offsets[row]),
+                partition=partition,
+                offset=offset,
                 key=None if key is None else b64encode(key).decode(),
                 value=None if value is None else b64encode(value[:DEAD_VALUE_BYTES]).decode(),
                 cut=value is not None and len(value) > DEAD_VALUE_BYTES,
@@ -317,8 +374,29 @@ class Executor:
         return letters
 
 
+def _digest(contents: list[bytes]) -> str:
+    return blake2b(b"".join(contents), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def _for_the_book(merged: Merged) -> tuple[list[Errand], npt.NDArray[np.intp]]:
+    """The errands that are no step of a customer, and the usable rows without them; both in the shard's order."""
+    in_order = merged.order[merged.chunk.usable[merged.order]]
+    if not merged.chunk.errands:
+        return [], in_order
+    asks = merged.chunk.kinds[in_order] >= Kind.CLAIM
+    return [merged.chunk.errands[row] for row in in_order[asks].tolist()], in_order[~asks]
+
+
 def plan_for(
-    settings: Settings, head: Head, *, purchases_to: int, interactions_to: int, wall_us: int, rules: int
+    settings: Settings,
+    head: Head,
+    *,
+    purchases_to: int,
+    interactions_to: int,
+    wall_us: int,
+    rules: int,
+    handover_to: int | None = None,
+    shards: int = 1,
 ) -> Plan:
     """A plan that reads up to the given offsets at `wall_us`, sweeping to C and no further."""
     return Plan(
@@ -333,4 +411,6 @@ def plan_for(
         pages=max(1, settings.worker.sweep_max_customers // PAGE_CUSTOMERS),
         mode="backfill",
         erased_for_us=duration_us(settings.erase.remembered_for),
+        handover_to=head.handover.offset if handover_to is None else handover_to,
+        shards=shards,
     )

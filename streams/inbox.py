@@ -10,6 +10,7 @@ from typing import Any
 from streams import events
 from streams.decode import Decoder
 from streams.events import Chunk
+from streams.handover import HandoverDecoder
 from streams.transport import Batch
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 class Side:
     """One input: decoded chunks in their order, and where the next record will be."""
 
-    decoder: Decoder
+    decoder: Decoder | HandoverDecoder
     offset: int = 0  # the next one to take
     read_to: int = 0  # the next one to come
     arrived: int = 0  # records ever put in, counted by the event loop
@@ -61,10 +62,10 @@ class Side:
 
 
 class Inbox:
-    """Both sides, and a bell that rings when something came."""
+    """All sides, and a bell that rings when something came."""
 
-    def __init__(self, purchases: Decoder, interactions: Decoder) -> None:
-        self.sides = (Side(purchases), Side(interactions))
+    def __init__(self, purchases: Decoder, interactions: Decoder, handover: HandoverDecoder) -> None:
+        self.sides = (Side(purchases), Side(interactions), Side(handover))
         self.arrived = asyncio.Event()
 
     def offer(self, side: int, batch: Batch) -> None:

@@ -26,13 +26,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What was committed: the plan, where its inputs began, and what came of it."""
 
     plan: Plan
-    topic_ids: tuple[str, str]  # of purchases and interactions: a topic made anew has another
+    topic_ids: tuple[
+        str, ...
+    ]  # of what a shard reads: a topic made anew has another; the handover's since there is one
     purchases_from: int
     interactions_from: int
+    handover_from: int = 0
     reset: bool = False  # the positions were moved by hand (`segflow reset`); else they follow from the commit before
     changes: int
     dead_letters: int
     alerts: int = 0
+    handed_over: int = 0
     adopts: int | None  # version of the rules adopted before this commit's events, None where none were
     digest: str  # hash of the changes' content
 
@@ -41,13 +45,15 @@ def entry(plan: Plan, head: Head, outcome: Outcome, *, reset: bool = False) -> E
     """The entry of a commit that began at the positions of `head` and gave `outcome`."""
     return Entry(
         plan=plan,
-        topic_ids=(head.purchases.topic_id, head.interactions.topic_id),
+        topic_ids=tuple(each.topic_id for each in head.positions),
         purchases_from=head.purchases.offset,
         interactions_from=head.interactions.offset,
+        handover_from=head.handover.offset,
         reset=reset,
         changes=len(outcome.changes),
         dead_letters=len(outcome.dead),
         alerts=len(outcome.alerts),
+        handed_over=len(outcome.handover),
         adopts=outcome.adopts,
         digest=outcome.digest,
     )

@@ -10,8 +10,9 @@ from kafka.errors import KafkaError
 from schemas.settings import Settings
 from state.head import Head, Position
 from streams import topics
+from streams.events import HANDOVER
 
-ROLES: Final = ("purchases", "interactions")
+ROLES: Final = topics.READ
 
 
 class InputLostError(Exception):
@@ -22,9 +23,9 @@ async def beginning(
     settings: Settings,
     partition: int,
     head: Head,
-    topic_ids: tuple[str, str],
-    first: tuple[int, int],
-    end: tuple[int, int],
+    topic_ids: tuple[str, ...],
+    first: tuple[int, ...],
+    end: tuple[int, ...],
 ) -> Head:
     """The head to start with; its positions are those of the inputs' first records where it has none yet.
 
@@ -34,10 +35,10 @@ async def beginning(
         InputLostError: see there.
     """
     if not head.sequence and not head.purchases.topic_id:
-        purchases, interactions = (
-            Position(topic_id=topic_id, offset=offset) for topic_id, offset in zip(topic_ids, first, strict=True)
-        )
-        return msgspec.structs.replace(head, purchases=purchases, interactions=interactions)
+        starts = (Position(topic_id=each, offset=offset) for each, offset in zip(topic_ids, first, strict=True))
+        return msgspec.structs.replace(head, **dict(zip(ROLES, starts, strict=True)))
+    if head.handover == Position():  # a version before shards handed anything over wrote it
+        head = msgspec.structs.replace(head, handover=Position(topic_id=topic_ids[HANDOVER], offset=first[HANDOVER]))
     wrong = problems(settings, partition, head, topic_ids, first, end)
     if wrong:
         with suppress(KafkaError):  # an input may have been made anew since then: then that is what to say
@@ -51,9 +52,9 @@ def problems(
     settings: Settings,
     partition: int,
     head: Head,
-    topic_ids: tuple[str, str],
-    first: tuple[int, int],
-    end: tuple[int, int],
+    topic_ids: tuple[str, ...],
+    first: tuple[int, ...],
+    end: tuple[int, ...],
 ) -> dict[str, str]:
     """What is wrong with each input, by role; those that are sound are left out.
 
@@ -61,7 +62,7 @@ def problems(
         settings: the topics' names.
         partition: the shard.
         head: where the state stands.
-        topic_ids: of the topics there are, as all that follows: (purchases, interactions).
+        topic_ids: of the topics there are, as all that follows: (purchases, interactions, handover).
         first: the oldest offset kept.
         end: the offset after the last record.
 
@@ -69,7 +70,7 @@ def problems(
         Messages that say what happened and which `segflow reset` goes on from it.
     """
     found = {}
-    for side, (role, position) in enumerate(zip(ROLES, (head.purchases, head.interactions), strict=True)):
+    for side, (role, position) in enumerate(zip(ROLES, head.positions, strict=True)):
         topic = getattr(settings.kafka.topics, role)
         where = f"shard {partition}: {topic}"
         how = f"segflow reset --shard {partition} --input {role} --to"

@@ -72,11 +72,13 @@ def advance(customers: Customers, work: Work, rules: Rules, adoption: Adoption |
     The order within a customer is: adoption, the events in the shard's order (each after the deadlines it makes due),
     then the sweep up to the horizon.
     """
-    return _Advancing(customers, work, rules).run(adoption)
+    return Advancing(customers, work, rules).run(adoption)
 
 
 @dataclass(slots=True)
-class _Advancing:
+class Advancing:
+    """One batch being worked; streams/aliasing.py has what more there is to do where customers are merged."""
+
     customers: Customers
     work: Work
     rules: Rules
@@ -100,6 +102,7 @@ class _Advancing:
             self.work.erasures.forget(self.customers, left, self.rules)
 
     def run(self, adoption: Adoption | None) -> Advance:
+        """See `advance`."""
         fixed = self.customers.fixed
         before_us = fixed["timer_us"].copy()
         if adoption is not None:
@@ -108,8 +111,7 @@ class _Advancing:
         horizons_us = (
             np.maximum(np.maximum.accumulate(occurred_us), self.work.clock_us) if len(occurred_us) else occurred_us
         )
-        for events in rounds(self.work.rows):
-            self._round(events, horizons_us[events])
+        self._take_events(horizons_us)
         self._sweep()
         self._set_timers()
         return Advance(
@@ -124,6 +126,11 @@ class _Advancing:
             erased=self.erased,
             refused=np.concatenate([np.zeros(0, dtype=np.intp), *self.refused]),
         )
+
+    def _take_events(self, horizons_us: Times) -> None:
+        """All events; a horizon is the shard's time at each."""
+        for events in rounds(self.work.rows):
+            self._round(events, horizons_us[events])
 
     def _adopt(self, adoption: Adoption) -> None:
         """Step 1 up to the adoption under the old rules, then classify there under the new."""
@@ -193,23 +200,28 @@ class _Advancing:
         late = occurred_us[known] < fixed["concluded_us"][told]
         self.late += int(np.count_nonzero(late))
         at_us = np.maximum(fixed["concluded_us"][told], occurred_us[known])
-        old = self._codes(told)
-        if len(told):
-            nobody = Customers.unknown([""] * len(told), start_labels(self.rules), 0, self.rules.kept)
-            self._note(
-                told,
-                nobody.facts(slice(None)),
-                at_us,
-                np.full(len(told), Cause.ERASE, dtype=np.uint8),
-                np.full(len(told), NO_EVENT, dtype=np.int64),
-                old,
-                np.full_like(old, NO_LABEL),
-                quiet=False,
-                ahead=False,
-            )
+        self._tell_gone(told, at_us, Cause.ERASE)
         erasures.note(rows, occurred_us, told, at_us, fixed["changes"][told], self.rules)
         erasures.forget(self.customers, rows, self.rules)
         self.due_us[rows] = NEVER
+
+    def _tell_gone(self, rows: Rows, at_us: Times, cause: Cause) -> None:
+        """Every label of `rows` becomes null: the last that is told of them as long as they do not come back."""
+        if not len(rows):
+            return
+        old = self._codes(rows)
+        nobody = Customers.unknown([""] * len(rows), start_labels(self.rules), 0, self.rules.kept)
+        self._note(
+            rows,
+            nobody.facts(slice(None)),
+            at_us,
+            np.full(len(rows), cause, dtype=np.uint8),
+            np.full(len(rows), NO_EVENT, dtype=np.int64),
+            old,
+            np.full_like(old, NO_LABEL),
+            quiet=False,
+            ahead=False,
+        )
 
     def _fresh(self, events: Rows) -> npt.NDArray[np.bool_]:
         """Step 0: which events are neither repeats nor refused; they are remembered."""

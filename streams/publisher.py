@@ -1,13 +1,14 @@
 """How one shard publishes: everything of a commit becomes visible at once, or not at all."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiokafka.structs import TopicPartition
 
 from schemas.settings import Settings
 from streams.crash_points import reach
-from streams.messages import Messages
+from streams.messages import Message, Messages
 from streams.record_batch import batches
 from streams.transactional_producer import TransactionalProducer
 
@@ -37,17 +38,32 @@ class Publisher:
         """InitTransactions: ends the transaction of any earlier producer with this id and fences it."""
         names = self._topics
         await self._producer.start(
-            (names.changes, names.alerts, names.current, names.dead_letters, names.control, names.journal)
+            (
+                names.changes,
+                names.alerts,
+                names.current,
+                names.dead_letters,
+                names.control,
+                names.handover,
+                names.journal,
+            )
         )
 
-    async def publish(self, records: Records, control_topics: frozenset[str] = frozenset()) -> None:
+    async def publish(
+        self,
+        records: Records,
+        control_topics: frozenset[str] = frozenset(),
+        handover: Sequence[tuple[int, Message]] = (),
+    ) -> None:
         """One transaction with all `records`, on the shard's own partition (0 in a control topic).
+
+        `handover`: what is for the shards of other partitions.
 
         Raises:
             aiokafka.errors.KafkaError: whether it was committed is known only from the journal.
         """
         now_ms = time.time_ns() // 1_000_000
-        filled = {
+        filled = self._handed_over(handover, now_ms) | {
             TopicPartition(topic, 0 if topic in control_topics else self._partition): list(
                 batches(messages, now_ms, transactional=self._transactional)
             )
@@ -63,6 +79,18 @@ class Publisher:
         for place, listed in filled.items():  # the journal's record, the last, only once all others are there
             await self._producer.send({place: listed})
         reach("commit:produced")
+
+    def _handed_over(self, handover: Sequence[tuple[int, Message]], now_ms: int) -> dict[TopicPartition, list[Any]]:
+        """By partition, in their order."""
+        found: dict[int, list[Message]] = {}
+        for partition, each in handover:
+            found.setdefault(partition, []).append(each)
+        return {
+            TopicPartition(self._topics.handover, partition): list(
+                batches(Messages.of(listed), now_ms, transactional=self._transactional)
+            )
+            for partition, listed in found.items()
+        }
 
     async def close(self) -> None:
         """Stop; an open transaction is left to the next producer of this id, which ends it."""

@@ -17,12 +17,13 @@ from state.head import Head, Position
 from state.store import ShardLostError, Store, TornStateError
 from streams.control import Control
 from streams.decode import Decoder
-from streams.events import INTERACTIONS, PURCHASES, Chunk
+from streams.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome
+from streams.handover import HandoverDecoder
 from streams.journal import Entry, JournalError, JournalReader
 from streams.replay import InputReader
 
-SIDES: Final = ((PURCHASES, "purchases"), (INTERACTIONS, "interactions"))
+SIDES: Final = ((PURCHASES, "purchases"), (INTERACTIONS, "interactions"), (HANDOVER, "handover"))
 
 
 class InputGoneError(JournalError):
@@ -47,18 +48,22 @@ class Reexecution:
 
     settings: Settings
     partition: int
-    topic_ids: tuple[str, str]
+    topic_ids: tuple[str, ...]
     control: Control  # read as far as the commits need
     inputs: InputReader
     journal: JournalReader
     store: Store
     head: Head | None = None  # the store's, while and after it runs
-    _decoders: tuple[Decoder, Decoder] = field(init=False)
+    _decoders: tuple[Decoder | HandoverDecoder, ...] = field(init=False)
     _executor: Executor = field(init=False)
 
     def __post_init__(self) -> None:
         decoding = self.control.decoding
-        self._decoders = (Decoder(decoding, PURCHASES), Decoder(decoding, INTERACTIONS))
+        self._decoders = (
+            Decoder(decoding, PURCHASES),
+            Decoder(decoding, INTERACTIONS),
+            HandoverDecoder(decoding),
+        )
         self._executor = Executor(decoding, self.control.rulebook, self.partition)
 
     async def run(self, stored: Head | None, end: int | None = None) -> AsyncIterator[Done]:
@@ -87,12 +92,12 @@ class Reexecution:
             self.head = head = outcome.write.head
             yield Done(at=at, entry=entry, outcome=outcome)
 
-    def check(self, entry: Entry, first: tuple[int, int]) -> None:
+    def check(self, entry: Entry, first: tuple[int, ...]) -> None:
         """Whether the commit can be done again, as far as that is known without doing it.
 
         Args:
             entry: the commit.
-            first: the oldest offsets of purchases and interactions.
+            first: the oldest offsets of purchases, interactions and what was handed over.
 
         Raises:
             InputGoneError, JournalError: see `run`.
@@ -136,7 +141,8 @@ class Reexecution:
 
     def _execute(self, entry: Entry, chunks: list[Chunk], stored: Head, start: Head) -> Outcome:
         """Load, advance, check and store one commit."""
-        outcome = self._executor.execute(entry.plan, chunks[PURCHASES], chunks[INTERACTIONS], start, self.store, stored)
+        purchases, interactions, handed = chunks
+        outcome = self._executor.execute(entry.plan, purchases, interactions, start, self.store, stored, handed)
         if (outcome.digest, len(outcome.dead)) != (entry.digest, entry.dead_letters):
             raise JournalError(
                 f"commit {entry.plan.sequence} done again gives other changes or dead letters than it published: "
@@ -154,20 +160,26 @@ def positioned(head: Head, entry: Entry) -> Head:
     Raises:
         JournalError: the entry does not go on from there.
     """
-    before = (head.purchases, head.interactions)
-    starts = tuple(
+    before = head.positions
+    starts = [
         Position(topic_id=topic_id, offset=_range(entry, side)[0])
-        for (side, _), topic_id in zip(SIDES, entry.topic_ids, strict=True)
-    )
-    if before != starts and head.sequence and not entry.reset:
+        for (side, _), topic_id in zip(SIDES, entry.topic_ids, strict=False)
+    ]
+    starts += before[len(starts) :]  # a version before shards handed anything over wrote it
+    if before[HANDOVER] == Position():  # or the state
+        before = (*before[:HANDOVER], starts[HANDOVER])
+    if before != tuple(starts) and head.sequence and not entry.reset:
         raise JournalError(
             f"commit {entry.plan.sequence} of the journal begins at {starts}, the state stands at {before}: they do "
             "not belong together"
         )
-    return msgspec.structs.replace(head, purchases=starts[PURCHASES], interactions=starts[INTERACTIONS])
+    purchases, interactions, handover = starts
+    return msgspec.structs.replace(head, purchases=purchases, interactions=interactions, handover=handover)
 
 
 def _range(entry: Entry, side: int) -> tuple[int, int]:
     if side == PURCHASES:
         return entry.purchases_from, entry.plan.purchases_to
+    if side == HANDOVER:
+        return entry.handover_from, entry.plan.handover_to
     return entry.interactions_from, entry.plan.interactions_to

@@ -8,13 +8,14 @@ from aiokafka import TopicPartition
 
 from schemas.settings import Settings
 from streams.partition_reader import PartitionReader
+from streams.topics import READ
 
 
 class InputReader:
-    """Readers of one shard's two inputs, outside the group. An async context."""
+    """Readers of what one shard reads, outside the group. An async context."""
 
     def __init__(self, settings: Settings, partition: int) -> None:
-        names = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
+        names = [getattr(settings.kafka.topics, role) for role in READ]
         self._sides = [PartitionReader(settings.kafka, name, partition) for name in names]
         self._control = TopicPartition(settings.kafka.topics.control, 0)
 
@@ -30,10 +31,10 @@ class InputReader:
     ) -> None:
         await self._open.aclose()
 
-    async def bounds(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """The first offsets and the ends, each (purchases, interactions)."""
-        purchases, interactions = self._sides
-        return (await purchases.first(), await interactions.first()), (await purchases.end(), await interactions.end())
+    async def bounds(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The first offsets and the ends, each of purchases, interactions and what was handed over."""
+        first = [await each.first() for each in self._sides]
+        return tuple(first), tuple([await each.end() for each in self._sides])
 
     async def control_end(self) -> int:
         """The end of the control topic."""

@@ -13,9 +13,11 @@ from segments.rules import from_settings, recuts_of
 from state.head import Head
 from state.memory import MemoryStore
 from streams import events
+from streams.book import Book
 from streams.decode import Decoder
-from streams.events import Chunk
+from streams.events import Chunk, Kind
 from streams.execution import Executor, Outcome, Plan, plan_for
+from streams.handover import HandoverDecoder
 from streams.partitioner import partitions_of
 from streams.rulebook import Rulebook
 from streams.scanning import pages_of, scan
@@ -29,14 +31,18 @@ class MemoryShard:
     rulebook: Rulebook
     partition: int = 0
     store: MemoryStore = field(default_factory=MemoryStore)
+    shards: int = 1
     executor: Executor = field(init=False)
 
     def __post_init__(self) -> None:
         self.executor = Executor(self.settings, self.rulebook, self.partition)
         self.store.take(Head(rules=self.rulebook.first.version), None)
 
-    def feed(self, chunk: Chunk, wall_us: int) -> Outcome:
-        """Apply the next records of the log, in their order, and sweep what they make due."""
+    def feed(self, chunk: Chunk, wall_us: int, handed: Chunk | None = None) -> Outcome:
+        """Apply the next records of the log, in their order, and sweep what they make due.
+
+        `handed`: what shards have handed over since the last time.
+        """
         head = self.head
         plan = plan_for(
             self.settings,
@@ -45,8 +51,10 @@ class MemoryShard:
             interactions_to=0,
             wall_us=wall_us,
             rules=self.rulebook.after(head.rules),
+            handover_to=head.handover.offset + (0 if handed is None else len(handed)),
+            shards=self.shards,
         )
-        return self._commit(msgspec.structs.replace(plan, future_us=LATEST_US), chunk)
+        return self._commit(msgspec.structs.replace(plan, future_us=LATEST_US), chunk, handed)
 
     def sweep(self, until_us: int, wall_us: int) -> Iterator[Outcome]:
         """Everybody up to max(C, until_us), in slices, and whatever new rules are still to be brought to customers."""
@@ -59,6 +67,7 @@ class MemoryShard:
                 interactions_to=0,
                 wall_us=wall_us,
                 rules=self.rulebook.after(head.rules),
+                shards=self.shards,
             )
             outcome = self._commit(msgspec.structs.replace(plan, sweep_us=until_us), events.none())
             yield outcome
@@ -72,8 +81,8 @@ class MemoryShard:
         assert head is not None
         return head
 
-    def _commit(self, plan: Plan, chunk: Chunk) -> Outcome:
-        outcome = self.executor.execute(plan, chunk, events.none(), self.head, self.store)
+    def _commit(self, plan: Plan, chunk: Chunk, handed: Chunk | None = None) -> Outcome:
+        outcome = self.executor.execute(plan, chunk, events.none(), self.head, self.store, handed=handed)
         self.store.commit(outcome.write)
         return outcome
 
@@ -93,12 +102,16 @@ class FileRun:
     _recuts: Recuts = field(init=False)
     _shards: list[MemoryShard] = field(init=False)
     _decoder: Decoder = field(init=False)
+    _handover: HandoverDecoder = field(init=False)
     _clock_us: int = UNKNOWN  # the latest event time of the file so far
 
     def __post_init__(self) -> None:
         self.rulebook = Rulebook(from_settings(self.settings))
         self._recuts = recuts_of(self.settings)
-        self._shards = [MemoryShard(self.settings, self.rulebook, number) for number in range(self.shards)]
+        self._shards = [
+            MemoryShard(self.settings, self.rulebook, each, shards=self.shards) for each in range(self.shards)
+        ]
+        self._handover = HandoverDecoder(self.settings)
         self._decoder = Decoder(self.settings, None)
 
     @property
@@ -125,11 +138,42 @@ class FileRun:
         if self.shards == 1:
             yield self._shards[0].feed(chunk, self.wall_us)
             return
+        apart = chunk.kinds == Kind.ALIAS
+        if self._merged or apart.any():
+            apart |= chunk.kinds == Kind.ERASE
+        start = 0
+        for row in np.flatnonzero(apart & chunk.usable).tolist():
+            yield from self._place(chunk.slice(start, row))
+            yield from self._place(chunk.slice(row, row + 1))
+            start = row + 1
+        yield from self._place(chunk.slice(start, len(chunk)))
+
+    def _place(self, chunk: Chunk) -> Iterator[Outcome]:
+        """Apply records, each in the shard of the customer it is of, and whatever comes of that in others.
+
+        The whole file is at hand, so an alias is done before what comes next, as in one shard.
+        """
+        if self._merged:
+            book = Book(self._shards[0].store)
+            chunk = replace(chunk, customer_ids=[book.end_of(each) for each in chunk.customer_ids])
         placed = partitions_of([each.encode() for each in chunk.customer_ids], "murmur2", self.shards)
-        for shard in self._shards:
-            rows = np.flatnonzero(placed == shard.partition)
-            if len(rows):
-                yield shard.feed(chunk.take(rows), self.wall_us)
+        parts = {shard.partition: chunk.take(np.flatnonzero(placed == shard.partition)) for shard in self._shards}
+        handed: dict[int, list[bytes]] = {}
+        while any(map(len, parts.values())) or handed:
+            coming: dict[int, list[bytes]] = {}
+            for shard in self._shards:
+                part, values = parts.get(shard.partition, events.none()), handed.get(shard.partition, [])
+                if len(part) or values:
+                    outcome = shard.feed(part, self.wall_us, self._handover.decode(values, range(len(values))))
+                    for partition, each in outcome.handover:
+                        coming.setdefault(partition, []).append(each.value)
+                    yield outcome
+            parts, handed = {}, coming
+
+    @property
+    def _merged(self) -> bool:
+        """Whether any id has become another."""
+        return self._shards[0].store.keeps_a_book
 
     def _boundaries(self, chunk: Chunk) -> list[tuple[int, int]]:
         """Rows before which the cuts are made anew, with the boundary each has passed."""

@@ -25,8 +25,9 @@ from streams import journal, positions
 from streams.control import Control
 from streams.crash_points import reach
 from streams.decode import Decoder
-from streams.events import INTERACTIONS, PURCHASES, Chunk
+from streams.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome, Plan, plan_for
+from streams.handover import HandoverDecoder
 from streams.health.metrics import Metrics
 from streams.inbox import Inbox
 from streams.intake import Feed, Intake, OutOfRangeError
@@ -76,12 +77,12 @@ class Prepared:
 
 @dataclass(kw_only=True)
 class Shard:
-    """Partition p of both inputs, worked by this process."""
+    """Partition p of the inputs, worked by this process."""
 
     settings: Settings
     partition: int
     partitions: int  # of each input
-    topic_ids: tuple[str, str]  # of purchases and interactions
+    topic_ids: tuple[str, ...]  # of purchases, interactions and what is handed over
     control: Control
     store: Store
     feed: Feed
@@ -159,7 +160,7 @@ class Shard:
 
     def _fresh_inbox(self) -> None:
         decoding = self.control.decoding
-        self.inbox = Inbox(Decoder(decoding, PURCHASES), Decoder(decoding, INTERACTIONS))
+        self.inbox = Inbox(Decoder(decoding, PURCHASES), Decoder(decoding, INTERACTIONS), HandoverDecoder(decoding))
         self._intake = Intake(settings=self.settings, partition=self.partition, feed=self.feed, inbox=self.inbox)
         self._recutting = Recutting(self.partition, self.partitions, self.control)
 
@@ -194,9 +195,10 @@ class Shard:
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.take, self.head, stored)  # 5
         reach("take:owned")
-        for side, position in zip(self.inbox.sides, (self.head.purchases, self.head.interactions), strict=True):
-            side.begin(position.offset)
-        await self.feed.open(self.partition, (self.head.purchases.offset, self.head.interactions.offset))  # 6
+        offsets = tuple(position.offset for position in self.head.positions)
+        for side, offset in zip(self.inbox.sides, offsets, strict=True):
+            side.begin(offset)
+        await self.feed.open(self.partition, offsets)  # 6
         reach("take:opened")
         self.metrics.takes.inc()
         if self.trouble:
@@ -257,13 +259,15 @@ class Shard:
         self.concluded_us = max(self.concluded_us, until_us)
         return False
 
-    def _plan(self, chunks: tuple[Chunk, Chunk], wall_us: int, horizon_us: int) -> Plan:
+    def _plan(self, chunks: tuple[Chunk, ...], wall_us: int, horizon_us: int) -> Plan:
         sides = self.inbox.sides
         plan = plan_for(
             self.settings,
             self.head,
             purchases_to=sides[PURCHASES].offset,
             interactions_to=sides[INTERACTIONS].offset,
+            handover_to=sides[HANDOVER].offset,
+            shards=self.partitions,
             wall_us=wall_us,
             rules=self.control.rulebook.after(self.head.rules),
         )
@@ -298,6 +302,7 @@ class Shard:
                     names.journal: Messages.of([journal.message(prepared.entry)]),
                 },
                 frozenset({names.control}),
+                outcome.handover,
             )
         reach("commit:published")
         with self.metrics.step("store"):  # 3
@@ -315,7 +320,7 @@ class Shard:
     def _prepare(self, wall_us: int) -> Prepared | None:
         """Step 1 of a commit; None where there is nothing to do."""
         started_s = perf_counter()
-        chunks = self._intake.chunks(wall_us)
+        chunks = self._intake.chunks(wall_us, self.head.clock_us)
         decoded_s = perf_counter()
         horizon_us = self._intake.horizon_us(wall_us)
         control = self._recutting.work(self.head, self.store, self._intake.caught_up, horizon_us)
@@ -326,7 +331,8 @@ class Shard:
             side.take(len(chunk))
         plan = self._plan(chunks, wall_us, horizon_us)
         with self.metrics.step("execute"):
-            outcome = self._executor.execute(plan, chunks[PURCHASES], chunks[INTERACTIONS], self.head, self.store)
+            purchases, interactions, handed = chunks
+            outcome = self._executor.execute(plan, purchases, interactions, self.head, self.store, handed=handed)
         entry = journal.entry(plan, self.head, outcome)
         records = sum(map(len, chunks))
         return Prepared(entry=entry, outcome=outcome, control=control, records=records, started_s=started_s)

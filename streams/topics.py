@@ -41,6 +41,8 @@ class Kind:
 
 
 INPUTS: Final = ("purchases", "interactions")
+READ: Final = (*INPUTS, "handover")
+"""What a shard reads, by partition."""
 COPIES_MIN: Final = 3
 """From this replication on, a record counts as written when all copies but one have it: one broker may be lost with
 nothing lost and nothing held up. With fewer copies that would be one or the other."""
@@ -52,6 +54,7 @@ KINDS: Final = {
     "alerts": Kind(made_with=KEPT_30_DAYS, required={"cleanup.policy": "delete"}),
     "dead_letters": Kind(made_with=KEPT_30_DAYS, required={"cleanup.policy": "delete"}),
     "journal": Kind(made_with=KEPT_FOR_EVER, required=KEPT_FOR_EVER),
+    "handover": Kind(made_with={}, required={"cleanup.policy": "delete"}),
     "control": Kind(single=True, made_with=KEPT_FOR_EVER, required=KEPT_FOR_EVER),
 }
 """By field of schemas.settings.KafkaTopics."""
@@ -63,6 +66,7 @@ WHY: Final = {
     "alerts": "compaction would throw alerts away",
     "dead_letters": "compaction would throw dead letters away",
     "journal": "a lost Redis is rebuilt from it",
+    "handover": "compaction would throw parts of merged customers away",
     "control": "every version of the rules stays needed",
 }
 SHOWN_CONFIGS: Final = ("cleanup.policy", "retention.ms", "retention.bytes")
@@ -89,9 +93,9 @@ class TopicsReport:
     missing: list[str]  # names
 
     @property
-    def input_ids(self) -> tuple[str, str]:
-        """Kafka's ids of purchases and interactions; a topic that was deleted and made again has another."""
-        return self.topics["purchases"].topic_id, self.topics["interactions"].topic_id
+    def input_ids(self) -> tuple[str, ...]:
+        """Kafka's ids of purchases, interactions and what shards hand over; a topic made again has another."""
+        return tuple(self.topics[role].topic_id for role in READ)
 
 
 def check(settings: Settings) -> TopicsReport:

@@ -21,7 +21,6 @@ from state.redis_connection import client
 from streams.allocation import keep_freed_memory
 from streams.collector import calm_collector
 from streams.control import Control
-from streams.events import INTERACTIONS, PURCHASES
 from streams.faust_app import App
 from streams.health.metrics import Metrics
 from streams.health.probe import Pulse
@@ -32,6 +31,7 @@ from streams.health.watch import Watch
 from streams.intake import INPUTS
 from streams.pauses import Pauses
 from streams.shard import Shard, ShardStoppedError
+from streams.topics import READ
 from streams.transport import HEARTBEAT_SHARE, Batch, Gate, Reading
 
 log = logging.getLogger(__name__)
@@ -58,18 +58,18 @@ class Worker:
     Args:
         settings: of the installation; its topics and Redis have been checked.
         partitions: of each input.
-        topic_ids: of purchases and interactions.
+        topic_ids: of purchases, interactions and what shards hand over.
         control: started.
     """
 
-    def __init__(self, settings: Settings, *, partitions: int, topic_ids: tuple[str, str], control: Control) -> None:
+    def __init__(self, settings: Settings, *, partitions: int, topic_ids: tuple[str, ...], control: Control) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self._partitions = partitions
         self._topic_ids = topic_ids
         self._control = control
         self._redis = client(settings.redis)
-        self._topics = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
+        self._topics = tuple(str(getattr(settings.kafka.topics, role)) for role in READ)
         self._shards: dict[int, Shard] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
@@ -190,7 +190,7 @@ class Worker:
 
     # What the shards need of the consumer (streams.intake.Feed).
 
-    async def open(self, partition: int, offsets: tuple[int, int]) -> None:
+    async def open(self, partition: int, offsets: tuple[int, ...]) -> None:
         """See Feed."""
         places = {TP(topic, partition): offset for topic, offset in zip(self._topics, offsets, strict=True)}
         for place in places:
@@ -250,7 +250,7 @@ class Worker:
         return shard.inbox.sides[self._side(place)].waiting >= HELD_BATCHES * self.settings.worker.batch_max_records
 
     def _side(self, place: TP) -> int:
-        return PURCHASES if place.topic == self._topics[PURCHASES] else INTERACTIONS
+        return self._topics.index(place.topic)
 
     def _hand_over(self, place: TP, batch: Batch) -> None:
         shard = self._shards.get(place.partition)
@@ -264,7 +264,7 @@ class Worker:
             missing = [topic for topic in self._topics if TP(topic, partition) not in assigned]
             if missing:  # the others of the group would not take it either; a new start says what is wrong
                 log.error(
-                    "partition %d of %s did not come with its other input: the topic was deleted, or a group member "
+                    "partition %d of %s did not come with its other inputs: the topic was deleted, or a group member "
                     "places partitions in another way",
                     partition,
                     ", ".join(missing),
@@ -345,8 +345,8 @@ class Worker:
         """Commit the group's offsets as the state of taken shards has them: never beyond what Redis holds."""
         offsets: dict[TP, int] = {}
         for shard in shards:
-            offsets[TP(self._topics[PURCHASES], shard.partition)] = shard.head.purchases.offset
-            offsets[TP(self._topics[INTERACTIONS], shard.partition)] = shard.head.interactions.offset
+            for topic, position in zip(self._topics, shard.head.positions, strict=True):
+                offsets[TP(topic, shard.partition)] = position.offset
         if offsets:
             await self.app.consumer.tell(offsets)
 

@@ -99,9 +99,14 @@ def profiles(draw: st.DrawFn, told_at: str) -> dict[str, Any]:
 
 @st.composite
 def events(
-    draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments, *, varied: bool = False, erasing: bool = False
+    draw: st.DrawFn,
+    times: st.SearchStrategy[datetime] = moments,
+    *,
+    varied: bool = False,
+    erasing: bool = False,
+    merging: bool = False,
 ) -> dict[str, Any]:
-    """One valid event; ids are few, so that repeats come up. Some are `erasing` only if asked for.
+    """One valid event; ids are few, so that repeats come up. Some are `erasing` or `merging` only if asked for.
 
     `varied` events differ also in score, discount, kind and invoice, which lifecycle and rfm do not look at.
     """
@@ -112,7 +117,7 @@ def events(
         types = (
             ["purchase"] * 6 + ["refund"] + ["interaction"] * 4 + ["feedback"] * 3 + ["payment"] * 3 + ["profile"] * 3
         )
-    types += ["erase"] * erasing
+    types += ["erase"] * erasing + ["alias"] * (3 * merging)
     kind = draw(st.sampled_from(types))
     event: dict[str, Any] = {
         "type": kind,
@@ -135,6 +140,8 @@ def events(
         event |= {"invoice_id": "i", "due_at": event["occurred_at"], "amount": 5} | (
             draw(statements()) if varied else {}
         )
+    elif kind == "alias":
+        event |= {"previous_id": draw(st.sampled_from(CUSTOMERS))}
     elif kind == "profile":
         event |= {"attributes": draw(profiles(event["occurred_at"])) if varied else {"a": 1}}
     if draw(st.integers(0, 9)) == 0:
@@ -150,10 +157,11 @@ def histories(
     *,
     varied: bool = False,
     erasing: bool = False,
+    merging: bool = False,
 ) -> list[dict[str, Any]]:
-    """A log, in time order for the most part; `varied` and `erasing` as for `events`."""
+    """A log, in time order for the most part; `varied`, `erasing` and `merging` as for `events`."""
     least = draw(st.sampled_from([1, most // 3, most * 2 // 3])) if varied else 1
-    log = draw(st.lists(events(times, varied=varied, erasing=erasing), min_size=least, max_size=most))
+    log = draw(st.lists(events(times, varied=varied, erasing=erasing, merging=merging), min_size=least, max_size=most))
     if draw(st.booleans()):
         log.sort(key=lambda event: event["occurred_at"])
     return log

@@ -15,7 +15,7 @@ import yaml
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaProducer
 
-from schemas.settings import Settings
+from schemas.settings import KafkaTopics, Settings
 from schemas.settings_file import parse
 from streams import topics
 from streams.partitioner import partition_of
@@ -44,7 +44,7 @@ class Service:
         **content: Any,
     ) -> None:
         """`inputs`: names of input topics that are there already, by role."""
-        roles = ("purchases", "interactions", "changes", "alerts", "current", "dead_letters", "journal", "control")
+        roles = list(KafkaTopics.model_fields)
         self.partitions = partitions
         names = {role: prefix + role for role in roles} | (inputs or {})
         self.content = {

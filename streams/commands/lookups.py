@@ -8,6 +8,7 @@ import typer
 
 from schemas.settings import Settings
 from state import lookup, redis_connection
+from state.forward import Forward, is_forward
 from state.keys import Keys
 from streams.commands.printable import printable
 from streams.connections import address, kafka_errors, redis_errors
@@ -40,6 +41,11 @@ def find(settings: Settings, customer: str) -> tuple[int, lookup.Found]:
     if found.record is None:
         _unknown(
             f"nothing is known of the customer {printable(customer)} (shard {partition}): no usable event came yet"
+        )
+    if is_forward(found.record):
+        became = Forward.decode(found.record).to
+        _unknown(
+            f"the customer {printable(customer)} is {printable(became)} by now: `segflow show {printable(became)}`"
         )
     return partition, found
 

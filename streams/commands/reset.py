@@ -37,7 +37,7 @@ def command(
         ),
     ],
     role: Annotated[
-        Literal["purchases", "interactions"] | None,
+        Literal["purchases", "interactions", "handover"] | None,
         typer.Option("--input", help="Only this input; without it each that something is wrong with."),
     ] = None,
     force: Annotated[

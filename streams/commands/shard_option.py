@@ -17,7 +17,7 @@ class Installed:
     """An installation that a worker has run on."""
 
     partitions: int
-    topic_ids: tuple[str, str]  # of purchases and interactions
+    topic_ids: tuple[str, ...]  # of purchases and interactions
     control: Control
 
 

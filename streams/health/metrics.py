@@ -15,12 +15,12 @@ from segments.model import label_of
 from segments.rules import Rules
 from streams.changes import Cause, Changes
 from streams.execution import Outcome
+from streams.topics import READ
 
 STEP_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
 """From a batch of one event on loopback to a full batch on a slow network; beyond 5 s a server is in trouble."""
 BATCH_BUCKETS: Final = tuple(4**power for power in range(9))
 """1 to 65,536 records; a batch of more is one of the last bucket."""
-INPUTS: Final = ("purchases", "interactions")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +33,7 @@ class Standing:
     clock_s: float | None  # event clock, seconds since 1970
     freshness_s: float | None  # age of the moment up to which everything is concluded
     timer_lag_s: float | None  # how overdue its most overdue timer is
-    lags: tuple[int | None, int | None]  # records of purchases and interactions that are not in the state yet
+    lags: tuple[int | None, ...]  # records of each input that are not in the state yet, in the order of READ
 
 
 class ShardGauges(Collector):
@@ -66,7 +66,7 @@ class ShardGauges(Collector):
             "segflow_lag_records", "records of an input that are not in the state yet", labels=["shard", "input"]
         )
         for shard in shards:
-            for name, records in zip(INPUTS, shard.lags, strict=True):
+            for name, records in zip(READ, shard.lags, strict=True):
                 if records is not None:
                     lag.add_metric([str(shard.partition), name], records)
         yield lag
@@ -98,6 +98,8 @@ class Metrics:
         self.outdated = Counter(
             "segflow_outdated", "events from before their customer's erase, left out", registry=registry
         )
+        self.merged = Counter("segflow_merged", "customers who became another", registry=registry)
+        self.handed_over = Counter("segflow_handed_over", "what was left to other shards", registry=registry)
         self.dead = Counter("segflow_dead_letters", "records that cannot be used", ["reason"], registry=registry)
         self.changes = Counter(
             "segflow_changes", "changes published", ["dimension", "label", "cause"], registry=registry
@@ -135,6 +137,8 @@ class Metrics:
         self.duplicates.inc(outcome.duplicates)
         self.late.inc(outcome.late)
         self.outdated.inc(outcome.outdated)
+        self.merged.inc(outcome.merged)
+        self.handed_over.inc(len(outcome.handover))
         self.swept.inc(outcome.swept)
         for kind in outcome.dead_kinds:
             self.dead.labels(kind).inc()

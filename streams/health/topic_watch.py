@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 
 from schemas.settings import Settings
 from streams.kafka_clients import kafka_python_options
-from streams.topics import BOOTSTRAP_TIMEOUT_MS
+from streams.topics import BOOTSTRAP_TIMEOUT_MS, READ
 
 log = logging.getLogger(__name__)
 
@@ -23,21 +23,17 @@ EVERY_S: Final = 1.0
 
 
 class TopicWatch:
-    """Looks at both inputs' ids again and again.
+    """Looks at all inputs' ids again and again.
 
     Args:
         settings: names, and where Kafka is.
-        topic_ids: of purchases and interactions when the worker started; empty where the broker has no ids.
+        topic_ids: of all inputs when the worker started; empty where the broker has no ids.
     """
 
-    def __init__(self, settings: Settings, topic_ids: tuple[str, str]) -> None:
+    def __init__(self, settings: Settings, topic_ids: tuple[str, ...]) -> None:
         self._settings = settings
-        topics = settings.kafka.topics
-        self._ids = {
-            name: topic_id
-            for name, topic_id in zip((topics.purchases, topics.interactions), topic_ids, strict=True)
-            if topic_id
-        }
+        names = [str(getattr(settings.kafka.topics, role)) for role in READ]
+        self._ids = {name: topic_id for name, topic_id in zip(names, topic_ids, strict=True) if topic_id}
         self._client: KafkaAdminClient | None = None
 
     async def changed(self) -> str:

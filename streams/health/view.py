@@ -12,6 +12,7 @@ from streams.health.metrics import Metrics, Standing
 from streams.health.pages import Verdict
 from streams.health.watch import Watch
 from streams.shard import Shard
+from streams.topics import READ
 from streams.transport import now_us
 
 
@@ -68,10 +69,7 @@ class View:
         head, wall_us, names = shard.head, now_us(), self.settings.kafka.topics
         clock_us = None if head.clock_us == UNKNOWN else head.clock_us
         due_us = wall_us if self.settings.clock == "wall" else clock_us
-        read = ((names.purchases, head.purchases), (names.interactions, head.interactions))
-        purchases, interactions = (
-            self.watch.lag((topic, shard.partition), position.offset) for topic, position in read
-        )
+        read = zip((getattr(names, role) for role in READ), head.positions, strict=True)
         return Standing(
             partition=shard.partition,
             taken=shard.taken,
@@ -79,5 +77,5 @@ class View:
             clock_s=None if clock_us is None else clock_us / SECOND_US,
             freshness_s=None if shard.concluded_us == UNKNOWN else max(0, wall_us - shard.concluded_us) / SECOND_US,
             timer_lag_s=None if due_us is None else self.watch.timer_lag_s(shard.partition, due_us),
-            lags=(purchases, interactions),
+            lags=tuple(self.watch.lag((topic, shard.partition), position.offset) for topic, position in read),
         )

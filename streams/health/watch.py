@@ -21,6 +21,7 @@ from state.redis_connection import client
 from streams.health.probe import Probe, Pulse
 from streams.health.stalls import Reach, Stalls
 from streams.kafka_clients import kafka_python_options
+from streams.topics import READ
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class KafkaEnds:
 
     def __init__(self, settings: Settings, partitions: Callable[[], Iterable[int]]) -> None:
         self._settings = settings
-        self._topics = (settings.kafka.topics.purchases, settings.kafka.topics.interactions)
+        self._topics = [str(getattr(settings.kafka.topics, role)) for role in READ]
         self._partitions = partitions
         self._consumer: Any = None
 

@@ -50,7 +50,7 @@ _LETTER: Final = msgspec.json.Decoder(_Letter)
 async def audit(
     settings: Settings,
     control: Control,
-    topic_ids: tuple[str, str],
+    topic_ids: tuple[str, ...],
     shards: Iterable[int],
     *,
     state: redis.Redis | None = None,
@@ -61,7 +61,7 @@ async def audit(
     Args:
         settings: of the installation.
         control: read (Control.read).
-        topic_ids: of the purchases and interactions there are now.
+        topic_ids: of the inputs there are now.
         shards: partitions.
         state: a client, where Redis is to be compared, too.
         on_progress: see OnProgress.
@@ -116,7 +116,7 @@ class _Auditing:
         cls,
         settings: Settings,
         control: Control,
-        topic_ids: tuple[str, str],
+        topic_ids: tuple[str, ...],
         partition: int,
         state: redis.Redis | None,
         stack: AsyncExitStack,
@@ -294,7 +294,7 @@ class _Auditing:
     async def _see_what_is_unread(self) -> None:
         head = self.memory.head() or Head()
         first, end = await self.inputs.bounds()
-        for side, position in enumerate((head.purchases, head.interactions)):
+        for side, position in enumerate(head.positions):
             ours = position.topic_id == self.reexecution.topic_ids[side]
             self.found.unread += max(0, end[side] - max(first[side], position.offset if ours else 0))
 

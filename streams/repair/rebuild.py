@@ -40,7 +40,7 @@ class Rebuilt:
 async def rebuild(
     settings: Settings,
     control: Control,
-    topic_ids: tuple[str, str],
+    topic_ids: tuple[str, ...],
     partition: int,
     store: Store,
     on_progress: OnProgress = lambda *_: None,
@@ -52,7 +52,7 @@ async def rebuild(
     3. Mark the head and clear the rest away. From here on a worker that takes the shard finds nothing whole, and makes
        the state again itself, commit by commit; so does `segflow rebuild`, typed again.
     4. Write customers, timers and directory, page by page, each only while the mark is still there; what stays of
-       erased ones last.
+       erased ones, and who became whom, last.
     5. Write the head.
 
     Raises:
@@ -83,7 +83,7 @@ async def rebuild(
 async def _remember(
     settings: Settings,
     control: Control,
-    topic_ids: tuple[str, str],
+    topic_ids: tuple[str, ...],
     partition: int,
     memory: MemoryStore,
     on_progress: OnProgress,
@@ -132,4 +132,10 @@ def _write(memory: MemoryStore, store: Store, mark: Head, on_page: Callable[[int
         store.begin(mark)
         slice_ = erased[start : start + PAGE_CUSTOMERS]
         store.commit(Write(records=[], timers=[], born=[], head=mark, erased=slice_))
+    forwards, became = list(memory.forwards.items()), [(*each, True) for each in memory.book.items()]
+    for start in range(0, max(len(forwards), len(became)), PAGE_CUSTOMERS):
+        store.begin(mark)
+        stop = start + PAGE_CUSTOMERS
+        write = Write(records=forwards[start:stop], timers=[], born=[], head=mark, became=became[start:stop])
+        store.commit(write)
     return mark

@@ -35,11 +35,11 @@ class NothingToResetError(UsageError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
-    """Where both inputs are, each as (purchases, interactions)."""
+    """Where the inputs are, each as (purchases, interactions, handover)."""
 
-    topic_ids: tuple[str, str]
-    first: tuple[int, int]
-    end: tuple[int, int]
+    topic_ids: tuple[str, ...]
+    first: tuple[int, ...]
+    end: tuple[int, ...]
 
 
 @dataclass(kw_only=True)
@@ -52,7 +52,7 @@ class Reset:
 
     settings: Settings
     control: Control
-    topic_ids: tuple[str, str]
+    topic_ids: tuple[str, ...]
     partition: int
     store: Store
     to: Target
@@ -104,7 +104,8 @@ class Reset:
         head = stored or Head()
         async for _, entry in entries.after(head.sequence):
             head = positioned(head, entry)
-            head = _at(head, (entry.plan.purchases_to, entry.plan.interactions_to), entry.plan.sequence)
+            plan = entry.plan
+            head = _at(head, (plan.purchases_to, plan.interactions_to, plan.handover_to), plan.sequence)
         if not head.sequence and not head.purchases.topic_id:
             raise NothingToResetError(f"no worker has taken shard {self.partition} yet: it has no position to move")
         return head
@@ -121,7 +122,7 @@ class Reset:
             )
         if isinstance(self.to, int) and len(roles) > 1:
             raise UsageError(
-                "both inputs would go to that offset: say which with --input purchases or --input interactions"
+                "several inputs would go to that offset: say which with --input purchases, interactions or handover"
             )
         told = []
         for side, role in enumerate(ROLES):
@@ -174,6 +175,7 @@ class Reset:
             head,
             purchases_to=moved.purchases.offset,
             interactions_to=moved.interactions.offset,
+            handover_to=moved.handover.offset,
             wall_us=now_us(),
             rules=head.rules,
         )
@@ -190,10 +192,11 @@ class Reset:
         self.store.commit(outcome.write)
 
 
-def _at(head: Head, offsets: tuple[int, int], sequence: int) -> Head:
+def _at(head: Head, offsets: tuple[int, ...], sequence: int) -> Head:
     return msgspec.structs.replace(
         head,
         sequence=sequence,
         purchases=msgspec.structs.replace(head.purchases, offset=offsets[0]),
         interactions=msgspec.structs.replace(head.interactions, offset=offsets[1]),
+        handover=msgspec.structs.replace(head.handover, offset=offsets[2]),
     )

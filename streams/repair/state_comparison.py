@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import redis
@@ -44,7 +45,14 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
     if extra_timers > 0:
         found.append(f"{extra_timers} timers of nobody")
     records = sum(1 for _ in client.scan_iter(keys.pattern(keys.record("")), count=1000))
-    customers = mine.population - mine.holes
+    forwards = memory.forwards
+    found += [
+        f"{customer_id!r} became another, and Redis does not say so"
+        for (customer_id, expected), stored in zip(forwards.items(), store.load(list(forwards)), strict=True)
+        if stored != expected
+    ]
+    found += _book(memory, store, client, keys)
+    customers = mine.population - mine.holes + len(forwards)
     if records > customers:
         found.append(f"{records - customers} records of customers who never came or were erased")
     erased = memory.oldest_erased(sys.maxsize)
@@ -63,6 +71,15 @@ def _heads(mine: Head, theirs: Head | None) -> Sequence[str]:
         for name in names
         if getattr(mine, name) != getattr(theirs, name)
     ]
+
+
+def _book(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: Keys) -> list[str]:
+    """Who became whom, in the shard that keeps that."""
+    book = memory.book
+    held: Any = client.hgetall(keys.became)
+    stored = {customer_id.decode(): became.decode() for customer_id, became in held.items()}
+    wrong = {name for name in {*book.values(), *stored.values()} if store.members(name) != memory.members(name)}
+    return ["the book of who became whom is another"] * (stored != book or bool(wrong))
 
 
 def _misplaced(ids: list[str], deadlines: list[int], scores: Sequence[float | None]) -> list[str]:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,9 +104,12 @@ class Installation(Service):
         self.journal(lambda entries: len(entries) >= before + count)
 
     def settles(self) -> None:
-        """Wait until everything put in is in the journal, and every journalled commit in Redis."""
+        """Wait until everything put in or handed over is in the journal, and every journalled commit in Redis."""
         ends = asyncio.run(self._ends())
-        self.journal(lambda entries: reads_all(entries, ends))
+        before: dict[tuple[str, int], int] = {}
+        while ends != before:
+            self.journal(partial(reads_all, ends=ends))
+            before, ends = ends, ends | self._handed_over()
         last: dict[int, int] = {}
         for entry in self.journal():
             last[entry["partition"]] = max(last.get(entry["partition"], 0), entry["plan"]["sequence"])
@@ -152,6 +156,14 @@ class Installation(Service):
     def _made(self, role: str) -> bool:
         topics.create(self.settings, self.partitions)
         return topics.check(self.settings).topics[role].partitions == self.partitions
+
+    def _handed_over(self) -> dict[tuple[str, int], int]:
+        """The offset after the last errand of each shard."""
+        ends: dict[tuple[str, int], int] = {}
+        for each in self.read("handover"):
+            place = ("handover", each.partition)
+            ends[place] = max(ends.get(place, 0), each.offset + 1)
+        return ends
 
     async def _ends(self) -> dict[tuple[str, int], int]:
         names = {PURCHASES: self.settings.kafka.topics.purchases, INTERACTIONS: self.settings.kafka.topics.interactions}

@@ -87,10 +87,10 @@ def outcome_of(installed: Service, rules: OracleRules | None = None) -> Outcome:
 
 
 def reads_all(entries: list[dict[str, Any]], ends: dict[tuple[str, int], int]) -> bool:
-    """Whether the journal's commits have read both inputs of every shard to `ends`."""
+    """Whether the journal's commits have read what every shard reads to `ends`."""
     read: dict[tuple[str, int], int] = defaultdict(int)
     for entry in entries:
-        for role in (PURCHASES, INTERACTIONS):
+        for role in (PURCHASES, INTERACTIONS, "handover"):
             place = (role, entry["partition"])
             read[place] = max(read[place], entry["plan"][f"{role}_to"])
     return all(read[place] >= end for place, end in ends.items())

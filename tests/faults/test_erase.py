@@ -29,9 +29,9 @@ def erasing(random: Random, count: int) -> list[dict[str, Any]]:
     return log
 
 
-def put(installed: Installation, log: list[dict[str, Any]]) -> None:
-    """Events into their topics."""
-    installed.put(
+def records_of(log: list[dict[str, Any]]) -> list[Record]:
+    """Events as records of their topics."""
+    return [
         Record(
             role=PURCHASES if body["type"] == "purchase" else INTERACTIONS,
             customer=body["customer_id"],
@@ -39,7 +39,12 @@ def put(installed: Installation, log: list[dict[str, Any]]) -> None:
             value=json.dumps(body).encode(),
         )
         for body in log
-    )
+    ]
+
+
+def put(installed: Installation, log: list[dict[str, Any]]) -> None:
+    """Events into their topics."""
+    installed.put(records_of(log))
 
 
 def in_the_shards_order(log: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from schemas.settings import Settings
 from streams.crash_points import COMMIT
 from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES
+from streams.handover import HandoverDecoder
 from streams.inbox import Inbox
 from streams.transport import Batch
 from tests.faults.installation import Installation, Make
@@ -44,7 +45,7 @@ def test_the_same_offset_read_again_is_left_out() -> None:
             self.offset, self.key, self.value = offset, b"c1", b"{}"
 
     async def offered() -> Inbox:
-        inbox = Inbox(Decoder(Settings(), PURCHASES), Decoder(Settings(), INTERACTIONS))
+        inbox = Inbox(Decoder(Settings(), PURCHASES), Decoder(Settings(), INTERACTIONS), HandoverDecoder(Settings()))
         inbox.sides[0].begin(10)
         for start, stop in ((10, 15), (12, 18), (10, 18), (20, 25), (18, 20)):
             inbox.offer(0, Batch([Kept(each) for each in range(start, stop)], start, stop))

@@ -208,6 +208,38 @@ def test_memory_and_redis_find_the_same_timers_due_in_the_same_order(
     assert found[0] == found[1]
 
 
+def test_the_book_of_who_became_whom_is_read_both_ways(store: Store) -> None:
+    """By id and by whom it became; what ends is gone from both; clearing forgets all of it."""
+    store.take(Head(), None)
+    store.begin(Head())
+    store.commit(write(Head(sequence=1), became=[("a", "c", True), ("ü", "c", True), ("c", "d", True)]))
+    assert store.became(["a", "b", "ü", "c"]) == ["c", None, "c", "d"]
+    assert (store.members("c"), store.members("d"), store.members("a")) == (["a", "ü"], ["c"], [])
+    store.begin(Head(sequence=1))
+    store.commit(write(Head(sequence=2), became=[("a", "c", False), ("c", "d", False), ("c", "e", True)]))
+    assert store.became(["a", "c"]) == [None, "e"]
+    assert (store.members("c"), store.members("d"), store.members("e")) == (["ü"], [], ["c"])
+    assert store.became([]) == []
+    store.clear(Head(partial=True), Head(sequence=2))
+    assert (store.became(["c"]), store.members("e")) == ([None], [])
+
+
+@pytest.mark.redis
+def test_a_head_from_before_it_had_a_field_is_the_same_head(redis_db: str) -> None:
+    """The worker that takes the shard writes it anew; another head is another still."""
+    with client(Redis(url=redis_db)) as connected:
+        keys = Keys("x", 0)
+        store = RedisStore(connected, keys)
+        connected.set(keys.head, b'{"owner":"old","sequence":3,"rules":0}')
+        old = store.head()
+        assert old == Head(owner="old", sequence=3)
+        with pytest.raises(ShardLostError):
+            store.take(Head(owner="me", sequence=3), Head(owner="other", sequence=3))
+        store.take(Head(owner="me", sequence=3), old)
+        assert store.head() == Head(owner="me", sequence=3)
+        store.close()
+
+
 @pytest.mark.redis
 def test_a_look_at_a_few_keys_shows_what_is_torn(redis_db: str) -> None:
     """Customers without a head, and a head without its first or last page, are told; a whole state is not."""

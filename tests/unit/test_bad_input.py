@@ -219,12 +219,7 @@ BAD: Final[dict[str, tuple[Record, int, str, Sequence[str]]]] = {
         "bad_field",
         ["attributes", "unicode"],
     ),
-    "an alias": (
-        spoilt(type="alias", previous_id="c0"),
-        INTERACTIONS,
-        "unsupported_type",
-        ["alias", "not supported by this version"],
-    ),
+    "an alias of nobody": (spoilt(type="alias"), INTERACTIONS, "missing_field", ["previous_id: Field required"]),
     "an erase among purchases": (spoilt(type="erase"), PURCHASES, "wrong_topic", ["erase", "other input topic"]),
 }
 

@@ -13,7 +13,7 @@ from schemas.event import AnyEvent
 from schemas.settings import Settings
 from segments.instant import to_us
 from streams import decode, merge
-from streams.decode import UNSUPPORTED, Decoder
+from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES, none
 from streams.execution import Executor, plan_for
 from streams.run import FileRun, MemoryShard
@@ -69,10 +69,9 @@ def dead_kind(topic: int, value: bytes | None, key: bytes | None) -> str:
     ids=lambda part: kind_of(part) if isinstance(part, bytes) else "",
 )
 def test_each_example_event_is_read_from_its_topic(topic: int, line: bytes) -> None:
-    """The decoder takes it, but for the types the document calls unsupported."""
+    """The decoder takes it."""
     chunk = Decoder(SETTINGS, topic).decode([line], [json.loads(line)["customer_id"].encode()], [0])
-    unsupported = kind_of(line) in UNSUPPORTED
-    assert [why.kind for why in chunk.unusable.values()] == (["unsupported_type"] if unsupported else [])
+    assert not chunk.unusable
 
 
 def test_each_type_has_a_row_on_its_topic_and_an_example() -> None:
@@ -86,7 +85,6 @@ def test_each_type_has_a_row_on_its_topic_and_an_example() -> None:
         topic, _, fields = rows[name]
         assert topic == getattr(SETTINGS.kafka.topics, model.topic)
         assert all(f"`{field}`" in fields for field in model.model_fields.keys() - common), name
-        assert ("Not supported yet" in fields) == (name in UNSUPPORTED)
 
 
 def test_the_example_change_is_what_the_example_events_give() -> None:
@@ -122,15 +120,14 @@ SAMPLES: dict[str, tuple[int, bytes | None, bytes | None]] = {
     "missing_field": (PURCHASES, GOOD.replace(b'"order_id"', b'"order"'), b"c42"),
     "bad_field": (PURCHASES, GOOD.replace(b"+02:00", b""), b"c42"),
     "unknown_type": (PURCHASES, GOOD.replace(b'"purchase"', b'"sale"'), b"c42"),
-    "unsupported_type": (INTERACTIONS, INTERACTION_LINES[-2], b"c42"),
     "wrong_topic": (INTERACTIONS, GOOD, b"c42"),
     "unknown_currency": (PURCHASES, GOOD.replace(b"EUR", b"USD"), b"c42"),
     "key_mismatch": (PURCHASES, GOOD, b'"c42"'),
     "future": (PURCHASES, GOOD.replace(b"2025-", b"2999-"), b"c42"),
 }
 """A record of each kind of dead letter: input, value, key."""
-OF_THE_STATE = {"too_many_invoices"}
-"""Kinds that no record is of by itself; tests/unit/test_payment.py shows them."""
+OF_THE_STATE = {"too_many_invoices", "unsupported_type"}
+"""Kinds that no record is of by itself; tests/unit/test_payment.py and test_alias.py show them."""
 
 
 @pytest.mark.parametrize("kind", SAMPLES)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from schemas.settings import Settings
 from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES
+from streams.handover import HandoverDecoder
 from streams.inbox import Inbox
 from streams.transport import Batch
 
@@ -20,7 +21,7 @@ class Record:
 
 def inbox(offset: int = 0) -> Inbox:
     """An inbox whose next purchase is at `offset`."""
-    made = Inbox(Decoder(Settings(), PURCHASES), Decoder(Settings(), INTERACTIONS))
+    made = Inbox(Decoder(Settings(), PURCHASES), Decoder(Settings(), INTERACTIONS), HandoverDecoder(Settings()))
     made.sides[PURCHASES].begin(offset)
     return made
 

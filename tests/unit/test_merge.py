@@ -42,7 +42,7 @@ def chunk(some: Times) -> Chunk:
 def order(purchases: Times, interactions: Times) -> list[tuple[bool, int]]:
     """What `merge` gives: whose record, and its place there."""
     merged = merge(chunk(purchases), chunk(interactions), LATEST)
-    mine = merged.from_interactions
+    mine = merged.sides == 1
     return [(bool(mine[row]), row - len(purchases) if mine[row] else row) for row in merged.order.tolist()]
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from schemas.settings import Settings
 from tests.histories import debts, histories, varied_moments
-from tests.lockstep import Engine, Oracle, at_every_prefix, in_batches, under_sweeps
+from tests.lockstep import Engine, Oracle, at_every_prefix, forgets_receipts, in_batches, under_sweeps
 from tests.oracle import churn, clv
 from tests.oracle.churn import rhythm_of, thresholds_of
 from tests.oracle.engagement import crossing_s, meets, touches_of
@@ -57,7 +57,8 @@ def cases(draw: st.DrawFn, most: int = 40) -> Case:
     """Dimensions of any number in any order with any thresholds, and a log."""
     dimensions = tuple(draw(st.lists(st.sampled_from(ALLOWED), min_size=1, unique=True)))
     times = COARSE if "engagement" in dimensions else FINE
-    log = draw(histories(most, times, varied=True, erasing=KNOWS_ERASE and draw(st.booleans())))
+    erasing, merging = KNOWS_ERASE and draw(st.booleans()), draw(st.booleans())
+    log = draw(histories(most, times, varied=True, erasing=erasing, merging=merging))
     return draw(settings_of(dimensions)), log
 
 
@@ -133,8 +134,9 @@ class Decidable(Oracle):
 
     def take(self, event: dict[str, Any]) -> None:
         """See Oracle."""
+        assume(not forgets_receipts(self.shard, event))
         super().take(event)
-        customer = self.shard.customers.get(event["customer_id"])
+        customer = self.shard.customers.get(self.shard.forwards.customer_of(event["customer_id"]))
         assume(customer is None or not is_undecidable(customer.facts, self.shard.rules))
 
 

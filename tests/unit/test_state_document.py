@@ -21,6 +21,7 @@ from streams.journal import Entry
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "state.md").read_text(encoding="utf-8")
 CHAPTERS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
 SHARD = Keys("segflow", 3)
+FIRST = Keys("segflow", 0)
 
 
 def table(section: str, heading: str) -> list[list[str]]:
@@ -105,6 +106,8 @@ def test_every_redis_key_has_a_row() -> None:
         SHARD.page(7).removesuffix("7") + "<page>",
         SHARD.erased,
         SHARD.erased_at,
+        FIRST.became,
+        FIRST.members("<customer_id>"),
     ]
     assert rows == [key.replace("{3}", "{p}") for key in made]
 
@@ -113,7 +116,7 @@ def test_every_field_of_the_head_is_explained() -> None:
     """Those of its parts, too; and the example is one."""
     rows = {row[0]: row[1] for row in table("The head", "field")}
     assert [name for cell in rows for name in code(cell)] == list(Head.__struct_fields__)
-    assert set(Position.__struct_fields__) <= set(code(rows["`purchases`, `interactions`"]))
+    assert set(Position.__struct_fields__) <= set(code(rows["`purchases`, `interactions`, `handover`"]))
     assert code(rows["`adopting`"]) == list(Adopting.__struct_fields__)
     assert code(rows["`erasures`"]) == list(Erasures.__struct_fields__)
     (example,) = re.findall(r"```json\n(.*?)\n```", CHAPTERS["The head"], re.DOTALL)

@@ -188,7 +188,7 @@ def standing(partition: int) -> Standing:
         clock_s=1.5,
         freshness_s=0.6,
         timer_lag_s=0.0,
-        lags=(7, None),
+        lags=(7, None, 0),
     )
 
 
