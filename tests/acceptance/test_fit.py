@@ -69,8 +69,8 @@ def test_a_fit_over_redis_is_adopted_by_every_shard(
         for word in ("MBG/NBD: r", "log-likelihood -", "repeats before", "predicted", "actual"):
             assert word in written.out
         service.journal(lambda found: len({each["partition"] for each in found if each["adopts"] is not None}) == 2)
-    expected = by_journal(service, rules(CDNOW.mbg_nbd, 0), fitted)
-    found = service.changes(len(expected))
+        expected = by_journal(service, rules(CDNOW.mbg_nbd, 0), fitted)
+        found = service.changes(len(expected))  # before it is stopped: deadlines are swept in slices
     assert by_customer(found) == by_customer(expected)
     recuts = [each for each in found if each["cause"]["kind"] == "recut"]
     (version,) = {each["cuts"] for each in recuts}
