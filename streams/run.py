@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -10,7 +11,7 @@ from schemas.settings import Settings
 from segments.instant import LATEST_US, UNKNOWN
 from segments.recut import Recuts, Scan, next_cuts
 from segments.rules import from_settings, recuts_of
-from state.head import Head
+from state.head import PAGE_CUSTOMERS, Head
 from state.memory import MemoryStore
 from streams import events
 from streams.book import Book
@@ -21,6 +22,10 @@ from streams.handover import HandoverDecoder
 from streams.partitioner import partitions_of
 from streams.rulebook import Rulebook
 from streams.scanning import pages_of, scan
+
+SWEEP_CUSTOMERS: Final = 16_384
+"""Customers of one sweep: no live event waits for it, so `worker.sweep_max_customers` does not bound it here."""
+SWEEP_PAGES: Final = SWEEP_CUSTOMERS // PAGE_CUSTOMERS
 
 
 @dataclass(slots=True)
@@ -69,7 +74,8 @@ class MemoryShard:
                 rules=self.rulebook.after(head.rules),
                 shards=self.shards,
             )
-            outcome = self._commit(msgspec.structs.replace(plan, sweep_us=until_us), events.none())
+            plan = msgspec.structs.replace(plan, sweep_us=until_us, sweep_limit=SWEEP_CUSTOMERS, pages=SWEEP_PAGES)
+            outcome = self._commit(plan, events.none())
             yield outcome
             if not outcome.swept and self.head.adopting is None and self.rulebook.after(head.rules) == head.rules:
                 return
