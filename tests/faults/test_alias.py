@@ -141,3 +141,6 @@ def nobody_is_lost(installed: Installation, log: Log) -> None:
         orders[name] += body["type"] == "purchase"
     assert became, "nobody became another"
     assert {name: purchases(value) for name, value in values.items()} == {name: orders[name] for name in names}
+    name, whom = next(iter(became.items()))
+    shown = segflow("show", name, "--settings", installed.file)
+    assert (shown.code, f"is {whom} by now" in shown.err) == (1, True)
