@@ -1,6 +1,7 @@
 """Real servers for the tests: one Apache Kafka and one Redis a session, started when a test first asks for them."""
 
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -15,6 +16,9 @@ from embedded.server_process import ServerT, started
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy a machine is
 hypothesis.settings.load_profile("untimed")
+
+# A shell starts what it puts in the background with SIGINT ignored, and the commands under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def started_or_skipped(make: Callable[[], ServerT]) -> ServerT:

@@ -164,6 +164,7 @@ def in_redis(installed: Service) -> dict[tuple[str, int], int]:
         assert head is not None
         offsets[topics.purchases, number] = head.purchases.offset
         offsets[topics.interactions, number] = head.interactions.offset
+        offsets[topics.handover, number] = head.handover.offset
     return offsets
 
 

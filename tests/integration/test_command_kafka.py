@@ -306,9 +306,12 @@ def test_tail_follows_from_now_and_ends_with_zero_at_ctrl_c(whole_site: Site) ->
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
         assert tail.stdout is not None
         # It says nothing when it is ready, so changes are published until one is seen.
-        asyncio.run(_publish_until_seen(site, later, tail))
-        tail.send_signal(signal.SIGINT)
-        _, err = tail.communicate(timeout=BOUND_S)
+        try:
+            asyncio.run(_publish_until_seen(site, later, tail))
+            tail.send_signal(signal.SIGINT)
+            _, err = tail.communicate(timeout=BOUND_S)
+        finally:
+            tail.kill()
     assert tail.returncode == 0
     assert err == b""
 
