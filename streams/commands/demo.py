@@ -50,5 +50,10 @@ def command(
     raise typer.Exit(0 if equal else 1)
 
 
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
+def _interrupt(*received: Any) -> None:
+    """As Ctrl-C: in an event loop that ends its task, and not whatever is being done at this moment."""
+    at_ctrl_c = signal.getsignal(signal.SIGINT)
+    if callable(at_ctrl_c):
+        at_ctrl_c(*received)
+    else:  # ignored, as in the background of a shell
+        raise KeyboardInterrupt

@@ -13,6 +13,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaProducer
 from kafka import TopicPartition as AdminPartition
 
+from state.head import Head
+from state.keys import Keys
+from state.redis_connection import client
 from streams import topics
 from streams.partitioner import partition_of
 from streams.topics import admin
@@ -104,7 +107,10 @@ class Installation(Service):
         self.journal(lambda entries: len(entries) >= before + count)
 
     def settles(self) -> None:
-        """Wait until everything put in or handed over is in the journal, and every journalled commit in Redis."""
+        """Wait until all that was put in or handed over is in the journal, every commit in Redis, and nothing due.
+
+        What one commit leaves undone by its slice's limit (silence, customers under new rules) comes with the next.
+        """
         ends = asyncio.run(self._ends())
         before: dict[tuple[str, int], int] = {}
         while ends != before:
@@ -116,9 +122,18 @@ class Installation(Service):
 
         def folded() -> bool:
             heads = {partition: stored_head(self, partition) for partition in last}
-            return all(head is not None and head.sequence >= last[each] for each, head in heads.items())
+            return all(
+                head is not None and head.sequence >= last[each] and head.adopting is None and not self._due(each, head)
+                for each, head in heads.items()
+            )
 
-        until(folded, "Redis does not reach the journal")
+        until(folded, "Redis does not reach the journal, or something stays due")
+
+    def _due(self, partition: int, head: Head) -> bool:
+        """Whether a shard's silence up to its clock is still to be worked."""
+        with client(self.settings.redis) as connected:
+            key = Keys(self.settings.redis.prefix, partition).timers
+            return bool(connected.zrangebyscore(key, "-inf", head.clock_us, start=0, num=1))
 
     def comes_out_right(self) -> Outcome:
         """Wait for everything, then hold it against the oracle."""
@@ -130,27 +145,27 @@ class Installation(Service):
     def has_members(self, count: int) -> None:
         """Wait until the workers' group is stable with so many members."""
         group = self.settings.kafka.group
-        with admin(self.settings.kafka) as client:
+        with admin(self.settings.kafka) as kafka:
 
             def stable() -> bool:
-                described = client.describe_groups([group])[group]
+                described = kafka.describe_groups([group])[group]
                 wanted = "Stable" if count else "Empty"
                 return described["group_state"] == wanted and len(described["members"]) == count
 
-            until(stable, lambda: f"the group is {client.describe_groups([group])}")
+            until(stable, lambda: f"the group is {kafka.describe_groups([group])}")
 
     def cut_by_retention(self, role: str, partition: int, offset: int) -> None:
         """Delete an input's records before `offset`, as retention does."""
         place = AdminPartition(getattr(self.settings.kafka.topics, role), partition)
-        with admin(self.settings.kafka) as client:
-            client.delete_records({place: offset})
+        with admin(self.settings.kafka) as kafka:
+            kafka.delete_records({place: offset})
 
     def make_anew(self, role: str) -> None:
         """Delete a topic and make it again, empty."""
         name = getattr(self.settings.kafka.topics, role)
-        with admin(self.settings.kafka) as client:
-            client.delete_topics([name])
-            until(lambda: name not in client.list_topics(), "the topic does not go")
+        with admin(self.settings.kafka) as kafka:
+            kafka.delete_topics([name])
+            until(lambda: name not in kafka.list_topics(), "the topic does not go")
         until(lambda: self._made(role), "the topic does not come back")
 
     def _made(self, role: str) -> bool:
