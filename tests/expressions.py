@@ -29,7 +29,7 @@ MOVING = ("idle", "recency", "tenure")
 
 
 class UndecidableError(Exception):
-    """A crossing so close to a whole second that a double cannot tell its side."""
+    """So close to a whole second, or to equality, that a double cannot tell its side."""
 
 
 def joined(*parts: str | st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -318,7 +318,10 @@ def at_a_moment(node: syntax.Comparison, one: One) -> bool:
     if left is None or right is None:
         return False
     value, slope = left[0] - right[0], left[1] - right[1]
-    if slope == 0 or (is_sum_of_times(node.left) and is_sum_of_times(node.right)):
+    exact = is_sum_of_times(node.left) and is_sum_of_times(node.right)
+    if slope == 0 or exact:
+        if not exact and 0 < abs(value) < (1 + abs(left[0])) / 1_000_000:
+            raise UndecidableError
         return COMPARE[node.sign](value, 0)
     crossing_s = (one.at_us - value / slope) / 1_000_000
     off = abs(crossing_s - round(crossing_s))

@@ -17,11 +17,12 @@ from kafka import KafkaProducer
 
 from schemas.settings import KafkaTopics, Settings
 from schemas.settings_file import parse
+from state.head import decode
+from state.keys import Keys
+from state.redis_connection import client
 from streams import topics
 from streams.partitioner import partition_of
-
-PATIENCE_S = 90.0
-"""No condition of these tests takes a tenth of it on an idle machine."""
+from tests.until import PATIENCE_S, until
 
 STOP_S = 25.0
 """A worker stops within 10 s of SIGTERM; a test machine may be slow."""
@@ -148,6 +149,23 @@ class Service:
                     raise TimeoutError(f"{topic} has {len(found)} records, which is not enough")
         finally:
             await consumer.stop()
+
+    def leaves_nothing_due(self) -> None:
+        """Wait until no shard has silence up to its clock, or customers under older rules, left to work.
+
+        A commit works off a slice of either; what it leaves comes with the next, also where no more events come.
+        """
+        until(lambda: not any(map(self._has_due, range(self.partitions))), "something stays due", PATIENCE_S)
+
+    def _has_due(self, partition: int) -> bool:
+        keys = Keys(self.settings.redis.prefix, partition)
+        with client(self.settings.redis) as connected:
+            stored: Any = connected.get(keys.head)
+            if stored is None:
+                return False
+            head = decode(stored)
+            due = connected.zrangebyscore(keys.timers, "-inf", head.clock_us, start=0, num=1)
+            return head.adopting is not None or bool(due)
 
     def changes(self, count: int) -> list[dict[str, Any]]:
         """The published changes, once there are at least `count`."""

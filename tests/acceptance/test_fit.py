@@ -109,6 +109,7 @@ def test_terciles_of_clv_reach_every_customer_and_the_oracle_agrees(
         service.journal(lambda found: read_so_far(found) >= len(log))
         newest = max(versions_of_cuts(service.read("control")))
         service.journal(lambda found: adopted_to(found) >= newest)
+        service.leaves_nothing_due()
     first = OracleRules(dimensions=("lifecycle", "clv"))
     expected = by_journal(service, first, lambda version, record: thirds(first, version, record))
     found = service.changes(len(expected))

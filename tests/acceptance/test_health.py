@@ -11,8 +11,8 @@ from embedded.free_port import free_ports
 from embedded.kafka import ApacheKafka
 from tests.health import Health
 from tests.histories import written
-from tests.service import PATIENCE_S, Service
-from tests.until import until
+from tests.service import Service
+from tests.until import PATIENCE_S, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

@@ -27,8 +27,8 @@ from tests.histories import START, written
 from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
 from tests.proxied_kafka import ProxiedKafka
 from tests.proxy import Proxy
-from tests.service import PATIENCE_S, Service
-from tests.until import until
+from tests.service import Service
+from tests.until import PATIENCE_S, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

@@ -29,7 +29,8 @@ from tests.agreement import by_customer, content, parsed
 from tests.histories import START, written
 from tests.journal_oracle import by_journal, quintiles
 from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
-from tests.service import PATIENCE_S, Service
+from tests.service import Service
+from tests.until import PATIENCE_S
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -270,6 +271,7 @@ def test_quantile_cuts_reach_every_customer_and_the_oracle_agrees(service: Make)
             time.sleep(0)
         installed.read("control", lambda found: any(json.loads(each.value)["kind"] == "cuts" for each in found))
         installed.journal(lambda found: all(last(found, shard)["plan"]["rules"] > 0 for shard in range(2)))
+        installed.leaves_nothing_due()
     assert by_customer(json.loads(each.value) for each in installed.read("changes")) == by_customer(
         by_journal(installed, OracleRules(), quintiles)
     )

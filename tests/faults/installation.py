@@ -13,17 +13,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaProducer
 from kafka import TopicPartition as AdminPartition
 
-from state.head import Head
-from state.keys import Keys
-from state.redis_connection import client
 from streams import topics
 from streams.partitioner import partition_of
 from streams.topics import admin
 from tests.faults.outcome import Outcome, outcome_of, reads_all, stored_head
 from tests.faults.stream import INTERACTIONS, PURCHASES, Record
 from tests.faults.worker_process import WorkerProcess
-from tests.service import PATIENCE_S, Service
-from tests.until import until
+from tests.service import Service
+from tests.until import PATIENCE_S, until
 
 QUICK: Final = {
     "clock": "event",
@@ -122,18 +119,10 @@ class Installation(Service):
 
         def folded() -> bool:
             heads = {partition: stored_head(self, partition) for partition in last}
-            return all(
-                head is not None and head.sequence >= last[each] and head.adopting is None and not self._due(each, head)
-                for each, head in heads.items()
-            )
+            return all(head is not None and head.sequence >= last[each] for each, head in heads.items())
 
-        until(folded, "Redis does not reach the journal, or something stays due")
-
-    def _due(self, partition: int, head: Head) -> bool:
-        """Whether a shard's silence up to its clock is still to be worked."""
-        with client(self.settings.redis) as connected:
-            key = Keys(self.settings.redis.prefix, partition).timers
-            return bool(connected.zrangebyscore(key, "-inf", head.clock_us, start=0, num=1))
+        until(folded, "Redis does not reach the journal")
+        self.leaves_nothing_due()
 
     def comes_out_right(self) -> Outcome:
         """Wait for everything, then hold it against the oracle."""

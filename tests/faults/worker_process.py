@@ -11,8 +11,8 @@ from typing import Self
 import psutil
 
 from streams.crash_points import ENVIRONMENT
-from tests.service import PATIENCE_S, STOP_S, Service
-from tests.until import until
+from tests.service import STOP_S, Service
+from tests.until import PATIENCE_S, until
 
 
 class WorkerProcess:

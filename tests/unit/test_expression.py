@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.expression import meaning, syntax
@@ -154,6 +154,7 @@ def some_customers(dice: np.random.Generator) -> tuple[Customers, list[One], Any
 
 
 @given(text=conditions(DIMENSIONS), seed=st.integers(0, 2**32))
+@example(text="( ( idle - idle ) + - ( 1 / attributes.a ) * 1d ) / 1d <= - ( 1 / attributes.a )", seed=0)
 @settings(max_examples=200, deadline=None)
 def test_whole_columns_give_what_is_read_of_one_customer_at_a_time(text: str, seed: int) -> None:
     """Absent values, kinds, labels, arithmetic and crossings, with microseconds to either side."""
