@@ -445,7 +445,7 @@ class Worker(Section):
     sweep_max_customers: Annotated[int, Field(ge=1, le=100_000)] = Field(
         500, description="due customers of one commit, so that a wave never holds live events up for long"
     )
-    linger: Duration = Field(timedelta(milliseconds=10), description="pause after a commit, unless a batch is full")
+    linger: Duration = Field(timedelta(milliseconds=5), description="pause after a commit, unless a batch is full")
     sweep_every: Wait = Field(timedelta(milliseconds=100), description="how often a quiet shard looks for due timers")
     merge_wait: Duration = Field(
         timedelta(seconds=5), description="how long one input may keep the other waiting while it is behind"

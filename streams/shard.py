@@ -7,8 +7,8 @@ import asyncio
 import gc
 import logging
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import Final
@@ -58,6 +58,8 @@ SMALL_RECORDS: Final = 256
 """Up to here a commit's work is done on the event loop: a few milliseconds, where handing it to a thread and the
 interpreter lock back and forth took thirty. Larger ones go to a thread, so that heartbeats and other shards go on.
 So do all while the store does not answer: the first waits for it on the event loop, others must not queue up."""
+QUEUE_S: Final = 0.03
+"""A small commit takes some 5 ms, so this is a queue of six; who waits longer goes on beside whoever holds it up."""
 
 
 class ShardStoppedError(Exception):
@@ -88,6 +90,7 @@ class Shard:
     feed: Feed
     metrics: Metrics
     turn: asyncio.Lock  # of the worker: one large batch at a time, as threads would only fight for the interpreter lock
+    queue: asyncio.Lock  # of the worker: small commits one by one, each done sooner than if all shared the event loop
     store_answers: Callable[[], bool] = lambda: True  # as last seen from outside
     inbox: Inbox = field(init=False)
     head: Head = field(init=False)
@@ -235,18 +238,39 @@ class Shard:
             self.inbox.arrived.clear()
             small = self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_RECORDS
             if small:
-                prepared = self._prepare(now_us())
+                async with self._queued():
+                    worked = await self._commit_any(self._prepare(now_us()))
             else:
                 async with self.turn:
                     prepared = await asyncio.to_thread(self._prepare, now_us())
-            if prepared is None:
+                worked = await self._commit_any(prepared)
+            if not worked:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.inbox.arrived.wait(), timeout=sweep_every_s)
                 continue
-            async with asyncio.timeout(COMMIT_S):
-                await self._commit(prepared)
             if max(side.waiting for side in self.inbox.sides) < most:
                 await asyncio.sleep(linger_s)  # a commit costs the same for one event as for fifty
+
+    @asynccontextmanager
+    async def _queued(self) -> AsyncIterator[None]:
+        """Behind the small commits of the worker's other shards, but not behind a server that one of them waits for."""
+        queued = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(QUEUE_S):
+                queued = await self.queue.acquire()
+        try:
+            yield
+        finally:
+            if queued:
+                self.queue.release()
+
+    async def _commit_any(self, prepared: Prepared | None) -> bool:
+        """Whether there was something to commit."""
+        if prepared is None:
+            return False
+        async with asyncio.timeout(COMMIT_S):
+            await self._commit(prepared)
+        return True
 
     def _has_other_work(self, horizon_us: int) -> bool:
         if self._more_due or self.head.adopting is not None:

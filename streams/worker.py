@@ -73,6 +73,7 @@ class Worker:
         self._shards: dict[int, Shard] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
+        self._queue = asyncio.Lock()
         self._ended = asyncio.Event()
         self._exit_code = 0
         self._end: threading.Timer | None = None
@@ -281,6 +282,7 @@ class Worker:
                 feed=self,
                 metrics=self.metrics,
                 turn=self._turn,
+                queue=self._queue,
                 store_answers=lambda: not self._watch.redis.problem,
             )
             self._tasks[partition] = asyncio.create_task(self._work(shard), name=f"shard-{partition}")
