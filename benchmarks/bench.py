@@ -9,7 +9,8 @@ from typing import Self, get_args
 
 from embedded.broker import Broker, broker
 from embedded.redis_server import RunningRedis, redis
-from schemas.settings import Dimension, Settings
+from schemas.dimension_settings import Dimension
+from schemas.settings import Settings
 
 KAFKA_HEAP_MB = 1024
 """Of the embedded broker: the whole of it is in use at full rate, and 512 MB shows in its collector's pauses."""

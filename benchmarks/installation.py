@@ -15,7 +15,8 @@ import redis
 import yaml
 
 from benchmarks.bench import Bench
-from schemas.settings import KafkaTopics, Settings
+from schemas.connection_settings import KafkaTopics
+from schemas.settings import Settings
 from schemas.settings_file import parse
 from state import keys
 from state.head import Head

@@ -12,7 +12,8 @@ from embedded.options import NothingToRunError, UnavailableError
 from embedded.redis_server import GivenRedis, RunningRedis, redis
 from embedded.tansu import Tansu
 from schemas import settings_file
-from schemas.settings import KafkaTopics, Settings
+from schemas.connection_settings import KafkaTopics
+from schemas.settings import Settings
 from state.redis_connection import client
 from streams import topics
 from streams.connections import kafka_errors, redis_errors

@@ -13,7 +13,8 @@ from evaluation.measures import Estimate
 from evaluation.replay import Alarming, Alarms, replay, up_to
 from evaluation.study import ALIVE, GRID, IDLE, Study, crossing
 from fitting import mbg_nbd
-from schemas.settings import Churn, MbgNbd, Parameters, Settings
+from schemas.dimension_settings import Churn, MbgNbd, Parameters
+from schemas.settings import Settings
 from segments.instant import to_text
 from segments.mbg_nbd import WEEK_US, History, falls_to_weeks
 from segments.parameters import MbgNbd as Fitted

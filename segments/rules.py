@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.currency import minor_digits, to_minor
-from schemas.settings import ChurnThresholds, Settings
+from schemas.dimension_settings import ChurnThresholds
+from schemas.settings import Settings
 from segments.actions import NO_ACTIONS, Actions, actions_of
 from segments.attributes import ATTRIBUTE
 from segments.cadence import Cadence

@@ -9,7 +9,7 @@ import aiokafka.errors
 import kafka.errors
 import redis
 
-from schemas.settings import Kafka, Redis
+from schemas.connection_settings import Kafka, Redis
 from streams.usage_error import UsageError
 
 

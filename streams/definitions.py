@@ -9,7 +9,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from schemas.settings import Dimension, Settings
+from schemas.dimension_settings import Dimension
+from schemas.settings import Settings
 from state.record import SECTIONS
 
 HOW_IT_RUNS: Final = frozenset({"kafka", "redis", "clock", "erase", "worker"})

@@ -3,7 +3,7 @@
 import ssl
 from typing import Any
 
-from schemas.settings import Kafka
+from schemas.connection_settings import Kafka
 
 
 def security_protocol(kafka: Kafka) -> str:

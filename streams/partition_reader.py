@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas.settings import Kafka
+from schemas.connection_settings import Kafka
 from streams.kafka_clients import aiokafka_options
 from streams.usage_error import UsageError
 

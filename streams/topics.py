@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from kafka.admin import ConfigResource, KafkaAdminClient
 
-from schemas.settings import Kafka, Settings
+from schemas.connection_settings import Kafka
+from schemas.settings import Settings
 from streams.kafka_clients import kafka_python_options
 
 BOOTSTRAP_TIMEOUT_MS: Final = 5000

@@ -20,7 +20,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
 from aiokafka.structs import TopicPartition
 
-from schemas.settings import Kafka
+from schemas.connection_settings import Kafka
 from streams.kafka_clients import aiokafka_options
 from streams.record_batch import RecordBatch
 from streams.transaction_requests import (

@@ -15,7 +15,8 @@ import yaml
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaProducer
 
-from schemas.settings import KafkaTopics, Settings
+from schemas.connection_settings import KafkaTopics
+from schemas.settings import Settings
 from schemas.settings_file import parse
 from state.head import decode
 from state.keys import Keys

@@ -11,7 +11,8 @@ from benchmarks.bench import Bench
 from benchmarks.history import BEGIN_US, History, purchase
 from benchmarks.installation import PARTITIONS
 from benchmarks.peers.job import HISTORY_DAYS, Answer
-from schemas.settings import Kafka, KafkaTopics, Settings
+from schemas.connection_settings import Kafka, KafkaTopics
+from schemas.settings import Settings
 from segments.instant import DAY_US, SECOND_US, to_text
 from streams.kafka_clients import aiokafka_options
 from streams.line_files import Lines

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.installation import PARTITIONS
 from benchmarks.peers.job import Answer, Change, to_minor, to_us
-from schemas.settings import Kafka
+from schemas.connection_settings import Kafka
 from streams.kafka_clients import aiokafka_options
 
 PATIENCE_MS: Final = 1000

@@ -16,7 +16,8 @@ from benchmarks.peers.input_log import make_topics
 from benchmarks.peers.meter import Meter
 from benchmarks.peers.peer import Peer, Place, Program
 from embedded.redis_server import RunningRedis, redis
-from schemas.settings import Kafka, KafkaTopics, Settings
+from schemas.connection_settings import Kafka, KafkaTopics
+from schemas.settings import Settings
 from schemas.settings_file import parse
 from state.redis_connection import client
 from streams import topics

@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 from rich.console import Console
 from rich.text import Text
 
-from schemas.settings import Kafka
+from schemas.connection_settings import Kafka
 from streams.commands.printable import printable
 from streams.commands.settings_option import SettingsFile, load
 from streams.connections import kafka_errors

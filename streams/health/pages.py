@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from schemas.settings import Worker as WorkerSettings
+from schemas.worker_settings import Worker as WorkerSettings
 from streams.usage_error import UsageError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from embedded.kafka import ApacheKafka
-from schemas.settings import GRID, Settings
+from schemas.dimension_settings import GRID
+from schemas.settings import Settings
 from segments.rules import from_settings
 from state.keys import Keys
 from state.redis_connection import client

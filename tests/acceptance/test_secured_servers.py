@@ -21,7 +21,7 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from schemas.settings import KafkaTopics
+from schemas.connection_settings import KafkaTopics
 from tests.command import segflow, segflow_process
 from tests.conftest import started_or_skipped
 from tests.histories import START, written

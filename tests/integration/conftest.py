@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.settings import Redis
+from schemas.connection_settings import Redis
 from state.keys import Keys
 from state.memory import MemoryStore
 from state.redis import RedisStore

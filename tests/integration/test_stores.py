@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.settings import Redis
+from schemas.connection_settings import Redis
 from state.erasure import Erasure
 from state.head import PAGE_CUSTOMERS, Head, Position
 from state.keys import Keys

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.settings import GRID, Settings
+from schemas.dimension_settings import GRID
+from schemas.settings import Settings
 from segments.model import NO_LABEL
 from segments.rules import from_settings
 from streams.carried import VANISHED, carried, vanished

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from schemas.settings import Lifecycle, Settings
+from schemas.dimension_settings import Lifecycle
+from schemas.settings import Settings
 from state.record import SECTIONS
 from streams.definitions import (
     FACT_SETTINGS,

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.change import Change, Current
-from schemas.settings import Lifecycle, Settings
+from schemas.dimension_settings import Lifecycle
+from schemas.settings import Settings
 from segments.instant import LATEST_US, to_text
 from segments.rules import Rules, from_settings
 from streams.decode import Decoder

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.change import Change
-from schemas.settings import Dimension, Settings
+from schemas.dimension_settings import Dimension
+from schemas.settings import Settings
 from segments.instant import to_us
 from segments.rules import fixed_cuts, from_settings
 from state.erasure import Erasure, pseudonym

@@ -13,9 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.currency import minor_digits, to_minor
-from schemas.labels import LABELS as CONTRACT
-from schemas.rule_dimensions import RuleDimension, key_of
-from schemas.settings import (
+from schemas.dimension_settings import (
     Cadence,
     Churn,
     ChurnThresholds,
@@ -29,9 +27,11 @@ from schemas.settings import (
     Price,
     Rfm,
     Satisfaction,
-    Settings,
     Value,
 )
+from schemas.labels import LABELS as CONTRACT
+from schemas.rule_dimensions import RuleDimension, key_of
+from schemas.settings import Settings
 from segments.attributes import ENTRY, TOLD, Attributes, told
 from segments.cuts import Cuts
 from segments.engagement import NOTHING

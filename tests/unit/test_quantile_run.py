@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.settings import Recut, Rfm, Settings
+from schemas.dimension_settings import Rfm
+from schemas.settings import Recut, Settings
 from segments.instant import MICROSECOND, to_us
 from streams.run import FileRun
 from tests.agreement import by_customer, parsed

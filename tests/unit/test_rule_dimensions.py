@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import settings_file
+from schemas.dimension_settings import Dimension
 from schemas.labels import LABELS
-from schemas.settings import Dimension, Settings
+from schemas.settings import Settings
 from schemas.settings_file import SettingsError
 from segments.instant import to_us
 from segments.rules import from_settings

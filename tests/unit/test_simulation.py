@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
-from schemas.settings import GRID, Settings
+from schemas.dimension_settings import GRID
+from schemas.settings import Settings
 from segments.instant import UNKNOWN
 from segments.rules import from_settings
 from streams.control import Control

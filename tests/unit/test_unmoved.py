@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.settings import Dimension, Settings
+from schemas.dimension_settings import Dimension
+from schemas.settings import Settings
 from segments.parameters import MbgNbd
 from segments.rules import Rules, from_settings
 from tests.unit.test_models_law import moments_for, some_facts, some_rules, thresholds_us

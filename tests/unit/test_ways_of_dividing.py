@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from schemas import settings_file
+from schemas.dimension_settings import Dimension
 from schemas.labels import LABELS
-from schemas.settings import Dimension, Settings
+from schemas.settings import Settings
 from segments.instant import to_us
 from streams.run import FileRun
 from tests.agreement import parsed

@@ -1,0 +1,94 @@
+"""Where Kafka and Redis are and how to reach them: sections of the settings."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
+
+from schemas.section import Count, Section, Wait
+
+
+def _broker(address: str) -> str:
+    if re.fullmatch(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", address) is None:
+        raise ValueError("must be host:port such as 127.0.0.1:9092, several with commas")
+    return address
+
+
+def _redis_url(url: str) -> str:
+    if re.fullmatch(r"(redis|rediss|unix)://\S+", url) is None:
+        raise ValueError("must be a URL such as redis://127.0.0.1:6379/0, or rediss:// with TLS")
+    return url
+
+
+Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]  # what Kafka allows
+
+
+class KafkaTopics(Section):
+    """The names of every topic segflow reads and writes."""
+
+    purchases: Topic = "commerce.purchases"
+    interactions: Topic = "commerce.interactions"
+    changes: Topic = "segments.changes"
+    current: Topic = "segments.current"
+    alerts: Topic = "segments.alerts"
+    dead_letters: Topic = "segments.dead-letters"
+    journal: Topic = "segments.journal"
+    control: Topic = "segments.control"
+    handover: Topic = "segments.handover"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = list(self.model_dump().values())
+        if len(set(names)) != len(names):
+            raise ValueError("every topic needs a name of its own")
+        return self
+
+
+class Kafka(Section):
+    """Where Kafka is and how to reach it."""
+
+    address: Annotated[str, AfterValidator(_broker)] = Field(
+        "127.0.0.1:9092", description="host:port, several with commas"
+    )
+    group: Annotated[str, StringConstraints(min_length=1)] = Field(
+        "segflow", description="consumer group; also the prefix of the shards' transactional ids"
+    )
+    topics: KafkaTopics = KafkaTopics()
+    partitioner: Literal["murmur2", "crc32"] = Field(
+        "murmur2", description="how the producers of both inputs place keys: murmur2 (Java) or crc32 (librdkafka)"
+    )
+    tls: bool = False
+    tls_ca: str | None = Field(None, description="file with the certificate authority; the system's without it")
+    tls_certificate: str | None = Field(None, description="file with the client's certificate")
+    tls_key: str | None = Field(None, description="file with the client's key")
+    sasl: Literal["none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "none"
+    username: str | None = None
+    password: SecretStr | None = None
+    replication: Count = Field(1, description="replicas of the topics that `segflow topics --create` makes")
+
+    @model_validator(mode="after")
+    def _sasl_has_a_user(self) -> Self:
+        if self.sasl != "none" and (self.username is None or self.password is None):
+            raise ValueError(
+                f"sasl {self.sasl} needs username and password (SEGFLOW_KAFKA_USERNAME, SEGFLOW_KAFKA_PASSWORD)"
+            )
+        return self
+
+
+class Redis(Section):
+    """Where Redis is and how to reach it."""
+
+    url: Annotated[str, AfterValidator(_redis_url)] = Field(
+        "redis://127.0.0.1:6379/0", description="redis:// or rediss:// (TLS)", repr=False
+    )  # not in repr: a password may stand in it
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.-]{0,64}$")] = Field(
+        "segflow", description="starts every key, so that two installations share a Redis"
+    )
+    username: str | None = Field(None, description="ACL user")
+    password: SecretStr | None = None
+    tls_ca: str | None = None
+    timeout: Wait = Field(
+        timedelta(seconds=3),
+        description="for one round trip; well below the session timeout, as a commit waits for it",
+    )

@@ -1,0 +1,34 @@
+"""What every section of the settings is made of: its strictness, and numbers and times with their bounds."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from schemas.currency import LIMIT_MAJOR
+from schemas.duration import Duration
+
+
+def _wait(span: timedelta) -> timedelta:
+    if span <= timedelta(0):
+        raise ValueError("must be above zero")
+    return span
+
+
+Money = Annotated[Decimal, Field(gt=-LIMIT_MAJOR, lt=LIMIT_MAJOR)]
+Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]  # strict: `true` is no count; nobody has 10^9 of anything
+Wait = Annotated[Duration, AfterValidator(_wait)]
+Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]  # segments/share.py counts in ten-thousandths
+Score = Annotated[int, Field(ge=1, le=10, strict=True)]
+Weight = Annotated[float, Field(ge=0, le=10**6, strict=True)]  # nothing is a million visits
+Threshold = Annotated[float, Field(gt=0, le=10**12, strict=True)]
+Chance = Annotated[Decimal, Field(gt=0, lt=1, decimal_places=4)]
+Parameter = Annotated[float, Field(ge=0.001, le=10**6, strict=True)]  # far beyond any population's, and no overflow
+EventName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class Section(BaseModel):
+    """A part of the settings: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
