@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import tempfile
 import time
 from typing import Any, Final
 
@@ -21,10 +22,11 @@ def rate(settings: Settings, limit_s: float) -> float:
     """Events a second over the purchases topic, from its first event, for SAMPLE events or `limit_s` seconds."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    return loop.run_until_complete(_rate(settings, limit_s))
+    with tempfile.TemporaryDirectory() as folder:
+        return loop.run_until_complete(_rate(settings, limit_s, folder))
 
 
-async def _rate(settings: Settings, limit_s: float) -> float:
+async def _rate(settings: Settings, limit_s: float, folder: str) -> float:
     prefix = f"{settings.redis.prefix}:agent:"
     client = redis.asyncio.Redis.from_url(
         settings.redis.url,
@@ -35,6 +37,7 @@ async def _rate(settings: Settings, limit_s: float) -> float:
         f"{settings.kafka.group}-agent",
         broker=f"kafka://{settings.kafka.address.split(',')[0]}",
         store="memory://",
+        datadir=folder,  # which Faust makes, tables or not
         web_enabled=False,
         topic_disable_leader=True,
         loop=asyncio.get_running_loop(),
