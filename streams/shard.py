@@ -59,7 +59,7 @@ SMALL_RECORDS: Final = 256
 interpreter lock back and forth took thirty. Larger ones go to a thread, so that heartbeats and other shards go on.
 So do all while the store does not answer: the first waits for it on the event loop, others must not queue up."""
 QUEUE_S: Final = 0.03
-"""A small commit takes some 5 ms, so this is a queue of six; who waits longer goes on beside whoever holds it up."""
+"""A queue of some shards: a small commit takes milliseconds. Who waits longer goes on beside whoever holds it up."""
 
 
 class ShardStoppedError(Exception):
@@ -265,7 +265,7 @@ class Shard:
                 self.queue.release()
 
     async def _commit_any(self, prepared: Prepared | None) -> bool:
-        """Whether there was something to commit."""
+        """Commit what was worked out; whether there was anything."""
         if prepared is None:
             return False
         async with asyncio.timeout(COMMIT_S):

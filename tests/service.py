@@ -1,6 +1,7 @@
 """An installation for acceptance tests: topics, settings, workers as processes, what goes in and comes out."""
 
 import asyncio
+import itertools
 import json
 import signal
 import subprocess
@@ -18,8 +19,10 @@ from kafka import KafkaProducer
 from schemas.connection_settings import KafkaTopics
 from schemas.settings import Settings
 from schemas.settings_file import parse
-from state.head import decode
+from state import lookup
+from state.head import Head
 from state.keys import Keys
+from state.redis import RedisStore
 from state.redis_connection import client
 from streams import topics
 from streams.partitioner import partition_of
@@ -151,22 +154,24 @@ class Service:
         finally:
             await consumer.stop()
 
+    def heads(self) -> list[Head | None]:
+        """Of all shards, as stored in Redis; None where a shard has no state."""
+        with client(self.settings.redis) as connected:
+            return lookup.heads(connected, self.settings.redis.prefix, self.partitions)
+
     def leaves_nothing_due(self) -> None:
         """Wait until no shard has silence up to its clock, or customers under older rules, left to work.
 
         A commit works off a slice of either; what it leaves comes with the next, also where no more events come.
         """
-        until(lambda: not any(map(self._has_due, range(self.partitions))), "something stays due", PATIENCE_S)
+        until(lambda: not any(itertools.starmap(self._has_due, enumerate(self.heads()))), "something stays due")
 
-    def _has_due(self, partition: int) -> bool:
+    def _has_due(self, partition: int, head: Head | None) -> bool:
+        if head is None or head.adopting is not None:
+            return head is not None
         keys = Keys(self.settings.redis.prefix, partition)
-        with client(self.settings.redis) as connected:
-            stored: Any = connected.get(keys.head)
-            if stored is None:
-                return False
-            head = decode(stored)
-            due = connected.zrangebyscore(keys.timers, "-inf", head.clock_us, start=0, num=1)
-            return head.adopting is not None or bool(due)
+        with client(self.settings.redis) as connected, closing(RedisStore(connected, keys)) as store:
+            return bool(store.due(head.clock_us, 1))
 
     def changes(self, count: int) -> list[dict[str, Any]]:
         """The published changes, once there are at least `count`."""

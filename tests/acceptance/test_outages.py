@@ -17,8 +17,6 @@ from kafka import KafkaAdminClient
 
 from embedded.free_port import free_ports
 from embedded.redis_server import RedisServer
-from state.lookup import heads
-from state.redis_connection import client
 from streams.partitioner import partition_of
 from tests.agreement import by_customer
 from tests.conftest import started_or_skipped
@@ -157,10 +155,8 @@ def told_to_kafka(installed: Service) -> dict[tuple[str, int], int]:
 def in_redis(installed: Service) -> dict[tuple[str, int], int]:
     """The stored offsets of every shard."""
     topics = installed.settings.kafka.topics
-    with client(installed.settings.redis) as connected:
-        stored = heads(connected, installed.settings.redis.prefix, installed.partitions)
     offsets = {}
-    for number, head in enumerate(stored):
+    for number, head in enumerate(installed.heads()):
         assert head is not None
         offsets[topics.purchases, number] = head.purchases.offset
         offsets[topics.interactions, number] = head.interactions.offset

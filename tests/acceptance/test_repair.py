@@ -16,7 +16,6 @@ from kafka import TopicPartition
 from redis import Redis
 
 from embedded.kafka import ApacheKafka
-from state import lookup
 from state.head import Head
 from state.keys import Keys
 from state.redis import RedisStore
@@ -103,8 +102,7 @@ def dump(connected: Redis, key: bytes) -> Any:
 
 def head(installed: Service, shard: int = 0) -> Head:
     """A shard's head."""
-    with client(installed.settings.redis) as connected:
-        found = lookup.heads(connected, installed.settings.redis.prefix, shard + 1)[shard]
+    found = installed.heads()[shard]
     assert found is not None
     return found
 

@@ -16,7 +16,7 @@ from kafka import TopicPartition as AdminPartition
 from streams import topics
 from streams.partitioner import partition_of
 from streams.topics import admin
-from tests.faults.outcome import Outcome, outcome_of, reads_all, stored_head
+from tests.faults.outcome import Outcome, outcome_of, reads_all
 from tests.faults.stream import INTERACTIONS, PURCHASES, Record
 from tests.faults.worker_process import WorkerProcess
 from tests.service import Service
@@ -118,8 +118,8 @@ class Installation(Service):
             last[entry["partition"]] = max(last.get(entry["partition"], 0), entry["plan"]["sequence"])
 
         def folded() -> bool:
-            heads = {partition: stored_head(self, partition) for partition in last}
-            return all(head is not None and head.sequence >= last[each] for each, head in heads.items())
+            heads = self.heads()
+            return all((head := heads[each]) is not None and head.sequence >= last[each] for each in last)
 
         until(folded, "Redis does not reach the journal")
         self.leaves_nothing_due()

@@ -14,8 +14,6 @@ import numpy as np
 from schemas.duration import parse
 from segments.instant import UNKNOWN
 from state import record as codec
-from state.head import Head
-from state.head import decode as head_of
 from state.keys import Keys
 from state.record import DIMENSION_SLOTS
 from state.redis_connection import client
@@ -94,13 +92,6 @@ def reads_all(entries: list[dict[str, Any]], ends: dict[tuple[str, int], int]) -
             place = (role, entry["partition"])
             read[place] = max(read[place], entry["plan"][f"{role}_to"])
     return all(read[place] >= end for place, end in ends.items())
-
-
-def stored_head(installed: Service, partition: int) -> Head | None:
-    """The shard's head in Redis."""
-    with client(installed.settings.redis) as connected:
-        value: Any = connected.get(Keys(installed.settings.redis.prefix, partition).head)
-    return None if value is None else head_of(value)
 
 
 def _bad(record: Any) -> bool:
@@ -201,7 +192,7 @@ def _compare(found: Outcome, expected: list[dict[str, Any]], published: list[dic
 
 def _unlike_the_fold(installed: Service, number: int, entries: list[dict[str, Any]], oracle: Shard) -> list[str]:
     """How the shard's state in Redis is not the fold of its records."""
-    head = stored_head(installed, number)
+    head = installed.heads()[number]
     if head is None:
         return [f"shard {number} has no state in Redis"] if entries else []
     last = entries[-1]["plan"]

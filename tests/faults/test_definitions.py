@@ -11,7 +11,6 @@ import yaml
 from streams.crash_points import COMMIT
 from tests.command import segflow
 from tests.faults.installation import Installation, Make
-from tests.faults.outcome import stored_head
 from tests.faults.stream import PURCHASES, Record
 from tests.histories import START, written
 from tests.until import until
@@ -62,7 +61,7 @@ def test_a_definition_is_adopted_once_by_every_customer_while_workers_die(instal
             redefined(installed, SECOND)
         with installed.worker(crash_at=f"{point}:{nth}") as each:
             each.is_killed()
-        head = stored_head(installed, 0)
+        head = installed.heads()[0]
         assert head is not None
         assert head.adopting is not None, point
         reached.append(head.adopting.page)
@@ -82,6 +81,6 @@ def test_a_definition_is_adopted_once_by_every_customer_while_workers_die(instal
 
 def all_adopted(installed: Installation) -> bool:
     """Whether the shard has nothing to adopt any more."""
-    head = stored_head(installed, 0)
+    head = installed.heads()[0]
     definitions = [each for each in installed.read("control") if json.loads(each.value)["kind"] == "definition"]
     return head is not None and head.adopting is None and head.rules == definitions[-1].offset

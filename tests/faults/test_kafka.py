@@ -12,7 +12,6 @@ from state.keys import Keys
 from state.redis_connection import client
 from streams.replay import InputReader
 from tests.faults.installation import Installation, Make
-from tests.faults.outcome import stored_head
 from tests.faults.stream import Stream
 from tests.faults.upstream import in_transactions
 from tests.proxied_kafka import ProxiedKafka
@@ -146,7 +145,7 @@ def test_an_input_cut_by_retention_beyond_the_state_stops_the_worker(installatio
         installed.put(stream.take(50))
         installed.settles()
         first.stop()
-    head = stored_head(installed, 0)
+    head = installed.heads()[0]
     assert head is not None
     installed.put(stream.take(100))
     cut = head.purchases.offset + 10
@@ -226,7 +225,7 @@ def test_an_input_that_ends_before_the_states_offset_stops_the_worker(installati
         installed.put(Stream(seed).take(50))
         installed.settles()
         first.stop()
-    head = stored_head(installed, 0)
+    head = installed.heads()[0]
     assert head is not None
     beyond = json.loads(encode(head))
     beyond["purchases"]["offset"] += 100
