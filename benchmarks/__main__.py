@@ -33,6 +33,8 @@ class Name(StrEnum):
     STARTUP = "startup"
     RECOVERY = "recovery"
     GUARANTEE = "guarantee"
+    SCALING = "scaling"
+    WORKERS = "workers"
 
 
 def command(

@@ -42,7 +42,7 @@ def _worked_s(bench: Bench, site: Installation, history: History) -> float:
     with site.worker() as worker:
         site.wait_until_taken(worker)
         start_s = cpu_s(worker.pid)
-    send(bench, site, history)
+    send(bench, site, history.lines())
     read_to = asyncio.run(ends(site.settings))
     with site.worker() as worker:
         follow(bench, site, worker, read_to)

@@ -1,14 +1,9 @@
 """From kill -9 of one of two workers to all shards moving again, with few and with many customers in Redis."""
 
 import asyncio
-import json
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
 import numpy as np
@@ -16,9 +11,9 @@ import numpy as np
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure
 from benchmarks.filled_state import fill, names
-from benchmarks.installation import PARTITIONS, Installation, WorkerFailedError, WorkerProcess, installation
+from benchmarks.installation import PARTITIONS, Installation, WorkerFailedError, installation
 from benchmarks.live import POLL_MS, ago, live_events, newest_changes
-from embedded.free_port import free_ports
+from benchmarks.members import Member, member, wait_until_shared
 from segments.instant import EPOCH, MICROSECOND, UNKNOWN
 
 TARGET_S: Final = 15.0
@@ -58,50 +53,15 @@ def _recoveries(bench: Bench, customers: int) -> list[float]:
         fill(bench, site, names("c", customers), np.array([ago(PAST)]), UNKNOWN)
         found_s = []
         for number in range(1 if bench.quick else KILLS):
-            with _member(site, "victim") as victim, _member(site, "survivor") as survivor:
-                _wait_until_shared(victim, survivor)
+            with member(site, "victim") as victim, member(site, "survivor") as survivor:
+                wait_until_shared((victim, survivor))
                 first = LIVE_FIRST + number * LIVE_APART
                 found_s.append(asyncio.run(_recovery_s(site, victim, survivor, first)))
             bench.say(f"{customers:,} customers: all shards moved again {found_s[-1]:.1f} s after the kill")
         return found_s
 
 
-@dataclass(frozen=True)
-class _Member:
-    """One of the two workers."""
-
-    worker: WorkerProcess
-    port: int
-
-    def shards(self) -> list[int]:
-        """Those it says it has taken, once it is ready."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", "/ready")
-            answer: dict[str, Any] = json.load(connection.getresponse())
-        except (OSError, HTTPException):
-            return []
-        finally:
-            connection.close()
-        return list(answer["shards"]) if answer["ready"] else []
-
-
-@contextmanager
-def _member(site: Installation, name: str) -> Iterator[_Member]:
-    (port,) = free_ports(1)
-    with site.worker(name, http_port=port) as worker:
-        yield _Member(worker, port)
-
-
-def _wait_until_shared(victim: _Member, survivor: _Member) -> None:
-    def is_shared() -> bool:
-        mine, others = victim.shards(), survivor.shards()
-        return bool(mine) and bool(others) and sorted(mine + others) == list(range(PARTITIONS))
-
-    victim.worker.wait_for(is_shared, "share the shards", GIVE_UP_S)
-
-
-async def _recovery_s(site: Installation, victim: _Member, survivor: _Member, first_number: int) -> float:
+async def _recovery_s(site: Installation, victim: Member, survivor: Member, first_number: int) -> float:
     """From the kill to when every shard has published a change of an event that came after it."""
     async with newest_changes(site.settings) as consumer:
         with live_events(site.settings, LIVE_PER_S, first_number):
@@ -113,7 +73,7 @@ async def _recovery_s(site: Installation, victim: _Member, survivor: _Member, fi
             return time.perf_counter() - started
 
 
-async def _all_moved(consumer: Any, after_us: int, survivor: _Member) -> None:
+async def _all_moved(consumer: Any, after_us: int, survivor: Member) -> None:
     """Until every partition has shown a change that became true after `after_us`."""
     still = set(range(PARTITIONS))
     until = time.monotonic() + GIVE_UP_S

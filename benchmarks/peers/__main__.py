@@ -25,6 +25,8 @@ from embedded.redis_server import redis
 
 WIDTH: Final = 170
 """Of the table, in characters: narrower, its figures would be cut."""
+FEWER: Final = 10
+"""100,000 customers beside 1,000,000: who reads everything again after a kill takes ten times as long."""
 
 
 def command(
@@ -100,7 +102,7 @@ def _redis_description() -> str:
 def _stages(bench: Bench, chosen: list[Peer], sizes: dict[str, Any]) -> Iterator[list[Row]]:
     """The rows after each stage, so that what an hour has measured is kept whatever the next hour brings.
 
-    The first round with the kills, then the delays, then the other rounds.
+    The first round with the kills, then kills with fewer customers, then the delays, then the other rounds.
     """
     rows = [Row(peer) for peer in chosen]
     for row in rows:
@@ -115,7 +117,13 @@ def _stages(bench: Bench, chosen: list[Peer], sizes: dict[str, Any]) -> Iterator
                     rows.insert(rows.index(row) + 1, Row(ceiling(row.traffic)))
                 _whole_topic(bench, rows[rows.index(row) + 1], log, sizes, recovery=False)
         yield rows
-        if not number and sizes["latency_s"]:
+        if number:
+            continue
+        few = filled(bench, sizes["customers"] // FEWER, sizes["events"] // FEWER)
+        for row in able:
+            _recovery(bench, row, few, sizes)
+        yield rows
+        if sizes["latency_s"]:
             for row in able:
                 _latency(bench, row, log, sizes["latency_s"])
             yield rows
@@ -146,6 +154,23 @@ def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *
     if not run.whole:
         row.note(f"cut off after {sizes['limit_s']:.0f} s, its output right so far")
     bench.say(f"{row.peer.title}: {run.figures['events_s']:,.0f} events/s")
+
+
+def _recovery(bench: Bench, row: Row, few: InputLog, sizes: dict[str, Any]) -> None:
+    """Back after a kill with fewer customers; what else this run shows is not comparable and not kept."""
+    if row.failed:
+        return
+    try:
+        run = whole_topic.run(bench, row.peer, few, limit_s=sizes["limit_s"], recovery=True)
+    except PeerFailedError as error:
+        bench.say(str(error))
+        row.note(f"not killed with a tenth of the customers: {str(error).splitlines()[0]}")
+        return
+    if run.wrong is not None:
+        row.fail(f"wrong: {run.wrong}")
+    elif "recovery_s" in run.figures:
+        row.add({"recovery_few_s": run.figures["recovery_s"]})
+        bench.say(f"{row.peer.title}: back after {run.figures['recovery_s']:.1f} s")
 
 
 def _latency(bench: Bench, row: Row, log: InputLog, measured_s: float) -> None:

@@ -25,6 +25,7 @@ FIGURES: Final = {
     "p50_ms": ("p50 ms", "From event to change at 5,000 events/s."),
     "p99_ms": ("p99 ms", "From event to change at 5,000 events/s."),
     "recovery_s": ("back after s", "From kill -9 to the first new change of the program started again at once."),
+    "recovery_few_s": ("… with a tenth", "The same with a tenth of the customers."),
 }
 """By name in the results: the table's heading, and what it is."""
 BEHIND: Final = "cannot keep up with 5,000 events/s"
