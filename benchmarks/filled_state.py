@@ -18,8 +18,9 @@ from state.store import Store
 from streams import events
 from streams.decode import Decoder
 from streams.events import Chunk
-from streams.execution import Executor, plan_for
+from streams.execution import Executor
 from streams.partitioner import partitions_of
+from streams.plan import plan_for
 from streams.rulebook import Rulebook
 
 BATCH_EVENTS: Final = 8192

@@ -8,7 +8,7 @@ from segments.instant import UNKNOWN
 from state.erasure import Erasure
 from state.forward import is_forward
 from state.head import PAGE_CUSTOMERS, Head
-from state.record import NO_TIMER
+from state.layout import NO_TIMER
 from state.store import HOLE, Found, ShardLostError, Write
 
 

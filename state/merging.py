@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from segments import attributes, engagement, payment, purchase_days, satisfaction, slots, window
 from segments.instant import UNKNOWN
-from state.record import REMEMBERED, SECTIONS, Customers
+from state.customers import Customers
+from state.layout import REMEMBERED, SECTIONS
 
 Rows = npt.NDArray[np.intp]
 

@@ -12,7 +12,7 @@ from state import head as head_codec
 from state.erasure import Erasure
 from state.head import PAGE_CUSTOMERS, Head
 from state.keys import Keys
-from state.record import NO_TIMER
+from state.layout import NO_TIMER
 from state.store import HOLE, Found, RolledBackError, ShardLostError, Write
 
 EXACT_SCORE: Final = 2**53

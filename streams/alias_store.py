@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.settings import Settings
+from state.customers import Customers
 from state.forward import Forward, is_forward
 from state.head import Head
-from state.record import Customers
 from state.store import Store
 from streams import errand
 from streams.aliasing import Aliases

@@ -14,14 +14,15 @@ from segments.facts import Times
 from segments.instant import NEVER
 from segments.rules import Rules
 from state import record
+from state.customers import Customers
 from state.forward import Forward
 from state.merging import merge
-from state.record import Customers
 from streams import errand
 from streams.changes import Cause
 from streams.errand import Errand
 from streams.events import Kind
-from streams.processor import Adoption, Advance, Advancing, Rows, Work, rounds
+from streams.processor import Adoption, Advance, Advancing, Rows, Work
+from streams.rounds import rounds
 
 
 @dataclass(slots=True, kw_only=True)

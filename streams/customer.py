@@ -2,7 +2,7 @@
 
 from segments.rules import Rules
 from state import record
-from state.record import Customers
+from state.customers import Customers
 from streams.erasing import start_labels
 from streams.rulebook import Rulebook
 from streams.usage_error import UsageError

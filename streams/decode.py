@@ -1,11 +1,8 @@
 """Records to columns. The fast path takes what it is sure of; pydantic (schemas/event.py) decides on the rest."""
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
-from itertools import accumulate
+from decimal import Decimal
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -27,6 +24,7 @@ from segments.payment import INVOICE
 from streams import errand, times
 from streams.errand import Errand
 from streams.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
+from streams.json_text import NESTING_MAX, is_shallow, is_utf8, nesting, read
 
 TOPIC_OF: Final = {"purchase": PURCHASES, "refund": PURCHASES}
 KIND_OF: Final = {
@@ -41,12 +39,6 @@ KIND_OF: Final = {
 }
 REASON_LIMIT: Final = 1000
 """Characters of a dead letter's reason: a record of a thousand mistakes needs no thousand sentences."""
-NESTING_MAX: Final = 200
-"""Arrays and objects in one another. JSON readers stop where the call stack happens to end, which differs from call to
-call; this is well before, so that a record that was read once is read the same whenever it is read again."""
-WHOLE_DIGITS_MAX: Final = 600
-"""Longer whole numbers become decimals: Python refuses to make an int of some thousand digits, JSON has no limit."""
-STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
 class _Fast(msgspec.Struct, gc=False):
@@ -132,7 +124,7 @@ class Decoder:
         decode = self._fast.decode
         for row, value in enumerate(values):
             fast = None
-            if value is not None and len(value) <= self._limit_bytes and _is_utf8(value) and _is_shallow(value):
+            if value is not None and len(value) <= self._limit_bytes and is_utf8(value) and is_shallow(value):
                 try:
                     fast = decode(value)
                 except msgspec.MsgspecError:
@@ -309,10 +301,10 @@ class Decoder:
             text = value.decode("utf-8")
         except UnicodeDecodeError as error:
             _refuse("not_utf8", f"is not UTF-8: byte {error.start} is 0x{value[error.start]:02x}")
-        if not _is_shallow(value) and _nesting(text) > NESTING_MAX:
+        if not is_shallow(value) and nesting(text) > NESTING_MAX:
             _refuse("too_deep", f"is nested deeper than {NESTING_MAX} arrays and objects")
         try:
-            content = json.loads(text, parse_float=_decimal, parse_int=_whole, parse_constant=_no_constant)
+            content = read(text)
         except ValueError as error:
             _refuse("not_json", f"is not JSON: {error}")
         if not isinstance(content, dict):
@@ -351,17 +343,6 @@ class Decoder:
         return self._weight_log2("purchase") if isinstance(event, contract.Purchase) else NOTHING
 
 
-def _is_utf8(value: bytes) -> bool:
-    """Asked beforehand: msgspec does not look into the fields it skips."""
-    if value.isascii():
-        return True
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _identity(source: str | None, event_id: str) -> int:
     """A 64-bit hash of (source, event_id); never 0, which marks an empty place in the memory."""
     seed = xxh3_64_intdigest(source.encode()) | 1 if source is not None else 0
@@ -370,33 +351,6 @@ def _identity(source: str | None, event_id: str) -> int:
 
 def _refuse(kind: str, reason: str) -> NoReturn:
     raise _RefusedError(kind, reason)
-
-
-def _is_shallow(value: bytes) -> bool:
-    """Whether nothing in it can be nested deeper than NESTING_MAX, told at a glance: brackets come in pairs."""
-    return len(value) <= 2 * NESTING_MAX or value.count(b"[") + value.count(b"{") <= NESTING_MAX
-
-
-def _nesting(text: str) -> int:
-    """The deepest nesting of arrays and objects, where `text` is JSON."""
-    brackets = re.findall(r"[\[\]{}]", STRING.sub("", text))
-    return max(accumulate((1 if bracket in "[{" else -1 for bracket in brackets), initial=0))
-
-
-def _decimal(text: str) -> Decimal:
-    """A JSON number; one whose exponent no Decimal holds is not finite, and no field takes it."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return Decimal("Infinity")
-
-
-def _whole(text: str) -> int | Decimal:
-    return int(text) if len(text) <= WHOLE_DIGITS_MAX else Decimal(text)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _key_reason(key: bytes | None, customer_id: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 
 from schemas.dimension_settings import Dimension
 from schemas.settings import Settings
-from state.record import SECTIONS
+from state.layout import SECTIONS
 
 HOW_IT_RUNS: Final = frozenset({"kafka", "redis", "clock", "erase", "worker"})
 """Settings of an installation that say nothing of segments; all others are its definition."""

@@ -21,13 +21,13 @@ from segments.at_stake import AtStake
 from segments.instant import NEVER, UNKNOWN
 from segments.model import NO_LABEL
 from segments.rules import Rules
-from state.record import Customers
+from state.customers import Customers
 from streams import messages, text, varint
 from streams.carried import VANISHED, vanished
 from streams.changes import NO_EVENT, Cause, Changes, Steps
 from streams.messages import Messages
-from streams.processor import upcoming
 from streams.text import Text, gathered, joined, whole
+from streams.upcoming import upcoming
 
 HOLDOUT_SCALE: Final = 2**64
 CAUSES: Final = text.column([b'"cause":{"kind":"%b"' % cause.name.lower().encode() for cause in Cause])

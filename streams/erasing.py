@@ -11,8 +11,9 @@ from segments.facts import Labels, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.model import NO_LABEL
 from segments.rules import Rules
+from state.customers import Customers
 from state.erasure import Erasure
-from state.record import DIMENSION_SLOTS, Customers
+from state.layout import DIMENSION_SLOTS
 from streams.events import Kind
 
 Rows = npt.NDArray[np.intp]

@@ -4,7 +4,6 @@ Everything a commit depends on beside its input and the stored state stands in i
 from the journal to the same result.
 """
 
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -14,31 +13,30 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from schemas.change import DeadLetter
 from schemas.settings import Settings
-from segments.instant import UNKNOWN, duration_us
+from segments.instant import UNKNOWN
 from segments.rules import Rules
 from state import record
+from state.customers import Customers
 from state.erasure import Erasure, pseudonym
 from state.head import PAGE_CUSTOMERS, Adopting, Head
 from state.head import Erasures as Between
-from state.record import Customers
 from state.store import HOLE, Store, TornStateError, Write
 from streams import alias_store
 from streams.aliasing import Aliases, advance
 from streams.book import Book
 from streams.changes import Changes
+from streams.dead_letters import dead_letters
 from streams.encode import Encoder, Publication
-from streams.erasing import FOR_EVER, Erasures, start_labels
+from streams.erasing import Erasures, start_labels
 from streams.errand import Errand
-from streams.events import HANDOVER, INTERACTIONS, Chunk, Kind
+from streams.events import HANDOVER, Chunk, Kind
 from streams.merge import Merged, merge, refuse_aliases, refuse_invoices
 from streams.messages import Message, Messages
+from streams.plan import Plan
 from streams.processor import Adoption, Advance, Work
 from streams.rulebook import Rulebook
 
-DEAD_VALUE_BYTES: Final = 65_536
-"""How much of a record's raw bytes a dead letter carries; as much as the largest record that is accepted by default."""
 DIGEST_BYTES: Final = 16
 """Of the hash over a commit's change ids: no two commits that differ share it."""
 
@@ -46,24 +44,6 @@ LET_GO_MAX: Final = 1000
 """Erased customers of whom a commit lets go what stayed of them long enough; more wait for the next commits."""
 
 Flags = npt.NDArray[np.bool_]
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a commit does, decided before it is done; the journal keeps it."""
-
-    sequence: int
-    purchases_to: int  # the input read up to here, exclusive
-    interactions_to: int
-    wall_us: int  # the worker's clock
-    future_us: int  # usable events are at or before it
-    sweep_us: int  # the sweep goes at least to here; UNKNOWN: to C only
-    sweep_limit: int  # customers it may take
-    rules: int  # version of the rules to adopt, where no adoption is going on
-    pages: int  # directory pages to bring under adopted rules
-    mode: str  # live or backfill
-    erased_for_us: int = FOR_EVER  # how long something stays of an erased customer
-    handover_to: int = 0  # as for the inputs
-    shards: int = 0  # of the installation; commits without it: of a version that made dead letters of aliases
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,7 +166,7 @@ class Executor:
             changes=Messages.join([each.changes for each in encoded]),
             alerts=Messages.join([each.alerts for each in encoded]),
             make_current=lambda: Messages.join([each.current() for each in encoded]),
-            dead=self._dead(merged),
+            dead=dead_letters(self._settings.kafka.topics, self._partition, merged),
             dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
             events=int(np.count_nonzero(merged.chunk.usable & (merged.sides != HANDOVER))),
             duplicates=done.duplicates,
@@ -348,31 +328,6 @@ class Executor:
         topics = self._settings.kafka.topics
         return {topics.purchases: plan.purchases_to, topics.interactions: plan.interactions_to}
 
-    def _dead(self, merged: Merged) -> list[Message]:
-        """One dead letter a record that cannot be used."""
-        topics = self._settings.kafka.topics
-        letters = []
-        for row, why in sorted(merged.chunk.unusable.items()):
-            key, value = merged.chunk.keys[row], merged.chunk.values[row]
-            topic = topics.interactions if merged.sides[row] == INTERACTIONS else topics.purchases
-            partition, offset = self._partition, int(merged.chunk.offsets[row])
-            if merged.sides[row] == HANDOVER:
-                source = merged.chunk.errands[row]
-                topic, partition, offset = source.topic, source.partition, source.offset
-            letter = DeadLetter(
-                reason=why.reason,
-                kind=why.kind,
-                topic=topic,
-                partition=partition,
-                offset=offset,
-                key=None if key is None else b64encode(key).decode(),
-                value=None if value is None else b64encode(value[:DEAD_VALUE_BYTES]).decode(),
-                cut=value is not None and len(value) > DEAD_VALUE_BYTES,
-            )
-            headers = [("reason", why.kind.encode()), ("topic", topic.encode())]
-            letters.append(Message(key=key or b"", value=letter.model_dump_json().encode(), headers=headers))
-        return letters
-
 
 def _digest(contents: list[bytes]) -> str:
     return blake2b(b"".join(contents), digest_size=DIGEST_BYTES).hexdigest()
@@ -385,32 +340,3 @@ def _for_the_book(merged: Merged) -> tuple[list[Errand], npt.NDArray[np.intp]]:
         return [], in_order
     asks = merged.chunk.kinds[in_order] >= Kind.CLAIM
     return [merged.chunk.errands[row] for row in in_order[asks].tolist()], in_order[~asks]
-
-
-def plan_for(
-    settings: Settings,
-    head: Head,
-    *,
-    purchases_to: int,
-    interactions_to: int,
-    wall_us: int,
-    rules: int,
-    handover_to: int | None = None,
-    shards: int = 1,
-) -> Plan:
-    """A plan that reads up to the given offsets at `wall_us`, sweeping to C and no further."""
-    return Plan(
-        sequence=head.sequence + 1,
-        purchases_to=purchases_to,
-        interactions_to=interactions_to,
-        wall_us=wall_us,
-        future_us=wall_us + duration_us(settings.worker.future_max),
-        sweep_us=UNKNOWN,
-        sweep_limit=settings.worker.sweep_max_customers,
-        rules=rules,
-        pages=max(1, settings.worker.sweep_max_customers // PAGE_CUSTOMERS),
-        mode="backfill",
-        erased_for_us=duration_us(settings.erase.remembered_for),
-        handover_to=head.handover.offset if handover_to is None else handover_to,
-        shards=shards,
-    )

@@ -8,7 +8,7 @@ from segments.explain import Case, explain
 from segments.instant import NEVER, to_text
 from segments.model import NO_LABEL
 from segments.rules import Rules
-from state.record import Customers
+from state.customers import Customers
 from streams.outlook import outlook
 
 

@@ -8,9 +8,10 @@ import msgspec
 
 from schemas.settings import Settings
 from state.head import Head
-from streams.execution import Outcome, Plan
+from streams.execution import Outcome
 from streams.messages import Message
 from streams.partition_reader import PartitionReader
+from streams.plan import Plan
 
 TAIL_STEP: Final = 64
 """Offsets looked back from the end at first; a worker that stopped cleanly needs two."""

@@ -78,7 +78,7 @@ def kept(settings: Settings, client: redis.Redis, partitions: int) -> Kept:
     Raises:
         UsageError: no shard has any.
         redis.RedisError: Redis cannot be reached.
-        state.record.LayoutError: a record cannot be read.
+        state.layout.LayoutError: a record cannot be read.
     """
     heads = lookup.heads(client, settings.redis.prefix, partitions)
     at_us = max((head.clock_us for head in heads if head is not None), default=UNKNOWN)

@@ -10,18 +10,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from schemas.rule_dimensions import key_of
-from segments import attributes, cadence, engagement, payment, purchase_days, satisfaction, window
 from segments.at_stake import AtStake, at_stake
 from segments.facts import Facts, Labels, Times
-from segments.instant import NEVER, UNKNOWN
+from segments.instant import NEVER
 from segments.model import NO_LABEL
 from segments.rules import NOTHING_HELD, Rules
-from state.record import NO_TIMER, REMEMBERED, Customers
+from state.customers import Customers
+from state.layout import NO_TIMER, REMEMBERED
+from streams.applying import apply, too_many_invoices
 from streams.carried import Codes, carried
 from streams.changes import NO_EVENT, Cause, Changes, Moves, Steps
 from streams.erasing import Erasures, start_labels
 from streams.events import REMEMBERED_LONG, Chunk, Kind
+from streams.rounds import rounds
+from streams.upcoming import nothing_ahead, upcoming
 
 Rows = npt.NDArray[np.intp]
 STEPS_MAX: Final = 100_000
@@ -172,7 +174,7 @@ class Advancing:
             self._erase(rows[erasing], self.work.events.occurred_us[events[erasing]])
             events, rows = events[~erasing], rows[~erasing]
         self.work.erasures.known[rows] = True
-        self._apply(rows, events)
+        apply(self.customers, self.work.events, self.rules, rows, events)
         fixed = self.customers.fixed
         occurred_us = self.work.events.occurred_us[events]
         late = occurred_us < fixed["concluded_us"][rows]
@@ -231,35 +233,13 @@ class Advancing:
         for seen in self.customers.seen:
             repeated |= (seen[rows] == identities[:, None]).any(axis=1)
         self.duplicates += int(np.count_nonzero(repeated))
-        refused = ~repeated & self._too_many_invoices(rows, events)
+        refused = ~repeated & too_many_invoices(self.customers, self.work.events, self.rules, rows, events)
         self.refused.append(events[refused])
         fresh = ~repeated & ~refused
         long = self.work.events.kinds[events] <= REMEMBERED_LONG
         for memory, mine in ((0, fresh & long), (1, fresh & ~long)):
             self._remember(memory, rows[mine], identities[mine])
         return fresh
-
-    def _too_many_invoices(self, rows: Rows, events: Rows) -> npt.NDArray[np.bool_]:
-        """Which events are about an open invoice too many; like a repeat, such a one changes nothing."""
-        refused = np.zeros(len(events), dtype=np.bool_)
-        pays = np.flatnonzero(self.work.events.kinds[events] == Kind.PAYMENT)
-        if "payment" in self.rules.names and len(pays):
-            refused[pays] = payment.too_many(self._invoices(rows[pays]), *self._payments(events[pays]))
-        return refused
-
-    def _invoices(self, rows: Rows) -> payment.Invoices:
-        section, tails = self.customers.sections["payment"], self.customers.tails
-        return payment.Invoices(
-            open=tails["open_invoices"][rows],
-            settled=tails["settled_invoices"][rows],
-            settled_total=section["settled_invoices"][rows],
-            late_total=section["late_invoices"][rows],
-        )
-
-    def _payments(self, events: Rows) -> tuple[npt.NDArray[np.void], Times]:
-        """What they tell of invoices, and when."""
-        happened = self.work.events
-        return happened.more["invoice"][events], happened.occurred_us[events]
 
     def _remember(self, memory: int, rows: Rows, identities: npt.NDArray[np.uint64]) -> None:
         if not len(rows):
@@ -271,125 +251,6 @@ class Advancing:
         seen[full, :-1] = seen[full, 1:]
         seen[rows, np.minimum(held, limit - 1)] = identities
         counts[rows] = np.minimum(held + 1, limit)
-
-    def _apply(self, rows: Rows, events: Rows) -> None:
-        """Step 2: sums, counts and extremes."""
-        kinds = self.work.events.kinds[events]
-        amounts_minor = self.work.events.amounts_minor[events]
-        fixed = self.customers.fixed
-        buys = kinds == Kind.PURCHASE
-        bought, times_us = rows[buys], self.work.events.occurred_us[events][buys]
-        if "clv" in self.rules.names:
-            section = self.customers.sections["clv"]
-            section["first_day_minor"][bought] = purchase_days.with_first_day(
-                section["first_day_minor"][bought], fixed["first_us"][bought], times_us, amounts_minor[buys]
-            )
-        fixed["purchases"][bought] += 1
-        self._add_money(bought, amounts_minor[buys])
-        first_us, last_us, before_us = (fixed[name][bought] for name in ("first_us", "last_us", "before_last_us"))
-        fixed["first_us"][bought] = np.where(first_us == UNKNOWN, times_us, np.minimum(first_us, times_us))
-        fixed["before_last_us"][bought] = np.maximum(before_us, np.minimum(last_us, times_us))
-        fixed["last_us"][bought] = np.maximum(last_us, times_us)
-        returns = kinds == Kind.REFUND
-        returned = rows[returns]
-        self._add_money(returned, -amounts_minor[returns])
-        fixed["full_refunds"][returned] += self.work.events.full[events][returns]
-        if self.rules.window_slots:
-            self._apply_to_window(rows, events, kinds)
-        self._apply_to_sections(rows, events, kinds)
-
-    def _apply_to_window(self, rows: Rows, events: Rows, kinds: npt.NDArray[np.uint8]) -> None:
-        """Step 2 for money and orders by slots."""
-        happened = self.work.events
-        buys, returns = kinds == Kind.PURCHASE, kinds == Kind.REFUND
-        moves = buys | returns
-        moved, amounts_minor = rows[moves], happened.amounts_minor[events]
-        slots = self.customers.tails["slots"]
-        after = window.with_event(
-            slots[moved],
-            happened.occurred_us[events[moves]] // self.rules.slot_us,
-            np.where(buys, 1, -happened.full[events].astype(np.int64))[moves],
-            np.where(buys, amounts_minor, -amounts_minor)[moves],
-            self.rules.window_slots,
-        )
-        slots[moved] = np.zeros((), dtype=window.ENTRY)
-        slots[moved, : after.shape[1]] = after
-
-    def _apply_to_sections(self, rows: Rows, events: Rows, kinds: npt.NDArray[np.uint8]) -> None:
-        """Step 2 for the facts that only some dimensions need."""
-        happened, kept = self.work.events, self.rules.names
-        sections = self.customers.sections
-        buys = kinds == Kind.PURCHASE
-        if "price" in kept:
-            sections["price"]["discounted"][rows[buys]] += happened.more["discounted"][events[buys]]
-        if "cadence" in kept:
-            section, bought = sections["cadence"], rows[buys]
-            section["latest_slot"][bought], section["slot_mask"][bought] = cadence.with_purchase(
-                section["latest_slot"][bought],
-                section["slot_mask"][bought],
-                happened.occurred_us[events[buys]],
-                self.rules.slot_us,
-            )
-        if "churn" in kept or "clv" in kept:
-            section, bought = sections["churn"], rows[buys]
-            section["latest_day"][bought], section["day_mask"][bought], section["purchase_days"][bought] = (
-                purchase_days.with_purchase(
-                    section["latest_day"][bought],
-                    section["day_mask"][bought],
-                    section["purchase_days"][bought],
-                    happened.occurred_us[events[buys]],
-                )
-            )
-        if "satisfaction" in kept:
-            tells = kinds == Kind.FEEDBACK
-            section, told = sections["satisfaction"], rows[tells]
-            section["feedback_us"][told], section["score"][told] = satisfaction.with_feedback(
-                section["feedback_us"][told],
-                section["score"][told],
-                happened.occurred_us[events[tells]],
-                happened.more["score"][events[tells]],
-            )
-        if "engagement" in kept:
-            level = sections["engagement"]["level_log2"]
-            level[rows] = engagement.with_event(level[rows], happened.more["level_log2"][events])
-        if self.rules.attributes:
-            self._apply_profiles(rows, events)
-        pays = kinds == Kind.PAYMENT
-        if "payment" in kept and pays.any():
-            section, told = sections["payment"], rows[pays]
-            invoices = payment.with_payments(self._invoices(told), *self._payments(events[pays]))
-            self.customers.tails["open_invoices"][told] = invoices.open
-            self.customers.tails["settled_invoices"][told] = invoices.settled
-            section["settled_invoices"][told] = invoices.settled_total
-            section["late_invoices"][told] = invoices.late_total
-            section["next_due_us"][told] = invoices.next_due_us
-
-    def _apply_profiles(self, rows: Rows, events: Rows) -> None:
-        """Step 2 for attributes."""
-        told = self.work.events.more["attributes"][events]
-        tells = np.flatnonzero((told["kind"] != attributes.Kind.NOT_TOLD).any(axis=1))
-        if len(tells):
-            keys, held = self.customers.keys["attributes"], self.customers.tails["attributes"]
-            wanted = sorted(map(key_of, self.rules.attributes))
-            columns = np.searchsorted(keys, wanted)
-            where = np.ix_(rows[tells], columns)
-            held[where] = attributes.with_profile(
-                held[where], np.array(wanted, dtype=np.uint32), told[tells], self.work.events.occurred_us[events[tells]]
-            )
-
-    def _add_money(self, rows: Rows, amounts_minor: npt.NDArray[np.int64]) -> None:
-        """Add to net money.
-
-        Raises:
-            OverflowError: a customer's money leaves the range of 64 bits; going on would corrupt it.
-        """
-        held = self.customers.fixed["net_minor"][rows]
-        total = held + amounts_minor
-        wrapped = ((held ^ total) & (amounts_minor ^ total)) < 0
-        if wrapped.any():
-            who = self.customers.ids[int(rows[wrapped][0])]
-            raise OverflowError(f"the net money of customer {who!r} no longer fits 64 bits of minor units")
-        self.customers.fixed["net_minor"][rows] = total
 
     def _sweep(self) -> None:
         """Step 1 for customers that got no event: up to the horizon."""
@@ -484,7 +345,7 @@ class Advancing:
             self.customers.move(name, rows[mine], new[mine, column], at_us[mine])
         fixed["concluded_us"][rows] = at_us
         self.touched[rows] = True
-        next_dimensions, next_labels, next_us = (upcoming if ahead else _nothing_ahead)(self.rules, facts, at_us, new)
+        next_dimensions, next_labels, next_us = (upcoming if ahead else nothing_ahead)(self.rules, facts, at_us, new)
         stakes = self._at_stake(facts, at_us, new, told)
         steps = Steps(
             rows=rows,
@@ -534,54 +395,6 @@ class Advancing:
         swept = self.work.due
         fixed["timer_us"][swept] = self.due_us[swept]
         self.touched[swept] = True
-
-
-def upcoming(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[Rows, Labels, Times]:
-    """For n customers with the labels `codes` at `at_us`: the first change that silence brings.
-
-    Returns:
-        Dimension (column of the models; the first in the settings' order where several change together), its label
-        then, and when; NEVER where silence changes nothing more.
-    """
-    dimension, label, when_us = _nothing_ahead(rules, facts, at_us, codes)
-    rows = np.arange(len(at_us))
-    for _ in range(STEPS_MAX):
-        due_us = rules.deadline(facts, at_us, codes)
-        ahead = np.flatnonzero(due_us != NEVER)
-        if not len(ahead):
-            return dimension, label, when_us
-        rows, at_us, codes, facts = rows[ahead], due_us[ahead], codes[ahead], facts.take(ahead)
-        then = rules.classify(facts, at_us)
-        moved = then != codes
-        found = moved.any(axis=1)
-        first = moved.argmax(axis=1)
-        dimension[rows[found]] = first[found]
-        label[rows[found]] = then[np.arange(len(rows)), first][found]
-        when_us[rows[found]] = at_us[found]
-        left = np.flatnonzero(~found)  # examined there without a change: look further
-        rows, at_us, codes, facts = rows[left], at_us[left], codes[left], facts.take(left)
-        if not len(rows):
-            return dimension, label, when_us
-    raise AssertionError("a model's deadline does not move forward")
-
-
-def _nothing_ahead(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[Rows, Labels, Times]:  # noqa: ARG001 - as `upcoming`
-    """What `upcoming` gives where silence changes nothing more."""
-    count = len(at_us)
-    return np.zeros(count, dtype=np.intp), np.zeros(count, dtype=np.uint8), np.full(count, NEVER, dtype=np.int64)
-
-
-def rounds(rows: Rows) -> list[Rows]:
-    """Event indices by round: round j has the j-th event of every customer that has so many, in the shard's order."""
-    if not len(rows):
-        return []
-    order = np.argsort(rows, kind="stable")
-    first = np.concatenate(([True], rows[order][1:] != rows[order][:-1]))
-    starts = np.flatnonzero(first)
-    rank = np.empty(len(rows), dtype=np.intp)
-    rank[order] = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
-    by_rank = np.argsort(rank, kind="stable")
-    return np.split(by_rank, np.cumsum(np.bincount(rank))[:-1])
 
 
 assert NO_TIMER == NEVER  # a deadline that never comes is a timer that is not set

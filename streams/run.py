@@ -17,9 +17,10 @@ from streams import events
 from streams.book import Book
 from streams.decode import Decoder
 from streams.events import Chunk, Kind
-from streams.execution import Executor, Outcome, Plan, plan_for
+from streams.execution import Executor, Outcome
 from streams.handover import HandoverDecoder
 from streams.partitioner import partitions_of
+from streams.plan import Plan, plan_for
 from streams.rulebook import Rulebook
 from streams.scanning import pages_of, scan
 

@@ -26,7 +26,7 @@ from streams.control import Control
 from streams.crash_points import reach
 from streams.decode import Decoder
 from streams.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
-from streams.execution import Executor, Outcome, Plan, plan_for
+from streams.execution import Executor, Outcome
 from streams.handover import HandoverDecoder
 from streams.health.metrics import Metrics
 from streams.inbox import Inbox
@@ -34,6 +34,7 @@ from streams.intake import Feed, Intake, OutOfRangeError
 from streams.journal import Entry, JournalError, JournalReader
 from streams.messages import Message, Messages
 from streams.pauses import Pauses
+from streams.plan import Plan, plan_for
 from streams.positions import InputLostError
 from streams.publisher import Publisher
 from streams.recutting import Recutting

@@ -16,7 +16,7 @@ from segments.model import NO_LABEL
 from segments.recut import Scan, kept_cuts, next_cuts
 from segments.rules import Rules, from_settings, recuts_of
 from state import record
-from state.record import Customers
+from state.customers import Customers
 from state.store import HOLE, Store
 from streams.control import Control
 from streams.definitions import definition_of, fact_differences

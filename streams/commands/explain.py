@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from segments.instant import UNKNOWN
-from state import record
+from state.layout import LayoutError
 from streams.commands import lookups
 from streams.commands.printable import printable
 from streams.commands.settings_option import SettingsFile, load
@@ -37,7 +37,7 @@ def command(
         _, found = lookups.find(loaded, customer)
         control = lookups.in_force(loaded)
         customers, rules = customer_of(control.rulebook, customer, found.record)
-    except (record.LayoutError, msgspec.MsgspecError) as error:
+    except (LayoutError, msgspec.MsgspecError) as error:
         raise UsageError(f"what Redis holds of {printable(customer)} cannot be read: {error}") from error
     if dimension is not None and dimension not in rules.names:
         raise UsageError(f"--dimension {dimension}: the dimensions are {', '.join(rules.names)}")

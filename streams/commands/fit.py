@@ -26,7 +26,7 @@ from segments.mbg_nbd import WEEK_US
 from segments.parameters import Parameters
 from segments.rules import parameters_of
 from state import lookup, redis_connection
-from state.record import LayoutError
+from state.layout import LayoutError
 from streams.commands.run import replaced, time_option
 from streams.commands.settings_option import SettingsFile, load
 from streams.connections import address, kafka_errors, redis_errors

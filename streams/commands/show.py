@@ -13,8 +13,9 @@ from rich.text import Text
 
 from schemas.settings import Settings
 from segments.instant import NEVER, UNKNOWN, to_text
-from state import lookup, record
+from state import lookup
 from state.head import Head
+from state.layout import LayoutError
 from streams.commands import lookups
 from streams.commands.printable import printable
 from streams.commands.settings_option import SettingsFile, load
@@ -42,7 +43,7 @@ def command(
     try:
         partition, found = lookups.find(loaded, customer)
         shown = _describe(lookups.in_force(loaded), customer, partition, found)
-    except (record.LayoutError, msgspec.MsgspecError) as error:
+    except (LayoutError, msgspec.MsgspecError) as error:
         raise UsageError(f"what Redis holds of {printable(customer)} cannot be read: {error}") from error
     if as_json:
         print(json.dumps(shown, ensure_ascii=False))

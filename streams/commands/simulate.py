@@ -17,8 +17,9 @@ from rich.text import Text
 
 from schemas.settings import Settings
 from segments.instant import UNKNOWN
-from state import lookup, record, redis_connection
+from state import lookup, redis_connection
 from state.keys import Keys
+from state.layout import LayoutError
 from state.redis import RedisStore
 from streams.allocation import keep_freed_memory
 from streams.collector import calm_collector
@@ -83,7 +84,7 @@ def command(
             if before is not None or until is not None:
                 raise UsageError("--before and --until go with files: in Redis it is the definition in force, and now")
             comparison = _in_redis(loaded, sample)
-    except (record.LayoutError, msgspec.MsgspecError) as error:
+    except (LayoutError, msgspec.MsgspecError) as error:
         raise UsageError(f"what Redis holds cannot be read: {error}") from error
     if picture is not None:
         try:

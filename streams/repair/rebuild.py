@@ -14,8 +14,8 @@ import msgspec
 from schemas.settings import Settings
 from state import record
 from state.head import PAGE_CUSTOMERS, Head
+from state.layout import NO_TIMER
 from state.memory import MemoryStore
-from state.record import NO_TIMER
 from state.store import HOLE, Store, Write
 from streams.control import Control
 from streams.journal import JournalReader

@@ -16,9 +16,10 @@ from state.head import Head, Position
 from state.store import Store
 from streams import events, journal, positions
 from streams.control import Control
-from streams.execution import Executor, plan_for
+from streams.execution import Executor
 from streams.journal import JournalReader
 from streams.messages import Messages
+from streams.plan import plan_for
 from streams.positions import ROLES
 from streams.publisher import Publisher
 from streams.reexecution import Reexecution, positioned

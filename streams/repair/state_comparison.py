@@ -10,8 +10,8 @@ import redis
 from state import record
 from state.head import Head
 from state.keys import Keys
+from state.layout import NO_TIMER
 from state.memory import MemoryStore
-from state.record import NO_TIMER
 from state.redis import RedisStore, score
 from state.store import HOLE
 from streams.scanning import pages_of

@@ -21,7 +21,7 @@ from schemas.change import Change, Current, DeadLetter
 from schemas.settings import Settings
 from state import record as codec
 from state.keys import Keys
-from state.record import DIMENSION_SLOTS
+from state.layout import DIMENSION_SLOTS, RECORD
 from state.redis_connection import client
 from streams.run import FileRun
 from streams.scanning import pages_of
@@ -208,7 +208,7 @@ def test_the_state_in_redis_is_the_fold_of_the_records_read(service: Make, cdnow
             keys = Keys(installed.settings.redis.prefix, shard.partition)
             stored = codec.decode(ids, connected.mget([keys.record(each) for each in ids]), start, 0)
             mine = codec.decode(ids, shard.store.load(ids), start, 0)
-            for name in set(codec.RECORD.names or ()) - {"timer_us"}:
+            for name in set(RECORD.names or ()) - {"timer_us"}:
                 assert np.array_equal(stored.fixed[name], mine.fixed[name]), name
             assert all(np.array_equal(*pair) for pair in zip(stored.seen, mine.seen, strict=True))
 

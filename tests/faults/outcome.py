@@ -15,7 +15,7 @@ from schemas.duration import parse
 from segments.instant import UNKNOWN
 from state import record as codec
 from state.keys import Keys
-from state.record import DIMENSION_SLOTS
+from state.layout import DIMENSION_SLOTS
 from state.redis_connection import client
 from tests.agreement import by_customer
 from tests.faults.stream import BAD, INTERACTIONS, PURCHASES

@@ -13,9 +13,9 @@ from aiokafka.structs import TopicPartition
 from embedded.kafka import ApacheKafka
 from schemas.settings import Settings
 from streams import journal, partition_reader
-from streams.execution import Plan
 from streams.journal import Entry, JournalError, JournalReader
 from streams.messages import Messages
+from streams.plan import Plan
 from streams.publisher import Publisher
 from streams.record_batch import batches
 from tests.service import Service

@@ -8,8 +8,9 @@ import msgspec
 from schemas.settings import Settings
 from segments.instant import UNKNOWN
 from segments.rules import from_settings
+from state.layout import FIXED_BYTES_1
 from state.memory import MemoryStore
-from state.record import FIXED_BYTES_1, upgraded
+from state.record import upgraded
 from state.store import Store, Write
 from streams.decode import Decoder
 from streams.rulebook import Rulebook

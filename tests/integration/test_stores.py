@@ -8,8 +8,8 @@ from schemas.connection_settings import Redis
 from state.erasure import Erasure
 from state.head import PAGE_CUSTOMERS, Head, Position
 from state.keys import Keys
+from state.layout import NO_TIMER
 from state.memory import MemoryStore
-from state.record import NO_TIMER
 from state.redis import RedisStore
 from state.redis_connection import client
 from state.store import HOLE, RolledBackError, ShardLostError, Store, Write

@@ -25,12 +25,12 @@ from streams.book import Book
 from streams.decode import Decoder
 from streams.erasing import start_labels
 from streams.errand import Errand
-from streams.execution import plan_for
 from streams.handover import HandoverDecoder
 from streams.inbox import Inbox
 from streams.intake import Intake
 from streams.journal import Entry, JournalError
 from streams.partitioner import partition_of
+from streams.plan import plan_for
 from streams.reexecution import positioned
 from streams.rulebook import Rulebook
 from streams.run import FileRun, MemoryShard

@@ -16,7 +16,8 @@ from segments.instant import LATEST_US, to_us
 from segments.rules import from_settings
 from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES, none
-from streams.execution import Outcome, plan_for
+from streams.execution import Outcome
+from streams.plan import plan_for
 from streams.rulebook import Rulebook
 from streams.run import MemoryShard
 from tests.agreement import by_customer, parsed

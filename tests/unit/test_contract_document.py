@@ -15,7 +15,8 @@ from segments.instant import to_us
 from streams import decode, merge
 from streams.decode import Decoder
 from streams.events import INTERACTIONS, PURCHASES, none
-from streams.execution import Executor, plan_for
+from streams.execution import Executor
+from streams.plan import plan_for
 from streams.run import FileRun, MemoryShard
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.settings import Settings
-from streams.decode import NESTING_MAX, Decoder, _Columns, _Fast
+from streams.decode import Decoder, _Columns, _Fast
 from streams.events import INTERACTIONS, PURCHASES, Chunk
+from streams.json_text import NESTING_MAX
 
 EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "churn", "clv", "payment")
 SETTINGS = (

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.dimension_settings import Lifecycle
 from schemas.settings import Settings
-from state.record import SECTIONS
+from state.layout import SECTIONS
 from streams.definitions import (
     FACT_SETTINGS,
     definition_of,

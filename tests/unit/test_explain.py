@@ -15,7 +15,8 @@ from segments.explain.case import explain, span
 from segments.instant import DAY_US, SECOND_US, to_text
 from segments.rules import from_settings
 from state import record
-from state.record import SECTIONS
+from state.customers import Customers
+from state.layout import SECTIONS
 from streams.erasing import start_labels
 from streams.explanation import Explanation, explanations
 from streams.outlook import outlook
@@ -55,7 +56,7 @@ def explained(engine: Engine, customer: str, now_us: int) -> list[Explanation]:
     return explanations(read(engine, customer), RULES, "EUR", now_us)
 
 
-def read(engine: Engine, customer: str) -> record.Customers:
+def read(engine: Engine, customer: str) -> Customers:
     """The customer's record."""
     return record.decode([customer], engine.shard.store.load([customer]), start_labels(RULES), 0, RULES.kept)
 

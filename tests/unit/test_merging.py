@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from schemas.settings import Settings
 from segments.slots import MASK_SLOTS
 from state import record
+from state.customers import Customers
+from state.layout import REMEMBERED, SECTIONS
 from state.merging import merge
-from state.record import REMEMBERED, SECTIONS, Customers
 from streams.erasing import start_labels
 from tests.histories import ATTRIBUTES, events, moments
 from tests.lockstep import Engine

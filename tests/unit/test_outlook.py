@@ -7,7 +7,7 @@ from segments.facts import Facts
 from segments.instant import DAY_US
 from segments.rules import from_settings
 from streams.outlook import outlook
-from streams.processor import upcoming
+from streams.upcoming import upcoming
 
 
 def test_the_outlook_is_the_whole_way_to_the_end_of_silence() -> None:

@@ -13,12 +13,13 @@ from schemas.settings import Settings
 from segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN
 from segments.rules import from_settings
 from state import record
-from state.record import Customers
+from state.customers import Customers
 from streams.changes import NO_EVENT, Cause
 from streams.decode import Decoder
 from streams.erasing import Erasures, start_labels
 from streams.events import Chunk, none
-from streams.processor import Advance, Work, advance, rounds
+from streams.processor import Advance, Work, advance
+from streams.rounds import rounds
 from streams.rulebook import Rulebook
 from streams.run import MemoryShard
 from tests.agreement import by_customer, parsed

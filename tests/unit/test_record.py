@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segments.instant import UNKNOWN
-from state.record import (
+from state.customers import Customers
+from state.layout import (
     DIMENSION_SLOTS,
     FIXED_BYTES,
     ID_BYTES,
@@ -18,14 +19,10 @@ from state.record import (
     RECORD,
     REMEMBERED,
     SECTIONS,
-    Customers,
     LayoutError,
-    _needed,
-    decode,
-    encode,
-    timers_us,
-    upgraded,
+    needed,
 )
+from state.record import decode, encode, timers_us, upgraded
 from state.tails import TAILS
 
 START = np.array([255, 0], dtype=np.uint8)
@@ -80,7 +77,7 @@ def fill_tails(draw: st.DrawFn, customers: Customers) -> None:
 def many_customers(draw: st.DrawFn) -> Customers:
     """Any records that the layout can hold, with some of the sections; of some of them nothing is known."""
     count = draw(st.integers(0, 5))
-    kept = with_names(_needed(draw(st.lists(st.sampled_from(sorted(SECTIONS))))))
+    kept = with_names(needed(draw(st.lists(st.sampled_from(sorted(SECTIONS))))))
     customers = Customers.unknown([f"c{number}" for number in range(count)], START, 0, kept)
     fill(draw, customers.fixed, tuple(set(RECORD.names or ()) - {"layout", "remembered", "sections"}))
     for section in customers.sections.values():
@@ -122,7 +119,7 @@ def test_a_record_comes_back_as_it_was_written(customers: Customers) -> None:
         tails = sum(len(entries[row][entries[row]["key"] != 0].tobytes()) for entries in customers.tails.values())
         assert len(value) == FIXED_BYTES + ID_BYTES * ids + sum(SECTIONS[name].itemsize for name in told) + tails
         alone = decode([customers.ids[row]], [value], START, 0)
-        assert list(alone.sections) == _needed(told)
+        assert list(alone.sections) == needed(told)
         assert encode(alone) == [value]
     assert timers_us(values) == customers.fixed["timer_us"].tolist()
 

@@ -18,6 +18,8 @@ from schemas.settings_file import SettingsError
 from segments.instant import to_us
 from segments.rules import from_settings
 from state import record
+from state.customers import Customers
+from state.layout import FIXED_BYTES
 from streams.decode import Decoder
 from streams.definitions import definition_of, fact_differences, facts_of
 from streams.erasing import start_labels
@@ -315,10 +317,10 @@ def test_dimensions_without_rules_cost_a_record_nothing() -> None:
     """No attribute is kept, and a customer at `otherwise` has no entry."""
     product = one("attributes.a == 1")
     rules = from_settings(product)
-    customers = record.Customers.unknown(["c"], start_labels(rules), 0, rules.kept)
-    assert len(record.encode(customers)[0]) == record.FIXED_BYTES
+    customers = Customers.unknown(["c"], start_labels(rules), 0, rules.kept)
+    assert len(record.encode(customers)[0]) == FIXED_BYTES
     customers.move("mood", np.array([0]), np.array([1], dtype=np.uint8), np.array([7]))
-    assert len(record.encode(customers)[0]) == record.FIXED_BYTES + 1 + 13
+    assert len(record.encode(customers)[0]) == FIXED_BYTES + 1 + 13
     plain = from_settings(Settings())
     chunk = Decoder(Settings(), None).decode([json.dumps(profile(0, a=1)).encode()], None, [0])
     assert (plain.attributes, chunk.more) == ((), {})

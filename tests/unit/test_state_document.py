@@ -12,11 +12,11 @@ from segments.recut import Scan
 from state import head, keys
 from state.head import PAGE_CUSTOMERS, Adopting, Erasures, Head, Position
 from state.keys import Keys
-from state.record import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
+from state.layout import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
 from state.tails import TAILS
 from streams import control, histograms
-from streams.execution import Plan
 from streams.journal import Entry
+from streams.plan import Plan
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "state.md").read_text(encoding="utf-8")
 CHAPTERS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
