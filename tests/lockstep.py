@@ -58,15 +58,6 @@ class Oracle:
         self.changes += self.shard.step(Sweep(until))
 
 
-def forgets_receipts(shard: Shard, event: dict[str, Any]) -> bool:
-    """Whether the oracle will forget that an erased id was told so, as it becomes another's before it comes back.
-
-    Its versions would then begin at 1 again, which whoever subscribes has met (docs/decisions/057).
-    """
-    erased = shard.erased.get(event.get("previous_id", ""))
-    return erased is not None and erased.receipts_at is not None and event["previous_id"] not in shard.customers
-
-
 def cut(log: Events, sizes: list[int]) -> Iterator[Events]:
     """The log in batches of the given sizes, over and over."""
     start = turn = 0

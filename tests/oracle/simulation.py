@@ -178,7 +178,8 @@ class Shard:
         """Keep what stays of an erased customer, and of the ids that became it."""
         self.erased[customer_id] = replace(left, at=occurred_at)
         for other_id in self.forwards.forget(customer_id):
-            self.erased[other_id] = replace(self.merged.pop(other_id, NEVER_HELD), at=occurred_at)
+            before = self.erased.get(other_id, NEVER_HELD)  # of an id of whom nothing was held when it became this one
+            self.erased[other_id] = replace(self.merged.pop(other_id, before), at=occurred_at)
 
     def _merge(self, customer: Customer, previous: Customer) -> list[Change]:
         """Let one customer become another, who is concluded up to the event; return what the one who goes is told."""

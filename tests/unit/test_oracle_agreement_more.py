@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from schemas.settings import Settings
 from tests.histories import debts, histories, varied_moments
-from tests.lockstep import Engine, Oracle, at_every_prefix, forgets_receipts, in_batches, under_sweeps
+from tests.lockstep import Engine, Oracle, at_every_prefix, in_batches, under_sweeps
 from tests.oracle import churn, clv
 from tests.oracle.churn import rhythm_of, thresholds_of
 from tests.oracle.engagement import crossing_s, meets, touches_of
@@ -134,7 +134,6 @@ class Decidable(Oracle):
 
     def take(self, event: dict[str, Any]) -> None:
         """See Oracle."""
-        assume(not forgets_receipts(self.shard, event))
         super().take(event)
         customer = self.shard.customers.get(self.shard.forwards.customer_of(event["customer_id"]))
         assume(customer is None or not is_undecidable(customer.facts, self.shard.rules))
