@@ -65,6 +65,9 @@ class Kafka(Section):
     sasl: Literal["none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "none"
     username: str | None = None
     password: SecretStr | None = None
+    compression: Literal["lz4", "none"] = Field(
+        "lz4", description="of what segflow publishes; none for subscribers whose client cannot read lz4"
+    )
     replication: Count = Field(1, description="replicas of the topics that `segflow topics --create` makes")
 
     @model_validator(mode="after")

@@ -20,7 +20,9 @@ class Worker(Section):
         8192, description="records of one commit: enough to spread its cost, few enough to stay under half a second"
     )
     sweep_max_customers: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        500, description="due customers of one commit, so that a wave never holds live events up for long"
+        500,
+        description="due customers of a commit of few events, so that a wave never holds live events up for long; "
+        "as many as it has events where those are more, four times as many where it has none",
     )
     linger: Duration = Field(timedelta(milliseconds=5), description="pause after a commit, unless a batch is full")
     sweep_every: Wait = Field(timedelta(milliseconds=100), description="how often a quiet shard looks for due timers")

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from aiokafka.structs import TopicPartition
 
 from schemas.settings import Settings
 from streams.crash_points import reach
 from streams.messages import Message, Messages
-from streams.record_batch import batches
+from streams.record_batch import RecordBatch, batches
 from streams.transactional_producer import TransactionalProducer
 
 Records = Mapping[str, Messages]
@@ -28,6 +27,7 @@ class Publisher:
         self._partition = partition
         self._topics = settings.kafka.topics
         self._transactional = settings.worker.guarantee == "exactly_once"
+        self._compressed = settings.kafka.compression == "lz4"
         self._producer = TransactionalProducer(
             settings.kafka,
             f"{settings.kafka.group}-{partition}" if self._transactional else None,
@@ -64,9 +64,7 @@ class Publisher:
         """
         now_ms = time.time_ns() // 1_000_000
         filled = self._handed_over(handover, now_ms) | {
-            TopicPartition(topic, 0 if topic in control_topics else self._partition): list(
-                batches(messages, now_ms, transactional=self._transactional)
-            )
+            TopicPartition(topic, 0 if topic in control_topics else self._partition): self._batches(messages, now_ms)
             for topic, messages in records.items()
             if len(messages)
         }
@@ -80,17 +78,20 @@ class Publisher:
             await self._producer.send({place: listed})
         reach("commit:produced")
 
-    def _handed_over(self, handover: Sequence[tuple[int, Message]], now_ms: int) -> dict[TopicPartition, list[Any]]:
+    def _handed_over(
+        self, handover: Sequence[tuple[int, Message]], now_ms: int
+    ) -> dict[TopicPartition, list[RecordBatch]]:
         """By partition, in their order."""
         found: dict[int, list[Message]] = {}
         for partition, each in handover:
             found.setdefault(partition, []).append(each)
         return {
-            TopicPartition(self._topics.handover, partition): list(
-                batches(Messages.of(listed), now_ms, transactional=self._transactional)
-            )
+            TopicPartition(self._topics.handover, partition): self._batches(Messages.of(listed), now_ms)
             for partition, listed in found.items()
         }
+
+    def _batches(self, messages: Messages, now_ms: int) -> list[RecordBatch]:
+        return list(batches(messages, now_ms, transactional=self._transactional, compressed=self._compressed))
 
     async def close(self) -> None:
         """Stop; an open transaction is left to the next producer of this id, which ends it."""

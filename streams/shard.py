@@ -8,7 +8,7 @@ import gc
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import Final
@@ -59,6 +59,8 @@ SMALL_RECORDS: Final = 256
 """Up to here a commit's work is done on the event loop: a few milliseconds, where handing it to a thread and the
 interpreter lock back and forth took thirty. Larger ones go to a thread, so that heartbeats and other shards go on.
 So do all while the store does not answer: the first waits for it on the event loop, others must not queue up."""
+IDLE_SLICES: Final = 4
+"""Where no event waits: a slice in a tenth of a second, for the sake of events that come meanwhile."""
 QUEUE_S: Final = 0.03
 """A queue of some shards: a small commit takes milliseconds. Who waits longer goes on beside whoever holds it up."""
 
@@ -76,6 +78,11 @@ class Prepared:
     control: list[Message]  # for the control topic
     records: int
     started_s: float  # when the commit began, of perf_counter
+
+    @property
+    def written(self) -> int:
+        """Customers whose records it writes: those of its events, and those whom silence or an adoption concerned."""
+        return len(self.outcome.write.records)
 
 
 @dataclass(kw_only=True)
@@ -239,8 +246,12 @@ class Shard:
             self.inbox.arrived.clear()
             small = self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_RECORDS
             if small:
-                async with self._queued():
-                    worked = await self._commit_any(self._prepare(now_us()))
+                async with AsyncExitStack() as queued:
+                    await queued.enter_async_context(self._queued())
+                    prepared = self._prepare(now_us())
+                    if prepared is not None and prepared.written > SMALL_RECORDS:
+                        await queued.aclose()  # a wave: others go on while the broker takes what it brought
+                    worked = await self._commit_any(prepared)
             else:
                 async with self.turn:
                     prepared = await asyncio.to_thread(self._prepare, now_us())
@@ -299,7 +310,8 @@ class Shard:
         newest_us = max((int(chunk.occurred_us.max()) for chunk in chunks if chunk.usable.any()), default=wall_us)
         old = newest_us < wall_us - duration_us(self.settings.worker.backfill_after)
         mode = "backfill" if old or self.settings.clock == "event" else "live"
-        return msgspec.structs.replace(plan, sweep_us=horizon_us, mode=mode)
+        sweep_limit = slice_of(self.settings.worker.sweep_max_customers, sum(map(len, chunks)))
+        return msgspec.structs.replace(plan, sweep_us=horizon_us, sweep_limit=sweep_limit, mode=mode)
 
     async def _commit(self, prepared: Prepared) -> None:
         """One commit.
@@ -331,7 +343,7 @@ class Shard:
             )
         reach("commit:published")
         with self.metrics.step("store"):  # 3
-            if self.store_answers() and len(outcome.write.records) <= SMALL_RECORDS:
+            if self.store_answers() and prepared.written <= SMALL_RECORDS:
                 self.store.commit(outcome.write)
             else:
                 await asyncio.to_thread(self.store.commit, outcome.write)
@@ -378,6 +390,14 @@ class Shard:
             await publisher.close()
         except (KafkaError, OSError) as error:
             log.warning("shard %d: closing its producer: %s", self.partition, error)
+
+
+def slice_of(least: int, records: int) -> int:
+    """Due customers of a commit of so many records: no more than take as long as the records do, but `least`.
+
+    Of a commit without records they may be more, as nobody's event waits for it.
+    """
+    return max(least, records) if records else IDLE_SLICES * least
 
 
 def _is_fenced(error: Exception) -> bool:

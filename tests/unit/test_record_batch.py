@@ -1,12 +1,14 @@
 """What goes on the wire is what aiokafka's own reader reads."""
 
+from random import Random
+
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams import varint
 from streams.messages import Message, Messages
-from streams.record_batch import BATCH_MAX_BYTES, HEADER, RecordBatch, batches
+from streams.record_batch import BATCH_MAX_BYTES, HEADER, LZ4, RecordBatch, batches
 
 PRODUCER = (7, 3, 41)  # id, epoch, first sequence number
 
@@ -32,19 +34,33 @@ def read(written: list[RecordBatch]) -> list[list[Message]]:
     return found
 
 
-@given(messages, st.booleans())
+@given(messages, st.booleans(), st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_records_are_read_as_they_were_written(log: list[Message], transactional: bool) -> None:
+def test_records_are_read_as_they_were_written(log: list[Message], transactional: bool, compressed: bool) -> None:
     """Keys, values, headers and order, in one batch, by a reader that is not ours; an empty value is a tombstone."""
     columns = Messages.of(log)
     assert list(columns) == log
-    written = list(batches(columns, 1234, transactional=transactional))
+    written = list(batches(columns, 1234, transactional=transactional, compressed=compressed))
     assert [message for batch in read(written) for message in batch] == [
         message._replace(headers=[(name, value) for name, value in message.headers]) for message in log
     ]
     for batch in written:
         attributes = HEADER.unpack_from(batch.built())[5]
-        assert attributes == (0x10 if transactional else 0)
+        assert attributes & ~LZ4 == (0x10 if transactional else 0)
+        assert compressed or not attributes & LZ4
+
+
+def test_records_are_compressed_where_that_makes_them_smaller() -> None:
+    """Alike ones become a fraction; a batch of what cannot be compressed is sent as it is."""
+    alike, random = [Message(b"k", b"the same" * 9)] * 100, [Message(b"k", Random(1).randbytes(500))]
+    for log, attributes, most in ((alike, LZ4, 1000), (random, 0, 600)):
+        plain, packed = [
+            list(batches(Messages.of(log), 1234, transactional=False, compressed=each)) for each in (False, True)
+        ]
+        assert [record.value for batch in read(packed) for record in batch] == [each.value for each in log]
+        (batch,) = packed
+        assert HEADER.unpack_from(batch.built())[5] == attributes
+        assert len(batch.built()) <= min(most, len(plain[0].built()))
 
 
 def test_batches_keep_to_the_brokers_limit() -> None:
