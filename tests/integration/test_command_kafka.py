@@ -238,11 +238,16 @@ def test_produce_without_topics_says_how_to_make_them(site: Site, tmp_path: Path
     assert "segflow topics --create" in result.err
 
 
-def test_doctor_recognises_a_producer_with_the_other_partitioner(site: Site) -> None:
-    """Keys placed by librdkafka's default under kafka.partitioner: murmur2 fail with both ways to mend it."""
+@pytest.mark.parametrize("compression", [None, "gzip", "snappy", "lz4", "zstd"])
+def test_doctor_recognises_a_producer_with_the_other_partitioner(site: Site, compression: str | None) -> None:
+    """Keys placed by librdkafka's default under kafka.partitioner: murmur2 fail with both ways to mend it.
+
+    However the producer compresses.
+    """
     topics.create(site.settings, PARTITIONS)
     keys = [f"c{number}".encode() for number in range(50)]
-    with closing(KafkaProducer(bootstrap_servers=[site.settings.kafka.address])) as producer:
+    address = [site.settings.kafka.address]
+    with closing(KafkaProducer(bootstrap_servers=address, compression_type=compression, linger_ms=500)) as producer:
         for key, partition in zip(keys, partitions_of(keys, "crc32", PARTITIONS).tolist(), strict=True):
             producer.send(name(site, "purchases"), key=key, value=b"{}", partition=partition)
         producer.flush()
