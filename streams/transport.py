@@ -35,6 +35,8 @@ POLL_S: Final = 0.1
 """How long one poll waits for records before it looks again at which partitions want some."""
 TELL_S: Final = 2.0
 """How long anybody waits until Kafka was told the group's offsets; below the 5 s between two times."""
+TELLING_S: Final = 10.0
+"""After which telling is given up and done anew: an answer that an outage swallowed must not be waited for for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +145,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         assigned = consumer.assignment()
         mine = {driver.ensure_aiokafka_TP(place): offset for place, offset in offsets.items()}
         try:
-            await consumer.commit({place: offset for place, offset in mine.items() if place in assigned})
-        except aiokafka.errors.KafkaError as error:
-            log.debug("telling Kafka the offsets: %s", error)
+            async with asyncio.timeout(TELLING_S):
+                await consumer.commit({place: offset for place, offset in mine.items() if place in assigned})
+        except (aiokafka.errors.KafkaError, TimeoutError) as error:
+            log.debug("telling Kafka the offsets: %r", error)
 
     async def _fetch_records(
         self,
