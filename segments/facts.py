@@ -11,6 +11,7 @@ from segments.attributes import ENTRY, Attributes
 from segments.instant import UNKNOWN
 
 Times = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.intp]
 Labels = npt.NDArray[np.uint8]
 
 NOT_KEPT: Final[npt.NDArray[Any]] = np.zeros(0)

@@ -3,14 +3,12 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from segments import attributes, engagement, payment, purchase_days, satisfaction, slots, window
+from segments.facts import Rows
 from segments.instant import UNKNOWN
 from state.customers import Customers
 from state.layout import REMEMBERED, SECTIONS
-
-Rows = npt.NDArray[np.intp]
 
 
 def merge(into: Customers, rows: Rows, other: Customers, window_slots: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from segments.facts import Times
+from segments.facts import Rows, Times
 from segments.instant import NEVER
 from segments.rules import Rules
 from state import record
@@ -21,7 +21,7 @@ from streams import errand
 from streams.changes import Cause
 from streams.errand import Errand
 from streams.events import Kind
-from streams.processor import Adoption, Advance, Advancing, Rows, Work
+from streams.processor import Adoption, Advance, Advancing, Work
 from streams.rounds import rounds
 
 

@@ -5,13 +5,11 @@ import numpy.typing as npt
 
 from schemas.rule_dimensions import key_of
 from segments import attributes, cadence, engagement, payment, purchase_days, satisfaction, window
-from segments.facts import Times
+from segments.facts import Rows, Times
 from segments.instant import UNKNOWN
 from segments.rules import Rules
 from state.customers import Customers
 from streams.events import Chunk, Kind
-
-Rows = npt.NDArray[np.intp]
 
 
 def too_many_invoices(

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from segments.facts import Labels, Times
+from segments.facts import Labels, Rows, Times
 from segments.instant import NEVER, UNKNOWN
 from segments.model import NO_LABEL
 from segments.rules import Rules
@@ -16,7 +16,6 @@ from state.erasure import Erasure
 from state.layout import DIMENSION_SLOTS
 from streams.events import Kind
 
-Rows = npt.NDArray[np.intp]
 FOR_EVER: Final = NEVER
 
 

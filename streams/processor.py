@@ -5,13 +5,12 @@ Pure: no clock, no I/O. Customers go in and come out as columns, changes come ou
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from segments.at_stake import AtStake, at_stake
-from segments.facts import Facts, Labels, Times
+from segments.facts import Facts, Labels, Rows, Times
 from segments.instant import NEVER
 from segments.model import NO_LABEL
 from segments.rules import NOTHING_HELD, Rules
@@ -23,11 +22,7 @@ from streams.changes import NO_EVENT, Cause, Changes, Moves, Steps
 from streams.erasing import Erasures, start_labels
 from streams.events import REMEMBERED_LONG, Chunk, Kind
 from streams.rounds import rounds
-from streams.upcoming import nothing_ahead, upcoming
-
-Rows = npt.NDArray[np.intp]
-STEPS_MAX: Final = 100_000
-"""Deadlines one customer may pass in one go: far beyond any model's (a slot of 28 days for 7,000 years)."""
+from streams.upcoming import STEPS_MAX, nothing_ahead, upcoming
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,9 +1,8 @@
 """A batch in rounds, so that each round has one event a customer and is vectorised. Pure."""
 
 import numpy as np
-import numpy.typing as npt
 
-Rows = npt.NDArray[np.intp]
+from segments.facts import Rows
 
 
 def rounds(rows: Rows) -> list[Rows]:

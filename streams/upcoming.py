@@ -3,15 +3,13 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from segments.facts import Facts, Labels, Times
+from segments.facts import Facts, Labels, Rows, Times
 from segments.instant import NEVER
 from segments.rules import Rules
 
-Rows = npt.NDArray[np.intp]
 STEPS_MAX: Final = 100_000
-"""Deadlines looked at: far beyond any model's (a slot of 28 days for 7,000 years)."""
+"""Deadlines one customer may pass in one go: far beyond any model's (a slot of 28 days for 7,000 years)."""
 
 
 def upcoming(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[Rows, Labels, Times]:

@@ -4,7 +4,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -137,17 +137,8 @@ def _prepare(bench: Bench, row: Row) -> None:
 
 
 def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *, recovery: bool) -> None:
-    if row.failed:
-        return
-    try:
-        run = whole_topic.run(bench, row.peer, log, limit_s=sizes["limit_s"], recovery=recovery)
-    except PeerFailedError as error:
-        bench.say(str(error))
-        row.fail(f"failed: {str(error).splitlines()[0]}")
-        return
-    if run.wrong is not None:
-        row.fail(f"wrong: {run.wrong}")
-        bench.say(f"{row.peer.title}: {row.notes[-1]}")
+    run = _right(bench, row, log, sizes, recovery=recovery, failed=lambda why: row.fail(f"failed: {why}"))
+    if run is None:
         return
     row.traffic = run.traffic
     row.add(run.figures)
@@ -158,19 +149,30 @@ def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *
 
 def _recovery(bench: Bench, row: Row, few: InputLog, sizes: dict[str, Any]) -> None:
     """Back after a kill with fewer customers; what else this run shows is not comparable and not kept."""
-    if row.failed:
-        return
-    try:
-        run = whole_topic.run(bench, row.peer, few, limit_s=sizes["limit_s"], recovery=True)
-    except PeerFailedError as error:
-        bench.say(str(error))
-        row.note(f"not killed with a tenth of the customers: {str(error).splitlines()[0]}")
-        return
-    if run.wrong is not None:
-        row.fail(f"wrong: {run.wrong}")
-    elif "recovery_s" in run.figures:
+    why_not = "not killed with a tenth of the customers"
+    run = _right(bench, row, few, sizes, recovery=True, failed=lambda why: row.note(f"{why_not}: {why}"))
+    if run is not None and "recovery_s" in run.figures:
         row.add({"recovery_few_s": run.figures["recovery_s"]})
         bench.say(f"{row.peer.title}: back after {run.figures['recovery_s']:.1f} s")
+
+
+def _right(
+    bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *, recovery: bool, failed: Callable[[str], None]
+) -> whole_topic.Run | None:
+    """A run whose output is right; a wrong one ends the row, and `failed` is told why a program failed."""
+    if row.failed:
+        return None
+    try:
+        run = whole_topic.run(bench, row.peer, log, limit_s=sizes["limit_s"], recovery=recovery)
+    except PeerFailedError as error:
+        bench.say(str(error))
+        failed(str(error).splitlines()[0])
+        return None
+    if run.wrong is not None:
+        row.fail(f"wrong: {run.wrong}")
+        bench.say(f"{row.peer.title}: {row.notes[-1]}")
+        return None
+    return run
 
 
 def _latency(bench: Bench, row: Row, log: InputLog, measured_s: float) -> None:
