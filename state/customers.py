@@ -83,6 +83,18 @@ class Customers:
             self.keys,
         )
 
+    def part(self, start: int, stop: int) -> Self:
+        """The customers of rows [start, stop), not copied."""
+        rows = slice(start, stop)
+        return type(self)(
+            self.ids[rows],
+            self.fixed[rows],
+            (self.seen[0][rows], self.seen[1][rows]),
+            {name: section[rows] for name, section in self.sections.items()},
+            {name: entries[rows] for name, entries in self.tails.items()},
+            self.keys,
+        )
+
     def keep(self, kept: Iterable[str]) -> None:
         """Forget all else but what Rules.kept names: sections, labels of other rule dimensions, other attributes."""
         kept = {*kept}

@@ -227,8 +227,9 @@ class _Merging(Advancing):
         self.touched[row] = True
         self.due_us[row] = NEVER
 
-    def _erase(self, rows: Rows, occurred_us: Times) -> None:
-        super()._erase(rows, occurred_us)
+    def _erase(self, rows: Rows, events: Rows) -> None:
+        super()._erase(rows, events)
+        occurred_us = self.work.events.occurred_us[events]
         for row, erased_us in zip(rows.tolist(), occurred_us.tolist(), strict=True):
             if not self.aliases.alone:
                 self._send(self._event, Errand(kind=errand.ERASED), customer=self.customers.ids[row])

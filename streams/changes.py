@@ -72,6 +72,17 @@ class Moves:
         return len(self.steps)
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Where the changes of each of some shards begin, and where the last ones end; each of shape (shards + 1,)."""
+
+    steps: npt.NDArray[np.intp]
+    moves: npt.NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.steps) - 1
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changes:
     """The changes of a batch, and the steps that made them."""
@@ -94,6 +105,33 @@ class Changes:
         ]
         return cls(steps=_join([part.steps for part in parts]), moves=_join(moves))
 
+    def by_shard(self, firsts: npt.NDArray[np.intp]) -> tuple[Self, Shares]:
+        """The changes of several shards, those of one behind those of another, each in their order.
+
+        `firsts`: shape (shards,), the first row of each shard's customers.
+        """
+        shards = np.searchsorted(firsts, self.steps.rows, side="right") - 1
+        moved = shards[self.moves.steps]
+        counts = (np.bincount(each, minlength=len(firsts)) for each in (shards, moved))
+        shares = Shares(*(np.concatenate(([0], np.cumsum(count))) for count in counts))
+        if len(firsts) == 1:
+            return self, shares
+        order, move_order = np.argsort(shards, kind="stable"), np.argsort(moved, kind="stable")
+        places = np.empty_like(order)
+        places[order] = np.arange(len(order))
+        moves = _take(self.moves, move_order)
+        return type(self)(steps=_take(self.steps, order), moves=replace(moves, steps=places[moves.steps])), shares
+
+    def part(self, shares: Shares, shard: int, first_row: int, first_event: int) -> Self:
+        """Those of one shard, as if there were no other."""
+        steps = _take(self.steps, slice(*shares.steps[shard : shard + 2]))
+        moves = _take(self.moves, slice(*shares.moves[shard : shard + 2]))
+        events = np.where(steps.events == NO_EVENT, NO_EVENT, steps.events - first_event)
+        return type(self)(
+            steps=replace(steps, rows=steps.rows - first_row, events=events),
+            moves=replace(moves, steps=moves.steps - shares.steps[shard]),
+        )
+
     @classmethod
     def none(cls, models: int) -> Self:
         """No change at all."""
@@ -112,3 +150,8 @@ def _join(parts: Sequence[Any]) -> Any:
     return type(parts[0])(
         **{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(parts[0])}
     )
+
+
+def _take(table: Any, rows: Any) -> Any:
+    """The given rows of every column."""
+    return type(table)(**{each.name: getattr(table, each.name)[rows] for each in fields(table)})

@@ -7,6 +7,7 @@ is our own plain ASCII.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +25,7 @@ from segments.rules import Rules
 from state.customers import Customers
 from streams import messages, text, varint
 from streams.carried import VANISHED, vanished
-from streams.changes import NO_EVENT, Cause, Changes, Steps
+from streams.changes import NO_EVENT, Cause, Changes, Shares, Steps
 from streams.messages import Messages
 from streams.text import Text, gathered, joined, whole
 from streams.upcoming import upcoming
@@ -48,7 +49,7 @@ Places = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Publication:
-    """Where and when a batch was worked on: what may differ between two runs over one history."""
+    """Where and when a shard's batch was worked on: what may differ between two runs over one history."""
 
     detected_us: int
     position: dict[str, int]  # topic -> offset up to which it was read
@@ -57,7 +58,7 @@ class Publication:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Encoded:
-    """What a batch publishes."""
+    """What one shard's batch publishes."""
 
     changes: Messages  # in their order
     alerts: Messages  # those of the changes that are alerts
@@ -80,31 +81,38 @@ class Encoder:
     def encode(
         self,
         changes: Changes,
+        shares: Shares,
         customers: Customers,
         event_ids: Sequence[str],
         rules: Rules,
         old: Rules | None,
-        at: Publication,
+        at: Sequence[Publication],
         later: Changes | None = None,
-    ) -> Encoded:
-        """The messages of `changes`, made under `rules`.
+    ) -> list[Encoded]:
+        """The messages of `changes`, made under `rules`: those of each shard, of which `shares` says which they are.
 
-        `old`: the rules before an adoption in progress. `later`: what the same batch changed afterwards under other
-        rules; the segments its customers have then are current, not these.
+        `old`: the rules before an adoption in progress. `at`: of each shard. `later`: what the same batch changed
+        afterwards under other rules; the segments its customers have then are current, not these.
         """
         if not len(changes.steps):
-            return NOTHING
+            return [NOTHING] * len(shares)
         words = self._words_of(rules, old or rules)
         *moments, since = text.moments([*_times(changes.steps), changes.moves.previous_since_us])
         steps = self._steps(changes.steps, moments, customers, event_ids, words)
-        change_ids, published, alerts = self._changes(changes, steps, since, words, at)
+        change_ids, published = self._changes(changes, steps, since, words, shares, at)
         passed = None if later is None else later.steps.rows
-        return Encoded(
-            changes=published,
-            alerts=alerts,
-            current=lambda: self._current(changes.steps, steps, words, at, passed),
-            change_ids=change_ids,
-        )
+        current = cache(lambda: self._current(changes.steps, steps, words, shares, at, passed))
+        return [
+            Encoded(
+                changes=its_changes,
+                alerts=its_alerts,
+                current=partial(_one_of, current, shard),
+                change_ids=change_ids[ID_LENGTH * shares.moves[shard] : ID_LENGTH * shares.moves[shard + 1]],
+            )
+            for shard, (its_changes, its_alerts) in enumerate(
+                zip(published.cut(shares.moves.tolist()), self._alerts(changes, rules, published, shares), strict=True)
+            )
+        ]
 
     def current(self, customers: Customers, rules: Rules, at: Publication) -> Messages:
         """The segments of every one of `customers` as they are now."""
@@ -134,7 +142,9 @@ class Encoder:
         )
         words = self._words_of(rules, rules)
         texts = self._steps(steps, text.moments(_times(steps)), customers, (), words)
-        return self._current(steps, texts, words, at)
+        everybody = Shares(np.array([0, count]), np.zeros(2, dtype=np.intp))
+        (found,) = self._current(steps, texts, words, everybody, [at])
+        return found
 
     def _words_of(self, rules: Rules, old: Rules) -> "_Words":
         if self._words is None or self._words.rules is not rules or self._words.old is not old:
@@ -173,9 +183,15 @@ class Encoder:
         )
 
     def _changes(
-        self, changes: Changes, steps: "_StepTexts", since: Text, words: "_Words", at: Publication
-    ) -> tuple[bytes, Messages, Messages]:
-        """The changes' ids, one behind the other, the changes, and those that are alerts."""
+        self,
+        changes: Changes,
+        steps: "_StepTexts",
+        since: Text,
+        words: "_Words",
+        shares: Shares,
+        at: Sequence[Publication],
+    ) -> tuple[bytes, Messages]:
+        """The changes' ids, one behind the other, and the changes."""
         moves, who = changes.moves, changes.moves.steps
         was, now = (words.places(moves.dimensions, codes) for codes in (moves.previous, moves.current))
         effective = gathered(steps.effective, who)
@@ -194,10 +210,9 @@ class Encoder:
         )
         change_ids = b"".join([xxh3_128_digest(piece) for piece in text.pieces(stable)]).hex().encode()
         id_column = text.fixed_width(change_ids, ID_LENGTH)
-        place = (instant.to_text(at.detected_us).encode(), self._json.encode(at.position), at.mode.encode())
-        values = joined(
-            b'{"change_id":"', id_column, b'",', stable, b',"detected_at":"%b","position":%b,"mode":"%b"}' % place
-        )
+        shards = np.repeat(np.arange(len(shares)), np.diff(shares.moves))
+        places = text.column([self._place(each) for each in at])
+        values = joined(b'{"change_id":"', id_column, b'",', stable, gathered(places, shards))
         keys = gathered(steps.keys, who)
         headers = joined(
             varint.encode(len(ALIKE) + 6) + messages.opening("ce_id") + varint.encode(ID_LENGTH),
@@ -205,21 +220,29 @@ class Encoder:
             messages.opening("ce_time"),
             varint.column(text.lengths(effective) - 2),
             text.unquoted(effective),
-            b"".join(messages.header(*each) for each in (*ALIKE, ("mode", at.mode.encode()))),
+            gathered(text.column([_alike(each) for each in at]), shards),
             gathered(words.previous_headers, was),
             gathered(words.current_headers, now),
         )
-        alerts = self._alerts(changes, words.rules, Messages(keys, values, headers))
-        return change_ids, Messages(keys, values, headers), alerts
+        return change_ids, Messages(keys, values, headers)
 
-    def _alerts(self, changes: Changes, rules: Rules, published: Messages) -> Messages:
-        """Those of the published changes that are alerts: with what is at stake."""
+    def _place(self, at: Publication) -> bytes:
+        """What ends a change."""
+        detected = instant.to_text(at.detected_us).encode()
+        return b',"detected_at":"%b","position":%b,"mode":"%b"}' % (
+            detected,
+            self._json.encode(at.position),
+            at.mode.encode(),
+        )
+
+    def _alerts(self, changes: Changes, rules: Rules, published: Messages, shares: Shares) -> list[Messages]:
+        """Those of the published changes that are alerts, by shard: with what is at stake."""
         steps, moves = changes.steps, changes.moves
         if not rules.actions.alerts:
-            return messages.NONE
+            return [messages.NONE] * len(shares)
         chosen = np.flatnonzero(rules.alerts(steps.labels)[moves.steps, moves.dimensions])
         if not len(chosen):
-            return messages.NONE
+            return [messages.NONE] * len(shares)
         lifetime, year, clv = (
             self._money(column[moves.steps[chosen]])
             for column in (steps.net_minor, steps.last_12_months_minor, steps.clv_minor)
@@ -234,7 +257,8 @@ class Encoder:
             clv,
             b"}}",
         )
-        return Messages(gathered(published.keys, chosen), values, gathered(published.headers, chosen))
+        alerts = Messages(gathered(published.keys, chosen), values, gathered(published.headers, chosen))
+        return alerts.cut(np.searchsorted(chosen, shares.moves).tolist())
 
     def _money(self, amounts_minor: npt.NDArray[np.int64]) -> Text:
         """Each amount as a JSON string; UNKNOWN is null."""
@@ -245,14 +269,22 @@ class Encoder:
         return gathered(text.end_to_end([text.column([b"null"]), told]), places)
 
     def _current(
-        self, columns: Steps, steps: "_StepTexts", words: "_Words", at: Publication, passed: Places | None = None
-    ) -> Messages:
+        self,
+        columns: Steps,
+        steps: "_StepTexts",
+        words: "_Words",
+        shares: Shares,
+        at: Sequence[Publication],
+        passed: Places | None = None,
+    ) -> list[Messages]:
+        """By shard, the segments of each customer after the last step."""
         rows = columns.rows
         last = len(rows) - 1 - np.unique(rows[::-1], return_index=True)[1]  # the last step of each customer
         last.sort()
         if passed is not None:
             last = last[~np.isin(rows[last], passed)]
-        updated = instant.to_text(at.detected_us).encode()
+        ends = np.searchsorted(last, shares.steps)
+        updated = text.column([b',"updated_at":"%b"}' % instant.to_text(each.detected_us).encode() for each in at])
         moments = text.moments(list(columns.since_us[last].T))
         since = [part for both in zip(words.starts, moments, strict=True) for part in both]
         values = joined(
@@ -266,12 +298,13 @@ class Encoder:
             *since,
             b"},",
             gathered(steps.after, last),
-            b',"updated_at":"%b"}' % updated,
+            gathered(updated, np.repeat(np.arange(len(shares)), np.diff(ends))),
         )
         gone = (columns.labels[last] == NO_LABEL).all(axis=1)  # erased, or merged into another
         if gone.any():
             values = text.blanked(values, gone)
-        return Messages(gathered(steps.keys, last), values, gathered(NO_HEADERS, np.zeros(len(last), dtype=np.int8)))
+        headers = gathered(NO_HEADERS, np.zeros(len(last), dtype=np.int8))
+        return Messages(gathered(steps.keys, last), values, headers).cut(ends.tolist())
 
     def _lines(self, texts: Sequence[str]) -> list[bytes]:
         """Each text as a JSON string, in which a line break is escaped."""
@@ -284,6 +317,15 @@ class Encoder:
         places = np.zeros(len(events), dtype=np.intp)
         places[happened] = np.arange(1, len(happened) + 1)
         return gathered(text.column([b"", *(b',"event_id":%b' % each for each in named)]), places)
+
+
+def _one_of(made: Callable[[], list[Messages]], shard: int) -> Messages:
+    return made()[shard]
+
+
+def _alike(at: Publication) -> bytes:
+    """The headers that all changes of a batch have in common."""
+    return b"".join(messages.header(*each) for each in (*ALIKE, ("mode", at.mode.encode())))
 
 
 def _holdout(share: float, ids: Sequence[str]) -> Text | bytes:

@@ -1,7 +1,7 @@
 """Erasing customers within a batch: what stays of whom, and which events stay out because of it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -70,6 +70,19 @@ class Erasures:
     def columns(self) -> tuple[npt.NDArray[np.int64], ...]:
         """By field of Erasure."""
         return self.at_us, self.told_us, self.versions, self.rules
+
+    def part(self, start: int, stop: int) -> Self:
+        """Those of rows [start, stop), not copied."""
+        rows = slice(start, stop)
+        return replace(
+            self,
+            known=self.known[rows],
+            at_us=self.at_us[rows],
+            told_us=self.told_us[rows],
+            versions=self.versions[rows],
+            rules=self.rules[rows],
+            new=self.new[rows],
+        )
 
     def note(self, rows: Rows, occurred_us: Times, told: Rows, told_us: Times, versions: Any, rules: Rules) -> None:
         """`rows` were erased at these times, and `told`, those of them who were known, had their receipts."""

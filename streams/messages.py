@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NamedTuple, Self
 
 from streams import text, varint
@@ -41,6 +42,13 @@ class Messages:
         """The messages of at least one part, one part after the other."""
         columns = zip(*((each.keys, each.values, each.headers) for each in parts), strict=True)
         return cls(*(text.end_to_end(column) for column in columns))
+
+    def cut(self, ends: Sequence[int]) -> list[Self]:
+        """The messages between each two of `ends`, without a copy."""
+        columns = (self.keys, self.values, self.headers)
+        return [
+            type(self)(*(column.slice(start, stop - start) for column in columns)) for start, stop in pairwise(ends)
+        ]
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -5,6 +5,7 @@ Pure: no clock, no I/O. Customers go in and come out as columns, changes come ou
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntFlag
 
 import numpy as np
 import numpy.typing as npt
@@ -35,15 +36,25 @@ class Adoption:
     quiet: bool = False  # what moves by the adoption itself is no change: neither told nor counted
 
 
+class Fate(IntFlag):
+    """What is worth telling of an event."""
+
+    REPEATED = 1
+    LATE = 2
+    OUTDATED = 4  # from before its customer's erase, left out
+    ERASED = 8  # an erase of a customer of whom something was held
+    REFUSED = 16  # changed nothing, as its customer has too many open invoices
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """What one commit asks: m usable events in the shard's order, and rows whose timers are due."""
+    """What commits ask: m usable events, those of one shard in its order, and k rows whose timers are due."""
 
     events: Chunk  # every row usable
     rows: Rows  # (m,) the events' customers
-    clock_us: int  # C before the first event, UNKNOWN before the first of all
+    horizons_us: Times  # (m,) C of the event's shard at the event
     due: Rows  # (k,) rows to sweep, taken out of the timer set
-    horizon_us: int  # how far the sweep goes
+    until_us: Times  # (k,) how far the sweep goes
     erasures: Erasures  # of all customers; changed in place
 
 
@@ -53,14 +64,9 @@ class Advance:
 
     before: Changes | None  # what silence brought under the old rules of an adoption; before all of `changes`
     changes: Changes
-    clock_us: int  # C after the last event
     touched: npt.NDArray[np.bool_]  # (n,) customers to store
     timers: npt.NDArray[np.bool_]  # (n,) customers whose place in the timer set moved
-    duplicates: int
-    late: int
-    outdated: int  # events from before their customer's erase, left out
-    erased: int  # customers of whom something was held
-    refused: Rows  # events that changed nothing, as their customer has too many open invoices
+    fates: npt.NDArray[np.uint8]  # (m,) of Fate
 
 
 def advance(customers: Customers, work: Work, rules: Rules, adoption: Adoption | None = None) -> Advance:
@@ -83,14 +89,11 @@ class Advancing:
     parts: list[Changes] = field(default_factory=list)
     touched: npt.NDArray[np.bool_] = field(init=False)
     due_us: Times = field(init=False)  # a lower bound of each customer's next deadline
-    duplicates: int = 0
-    late: int = 0
-    outdated: int = 0
-    erased: int = 0
+    fates: npt.NDArray[np.uint8] = field(init=False)
     erases: bool = False  # there is anything to do with erasing
-    refused: list[Rows] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.fates = np.zeros(len(self.work.events), dtype=np.uint8)
         self.touched = np.zeros(len(self.customers), dtype=np.bool_)
         self.due_us = self.customers.fixed["timer_us"].copy()
         self.erases = self.work.erasures.concern(self.work.events.kinds)
@@ -104,24 +107,15 @@ class Advancing:
         before_us = fixed["timer_us"].copy()
         if adoption is not None:
             self._adopt(adoption)
-        occurred_us = self.work.events.occurred_us
-        horizons_us = (
-            np.maximum(np.maximum.accumulate(occurred_us), self.work.clock_us) if len(occurred_us) else occurred_us
-        )
-        self._take_events(horizons_us)
+        self._take_events(self.work.horizons_us)
         self._sweep()
         self._set_timers()
         return Advance(
             before=self.before,
             changes=Changes.join(self.parts, len(self.rules.models)),
-            clock_us=int(horizons_us[-1]) if len(horizons_us) else self.work.clock_us,
             touched=self.touched,
             timers=fixed["timer_us"] != before_us,
-            duplicates=self.duplicates,
-            late=self.late,
-            outdated=self.outdated,
-            erased=self.erased,
-            refused=np.concatenate([np.zeros(0, dtype=np.intp), *self.refused]),
+            fates=self.fates,
         )
 
     def _take_events(self, horizons_us: Times) -> None:
@@ -166,14 +160,14 @@ class Advancing:
         self._silence(rows[ripe], horizons_us[ripe])
         if self.erases:
             erasing = self.work.events.kinds[events] == Kind.ERASE
-            self._erase(rows[erasing], self.work.events.occurred_us[events[erasing]])
+            self._erase(rows[erasing], events[erasing])
             events, rows = events[~erasing], rows[~erasing]
         self.work.erasures.known[rows] = True
         apply(self.customers, self.work.events, self.rules, rows, events)
         fixed = self.customers.fixed
         occurred_us = self.work.events.occurred_us[events]
         late = occurred_us < fixed["concluded_us"][rows]
-        self.late += int(np.count_nonzero(late))
+        self._mark(events[late], Fate.LATE)
         at_us = np.maximum(fixed["concluded_us"][rows], occurred_us)
         fixed["concluded_us"][rows] = at_us
         self._conclude(rows, at_us, np.where(late, Cause.LATE, Cause.EVENT).astype(np.uint8), events)
@@ -183,24 +177,28 @@ class Advancing:
         rows, erasures = self.work.rows[events], self.work.erasures
         erasures.expire(self.customers, rows, horizons_us, self.rules)
         out = erasures.outdated(rows, self.work.events.occurred_us[events], self.work.events.kinds[events])
-        self.outdated += int(np.count_nonzero(out))
+        self._mark(events[out], Fate.OUTDATED)
         return events[~out], horizons_us[~out]
 
-    def _erase(self, rows: Rows, occurred_us: Times) -> None:
+    def _erase(self, rows: Rows, events: Rows) -> None:
         """Forget `rows`; of those of whom anything was known, every label becomes null, and that is the receipt."""
         if not len(rows):
             return
         fixed, erasures = self.customers.fixed, self.work.erasures
+        occurred_us = self.work.events.occurred_us[events]
         known = erasures.known[rows]
         told = rows[known]
-        self.erased += len(told)
+        self._mark(events[known], Fate.ERASED)
         late = occurred_us[known] < fixed["concluded_us"][told]
-        self.late += int(np.count_nonzero(late))
+        self._mark(events[known][late], Fate.LATE)
         at_us = np.maximum(fixed["concluded_us"][told], occurred_us[known])
         self._tell_gone(told, at_us, Cause.ERASE)
         erasures.note(rows, occurred_us, told, at_us, fixed["changes"][told], self.rules)
         erasures.forget(self.customers, rows, self.rules)
         self.due_us[rows] = NEVER
+
+    def _mark(self, events: Rows, fate: Fate) -> None:
+        self.fates[events] |= np.uint8(fate)
 
     def _tell_gone(self, rows: Rows, at_us: Times, cause: Cause) -> None:
         """Every label of `rows` becomes null: the last that is told of them as long as they do not come back."""
@@ -227,9 +225,9 @@ class Advancing:
         repeated = np.zeros(len(events), dtype=np.bool_)
         for seen in self.customers.seen:
             repeated |= (seen[rows] == identities[:, None]).any(axis=1)
-        self.duplicates += int(np.count_nonzero(repeated))
+        self._mark(events[repeated], Fate.REPEATED)
         refused = ~repeated & too_many_invoices(self.customers, self.work.events, self.rules, rows, events)
-        self.refused.append(events[refused])
+        self._mark(events[refused], Fate.REFUSED)
         fresh = ~repeated & ~refused
         long = self.work.events.kinds[events] <= REMEMBERED_LONG
         for memory, mine in ((0, fresh & long), (1, fresh & ~long)):
@@ -249,8 +247,8 @@ class Advancing:
 
     def _sweep(self) -> None:
         """Step 1 for customers that got no event: up to the horizon."""
-        ripe = self.work.due[self.due_us[self.work.due] <= self.work.horizon_us]
-        self._silence(ripe, np.full(len(ripe), self.work.horizon_us))
+        ripe = self.due_us[self.work.due] <= self.work.until_us
+        self._silence(self.work.due[ripe], self.work.until_us[ripe])
 
     def _silence(self, rows: Rows, until_us: Times, facts: Facts | None = None) -> None:
         """Step 1: while a deadline is due, classify there; it concludes the customer only where a label changed.

@@ -18,7 +18,7 @@ from streams.changes import NO_EVENT, Cause
 from streams.decode import Decoder
 from streams.erasing import Erasures, start_labels
 from streams.events import Chunk, none
-from streams.processor import Advance, Work, advance
+from streams.processor import Advance, Fate, Work, advance
 from streams.rounds import rounds
 from streams.rulebook import Rulebook
 from streams.run import MemoryShard
@@ -60,9 +60,9 @@ def advanced(customers: Customers, chunk: Chunk, clock_us: int = int(UNKNOWN), u
     work = Work(
         events=chunk,
         rows=rows,
-        clock_us=clock_us,
+        horizons_us=np.maximum(np.maximum.accumulate(chunk.occurred_us), clock_us),
         due=due,
-        horizon_us=until_us,
+        until_us=np.full(len(due), until_us),
         erasures=Erasures.of(np.zeros(len(customers), dtype=np.bool_), {}, {}),
     )
     return advance(customers, work, RULES)
@@ -114,9 +114,10 @@ def test_the_sixteen_latest_purchases_are_remembered_and_no_more() -> None:
     advanced(customers, chunk_of(first))
     (before,) = record.encode(customers)
     again = advanced(customers, chunk_of([first[4]]), clock_us=19 * DAY_US)
-    assert (again.duplicates, len(again.changes), record.encode(customers)) == (1, 0, [before])
+    assert (again.fates.tolist(), len(again.changes)) == ([Fate.REPEATED], 0)
+    assert record.encode(customers) == [before]
     assert not again.touched.any()
-    assert advanced(customers, chunk_of([first[3]]), clock_us=19 * DAY_US).duplicates == 0
+    assert advanced(customers, chunk_of([first[3]]), clock_us=19 * DAY_US).fates.tolist() == [Fate.LATE]
 
 
 def test_money_that_would_no_longer_fit_is_an_error_that_names_the_customer() -> None:
@@ -158,10 +159,10 @@ def test_a_timer_moves_only_earlier_but_for_customers_that_are_swept() -> None:
 
 
 def test_nothing_to_do_changes_nothing() -> None:
-    """No events, nobody due: nobody is touched, and the clock stays."""
+    """No events, nobody due: nobody is touched."""
     customers = unknown("c1")
     done = advanced(customers, none(), clock_us=7)
-    assert (done.clock_us, len(done.changes)) == (7, 0)
+    assert len(done.changes) == 0
     assert not done.touched.any()
     assert not done.timers.any()
     assert rounds(np.zeros(0, dtype=np.intp)) == []

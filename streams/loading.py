@@ -1,0 +1,204 @@
+"""The first half of a commit: its events in the shard's order, and what the store holds of their customers.
+
+Pure but for the store's reads.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from schemas.settings import Settings
+from segments.facts import Rows, Times
+from segments.instant import UNKNOWN
+from segments.rules import Rules
+from state.erasure import Erasure, pseudonym
+from state.head import PAGE_CUSTOMERS, Adopting, Head
+from state.store import HOLE, Store, TornStateError
+from streams import alias_store
+from streams.aliasing import Aliases
+from streams.errand import Errand
+from streams.events import Chunk, Kind
+from streams.merge import Merged, merge, refuse_aliases
+from streams.plan import Plan
+from streams.processor import Adoption
+from streams.rulebook import Rulebook
+
+NOBODY: Final = ""
+"""In the place of an id: a record that was handed over, whose customer is another's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """What one shard's commit works on: m events, and n customers whose records the store has, or has not."""
+
+    settings: Settings
+    rulebook: Rulebook
+    partition: int
+    plan: Plan
+    store: Store  # begun
+    before: Head  # as it was
+    head: Head  # with what the plan adopts
+    merged: Merged
+    asked: list[Errand]  # that are no step of a customer
+    in_order: Rows  # (m,) of the events in `merged`
+    events: Chunk  # (m,) usable, in the shard's order
+    rows: Rows  # (m,) the events' customers
+    due: Rows  # (k,) rows to sweep
+    ids: list[str]  # n customers, NOBODY for records that were handed over: the last ones
+    values: list[bytes | None]  # n records
+    erased: dict[int, Erasure]  # by row, of those who are unknown or have an event that may be too old
+    aliases: Aliases | None
+    rules: Rules
+    adoption: Adoption | None
+
+    @property
+    def horizons_us(self) -> Times:
+        """The shard's time at each event."""
+        times_us: Times = np.maximum(np.maximum.accumulate(self.events.occurred_us), self.head.clock_us)
+        return times_us
+
+    @property
+    def clock_us(self) -> int:
+        """The shard's time after all of it."""
+        return max(self.head.clock_us, int(self.events.occurred_us.max(initial=UNKNOWN)))
+
+    @property
+    def until_us(self) -> int:
+        """How far the sweep goes."""
+        return max(self.clock_us, self.plan.sweep_us)
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Of which customers there is a record; shape (n,)."""
+        return np.array([value is not None for value in self.values], dtype=np.bool_)
+
+    @property
+    def swept(self) -> int:
+        """Customers whose timer was due."""
+        return len(self.due)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it cannot be worked together with other shards' commits: it brings more than events and silence."""
+        return self.adoption is not None or self.aliases is not None
+
+
+def load(
+    settings: Settings,
+    rulebook: Rulebook,
+    partition: int,
+    plan: Plan,
+    purchases: Chunk,
+    interactions: Chunk,
+    head: Head,
+    store: Store,
+    stored: Head | None = None,
+    handed: Chunk | None = None,
+) -> Loaded:
+    """What `plan` works on, the state being that behind `head`; see streams.execution.Executor.execute.
+
+    Raises:
+        ShardLostError: the store's head is another.
+        TornStateError: the store lacks records that its timers or its directory name.
+    """
+    merged = merge(purchases, interactions if plan.shards else refuse_aliases(interactions), plan.future_us, handed)
+    asked, in_order = _for_the_book(merged)
+    events = merged.chunk.take(in_order)
+    before, head = head, _adopt(plan, head)
+    until_us = max(head.clock_us, int(events.occurred_us.max(initial=UNKNOWN)), plan.sweep_us)
+    place: dict[str, int] = {}
+    rows = [place.setdefault(customer_id, len(place)) for customer_id in events.customer_ids]
+    found = store.begin(stored or before, list(place), until_us, plan.sweep_limit)
+    due = [place.setdefault(customer_id, len(place)) for customer_id in found.due]
+    page = _page(plan, head, store)
+    for customer_id in page:
+        place.setdefault(customer_id, len(place))
+    values = found.records + store.load(list(place)[len(found.records) :])
+    aliases = alias_store.read(head, events, place, values, store, alone=plan.shards == 1)
+    gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
+    if gone:
+        raise TornStateError(f"the records of {len(gone)} customers of shard {partition} are gone: {gone[:5]}")
+    ids = [*place, *[NOBODY] * (len(values) - len(place))]
+    adoption = None
+    if head.adopting is not None:
+        version = rulebook.version(head.rules)
+        old = rulebook.rules(head.adopting.old)
+        adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=version.cause, quiet=version.quiet)
+    return Loaded(
+        settings=settings,
+        rulebook=rulebook,
+        partition=partition,
+        plan=plan,
+        store=store,
+        before=before,
+        head=head,
+        merged=merged,
+        asked=asked,
+        in_order=in_order,
+        events=events,
+        rows=np.array(rows, dtype=np.intp),
+        due=np.array(due, dtype=np.intp),
+        ids=ids,
+        values=values,
+        erased=_erased(events, rows, ids, values, head, store, rulebook.secret, everybody=aliases is not None),
+        aliases=aliases,
+        rules=rulebook.rules(head.rules),
+        adoption=adoption,
+    )
+
+
+def _for_the_book(merged: Merged) -> tuple[list[Errand], Rows]:
+    """The errands that are no step of a customer, and the usable rows without them; both in the shard's order."""
+    in_order = merged.order[merged.chunk.usable[merged.order]]
+    if not merged.chunk.errands:
+        return [], in_order
+    asks = merged.chunk.kinds[in_order] >= Kind.CLAIM
+    return [merged.chunk.errands[row] for row in in_order[asks].tolist()], in_order[~asks]
+
+
+def _adopt(plan: Plan, head: Head) -> Head:
+    """Start adopting the plan's rules at C; a shard without customers just takes them."""
+    if plan.rules == head.rules or head.adopting is not None:
+        return head
+    if head.population == 0:
+        return msgspec.structs.replace(head, rules=plan.rules)
+    pages = -(-head.population // PAGE_CUSTOMERS)
+    adopting = Adopting(old=head.rules, at_us=head.clock_us, pages=pages)
+    return msgspec.structs.replace(head, rules=plan.rules, adopting=adopting)
+
+
+def _page(plan: Plan, head: Head, store: Store) -> list[str]:
+    """Customers whom an adoption comes to in this commit."""
+    if head.adopting is None:
+        return []
+    stop = min(head.adopting.page + plan.pages, head.adopting.pages)
+    return [
+        customer_id
+        for number in range(head.adopting.page, stop)
+        for customer_id in store.page(number)
+        if customer_id != HOLE
+    ]
+
+
+def _erased(
+    events: Chunk,
+    rows: list[int],
+    ids: list[str],
+    values: list[bytes | None],
+    head: Head,
+    store: Store,
+    secret: bytes,
+    *,
+    everybody: bool,
+) -> dict[int, Erasure]:
+    """What stays of erased customers: of those who are unknown or have an event that may be too old, or of all."""
+    if head.erasures is None:
+        return {}
+    asked = np.array([everybody or value is None for value in values], dtype=np.bool_)
+    asked[np.array(rows, dtype=np.intp)[events.occurred_us <= head.erasures.latest_us]] = True
+    places = [row for row in np.flatnonzero(asked).tolist() if ids[row] != NOBODY]
+    answers = store.erased([pseudonym(secret, ids[row]) for row in places])
+    return {row: erasure for row, erasure in zip(places, answers, strict=True) if erasure is not None}
