@@ -22,9 +22,12 @@ class Worker(Section):
     sweep_max_customers: Annotated[int, Field(ge=1, le=100_000)] = Field(
         500,
         description="due customers of a commit of few events, so that a wave never holds live events up for long; "
-        "as many as it has events where those are more, four times as many where it has none",
+        "as many as it has events where those are more",
     )
-    linger: Duration = Field(timedelta(milliseconds=5), description="pause after a commit, unless a batch is full")
+    linger: Duration = Field(
+        timedelta(milliseconds=2),
+        description="pause for each of the small commits worked in one pass, and after a large one",
+    )
     sweep_every: Wait = Field(timedelta(milliseconds=100), description="how often a quiet shard looks for due timers")
     merge_wait: Duration = Field(
         timedelta(seconds=5), description="how long one input may keep the other waiting while it is behind"

@@ -27,6 +27,7 @@ from streams.definitions import (
     settings_of,
     whole,
 )
+from streams.handover import Decoders, decoders
 from streams.histograms import Histograms
 from streams.kafka_clients import aiokafka_options, kafka_python_options
 from streams.messages import Message
@@ -80,6 +81,7 @@ class Control:
         self._next = 0
         self._moved = asyncio.Event()
         self._secret: bytes | None = None
+        self._decoders: tuple[int, Decoders] | None = None  # and the number of definitions they know
         self.definitions: list[Definition] = []
         self.settings = settings  # in force: of the latest definition
         self.rulebook: Rulebook
@@ -89,6 +91,14 @@ class Control:
     def decoding(self) -> Settings:
         """Settings that decode for every definition there was."""
         return whole(self.definitions, self._settings)
+
+    @property
+    def decoders(self) -> Decoders:
+        """Decoders for every definition there was: the same ones until there is another."""
+        known = len(self.definitions)
+        if self._decoders is None or self._decoders[0] != known:
+            self._decoders = known, decoders(self.decoding)
+        return self._decoders[1]
 
     def start(self, others: Callable[[], int], *, quiet: bool = False) -> None:
         """Read the topic to its end; where its latest definition is not the settings', write theirs. Blocking.

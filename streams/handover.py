@@ -12,7 +12,7 @@ from schemas.settings import Settings
 from streams import errand
 from streams.decode import Decoder
 from streams.errand import Errand
-from streams.events import Chunk, Kind
+from streams.events import INTERACTIONS, PURCHASES, Chunk, Kind
 
 KINDS: Final = {
     errand.ANSWER: Kind.ANSWER,
@@ -22,6 +22,15 @@ KINDS: Final = {
     errand.ERASED: Kind.ERASED,
 }
 """Of errands that are no plain event."""
+
+
+Decoders = tuple[Decoder, Decoder, "HandoverDecoder"]
+"""Of purchases, interactions and what is handed over."""
+
+
+def decoders(settings: Settings) -> Decoders:
+    """One for each input."""
+    return Decoder(settings, PURCHASES), Decoder(settings, INTERACTIONS), HandoverDecoder(settings)
 
 
 class HandoverDecoder:

@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from streams import events
@@ -59,6 +60,22 @@ class Side:
         read_to = self.read_to  # before looking at what waits: `offer` counts records first
         if not self.waiting:
             self.offset = max(self.offset, read_to)  # past the transaction markers behind the last record
+
+
+def decode_together(sides: Sequence[Side]) -> None:
+    """Decode what the sides hold, those with one decoder in one go: what few records cost is the calls."""
+    by_decoder: dict[int, list[Side]] = {}
+    for side in sides:
+        if side.raw and isinstance(side.decoder, Decoder):
+            by_decoder.setdefault(id(side.decoder), []).append(side)
+    for alike in by_decoder.values():
+        records = [[record for fetched in side.raw for record in fetched] for side in alike]
+        chunk = alike[0].decoder.records(list(chain.from_iterable(records)))
+        start = 0
+        for side, its in zip(alike, records, strict=True):
+            side.raw.clear()
+            side.chunks.append(chunk.slice(start, start + len(its)))
+            start += len(its)
 
 
 class Inbox:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from schemas.settings import Settings
 from segments.instant import UNKNOWN
 from segments.recut import Recuts, Scan, next_cuts
 from segments.rules import recuts_of
@@ -26,10 +27,14 @@ class Recutting:
     _decided_us: int = UNKNOWN  # decided for, by shard 0
     _page: int = 0
     _scan: Scan = field(default_factory=Scan)
+    _known: tuple[Settings, Recuts] | None = None  # asked for at every commit, and seldom other than it was
 
     @property
     def _recuts(self) -> Recuts:
-        return recuts_of(self.control.settings)
+        settings = self.control.settings
+        if self._known is None or self._known[0] is not settings:
+            self._known = settings, recuts_of(settings)
+        return self._known[1]
 
     def work(self, head: Head, store: Store, caught_up: Callable[[], bool], horizon_us: int) -> list[Message]:
         """Control records to publish: this shard's scan once it is whole, new cuts where this is shard 0."""

@@ -16,10 +16,9 @@ from schemas.settings import Settings
 from state.head import Head, Position
 from state.store import ShardLostError, Store, TornStateError
 from streams.control import Control
-from streams.decode import Decoder
 from streams.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome
-from streams.handover import HandoverDecoder
+from streams.handover import Decoders
 from streams.journal import Entry, JournalError, JournalReader
 from streams.replay import InputReader
 
@@ -54,17 +53,12 @@ class Reexecution:
     journal: JournalReader
     store: Store
     head: Head | None = None  # the store's, while and after it runs
-    _decoders: tuple[Decoder | HandoverDecoder, ...] = field(init=False)
+    _decoders: Decoders = field(init=False)
     _executor: Executor = field(init=False)
 
     def __post_init__(self) -> None:
-        decoding = self.control.decoding
-        self._decoders = (
-            Decoder(decoding, PURCHASES),
-            Decoder(decoding, INTERACTIONS),
-            HandoverDecoder(decoding),
-        )
-        self._executor = Executor(decoding, self.control.rulebook, self.partition)
+        self._decoders = self.control.decoders
+        self._executor = Executor(self.control.decoding, self.control.rulebook, self.partition)
 
     async def run(self, stored: Head | None, end: int | None = None) -> AsyncIterator[Done]:
         """Do the commits beyond `stored`, the store's head, one after the other; each is in the store when it comes.

@@ -7,8 +7,8 @@ import asyncio
 import gc
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import Final
@@ -24,13 +24,12 @@ from state.store import RolledBackError, ShardLostError, Store, TornStateError
 from streams import journal, positions
 from streams.control import Control
 from streams.crash_points import reach
-from streams.decode import Decoder
 from streams.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
 from streams.execution import Executor, Outcome
-from streams.handover import HandoverDecoder
 from streams.health.metrics import Metrics
-from streams.inbox import Inbox
+from streams.inbox import Inbox, Side
 from streams.intake import Feed, Intake, OutOfRangeError
+from streams.joint_pass import SMALL_CUSTOMERS, Draft, JointPass
 from streams.journal import Entry, JournalError, JournalReader
 from streams.messages import Message, Messages
 from streams.pauses import Pauses
@@ -55,14 +54,6 @@ COMMIT_S: Final = 60.0
 """Bounds a producer that hangs; longer than the 40 s after which aiokafka itself gives a batch up."""
 CLOSE_S: Final = 1.0
 """For closing a producer before the shard goes on without it: one without a broker takes up to 40 s, in the back."""
-SMALL_RECORDS: Final = 256
-"""Up to here a commit's work is done on the event loop: a few milliseconds, where handing it to a thread and the
-interpreter lock back and forth took thirty. Larger ones go to a thread, so that heartbeats and other shards go on.
-So do all while the store does not answer: the first waits for it on the event loop, others must not queue up."""
-IDLE_SLICES: Final = 4
-"""Where no event waits: a slice in a tenth of a second, for the sake of events that come meanwhile."""
-QUEUE_S: Final = 0.03
-"""A queue of some shards: a small commit takes milliseconds. Who waits longer goes on beside whoever holds it up."""
 
 
 class ShardStoppedError(Exception):
@@ -98,7 +89,7 @@ class Shard:
     feed: Feed
     metrics: Metrics
     turn: asyncio.Lock  # of the worker: one large batch at a time, as threads would only fight for the interpreter lock
-    queue: asyncio.Lock  # of the worker: small commits one by one, each done sooner than if all shared the event loop
+    joint: JointPass  # of the worker: small commits of its shards together
     store_answers: Callable[[], bool] = lambda: True  # as last seen from outside
     inbox: Inbox = field(init=False)
     head: Head = field(init=False)
@@ -170,8 +161,7 @@ class Shard:
             self.metrics.fenced.labels("kafka").inc()
 
     def _fresh_inbox(self) -> None:
-        decoding = self.control.decoding
-        self.inbox = Inbox(Decoder(decoding, PURCHASES), Decoder(decoding, INTERACTIONS), HandoverDecoder(decoding))
+        self.inbox = Inbox(*self.control.decoders)
         self._intake = Intake(settings=self.settings, partition=self.partition, feed=self.feed, inbox=self.inbox)
         self._recutting = Recutting(self.partition, self.partitions, self.control)
 
@@ -244,45 +234,47 @@ class Shard:
         most = self.settings.worker.batch_max_records
         while not self._stopping.is_set():
             self.inbox.arrived.clear()
-            small = self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_RECORDS
-            if small:
-                async with AsyncExitStack() as queued:
-                    await queued.enter_async_context(self._queued())
-                    prepared = self._prepare(now_us())
-                    if prepared is not None and prepared.written > SMALL_RECORDS:
-                        await queued.aclose()  # a wave: others go on while the broker takes what it brought
-                    worked = await self._commit_any(prepared)
-            else:
-                async with self.turn:
-                    prepared = await asyncio.to_thread(self._prepare, now_us())
-                worked = await self._commit_any(prepared)
-            if not worked:
+            prepared = await self._prepare()
+            if prepared is None:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.inbox.arrived.wait(), timeout=sweep_every_s)
                 continue
-            if max(side.waiting for side in self.inbox.sides) < most:
-                await asyncio.sleep(linger_s)  # a commit costs the same for one event as for fifty
+            async with asyncio.timeout(COMMIT_S):
+                await self._commit(prepared)
+            if prepared.written > SMALL_CUSTOMERS and max(side.waiting for side in self.inbox.sides) < most:
+                await asyncio.sleep(linger_s)  # the next one costs hardly more for having more
 
-    @asynccontextmanager
-    async def _queued(self) -> AsyncIterator[None]:
-        """Behind the small commits of the worker's other shards, but not behind a server that one of them waits for."""
-        queued = False
-        with suppress(TimeoutError):
-            async with asyncio.timeout(QUEUE_S):
-                queued = await self.queue.acquire()
-        try:
-            yield
-        finally:
-            if queued:
-                self.queue.release()
+    async def _prepare(self) -> Prepared | None:
+        """Step 1 of a commit; None where there is nothing to do.
 
-    async def _commit_any(self, prepared: Prepared | None) -> bool:
-        """Commit what was worked out; whether there was anything."""
-        if prepared is None:
-            return False
-        async with asyncio.timeout(COMMIT_S):
-            await self._commit(prepared)
-        return True
+        A small one is worked on the event loop, together with other shards'. A large one goes to a thread; so do all
+        while the store does not answer: the first waits for it on the event loop, others must not queue up.
+        """
+        if self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_CUSTOMERS:
+            worked = await self.joint.work(self)
+            if worked is None:
+                return None
+            draft, outcome = worked
+            if outcome is None:
+                async with self.turn:
+                    outcome = await asyncio.to_thread(self._executor.work, draft.loaded)
+            return self._prepared(draft, outcome)
+        async with self.turn:
+            return await asyncio.to_thread(self._prepare_alone)
+
+    def _prepare_alone(self) -> Prepared | None:
+        draft = self.draft()
+        return None if draft is None else self._prepared(draft, self._executor.work(draft.loaded))
+
+    def _prepared(self, draft: Draft, outcome: Outcome) -> Prepared:
+        self.metrics.steps.labels("execute").observe(perf_counter() - draft.loaded_s)
+        return Prepared(
+            entry=journal.entry(draft.loaded.plan, self.head, outcome),
+            outcome=outcome,
+            control=draft.control,
+            records=draft.records,
+            started_s=draft.started_s,
+        )
 
     def _has_other_work(self, horizon_us: int) -> bool:
         if self._more_due or self.head.adopting is not None:
@@ -343,7 +335,7 @@ class Shard:
             )
         reach("commit:published")
         with self.metrics.step("store"):  # 3
-            if self.store_answers() and prepared.written <= SMALL_RECORDS:
+            if self.store_answers() and prepared.written <= SMALL_CUSTOMERS:
                 self.store.commit(outcome.write)
             else:
                 await asyncio.to_thread(self.store.commit, outcome.write)
@@ -354,9 +346,14 @@ class Shard:
             self.concluded_us = max(self.concluded_us, self.head.clock_us, prepared.entry.plan.sweep_us)
         self.metrics.committed(outcome, prepared.records, perf_counter() - prepared.started_s)
 
-    def _prepare(self, wall_us: int) -> Prepared | None:
-        """Step 1 of a commit; None where there is nothing to do."""
-        started_s = perf_counter()
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """See streams.joint_pass.Member."""
+        return self.inbox.sides
+
+    def draft(self) -> Draft | None:
+        """See streams.joint_pass.Member."""
+        started_s, wall_us = perf_counter(), now_us()
         chunks = self._intake.chunks(wall_us, self.head.clock_us)
         decoded_s = perf_counter()
         horizon_us = self._intake.horizon_us(wall_us)
@@ -367,12 +364,16 @@ class Shard:
         for side, chunk in zip(self.inbox.sides, chunks, strict=True):
             side.take(len(chunk))
         plan = self._plan(chunks, wall_us, horizon_us)
-        with self.metrics.step("execute"):
-            purchases, interactions, handed = chunks
-            outcome = self._executor.execute(plan, purchases, interactions, self.head, self.store, handed=handed)
-        entry = journal.entry(plan, self.head, outcome)
-        records = sum(map(len, chunks))
-        return Prepared(entry=entry, outcome=outcome, control=control, records=records, started_s=started_s)
+        purchases, interactions, handed = chunks
+        with self.metrics.step("load"):
+            loaded = self._executor.load(plan, purchases, interactions, self.head, self.store, handed=handed)
+        return Draft(
+            loaded=loaded,
+            control=control,
+            records=sum(map(len, chunks)),
+            started_s=started_s,
+            loaded_s=perf_counter(),
+        )
 
     async def _let_go(self) -> None:
         self.feed.close(self.partition)
@@ -393,11 +394,8 @@ class Shard:
 
 
 def slice_of(least: int, records: int) -> int:
-    """Due customers of a commit of so many records: no more than take as long as the records do, but `least`.
-
-    Of a commit without records they may be more, as nobody's event waits for it.
-    """
-    return max(least, records) if records else IDLE_SLICES * least
+    """Due customers of a commit of so many records: no more than take as long as the records do, but `least`."""
+    return max(least, records)
 
 
 def _is_fenced(error: Exception) -> bool:

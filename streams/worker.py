@@ -21,6 +21,7 @@ from state.redis_connection import client
 from streams.allocation import keep_freed_memory
 from streams.collector import calm_collector
 from streams.control import Control
+from streams.encode import Encoder
 from streams.faust_app import App
 from streams.health.metrics import Metrics
 from streams.health.probe import Pulse
@@ -29,6 +30,7 @@ from streams.health.topic_watch import TopicWatch
 from streams.health.view import View
 from streams.health.watch import Watch
 from streams.intake import INPUTS
+from streams.joint_pass import JointPass
 from streams.pauses import Pauses
 from streams.shard import Shard, ShardStoppedError
 from streams.topics import READ
@@ -73,7 +75,7 @@ class Worker:
         self._shards: dict[int, Shard] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
-        self._queue = asyncio.Lock()
+        self._joint = JointPass(Encoder(settings.currency), settings.worker.linger.total_seconds())
         self._ended = asyncio.Event()
         self._exit_code = 0
         self._end: threading.Timer | None = None
@@ -282,7 +284,7 @@ class Worker:
                 feed=self,
                 metrics=self.metrics,
                 turn=self._turn,
-                queue=self._queue,
+                joint=self._joint,
                 store_answers=lambda: not self._watch.redis.problem,
             )
             self._tasks[partition] = asyncio.create_task(self._work(shard), name=f"shard-{partition}")

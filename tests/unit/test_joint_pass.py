@@ -1,0 +1,310 @@
+"""Commits of several shards worked in one pass: each comes to what it comes to alone, and none can harm another."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.dimension_settings import Dimension
+from schemas.settings import Settings
+from schemas.settings_file import parse
+from segments.cuts import Cuts
+from segments.instant import LATEST_US, UNKNOWN, to_us
+from segments.rules import from_settings
+from state import record
+from state.head import Head
+from state.memory import MemoryStore
+from state.store import ShardLostError, Write
+from streams import events as columns
+from streams import joint_pass
+from streams.decode import Decoder
+from streams.encode import Encoder
+from streams.erasing import start_labels
+from streams.events import PURCHASES
+from streams.execution import Executor, Outcome, together
+from streams.handover import decoders
+from streams.inbox import Inbox, Side, decode_together
+from streams.joint_pass import Draft, JointPass
+from streams.loading import Loaded
+from streams.plan import Plan, plan_for
+from streams.rulebook import Rulebook
+from streams.transport import Batch
+from tests.histories import histories, moments
+from tests.unit.test_alias import merging_histories
+from tests.unit.test_erase import Log, event
+from tests.unit.test_inbox import Record
+
+ALL = parse(
+    {"dimensions": list(get_args(Dimension)), "alerts": {"into": {"lifecycle": ["at_risk", "churned"]}, "value": []}},
+    name="all",
+)
+
+
+@dataclass
+class Standing:
+    """One shard over the memory store."""
+
+    settings: Settings
+    rulebook: Rulebook
+    partition: int
+    store: MemoryStore = field(default_factory=MemoryStore)
+
+    def __post_init__(self) -> None:
+        self.executor = Executor(self.settings, self.rulebook, self.partition)
+        self.store.take(Head(rules=self.rulebook.first.version), None)
+
+    @property
+    def head(self) -> Head:
+        """What the store has."""
+        head = self.store.head()
+        assert head is not None
+        return head
+
+    def load(self, log: Log, until_us: int = UNKNOWN) -> Loaded:
+        """The commit of these events and of a slice of whoever is due."""
+        chunk = Decoder(self.settings, None).decode([json.dumps(each).encode() for each in log], None, range(len(log)))
+        head = self.head
+        plan: Plan = plan_for(
+            self.settings,
+            head,
+            purchases_to=head.purchases.offset + len(chunk),
+            interactions_to=0,
+            wall_us=1000 + self.partition,
+            rules=self.rulebook.after(head.rules),
+        )
+        plan = msgspec.structs.replace(plan, future_us=LATEST_US, sweep_us=until_us, sweep_limit=3)
+        return self.executor.load(plan, chunk, columns.none(), head, self.store)
+
+
+def content(outcome: Outcome) -> dict[str, Any]:
+    """All there is in an outcome, as far as it can be compared."""
+    found = {each.name: getattr(outcome, each.name) for each in fields(Outcome)}
+    del found["make_current"]
+    for name in ("changes", "alerts"):
+        found[name] = list(found[name])
+    found["current"] = list(outcome.current)
+    found["told"] = [
+        (rules.version, [column.tolist() for table in (changes.steps, changes.moves) for column in table_of(table)])
+        for rules, changes in outcome.told
+    ]
+    return found
+
+
+def table_of(table: Any) -> list[Any]:
+    """A table's columns."""
+    return [getattr(table, each.name) for each in fields(table)]
+
+
+def recut(version: int) -> Cuts:
+    """Cuts that move customers."""
+    return Cuts(
+        version=version,
+        recency_us=(1, 2, 3, 4),
+        frequency=(1, 2, 3, version + 4),
+        monetary_minor=(1, 2, 3, 4),
+        value_minor=(0, 100),
+    )
+
+
+logs = st.lists(histories() | merging_histories(), min_size=2, max_size=4)
+turns = st.lists(
+    st.tuples(st.lists(st.integers(0, 9), min_size=4, max_size=4), st.none() | moments, st.integers(0, 9)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(logs=logs, turns=turns, chosen=st.sampled_from((Settings(), ALL)))
+@settings(max_examples=150, deadline=None)
+def test_a_commit_worked_with_others_comes_to_what_it_comes_to_alone(
+    logs: list[Log], turns: list[tuple[list[int], datetime | None, int]], chosen: Settings
+) -> None:
+    """Every shard, every commit: the same bytes published and stored, whatever the others bring.
+
+    Repeats, late events, erases, aliases, sweeps ahead of the clock, and new cuts that some shards adopt sooner.
+    """
+    rulebook = Rulebook(from_settings(chosen))
+    alone, joint = ([Standing(chosen, rulebook, each) for each in range(len(logs))] for _ in range(2))
+    left = [list(log) for log in logs]
+    encoder = Encoder(chosen.currency)
+    for number, (counts, until, dice) in enumerate(turns):
+        if dice == 0:
+            rulebook.add_cuts(recut(number + 1))
+        until_us = UNKNOWN if until is None else to_us(until)
+        taken = [log[:count] for log, count in zip(left, counts, strict=False)]
+        left = [log[count:] for log, count in zip(left, counts, strict=False)]
+        outcomes = together([each.load(batch, until_us) for each, batch in zip(joint, taken, strict=True)], encoder)
+        for mine, its, batch, outcome in zip(alone, joint, taken, outcomes, strict=True):
+            expected = mine.executor.work(mine.load(batch, until_us))
+            assert content(outcome) == content(expected)
+            mine.store.commit(expected.write)
+            its.store.commit(outcome.write)
+
+
+def purchase_of(customer: str) -> bytes:
+    """A purchase's record."""
+    return json.dumps(event(1, 0, customer=customer)).encode()
+
+
+def test_records_of_several_shards_are_decoded_at_once_and_each_keeps_its_own() -> None:
+    """Unusable ones too; sides with another decoder have theirs."""
+    made = decoders(Settings())
+    inboxes = [Inbox(*made), Inbox(*made), Inbox(*decoders(Settings()))]
+    for number, inbox in enumerate(inboxes):
+        inbox.sides[PURCHASES].begin(10 * number)
+        held = [Record(10 * number, b"c", purchase_of("c")), Record(10 * number + 1, b"c", b"no event")]
+        inbox.offer(PURCHASES, Batch(held[: 2 - number % 2], 10 * number, 10 * number + 2))
+    decode_together([side for inbox in inboxes for side in inbox.sides])
+    for number, inbox in enumerate(inboxes):
+        chunk = inbox.sides[PURCHASES].peek(10)
+        assert not inbox.sides[PURCHASES].raw
+        assert chunk.offsets.tolist() == [10 * number, 10 * number + 1][: 2 - number % 2]
+        assert list(chunk.unusable) == [1][: 1 - number % 2]
+
+
+@dataclass
+class Asking:
+    """A member of the pass: a shard with one commit after the other."""
+
+    standing: Standing
+    logs: Iterator[Log]
+    error: Exception | None = None
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """None: its events are decoded."""
+        return ()
+
+    def draft(self) -> Draft | None:
+        """The next one."""
+        if self.error is not None:
+            raise self.error
+        log = next(self.logs, None)
+        if log is None:
+            return None
+        loaded = self.standing.load(log)
+        return Draft(loaded=loaded, control=[], records=len(log), started_s=0.0, loaded_s=0.0)
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many commits each pass had."""
+    sizes: list[int] = []
+
+    def noted(loads: list[Loaded], encoder: Encoder) -> list[Outcome]:
+        sizes.append(len(loads))
+        return together(loads, encoder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(joint_pass, "together", noted)
+        yield sizes
+
+
+def members(count: int, *logs: Log) -> list[Asking]:
+    """Shards that all have these commits to do."""
+    rulebook = Rulebook(from_settings(Settings()))
+    return [Asking(Standing(Settings(), rulebook, each), iter(logs)) for each in range(count)]
+
+
+async def commits(joint: JointPass, member: Asking) -> int:
+    """Work until there is nothing to do; how many commits there were."""
+    count = 0
+    while (worked := await joint.work(member)) is not None:
+        _, outcome = worked
+        assert outcome is not None
+        await asyncio.sleep(0)  # publishing
+        member.standing.store.commit(outcome.write)
+        count += 1
+    return count
+
+
+def test_shards_that_ask_while_a_pass_is_away_are_the_next_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight shards with three commits each: three passes of eight."""
+
+    async def everybody() -> list[int]:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        logs = [[event(number, number)] for number in range(3)]
+        return await asyncio.gather(*(commits(joint, each) for each in members(8, *logs)))
+
+    with counted(monkeypatch) as sizes:
+        assert asyncio.run(everybody()) == [3] * 8
+    assert [size for size in sizes if size] == [8, 8, 8]
+
+
+def test_a_shard_that_does_not_come_back_holds_nobody_up_for_longer_than_a_moment() -> None:
+    """Its server hangs: the others go on without it."""
+
+    async def without_one() -> list[int]:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        hanging, *others = members(3, *([event(number, number)] for number in range(3)))
+        first = joint.work(hanging)
+        counts = asyncio.gather(*(commits(joint, each) for each in others))
+        assert await first is not None
+        return await asyncio.wait_for(counts, 30)
+
+    assert asyncio.run(without_one()) == [3, 3]
+
+
+def test_what_hinders_one_shard_is_told_to_that_shard_alone() -> None:
+    """In loading (its head is another), and in working (its money no longer fits): the others are worked."""
+
+    async def with_two_that_fail() -> list[Any]:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        lost, rich, *others = members(4, [event(1, 0)])
+        lost.error = ShardLostError("another has it")
+        first = rich.standing.executor.work(rich.standing.load([event(0, 0, amount="60")]))
+        rich.standing.store.commit(first.write)
+        _spoil(rich.standing)
+        everybody = (joint.work(each) for each in (lost, rich, *others))
+        return await asyncio.gather(*everybody, return_exceptions=True)
+
+    lost, rich, *others = asyncio.run(with_two_that_fail())
+    assert isinstance(lost, ShardLostError)
+    assert isinstance(rich, OverflowError)
+    for worked in others:
+        _, outcome = worked
+        assert outcome is not None
+        assert len(outcome.changes) == 2
+
+
+def _spoil(standing: Standing) -> None:
+    """Let the customer have nearly all the money there is."""
+    rules = standing.rulebook.first
+    customers = record.decode(["c1"], standing.store.load(["c1"]), start_labels(rules), 0)
+    customers.fixed["net_minor"] = 2**63 - 2
+    head = standing.head
+    standing.store.commit(Write(records=[("c1", record.encode(customers)[0])], timers=[], born=[], head=head))
+
+
+def test_a_pass_of_many_customers_leaves_the_other_shards_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five slices of a wave are worked two at a time, so that the event loop is free in between."""
+
+    async def everybody() -> list[int]:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        wave = [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_CUSTOMERS * 3 // 5)]
+        return await asyncio.gather(*(commits(joint, each) for each in members(5, wave)))
+
+    with counted(monkeypatch) as sizes:
+        assert asyncio.run(everybody()) == [1] * 5
+    assert [size for size in sizes if size] == [2, 2, 1]
+
+
+def test_a_large_commit_is_left_to_its_shard() -> None:
+    """A wave of one shard is not worked on the event loop, where all would wait for it."""
+
+    async def one() -> Any:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        (large,) = members(1, [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_CUSTOMERS + 1)])
+        return await joint.work(large)
+
+    draft, outcome = asyncio.run(one())
+    assert outcome is None
+    assert len(draft.loaded.ids) == joint_pass.PASS_CUSTOMERS + 1
