@@ -4,7 +4,7 @@ import asyncio
 import multiprocessing
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -120,8 +120,8 @@ class Subscriber:
 
 
 @asynccontextmanager
-async def newest_changes(settings: Settings) -> AsyncIterator[Any]:
-    """A read_committed consumer of `segments.changes`, standing at the end of every partition."""
+async def newest_changes(settings: Settings, partitions: Iterable[int] = range(PARTITIONS)) -> AsyncIterator[Any]:
+    """A read_committed consumer of `segments.changes`, standing at the end of these partitions."""
     consumer = AIOKafkaConsumer(
         isolation_level="read_committed",
         enable_auto_commit=False,
@@ -130,7 +130,7 @@ async def newest_changes(settings: Settings) -> AsyncIterator[Any]:
     )
     await consumer.start()
     try:
-        consumer.assign([TopicPartition(settings.kafka.topics.changes, p) for p in range(PARTITIONS)])
+        consumer.assign([TopicPartition(settings.kafka.topics.changes, p) for p in partitions])
         for place, end in (await consumer.end_offsets(consumer.assignment())).items():
             consumer.seek(place, end)
         yield consumer
@@ -139,9 +139,11 @@ async def newest_changes(settings: Settings) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
-async def subscriber(settings: Settings, dimension: str = "lifecycle") -> AsyncIterator[Subscriber]:
-    """A subscriber to one dimension's changes, from the end on."""
-    async with newest_changes(settings) as consumer:
+async def subscriber(
+    settings: Settings, dimension: str = "lifecycle", partitions: Iterable[int] = range(PARTITIONS)
+) -> AsyncIterator[Subscriber]:
+    """A subscriber to one dimension's changes, from the end of these partitions on."""
+    async with newest_changes(settings, partitions) as consumer:
         yield Subscriber(consumer, dimension.encode())
 
 
