@@ -35,6 +35,7 @@ class Name(StrEnum):
     GUARANTEE = "guarantee"
     SCALING = "scaling"
     WORKERS = "workers"
+    STEPS = "steps"
 
 
 def command(

@@ -1,10 +1,12 @@
 """The benchmarks' own program: it runs, and prints its tables."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
+from embedded.kafka import ApacheKafka
 from embedded.redis_server import RedisServer
 from tests.conftest import started_or_skipped
 
@@ -22,3 +24,22 @@ def test_a_quick_run_prints_a_table_of_every_benchmark_asked_for() -> None:
     assert "events/s" in together
     assert "bytes/customer" in together
     assert "≤ 450" in together
+
+
+@pytest.mark.kafka
+@pytest.mark.redis
+def test_a_quick_run_says_where_the_time_of_a_commit_goes() -> None:
+    """`python -m benchmarks steps --quick` works small and large commits, and has the time of each step and the sum."""
+    started_or_skipped(RedisServer).close()
+    started_or_skipped(ApacheKafka).close()
+    command = [sys.executable, "-m", "benchmarks", "steps", "--quick"]
+    wide = os.environ | {"COLUMNS": "200"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env=wide)
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "30 events: Kafka transaction",
+        "30 events: the whole",
+        "2,000 events: decode",
+        "2,000 events: the rest",
+    ):
+        assert line in done.stdout
