@@ -8,7 +8,7 @@ hardly more than one: what a small commit costs is the calls, not the rows.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,9 @@ from streams.writing import Advanced, split, write
 DIGEST_BYTES: Final = 16
 """Of the hash over a commit's change ids: no two commits that differ share it."""
 
+Worked = tuple[Loaded, Advanced, list[Encoded], list[tuple[Rules, Changes]], npt.NDArray[np.uint8]]
+"""One shard's part of a pass: what it was, became and publishes, its changes as columns, and its events' fates."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
@@ -65,7 +68,7 @@ class Outcome:
 
     @property
     def current(self) -> Messages:
-        """The segments of each customer that changed, made anew each time."""
+        """The segments of each customer that changed; made, for all of its pass, when first asked for."""
         return self.make_current()
 
 
@@ -126,25 +129,42 @@ class Executor:
 
     def work(self, loaded: Loaded) -> Outcome:
         """The second half of `execute`."""
-        return together([loaded], self._encoder)[0]
+        (result,) = together([loaded], self._encoder)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
 
-def together(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome]:
-    """The outcomes of loaded commits of any shards of one installation, each as if it were alone."""
+def together(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
+    """The outcomes of loaded commits of any shards of one installation, each as if it were alone; or what hinders it.
+
+    What failed is not to be tried again: its store may have lost its connection, and with it the watch on the head.
+    """
     groups: dict[object, list[int]] = {}
     for place, each in enumerate(loads):
         alike = place if each.alone else (each.rules.version, each.plan.erased_for_us)
         groups.setdefault((each.alone, alike), []).append(place)
-    outcomes = {
-        place: outcome
+    results = {
+        place: result
         for places in groups.values()
-        for place, outcome in zip(places, _pass([loads[place] for place in places], encoder), strict=True)
+        for place, result in zip(places, _group([loads[place] for place in places], encoder), strict=True)
     }
-    return [outcomes[place] for place in range(len(loads))]
+    return [results[place] for place in range(len(loads))]
 
 
-def _pass(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome]:
-    """The outcomes of commits under the same rules; of one alone, if it brings more than events and silence."""
+def _group(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
+    """The outcomes of commits that can be worked in one pass."""
+    try:
+        worked = _pass(loads, encoder)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is that shard's alone
+        if len(loads) == 1:
+            return [error]
+        return [result for each in loads for result in _group([each], encoder)]  # a pass of several has changed nothing
+    return [_result(*each) for each in worked]
+
+
+def _pass(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
+    """Commits under the same rules, advanced and encoded; of one alone, if it brings more than events and silence."""
     rules, adoption, aliases = loads[0].rules, loads[0].adoption, loads[0].aliases
     old = None if adoption is None else adoption.old
     first_rows = np.cumsum([0, *(len(each.ids) for each in loads)])
@@ -180,7 +200,7 @@ def _pass(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome]:
         told[0].insert(0, (old, before))
     fates = np.split(done.fates, first_events[1:-1])
     parts = split(customers, done, work.erasures, first_rows)
-    return [_outcome(*each) for each in zip(loads, parts, encoded, told, fates, strict=True)]
+    return list(zip(loads, parts, encoded, told, fates, strict=True))
 
 
 def _erasures(loads: Sequence[Loaded], found: dict[int, Erasure]) -> Erasures:
@@ -198,6 +218,14 @@ def _publication(load: Loaded) -> Publication:
     topics, plan = load.settings.kafka.topics, load.plan
     position = {topics.purchases: plan.purchases_to, topics.interactions: plan.interactions_to}
     return Publication(detected_us=plan.wall_us, position=position, mode=plan.mode)
+
+
+def _result(*worked: Any) -> Outcome | Exception:
+    """One shard's outcome, or what hinders it: the store is asked for some of it."""
+    try:
+        return _outcome(*worked)
+    except Exception as error:  # noqa: BLE001 - as above
+        return error
 
 
 def _outcome(

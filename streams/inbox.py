@@ -25,7 +25,7 @@ class Side:
     offset: int = 0  # the next one to take
     read_to: int = 0  # the next one to come
     arrived: int = 0  # records ever put in, counted by the event loop
-    taken: int = 0  # records ever taken out, counted by the shard's thread
+    taken: int = 0  # records ever taken out, counted by the shard, at times in a thread
     chunks: deque[Chunk] = field(default_factory=deque)
     raw: deque[Sequence[Any]] = field(default_factory=deque)  # fetched, not decoded yet
 

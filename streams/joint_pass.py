@@ -15,7 +15,7 @@ from streams.loading import Loaded
 from streams.messages import Message
 
 SMALL_CUSTOMERS: Final = 256
-"""A commit of no more is small: some milliseconds from one end to the other."""
+"""A commit of no more, and of no more records, is small: some milliseconds from one end to the other."""
 PASS_CUSTOMERS: Final = 1_000
 """A pass that has so many takes no further shard: it holds up the event loop for some 15 ms, where handing the work to
 a thread, and the interpreter lock back and forth, takes longer for all. A commit of more goes to a thread."""
@@ -36,8 +36,13 @@ class Draft:
     loaded_s: float  # when it was loaded
 
 
-Worked = tuple[Draft, Outcome | None]
-"""A commit and its outcome; None: it is large, and left to the shard."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a pass says to a shard: with neither of the first two, it has nothing to do."""
+
+    draft: Draft | None = None
+    outcome: Outcome | None = None  # of the draft; None: it is large, and left to the shard
+    alone: bool = False  # the shard is to look for itself, in a thread; nothing of its inputs was taken
 
 
 class Member(Protocol):
@@ -46,6 +51,10 @@ class Member(Protocol):
     @property
     def sides(self) -> tuple[Side, ...]:
         """Its inputs."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether its store answers, and what it holds is little."""
         ...
 
     def draft(self) -> Draft | None:
@@ -63,24 +72,28 @@ class JointPass:
 
     encoder: Encoder
     linger_s: float
-    _asking: list[tuple[Member, "asyncio.Future[Worked | None]"]] = field(default_factory=list)
+    _asking: list[tuple[Member, "asyncio.Future[Answer]"]] = field(default_factory=list)
     _away: list[Member] = field(default_factory=list)  # were in the last pass, and have not asked again
     _ended_s: float = 0.0  # the last pass, by the event loop's clock
     _pause_s: float = 0.0  # after it
     _coming: asyncio.TimerHandle | None = None  # the next pass
 
-    async def work(self, member: Member) -> Worked | None:
-        """The member's next commit, None where it has nothing to do.
+    async def work(self, member: Member) -> Answer:
+        """The member's next commit.
 
         Raises:
             Exception: whatever hinders it.
         """
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Worked | None] = loop.create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asking.append((member, answer))
         self._away = [each for each in self._away if each is not member]
-        self._schedule(AWAY_S if self._away else self._pause_s)
+        self._schedule(max(self._pause_s, AWAY_S) if self._away else self._pause_s)
         return await answer
+
+    def hurry(self) -> None:
+        """The next pass, if one is asked for, is now: a shard is to stop."""
+        if self._asking:
+            self._schedule(0)
 
     def _schedule(self, pause_s: float) -> None:
         """The next pass so long after the last one."""
@@ -91,43 +104,55 @@ class JointPass:
     def _run(self) -> None:
         asking = [(member, answer) for member, answer in self._asking if not answer.done()]
         self._asking, self._away, self._coming = [], [], None
+        ready = []
+        for member, answer in asking:
+            if member.ready():
+                ready.append((member, answer))
+            else:
+                answer.set_result(Answer(alone=True))
         with suppress(Exception):  # the shard that it is about meets it again, alone
-            decode_together([side for member, _ in asking for side in member.sides])
-        drafts: list[tuple[Draft, asyncio.Future[Worked | None]]] = []
-        customers = 0
-        for place, (member, answer) in enumerate(asking):
-            if customers >= PASS_CUSTOMERS:
-                self._asking = asking[place:]
+            decode_together([side for member, _ in ready for side in member.sides])
+        drafted = self._drafts(ready)
+        results = together([draft.loaded for _, draft, _ in drafted], self.encoder)
+        commits = 0
+        for (member, draft, answer), result in zip(drafted, results, strict=True):
+            if isinstance(result, Exception):
+                answer.set_exception(result)
+                continue
+            answer.set_result(Answer(draft=draft, outcome=result))
+            commits += 1
+            if _size(draft) <= SMALL_CUSTOMERS:  # a larger one is not waited for
+                self._away.append(member)
+        self._ended_s, self._pause_s = asyncio.get_running_loop().time(), self.linger_s * commits
+        if self._asking:
+            self._away, self._pause_s = [], 0.0
+            self._schedule(0)
+
+    def _drafts(
+        self, ready: list[tuple[Member, "asyncio.Future[Answer]"]]
+    ) -> list[tuple[Member, Draft, "asyncio.Future[Answer]"]]:
+        """The commits of a pass; shards it has no room for go on asking."""
+        drafted: list[tuple[Member, Draft, asyncio.Future[Answer]]] = []
+        size = 0
+        for place, (member, answer) in enumerate(ready):
+            if size >= PASS_CUSTOMERS:
+                self._asking = ready[place:]
                 break
             try:
                 draft = member.draft()
             except Exception as error:  # noqa: BLE001 - it is the shard's, whatever it is
                 answer.set_exception(error)
+                for _, other in ready[place + 1 :]:  # if their store is gone, too, they find out in threads
+                    other.set_result(Answer(alone=True))
+                break
+            if draft is None or _size(draft) > PASS_CUSTOMERS:
+                answer.set_result(Answer(draft=draft))
                 continue
-            count = 0 if draft is None else len(draft.loaded.ids)
-            if draft is None or count > PASS_CUSTOMERS:
-                answer.set_result(None if draft is None else (draft, None))
-                continue
-            drafts.append((draft, answer))
-            customers += count
-            if count <= SMALL_CUSTOMERS:  # a larger one is not waited for
-                self._away.append(member)
-        self._answer(drafts)
-        self._ended_s, self._pause_s = asyncio.get_running_loop().time(), self.linger_s * len(self._away)
-        if self._asking:
-            self._away = []
-            self._schedule(0)
+            drafted.append((member, draft, answer))
+            size += _size(draft)
+        return drafted
 
-    def _answer(self, drafts: list[tuple[Draft, "asyncio.Future[Worked | None]"]]) -> None:
-        """Work them together; where that fails, each alone, so that only those fail that it is about."""
-        try:
-            outcomes = together([draft.loaded for draft, _ in drafts], self.encoder)
-        except Exception as error:  # noqa: BLE001 - as above
-            if len(drafts) == 1:
-                drafts[0][1].set_exception(error)
-                return
-            for each in drafts:
-                self._answer([each])
-            return
-        for (draft, answer), outcome in zip(drafts, outcomes, strict=True):
-            answer.set_result((draft, outcome))
+
+def _size(draft: Draft) -> int:
+    """Customers of a commit, or its records where they are more: each of a customer's is a round of its own."""
+    return max(len(draft.loaded.ids), draft.records)

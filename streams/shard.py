@@ -112,6 +112,7 @@ class Shard:
         """Finish the commit under way, then let go."""
         self._stopping.set()
         self.inbox.arrived.set()
+        self.joint.hurry()
 
     async def run(self) -> None:
         """Take the shard and work it until it is stopped.
@@ -248,26 +249,31 @@ class Shard:
         """Step 1 of a commit; None where there is nothing to do.
 
         A small one is worked on the event loop, together with other shards'. A large one goes to a thread; so do all
-        while the store does not answer: the first waits for it on the event loop, others must not queue up.
+        while the store does not answer, one after the other.
         """
-        if self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_CUSTOMERS:
-            worked = await self.joint.work(self)
-            if worked is None:
-                return None
-            draft, outcome = worked
-            if outcome is None:
+        if self.ready():
+            answer = await self.joint.work(self)
+            if answer.draft is not None and answer.outcome is not None:
+                self.metrics.steps.labels("execute").observe(perf_counter() - answer.draft.loaded_s)
+                return self._prepared(answer.draft, answer.outcome)
+            if answer.draft is not None:
                 async with self.turn:
-                    outcome = await asyncio.to_thread(self._executor.work, draft.loaded)
-            return self._prepared(draft, outcome)
+                    return await asyncio.to_thread(self._execute, answer.draft)
+            if not answer.alone:
+                return None
         async with self.turn:
             return await asyncio.to_thread(self._prepare_alone)
 
     def _prepare_alone(self) -> Prepared | None:
         draft = self.draft()
-        return None if draft is None else self._prepared(draft, self._executor.work(draft.loaded))
+        return None if draft is None else self._execute(draft)
+
+    def _execute(self, draft: Draft) -> Prepared:
+        with self.metrics.step("execute"):
+            outcome = self._executor.work(draft.loaded)
+        return self._prepared(draft, outcome)
 
     def _prepared(self, draft: Draft, outcome: Outcome) -> Prepared:
-        self.metrics.steps.labels("execute").observe(perf_counter() - draft.loaded_s)
         return Prepared(
             entry=journal.entry(draft.loaded.plan, self.head, outcome),
             outcome=outcome,
@@ -308,7 +314,7 @@ class Shard:
     async def _commit(self, prepared: Prepared) -> None:
         """One commit.
 
-        1. Watch the head: it must be what this worker last wrote. Read the records, advance them in memory
+        1. Watch the head: it must be what this worker last wrote. Read the records (`draft`), advance them in memory
            (`_prepare`).
         2. In one Kafka transaction: the changes, current segments, dead letters, control records, and the journal's
            record of this commit. It is the commit: from here on the changes are published.
@@ -351,8 +357,14 @@ class Shard:
         """See streams.joint_pass.Member."""
         return self.inbox.sides
 
+    def ready(self) -> bool:
+        """See streams.joint_pass.Member."""
+        return self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_CUSTOMERS
+
     def draft(self) -> Draft | None:
         """See streams.joint_pass.Member."""
+        if self._stopping.is_set():
+            return None
         started_s, wall_us = perf_counter(), now_us()
         chunks = self._intake.chunks(wall_us, self.head.clock_us)
         decoded_s = perf_counter()

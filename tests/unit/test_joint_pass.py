@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -144,6 +145,7 @@ def test_a_commit_worked_with_others_comes_to_what_it_comes_to_alone(
         outcomes = together([each.load(batch, until_us) for each, batch in zip(joint, taken, strict=True)], encoder)
         for mine, its, batch, outcome in zip(alone, joint, taken, outcomes, strict=True):
             expected = mine.executor.work(mine.load(batch, until_us))
+            assert isinstance(outcome, Outcome)
             assert content(outcome) == content(expected)
             mine.store.commit(expected.write)
             its.store.commit(outcome.write)
@@ -177,6 +179,11 @@ class Asking:
     standing: Standing
     logs: Iterator[Log]
     error: Exception | None = None
+    is_ready: bool = True
+
+    def ready(self) -> bool:
+        """As told."""
+        return self.is_ready
 
     @property
     def sides(self) -> tuple[Side, ...]:
@@ -199,7 +206,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many commits each pass had."""
     sizes: list[int] = []
 
-    def noted(loads: list[Loaded], encoder: Encoder) -> list[Outcome]:
+    def noted(loads: list[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
         sizes.append(len(loads))
         return together(loads, encoder)
 
@@ -217,9 +224,7 @@ def members(count: int, *logs: Log) -> list[Asking]:
 async def commits(joint: JointPass, member: Asking) -> int:
     """Work until there is nothing to do; how many commits there were."""
     count = 0
-    while (worked := await joint.work(member)) is not None:
-        _, outcome = worked
-        assert outcome is not None
+    while (outcome := (await joint.work(member)).outcome) is not None:
         await asyncio.sleep(0)  # publishing
         member.standing.store.commit(outcome.write)
         count += 1
@@ -247,41 +252,103 @@ def test_a_shard_that_does_not_come_back_holds_nobody_up_for_longer_than_a_momen
         hanging, *others = members(3, *([event(number, number)] for number in range(3)))
         first = joint.work(hanging)
         counts = asyncio.gather(*(commits(joint, each) for each in others))
-        assert await first is not None
+        assert (await first).outcome is not None
         return await asyncio.wait_for(counts, 30)
 
     assert asyncio.run(without_one()) == [3, 3]
 
 
-def test_what_hinders_one_shard_is_told_to_that_shard_alone() -> None:
-    """In loading (its head is another), and in working (its money no longer fits): the others are worked."""
+def rich(standing: Standing) -> Standing:
+    """A shard whose customer has nearly all the money there is: one more purchase is too much."""
+    first = standing.executor.work(standing.load([event(0, 0)]))
+    rules = standing.rulebook.first
+    customers = record.decode(["c1"], [first.write.records[0][1]], start_labels(rules), 0)
+    customers.fixed["net_minor"] = 2**63 - 2
+    standing.store.commit(
+        Write(records=[("c1", record.encode(customers)[0])], timers=[], born=["c1"], head=first.write.head)
+    )
+    return standing
 
-    async def with_two_that_fail() -> list[Any]:
+
+def test_what_hinders_one_shard_in_working_is_told_to_that_shard_alone() -> None:
+    """Its money no longer fits: the others are worked, each event once, aliases too."""
+
+    async def together_with_one_that_fails() -> list[Any]:
         joint = JointPass(Encoder("EUR"), linger_s=0.0)
-        lost, rich, *others = members(4, [event(1, 0)])
-        lost.error = ShardLostError("another has it")
-        first = rich.standing.executor.work(rich.standing.load([event(0, 0, amount="60")]))
-        rich.standing.store.commit(first.write)
-        _spoil(rich.standing)
-        everybody = (joint.work(each) for each in (lost, rich, *others))
+        failing, aliasing, *others = members(4, [event(1, 0)])
+        rich(failing.standing)
+        aliasing.logs = iter([[event(0, 0, customer="c2"), event(1, 1, "alias", "c1", previous_id="c2")]])
+        everybody = (joint.work(each) for each in (failing, aliasing, *others))
         return await asyncio.gather(*everybody, return_exceptions=True)
 
-    lost, rich, *others = asyncio.run(with_two_that_fail())
+    failed, aliased, *others = asyncio.run(together_with_one_that_fails())
+    assert isinstance(failed, OverflowError)
+    (alone,) = members(1)
+    expected = alone.standing.executor.work(
+        alone.standing.load([event(0, 0, customer="c2"), event(1, 1, "alias", "c1", previous_id="c2")])
+    )
+    assert (aliased.outcome.digest, aliased.outcome.merged) == (expected.digest, 1)
+    assert [len(each.outcome.changes) for each in others] == [2, 2]
+
+
+class Broken(MemoryStore):
+    """Its connection breaks at the first look into the directory, and is there again at the next."""
+
+    asked = 0
+
+    def places(self, ids: Sequence[str], population: int) -> dict[str, int]:
+        """See Store."""
+        self.asked += 1
+        if self.asked == 1:
+            raise redis.ConnectionError("closed by the server")
+        return super().places(ids, population)
+
+
+def test_a_store_that_failed_is_not_asked_again() -> None:
+    """A new connection does not watch the head, so a commit that went on would not see that it is another's."""
+    rulebook = Rulebook(from_settings(Settings()))
+    broken = Standing(Settings(), rulebook, 0, Broken())
+    fine = Standing(Settings(), rulebook, 1)
+    broken.store.commit(broken.executor.work(broken.load([event(0, 0)])).write)
+    loads = [broken.load([event(1, 1, "erase"), event(2, 2)]), fine.load([event(0, 0)])]
+    failed, outcome = together(loads, Encoder("EUR"))
+    assert isinstance(failed, redis.ConnectionError)
+    assert isinstance(outcome, Outcome)
+    assert isinstance(broken.store, Broken)
+    assert broken.store.asked == 1
+
+
+def test_where_one_shard_cannot_load_the_others_look_for_themselves() -> None:
+    """Their server may be gone, too: nobody waits for one timeout after the other, and nothing is taken from them."""
+
+    async def three() -> list[Any]:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        unready, lost, last = members(3, [event(1, 0)])
+        unready.is_ready = False
+        lost.error = ShardLostError("another has it")
+        everybody = (joint.work(each) for each in (unready, lost, last))
+        return [*await asyncio.gather(*everybody, return_exceptions=True), *unready.logs, *last.logs]
+
+    unready, lost, last, *left = asyncio.run(three())
+    assert unready.alone
     assert isinstance(lost, ShardLostError)
-    assert isinstance(rich, OverflowError)
-    for worked in others:
-        _, outcome = worked
-        assert outcome is not None
-        assert len(outcome.changes) == 2
+    assert last.alone
+    assert left == [[event(1, 0)]] * 2
 
 
-def _spoil(standing: Standing) -> None:
-    """Let the customer have nearly all the money there is."""
-    rules = standing.rulebook.first
-    customers = record.decode(["c1"], standing.store.load(["c1"]), start_labels(rules), 0)
-    customers.fixed["net_minor"] = 2**63 - 2
-    head = standing.head
-    standing.store.commit(Write(records=[("c1", record.encode(customers)[0])], timers=[], born=[], head=head))
+def test_a_shard_that_is_to_stop_does_not_wait_for_the_pause() -> None:
+    """The pause after a pass may be long; whoever stops asks for the next one at once."""
+
+    async def hurried() -> Any:
+        joint = JointPass(Encoder("EUR"), linger_s=3600.0)
+        (member,) = members(1, [event(1, 0)])
+        await joint.work(member)
+        last = asyncio.create_task(joint.work(member))
+        await asyncio.sleep(0)  # it asks
+        joint.hurry()
+        return await asyncio.wait_for(last, 30)
+
+    assert asyncio.run(hurried()).draft is None
 
 
 def test_a_pass_of_many_customers_leaves_the_other_shards_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,6 +372,6 @@ def test_a_large_commit_is_left_to_its_shard() -> None:
         (large,) = members(1, [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_CUSTOMERS + 1)])
         return await joint.work(large)
 
-    draft, outcome = asyncio.run(one())
-    assert outcome is None
-    assert len(draft.loaded.ids) == joint_pass.PASS_CUSTOMERS + 1
+    answer = asyncio.run(one())
+    assert answer.outcome is None
+    assert len(answer.draft.loaded.ids) == joint_pass.PASS_CUSTOMERS + 1
