@@ -33,6 +33,7 @@ class Draft:
     control: list[Message]  # for the control topic
     records: int
     started_s: float  # when the commit began, of perf_counter
+    loading_s: float  # how long that took
     loaded_s: float  # when it was loaded
 
 

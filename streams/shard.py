@@ -254,8 +254,7 @@ class Shard:
         if self.ready():
             answer = await self.joint.work(self)
             if answer.draft is not None and answer.outcome is not None:
-                self.metrics.steps.labels("execute").observe(perf_counter() - answer.draft.loaded_s)
-                return self._prepared(answer.draft, answer.outcome)
+                return self._prepared(answer.draft, answer.outcome, perf_counter() - answer.draft.loaded_s)
             if answer.draft is not None:
                 async with self.turn:
                     return await asyncio.to_thread(self._execute, answer.draft)
@@ -269,11 +268,13 @@ class Shard:
         return None if draft is None else self._execute(draft)
 
     def _execute(self, draft: Draft) -> Prepared:
-        with self.metrics.step("execute"):
-            outcome = self._executor.work(draft.loaded)
-        return self._prepared(draft, outcome)
+        started_s = perf_counter()
+        outcome = self._executor.work(draft.loaded)
+        return self._prepared(draft, outcome, perf_counter() - started_s)
 
-    def _prepared(self, draft: Draft, outcome: Outcome) -> Prepared:
+    def _prepared(self, draft: Draft, outcome: Outcome, took_s: float) -> Prepared:
+        """`took_s`: working it, loading not included."""
+        self.metrics.steps.labels("execute").observe(draft.loading_s + took_s)
         return Prepared(
             entry=journal.entry(draft.loaded.plan, self.head, outcome),
             outcome=outcome,
@@ -377,14 +378,16 @@ class Shard:
             side.take(len(chunk))
         plan = self._plan(chunks, wall_us, horizon_us)
         purchases, interactions, handed = chunks
-        with self.metrics.step("load"):
-            loaded = self._executor.load(plan, purchases, interactions, self.head, self.store, handed=handed)
+        planned_s = perf_counter()
+        loaded = self._executor.load(plan, purchases, interactions, self.head, self.store, handed=handed)
+        loaded_s = perf_counter()
         return Draft(
             loaded=loaded,
             control=control,
             records=sum(map(len, chunks)),
             started_s=started_s,
-            loaded_s=perf_counter(),
+            loading_s=loaded_s - planned_s,
+            loaded_s=loaded_s,
         )
 
     async def _let_go(self) -> None:

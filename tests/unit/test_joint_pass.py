@@ -198,7 +198,7 @@ class Asking:
         if log is None:
             return None
         loaded = self.standing.load(log)
-        return Draft(loaded=loaded, control=[], records=len(log), started_s=0.0, loaded_s=0.0)
+        return Draft(loaded=loaded, control=[], records=len(log), started_s=0.0, loading_s=0.0, loaded_s=0.0)
 
 
 @contextmanager
