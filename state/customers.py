@@ -74,20 +74,15 @@ class Customers:
 
     def take(self, rows: npt.NDArray[np.intp]) -> Self:
         """The customers of `rows`, copied."""
-        return type(self)(
-            [self.ids[row] for row in rows.tolist()],
-            self.fixed[rows],
-            (self.seen[0][rows], self.seen[1][rows]),
-            {name: section[rows] for name, section in self.sections.items()},
-            {name: entries[rows] for name, entries in self.tails.items()},
-            self.keys,
-        )
+        return self._of([self.ids[row] for row in rows.tolist()], rows)
 
     def part(self, start: int, stop: int) -> Self:
         """The customers of rows [start, stop), not copied."""
-        rows = slice(start, stop)
+        return self._of(self.ids[start:stop], slice(start, stop))
+
+    def _of(self, ids: list[str], rows: npt.NDArray[np.intp] | slice) -> Self:
         return type(self)(
-            self.ids[rows],
+            ids,
             self.fixed[rows],
             (self.seen[0][rows], self.seen[1][rows]),
             {name: section[rows] for name, section in self.sections.items()},

@@ -60,34 +60,34 @@ class _Merging(Advancing):
     aliases: Aliases
     _event: int = 0  # the one that is worked alone
 
-    def _take_events(self, horizons_us: Times) -> None:
+    def _take_events(self) -> None:
         kinds = self.work.events.kinds
         start = 0
         for event in np.flatnonzero(kinds >= Kind.ERASE).tolist():
-            self._together(np.arange(start, event), horizons_us)
-            self._alone(event, horizons_us)
+            self._together(np.arange(start, event))
+            self._alone(event)
             start = event + 1
-        self._together(np.arange(start, len(kinds)), horizons_us)
+        self._together(np.arange(start, len(kinds)))
 
-    def _together(self, events: Rows, horizons_us: Times) -> None:
+    def _together(self, events: Rows) -> None:
         events = self._of_their_customers(events)
         for places in rounds(self.work.rows[events]):
-            self._round(events[places], horizons_us[events[places]])
+            self._round(events[places])
 
-    def _alone(self, event: int, horizons_us: Times) -> None:
+    def _alone(self, event: int) -> None:
         self._event = event
         kind, row = self.work.events.kinds[event], int(self.work.rows[event])
         if kind == Kind.GRANT:
-            self._grant(event, row, int(horizons_us[event]))
+            self._grant(event, row)
         elif kind == Kind.FORGET:
             if row in self.aliases.forwards:
                 self._release(row, int(self.work.events.occurred_us[event]))
         elif not len(self._of_their_customers(np.array([event]))):
             return  # handed over
         elif kind == Kind.ERASE:
-            self._round(np.array([event]), horizons_us[[event]])
+            self._round(np.array([event]))
         else:
-            self._alias(event, int(self.work.rows[event]), horizons_us[[event]])
+            self._alias(event, int(self.work.rows[event]))
 
     def _of_their_customers(self, events: Rows) -> Rows:
         """Give events under an id that became another's to that customer; those of other shards are handed over."""
@@ -112,20 +112,20 @@ class _Merging(Advancing):
     def _send(self, event: int, base: Errand, **fields: object) -> None:
         self.aliases.sent.append((event, msgspec.structs.replace(base, **fields)))
 
-    def _alias(self, event: int, row: int, horizon_us: Times) -> None:
+    def _alias(self, event: int, row: int) -> None:
         """An alias of the customer of `row`, or the answer to one."""
         one = np.array([event])
-        if not len(self._since_the_erase(one, horizon_us)[0]):
+        if not len(self._since_the_erase(one)):
             return
         asked = self.aliases.errands[event]
         guest = self.aliases.guests.get(event)
         answered = self.work.events.kinds[event] == Kind.ANSWER
         if guest is not None:
-            self._merge(event, row, guest, int(horizon_us[0]))
+            self._merge(event, row, guest)
         elif answered or self._is_repeated(event, row) or asked.previous == self.customers.ids[row]:
-            self._round(one, horizon_us)
+            self._round(one)
         elif self.aliases.alone:
-            self._alias_here(event, row, self.aliases.rows[asked.previous], horizon_us)
+            self._alias_here(event, row, self.aliases.rows[asked.previous])
         else:
             self.aliases.told += 1
             concluded_us = int(self.customers.fixed["concluded_us"][row])
@@ -137,26 +137,27 @@ class _Merging(Advancing):
                 concluded_us=max(concluded_us, int(self.work.events.occurred_us[event])),
             )
 
-    def _alias_here(self, event: int, row: int, previous: int, horizon_us: Times) -> None:
+    def _alias_here(self, event: int, row: int, previous: int) -> None:
         """Both customers are in this shard, which decides, too: an id is merged once, and never into itself."""
         if previous in self.aliases.forwards or previous == row:
-            self._round(np.array([event]), horizon_us)
+            self._round(np.array([event]))
             return
         self.aliases.told += 1
         self.aliases.became.append((self.customers.ids[previous], self.customers.ids[row], True))
         if self.work.erasures.known[previous]:
-            self._silence(np.array([previous]), horizon_us)
-            self._merge(event, row, previous, int(horizon_us[0]), tell=True)
+            self._silence(np.array([previous]), self.work.horizons_us[[event]])
+            self._merge(event, row, previous, tell=True)
         else:
             self._forward(previous, row_id=self.customers.ids[row])
-            self._round(np.array([event]), horizon_us)
+            self._round(np.array([event]))
 
-    def _merge(self, event: int, row: int, other: int, horizon_us: int, *, tell: bool = False) -> None:
+    def _merge(self, event: int, row: int, other: int, *, tell: bool = False) -> None:
         """The event is an alias, and the record of `other` is added to that of `row`; `tell`: `other` is told so."""
         rows, fixed = np.array([row]), self.customers.fixed
         self.touched[row] = True
-        if self.due_us[row] <= horizon_us:
-            self._silence(rows, np.array([horizon_us]))
+        horizon_us = self.work.horizons_us[[event]]
+        if self.due_us[row] <= horizon_us[0]:
+            self._silence(rows, horizon_us)
         repeated = self._is_repeated(event, row)
         merge(self.customers, rows, self.customers.take(np.array([other])), self.rules.window_slots)
         at_us = np.maximum(fixed["concluded_us"][rows], self.work.events.occurred_us[[event]])
@@ -170,7 +171,7 @@ class _Merging(Advancing):
         self.aliases.merged += 1
         self._conclude(rows, at_us, np.array([Cause.MERGE], dtype=np.uint8))
 
-    def _grant(self, event: int, row: int, horizon_us: int) -> None:
+    def _grant(self, event: int, row: int) -> None:
         """The customer of `row` becomes another: what is held of it goes there, what comes under its id later, too."""
         asked = self.aliases.errands[event]
         if row in self.aliases.forwards:
@@ -178,7 +179,7 @@ class _Merging(Advancing):
         answer = Errand(kind=errand.ANSWER, to=asked.customer, previous=asked.previous, customer=asked.customer)
         if self.work.erasures.known[row]:
             rows = np.array([row])
-            self._silence(rows, np.array([horizon_us]))
+            self._silence(rows, self.work.horizons_us[[event]])
             held = record.encode(self.customers.take(rows))[0]
             at_us = np.maximum(self.customers.fixed["concluded_us"][rows], asked.concluded_us)
             self._tell_merged(row, at_us)

@@ -8,7 +8,7 @@ hardly more than one: what a small commit costs is the calls, not the rows.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ from streams.dead_letters import dead_letters
 from streams.encode import Encoded, Encoder, Publication
 from streams.erasing import Erasures, start_labels
 from streams.events import HANDOVER, Chunk
-from streams.loading import Loaded, load
+from streams.loading import NOBODY, Loaded, Loader
 from streams.merge import refuse_invoices
 from streams.messages import Message, Messages
 from streams.plan import Plan
@@ -72,13 +72,11 @@ class Outcome:
         return self.make_current()
 
 
-class Executor:
+class Executor(Loader):
     """Executes plans on one shard's store. Pure but for the store's reads."""
 
     def __init__(self, settings: Settings, rulebook: Rulebook, partition: int) -> None:
-        self._settings = settings
-        self._rulebook = rulebook
-        self._partition = partition
+        super().__init__(settings, rulebook, partition)
         self._encoder = Encoder(settings.currency)
 
     def execute(
@@ -91,44 +89,11 @@ class Executor:
         stored: Head | None = None,
         handed: Chunk | None = None,
     ) -> Outcome:
-        """The outcome of `plan` on the state behind `head`, whose inputs `purchases` and `interactions` are.
-
-        `handed`: what other shards have handed over, None: nothing.
-
-        Begins the commit in the store, whose head is `stored`, or `head` where that is None.
-
-        Raises:
-            ShardLostError: it is another.
-            TornStateError: the store lacks records that its timers or its directory name.
-        """
+        """The outcome of `plan`; see `load`, of which this also is what it raises."""
         return self.work(self.load(plan, purchases, interactions, head, store, stored, handed))
 
-    def load(
-        self,
-        plan: Plan,
-        purchases: Chunk,
-        interactions: Chunk,
-        head: Head,
-        store: Store,
-        stored: Head | None = None,
-        handed: Chunk | None = None,
-    ) -> Loaded:
-        """The first half of `execute`: all that is read."""
-        return load(
-            self._settings,
-            self._rulebook,
-            self._partition,
-            plan,
-            purchases,
-            interactions,
-            head,
-            store,
-            stored,
-            handed,
-        )
-
     def work(self, loaded: Loaded) -> Outcome:
-        """The second half of `execute`."""
+        """The outcome of what was loaded: the second half of `execute`."""
         (result,) = together([loaded], self._encoder)
         if isinstance(result, Exception):
             raise result
@@ -142,8 +107,8 @@ def together(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Except
     """
     groups: dict[object, list[int]] = {}
     for place, each in enumerate(loads):
-        alike = place if each.alone else (each.rules.version, each.plan.erased_for_us)
-        groups.setdefault((each.alone, alike), []).append(place)
+        alike = (each.rules.version, each.plan.erased_for_us) if each.joins else place
+        groups.setdefault(alike, []).append(place)
     results = {
         place: result
         for places in groups.values()
@@ -160,7 +125,13 @@ def _group(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exceptio
         if len(loads) == 1:
             return [error]
         return [result for each in loads for result in _group([each], encoder)]  # a pass of several has changed nothing
-    return [_result(*each) for each in worked]
+    results: list[Outcome | Exception] = []
+    for each in worked:
+        try:
+            results.append(_outcome(*each))
+        except Exception as error:  # noqa: BLE001 - its store is asked for some of it
+            results.append(error)
+    return results
 
 
 def _pass(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
@@ -175,7 +146,7 @@ def _pass(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
     values = [value for each in loads for value in each.values]
     customers = record.decode(ids, values, start_labels(rules), rules.version, kept)
     if aliases is not None:
-        customers.fixed["rules"][[not customer_id for customer_id in ids]] = rules.version  # nobody's labels
+        customers.fixed["rules"][[customer_id == NOBODY for customer_id in ids]] = rules.version  # nobody's labels
     erased = {first + row: erasure for each, first in shifted for row, erasure in each.erased.items()}
     work = Work(
         events=events.join([each.events for each in loads]),
@@ -218,14 +189,6 @@ def _publication(load: Loaded) -> Publication:
     topics, plan = load.settings.kafka.topics, load.plan
     position = {topics.purchases: plan.purchases_to, topics.interactions: plan.interactions_to}
     return Publication(detected_us=plan.wall_us, position=position, mode=plan.mode)
-
-
-def _result(*worked: Any) -> Outcome | Exception:
-    """One shard's outcome, or what hinders it: the store is asked for some of it."""
-    try:
-        return _outcome(*worked)
-    except Exception as error:  # noqa: BLE001 - as above
-        return error
 
 
 def _outcome(

@@ -14,11 +14,12 @@ from streams.inbox import Side, decode_together
 from streams.loading import Loaded
 from streams.messages import Message
 
-SMALL_CUSTOMERS: Final = 256
-"""A commit of no more, and of no more records, is small: some milliseconds from one end to the other."""
-PASS_CUSTOMERS: Final = 1_000
-"""A pass that has so many takes no further shard: it holds up the event loop for some 15 ms, where handing the work to
-a thread, and the interpreter lock back and forth, takes longer for all. A commit of more goes to a thread."""
+SMALL_SIZE: Final = 256
+"""Customers, and records, of a small commit, at most: it takes some milliseconds from one end to the other."""
+PASS_SIZE: Final = 1_000
+"""A pass of so many customers or records takes no further shard: it holds up the event loop for some 15 ms, where
+handing the work to a thread, and the interpreter lock back and forth, takes longer for all. A commit of more goes to a
+thread."""
 
 AWAY_S: Final = 0.03
 """The longest that a pass waits for shards whose commits are under way: one with a server that hangs holds nobody up
@@ -122,7 +123,7 @@ class JointPass:
                 continue
             answer.set_result(Answer(draft=draft, outcome=result))
             commits += 1
-            if _size(draft) <= SMALL_CUSTOMERS:  # a larger one is not waited for
+            if _size(draft) <= SMALL_SIZE:  # a larger one is not waited for
                 self._away.append(member)
         self._ended_s, self._pause_s = asyncio.get_running_loop().time(), self.linger_s * commits
         if self._asking:
@@ -136,7 +137,7 @@ class JointPass:
         drafted: list[tuple[Member, Draft, asyncio.Future[Answer]]] = []
         size = 0
         for place, (member, answer) in enumerate(ready):
-            if size >= PASS_CUSTOMERS:
+            if size >= PASS_SIZE:
                 self._asking = ready[place:]
                 break
             try:
@@ -146,7 +147,7 @@ class JointPass:
                 for _, other in ready[place + 1 :]:  # if their store is gone, too, they find out in threads
                     other.set_result(Answer(alone=True))
                 break
-            if draft is None or _size(draft) > PASS_CUSTOMERS:
+            if draft is None or _size(draft) > PASS_SIZE:
                 answer.set_result(Answer(draft=draft))
                 continue
             drafted.append((member, draft, answer))

@@ -47,8 +47,11 @@ class Loaded:
     events: Chunk  # (m,) usable, in the shard's order
     rows: Rows  # (m,) the events' customers
     due: Rows  # (k,) rows to sweep
+    clock_us: int  # the shard's time after all of it
+    until_us: int  # how far the sweep goes
     ids: list[str]  # n customers, NOBODY for records that were handed over: the last ones
     values: list[bytes | None]  # n records
+    known: npt.NDArray[np.bool_]  # (n,) of whom there is one
     erased: dict[int, Erasure]  # by row, of those who are unknown or have an event that may be too old
     aliases: Aliases | None
     rules: Rules
@@ -61,93 +64,95 @@ class Loaded:
         return times_us
 
     @property
-    def clock_us(self) -> int:
-        """The shard's time after all of it."""
-        return max(self.head.clock_us, int(self.events.occurred_us.max(initial=UNKNOWN)))
-
-    @property
-    def until_us(self) -> int:
-        """How far the sweep goes."""
-        return max(self.clock_us, self.plan.sweep_us)
-
-    @property
-    def known(self) -> npt.NDArray[np.bool_]:
-        """Of which customers there is a record; shape (n,)."""
-        return np.array([value is not None for value in self.values], dtype=np.bool_)
-
-    @property
     def swept(self) -> int:
         """Customers whose timer was due."""
         return len(self.due)
 
     @property
-    def alone(self) -> bool:
-        """Whether it cannot be worked together with other shards' commits: it brings more than events and silence."""
-        return self.adoption is not None or self.aliases is not None
+    def joins(self) -> bool:
+        """Whether it can be worked together with other shards' commits: it brings no more than events and silence."""
+        return self.adoption is None and self.aliases is None
 
 
-def load(
-    settings: Settings,
-    rulebook: Rulebook,
-    partition: int,
-    plan: Plan,
-    purchases: Chunk,
-    interactions: Chunk,
-    head: Head,
-    store: Store,
-    stored: Head | None = None,
-    handed: Chunk | None = None,
-) -> Loaded:
-    """What `plan` works on, the state being that behind `head`; see streams.execution.Executor.execute.
+class Loader:
+    """Reads what commits of one shard work on."""
 
-    Raises:
-        ShardLostError: the store's head is another.
-        TornStateError: the store lacks records that its timers or its directory name.
-    """
-    merged = merge(purchases, interactions if plan.shards else refuse_aliases(interactions), plan.future_us, handed)
-    asked, in_order = _for_the_book(merged)
-    events = merged.chunk.take(in_order)
-    before, head = head, _adopt(plan, head)
-    until_us = max(head.clock_us, int(events.occurred_us.max(initial=UNKNOWN)), plan.sweep_us)
-    place: dict[str, int] = {}
-    rows = [place.setdefault(customer_id, len(place)) for customer_id in events.customer_ids]
-    found = store.begin(stored or before, list(place), until_us, plan.sweep_limit)
-    due = [place.setdefault(customer_id, len(place)) for customer_id in found.due]
-    page = _page(plan, head, store)
-    for customer_id in page:
-        place.setdefault(customer_id, len(place))
-    values = found.records + store.load(list(place)[len(found.records) :])
-    aliases = alias_store.read(head, events, place, values, store, alone=plan.shards == 1)
-    gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
-    if gone:
-        raise TornStateError(f"the records of {len(gone)} customers of shard {partition} are gone: {gone[:5]}")
-    ids = [*place, *[NOBODY] * (len(values) - len(place))]
-    adoption = None
-    if head.adopting is not None:
-        version = rulebook.version(head.rules)
-        old = rulebook.rules(head.adopting.old)
-        adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=version.cause, quiet=version.quiet)
-    return Loaded(
-        settings=settings,
-        rulebook=rulebook,
-        partition=partition,
-        plan=plan,
-        store=store,
-        before=before,
-        head=head,
-        merged=merged,
-        asked=asked,
-        in_order=in_order,
-        events=events,
-        rows=np.array(rows, dtype=np.intp),
-        due=np.array(due, dtype=np.intp),
-        ids=ids,
-        values=values,
-        erased=_erased(events, rows, ids, values, head, store, rulebook.secret, everybody=aliases is not None),
-        aliases=aliases,
-        rules=rulebook.rules(head.rules),
-        adoption=adoption,
-    )
+    def __init__(self, settings: Settings, rulebook: Rulebook, partition: int) -> None:
+        self._settings = settings
+        self._rulebook = rulebook
+        self._partition = partition
+
+    def load(
+        self,
+        plan: Plan,
+        purchases: Chunk,
+        interactions: Chunk,
+        head: Head,
+        store: Store,
+        stored: Head | None = None,
+        handed: Chunk | None = None,
+    ) -> Loaded:
+        """What `plan` works on, the state being that behind `head`, whose inputs `purchases` and `interactions` are.
+
+        `handed`: what other shards have handed over, None: nothing.
+
+        Begins the commit in the store, whose head is `stored`, or `head` where that is None.
+
+        Raises:
+            ShardLostError: the store's head is another.
+            TornStateError: the store lacks records that its timers or its directory name.
+        """
+        merged = merge(purchases, interactions if plan.shards else refuse_aliases(interactions), plan.future_us, handed)
+        asked, in_order = _for_the_book(merged)
+        events = merged.chunk.take(in_order)
+        before, head = head, _adopt(plan, head)
+        clock_us = max(head.clock_us, int(events.occurred_us.max(initial=UNKNOWN)))
+        until_us = max(clock_us, plan.sweep_us)
+        place: dict[str, int] = {}
+        rows = [place.setdefault(customer_id, len(place)) for customer_id in events.customer_ids]
+        found = store.begin(stored or before, list(place), until_us, plan.sweep_limit)
+        due = [place.setdefault(customer_id, len(place)) for customer_id in found.due]
+        page = _page(plan, head, store)
+        for customer_id in page:
+            place.setdefault(customer_id, len(place))
+        values = found.records + store.load(list(place)[len(found.records) :])
+        aliases = alias_store.read(head, events, place, values, store, alone=plan.shards == 1)
+        gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
+        if gone:
+            raise TornStateError(
+                f"the records of {len(gone)} customers of shard {self._partition} are gone: {gone[:5]}"
+            )
+        ids = [*place, *[NOBODY] * (len(values) - len(place))]
+        known = np.array([value is not None for value in values], dtype=np.bool_)
+        adoption = None
+        if head.adopting is not None:
+            version = self._rulebook.version(head.rules)
+            old = self._rulebook.rules(head.adopting.old)
+            adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=version.cause, quiet=version.quiet)
+        return Loaded(
+            settings=self._settings,
+            rulebook=self._rulebook,
+            partition=self._partition,
+            plan=plan,
+            store=store,
+            before=before,
+            head=head,
+            merged=merged,
+            asked=asked,
+            in_order=in_order,
+            events=events,
+            rows=np.array(rows, dtype=np.intp),
+            due=np.array(due, dtype=np.intp),
+            clock_us=clock_us,
+            until_us=until_us,
+            ids=ids,
+            values=values,
+            known=known,
+            erased=_erased(events, rows, ids, known, head, store, self._rulebook.secret, everybody=aliases is not None),
+            aliases=aliases,
+            rules=self._rulebook.rules(head.rules),
+            adoption=adoption,
+        )
 
 
 def _for_the_book(merged: Merged) -> tuple[list[Errand], Rows]:
@@ -187,7 +192,7 @@ def _erased(
     events: Chunk,
     rows: list[int],
     ids: list[str],
-    values: list[bytes | None],
+    known: npt.NDArray[np.bool_],
     head: Head,
     store: Store,
     secret: bytes,
@@ -197,7 +202,7 @@ def _erased(
     """What stays of erased customers: of those who are unknown or have an event that may be too old, or of all."""
     if head.erasures is None:
         return {}
-    asked = np.array([everybody or value is None for value in values], dtype=np.bool_)
+    asked = ~known | everybody
     asked[np.array(rows, dtype=np.intp)[events.occurred_us <= head.erasures.latest_us]] = True
     places = [row for row in np.flatnonzero(asked).tolist() if ids[row] != NOBODY]
     answers = store.erased([pseudonym(secret, ids[row]) for row in places])

@@ -107,7 +107,7 @@ class Advancing:
         before_us = fixed["timer_us"].copy()
         if adoption is not None:
             self._adopt(adoption)
-        self._take_events(self.work.horizons_us)
+        self._take_events()
         self._sweep()
         self._set_timers()
         return Advance(
@@ -118,10 +118,10 @@ class Advancing:
             fates=self.fates,
         )
 
-    def _take_events(self, horizons_us: Times) -> None:
-        """All events; a horizon is the shard's time at each."""
+    def _take_events(self) -> None:
+        """All events."""
         for events in rounds(self.work.rows):
-            self._round(events, horizons_us[events])
+            self._round(events)
 
     def _adopt(self, adoption: Adoption) -> None:
         """Step 1 up to the adoption under the old rules, then classify there under the new."""
@@ -148,13 +148,12 @@ class Advancing:
         causes = np.full(len(rows), adoption.cause, dtype=np.uint8)
         self._conclude(rows, at_us, causes, facts=facts, previous=previous, held=held, quiet=adoption.quiet)
 
-    def _round(self, events: Rows, horizons_us: Times) -> None:
+    def _round(self, events: Rows) -> None:
         """One event of each of many customers (design section 3, steps 0 to 3)."""
         if self.erases:
-            events, horizons_us = self._since_the_erase(events, horizons_us)
-        fresh = self._fresh(events)
-        events, horizons_us = events[fresh], horizons_us[fresh]
-        rows = self.work.rows[events]
+            events = self._since_the_erase(events)
+        events = events[self._fresh(events)]
+        rows, horizons_us = self.work.rows[events], self.work.horizons_us[events]
         self.touched[rows] = True
         ripe = self.due_us[rows] <= horizons_us
         self._silence(rows[ripe], horizons_us[ripe])
@@ -172,13 +171,13 @@ class Advancing:
         fixed["concluded_us"][rows] = at_us
         self._conclude(rows, at_us, np.where(late, Cause.LATE, Cause.EVENT).astype(np.uint8), events)
 
-    def _since_the_erase(self, events: Rows, horizons_us: Times) -> tuple[Rows, Times]:
+    def _since_the_erase(self, events: Rows) -> Rows:
         """The events but for those from before their customer's erase; they change nothing at all."""
         rows, erasures = self.work.rows[events], self.work.erasures
-        erasures.expire(self.customers, rows, horizons_us, self.rules)
+        erasures.expire(self.customers, rows, self.work.horizons_us[events], self.rules)
         out = erasures.outdated(rows, self.work.events.occurred_us[events], self.work.events.kinds[events])
         self._mark(events[out], Fate.OUTDATED)
-        return events[~out], horizons_us[~out]
+        return events[~out]
 
     def _erase(self, rows: Rows, events: Rows) -> None:
         """Forget `rows`; of those of whom anything was known, every label becomes null, and that is the receipt."""

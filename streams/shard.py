@@ -29,7 +29,7 @@ from streams.execution import Executor, Outcome
 from streams.health.metrics import Metrics
 from streams.inbox import Inbox, Side
 from streams.intake import Feed, Intake, OutOfRangeError
-from streams.joint_pass import SMALL_CUSTOMERS, Draft, JointPass
+from streams.joint_pass import SMALL_SIZE, Draft, JointPass
 from streams.journal import Entry, JournalError, JournalReader
 from streams.messages import Message, Messages
 from streams.pauses import Pauses
@@ -242,7 +242,7 @@ class Shard:
                 continue
             async with asyncio.timeout(COMMIT_S):
                 await self._commit(prepared)
-            if prepared.written > SMALL_CUSTOMERS and max(side.waiting for side in self.inbox.sides) < most:
+            if prepared.written > SMALL_SIZE and max(side.waiting for side in self.inbox.sides) < most:
                 await asyncio.sleep(linger_s)  # the next one costs hardly more for having more
 
     async def _prepare(self) -> Prepared | None:
@@ -342,7 +342,7 @@ class Shard:
             )
         reach("commit:published")
         with self.metrics.step("store"):  # 3
-            if self.store_answers() and prepared.written <= SMALL_CUSTOMERS:
+            if self.store_answers() and prepared.written <= SMALL_SIZE:
                 self.store.commit(outcome.write)
             else:
                 await asyncio.to_thread(self.store.commit, outcome.write)
@@ -360,7 +360,7 @@ class Shard:
 
     def ready(self) -> bool:
         """See streams.joint_pass.Member."""
-        return self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_CUSTOMERS
+        return self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_SIZE
 
     def draft(self) -> Draft | None:
         """See streams.joint_pass.Member."""

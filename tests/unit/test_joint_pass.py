@@ -356,7 +356,7 @@ def test_a_pass_of_many_customers_leaves_the_other_shards_to_the_next(monkeypatc
 
     async def everybody() -> list[int]:
         joint = JointPass(Encoder("EUR"), linger_s=0.0)
-        wave = [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_CUSTOMERS * 3 // 5)]
+        wave = [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_SIZE * 3 // 5)]
         return await asyncio.gather(*(commits(joint, each) for each in members(5, wave)))
 
     with counted(monkeypatch) as sizes:
@@ -369,9 +369,9 @@ def test_a_large_commit_is_left_to_its_shard() -> None:
 
     async def one() -> Any:
         joint = JointPass(Encoder("EUR"), linger_s=0.0)
-        (large,) = members(1, [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_CUSTOMERS + 1)])
+        (large,) = members(1, [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_SIZE + 1)])
         return await joint.work(large)
 
     answer = asyncio.run(one())
     assert answer.outcome is None
-    assert len(answer.draft.loaded.ids) == joint_pass.PASS_CUSTOMERS + 1
+    assert len(answer.draft.loaded.ids) == joint_pass.PASS_SIZE + 1
