@@ -102,24 +102,22 @@ def _redis_description() -> str:
 def _stages(bench: Bench, chosen: list[Peer], sizes: dict[str, Any]) -> Iterator[list[Row]]:
     """The rows after each stage, so that what an hour has measured is kept whatever the next hour brings.
 
-    The first round with the kills, then kills with fewer customers, then the delays, then the other rounds.
+    A round: the whole topic with a kill at its end, a kill with fewer customers, the delays.
     """
     rows = [Row(peer) for peer in chosen]
     for row in rows:
         _prepare(bench, row)
     able = [row for row in rows if not row.notes]
     log = filled(bench, sizes["customers"], sizes["events"])
+    few = filled(bench, sizes["customers"] // FEWER, sizes["events"] // FEWER)
     for number in range(sizes["runs"]):
-        for row in list(able):
-            _whole_topic(bench, row, log, sizes, recovery=not number)
+        for row in able:
+            _whole_topic(bench, row, log, sizes)
             if row.traffic is not None:
                 if not number:
                     rows.insert(rows.index(row) + 1, Row(ceiling(row.traffic)))
-                _whole_topic(bench, rows[rows.index(row) + 1], log, sizes, recovery=False)
+                _whole_topic(bench, rows[rows.index(row) + 1], log, sizes)
         yield rows
-        if number:
-            continue
-        few = filled(bench, sizes["customers"] // FEWER, sizes["events"] // FEWER)
         for row in able:
             _recovery(bench, row, few, sizes)
         yield rows
@@ -136,8 +134,8 @@ def _prepare(bench: Bench, row: Row) -> None:
         row.note(f"not here: {error}")
 
 
-def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *, recovery: bool) -> None:
-    run = _right(bench, row, log, sizes, recovery=recovery, failed=lambda why: row.fail(f"failed: {why}"))
+def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any]) -> None:
+    run = _right(bench, row, log, sizes, failed=lambda why: row.fail(f"failed: {why}"))
     if run is None:
         return
     row.traffic = run.traffic
@@ -150,20 +148,20 @@ def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *
 def _recovery(bench: Bench, row: Row, few: InputLog, sizes: dict[str, Any]) -> None:
     """Back after a kill with fewer customers; what else this run shows is not comparable and not kept."""
     why_not = "not killed with a tenth of the customers"
-    run = _right(bench, row, few, sizes, recovery=True, failed=lambda why: row.note(f"{why_not}: {why}"))
+    run = _right(bench, row, few, sizes, failed=lambda why: row.note(f"{why_not}: {why}"))
     if run is not None and "recovery_s" in run.figures:
         row.add({"recovery_few_s": run.figures["recovery_s"]})
         bench.say(f"{row.peer.title}: back after {run.figures['recovery_s']:.1f} s")
 
 
 def _right(
-    bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *, recovery: bool, failed: Callable[[str], None]
+    bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *, failed: Callable[[str], None]
 ) -> whole_topic.Run | None:
     """A run whose output is right; a wrong one ends the row, and `failed` is told why a program failed."""
     if row.failed:
         return None
     try:
-        run = whole_topic.run(bench, row.peer, log, limit_s=sizes["limit_s"], recovery=recovery)
+        run = whole_topic.run(bench, row.peer, log, limit_s=sizes["limit_s"])
     except PeerFailedError as error:
         bench.say(str(error))
         failed(str(error).splitlines()[0])

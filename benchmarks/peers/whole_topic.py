@@ -30,8 +30,8 @@ class Run:
     traffic: Traffic | None = None  # of segflow
 
 
-def run(bench: Bench, peer: Peer, log: InputLog, *, limit_s: float, recovery: bool) -> Run:
-    """Start the peer on an empty memory and let it read the topic to its end, or for `limit_s`.
+def run(bench: Bench, peer: Peer, log: InputLog, *, limit_s: float) -> Run:
+    """Start the peer on an empty memory and let it read the topic to its end, or for `limit_s`; at its end, kill it.
 
     Its output is compared with the answer before anything else is looked at.
 
@@ -56,7 +56,7 @@ def run(bench: Bench, peer: Peer, log: InputLog, *, limit_s: float, recovery: bo
         found.figures["state_bytes_customer"] = state_bytes / max(1, len(published.changes))
         if peer.record is SegflowRecord:
             found.traffic = traffic.of_segflow(place, _events_read(log, published))
-        if recovery and progress.whole:
+        if progress.whole:
             found.figures["recovery_s"] = first_change_s(place, program, log)
         return found
 
