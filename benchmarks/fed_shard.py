@@ -18,6 +18,7 @@ from streams.events import INTERACTIONS, PURCHASES
 from streams.execution import Outcome
 from streams.health.metrics import Metrics
 from streams.joint_pass import JointPass
+from streams.packing import Packing
 from streams.shard import Shard
 from streams.transport import Batch, Reading, now_us
 
@@ -155,6 +156,7 @@ async def fed_shard(site: Installation) -> AsyncIterator[FedShard]:
         metrics=metrics,
         turn=asyncio.Lock(),
         joint=JointPass(Encoder(settings.currency), linger_s=0.0),  # no other shard is waited for
+        packing=Packing(settings),
     )
     following = asyncio.create_task(control.follow())
     fed = FedShard(shard, inputs, asyncio.create_task(shard.run()), metrics.bell)

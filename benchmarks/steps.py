@@ -18,7 +18,7 @@ from benchmarks.stopwatch import REST, Border, Stopwatch
 from segments.rules import from_settings
 from state import record
 from state.redis import RedisStore
-from streams import execution, loading
+from streams import execution, loading, packing
 from streams.allocation import keep_freed_memory
 from streams.collector import calm_collector
 from streams.decode import Decoder
@@ -50,7 +50,7 @@ BORDERS: Final = (
     Border(Encoder, "_current", "encode current segments"),
     Border(execution, "split", WRITE),
     Border(execution, "write", WRITE),
-    Border(Publisher, "_batches", BATCHES),
+    Border(packing, "batches_together", BATCHES),
     Border(RecordBatch, "built", BATCHES),
     Border(Publisher, "publish", "Kafka transaction, waiting included"),
     Border(RedisStore, "commit", "Redis write, waiting included"),

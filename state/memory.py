@@ -94,6 +94,13 @@ class MemoryStore:
 
     def commit(self, write: Write) -> None:
         """See Store."""
+        self.send(write)
+
+    def settle(self) -> None:
+        """See Store."""
+
+    def send(self, write: Write) -> int | None:
+        """See Store."""
         self._records.update(write.records)
         for customer_id in write.gone:
             del self._records[customer_id]
@@ -120,6 +127,7 @@ class MemoryStore:
             self._queue = [(timer_us, who.encode(), who) for who, timer_us in self._timers.items()]
             heapify(self._queue)
         self._head = write.head
+        return None
 
     def _note(self, write: Write) -> None:
         for customer_id, parent, does in write.became:

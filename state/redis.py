@@ -41,6 +41,7 @@ class RedisStore:
         self._client = client
         self._keys = keys
         self._connection: Any = None
+        self._asked = 0  # commands of the round trip under way
 
     def head(self) -> Head | None:
         """See Store."""
@@ -111,7 +112,17 @@ class RedisStore:
 
     def commit(self, write: Write) -> None:
         """See Store."""
-        self._execute(self._commands(write))
+        self.send(write)
+        self.settle()
+
+    def send(self, write: Write) -> int | None:
+        """See Store."""
+        self._begin_execute(self._commands(write))
+        return int(self._connection._sock.fileno())  # noqa: SLF001 - redis-py has no other way to its socket
+
+    def settle(self) -> None:
+        """See Store."""
+        self._end_execute()
 
     def take(self, head: Head, expected: Head | None) -> None:
         """See Store."""
@@ -176,8 +187,14 @@ class RedisStore:
         return replies
 
     def _execute(self, commands: list[Command]) -> None:
-        replies = self._call(("MULTI",), *commands, ("EXEC",))
-        if replies[-1] is None:
+        self._begin_execute(commands)
+        self._end_execute()
+
+    def _begin_execute(self, commands: list[Command]) -> None:
+        self._ask(("MULTI",), *commands, ("EXEC",))
+
+    def _end_execute(self) -> None:
+        if self._answers()[-1] is None:
             raise ShardLostError(f"the head of shard {self._keys.partition} in Redis changed during a commit")
 
     def _commands(self, write: Write) -> list[Command]:
@@ -231,11 +248,22 @@ class RedisStore:
         Raises:
             redis.RedisError: the server cannot be reached or refuses; the connection is dropped.
         """
+        self._ask(*commands)
+        return self._answers()
+
+    def _ask(self, *commands: Command) -> None:
         if self._connection is None:
             self._connection = self._client.connection_pool.get_connection()
         try:
             self._connection.send_packed_command(self._connection.pack_commands(commands))
-            replies = [self._reply() for _ in commands]
+        except BaseException:
+            self.close()
+            raise
+        self._asked = len(commands)
+
+    def _answers(self) -> list[Any]:
+        try:
+            replies = [self._reply() for _ in range(self._asked)]
         except BaseException:
             self.close()
             raise

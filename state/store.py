@@ -100,7 +100,23 @@ class Store(Protocol):
         ...
 
     def commit(self, write: Write) -> None:
-        """Apply `write` as a whole.
+        """Apply `write` as a whole: `send` and `settle`.
+
+        Raises:
+            ShardLostError: the head was changed since `begin`.
+        """
+        ...
+
+    def send(self, write: Write) -> int | None:
+        """The first half of `commit`: nothing else may be asked before the second.
+
+        Returns:
+            A file descriptor that can be read from once the answer comes; None: it is there.
+        """
+        ...
+
+    def settle(self) -> None:
+        """The second half of `commit`: the answer, waited for.
 
         Raises:
             ShardLostError: the head was changed since `begin`.

@@ -1,6 +1,5 @@
 """How one shard publishes: everything of a commit becomes visible at once, or not at all."""
 
-import time
 from collections.abc import Mapping, Sequence
 
 from aiokafka.structs import TopicPartition
@@ -8,7 +7,7 @@ from aiokafka.structs import TopicPartition
 from schemas.settings import Settings
 from streams.crash_points import reach
 from streams.messages import Message, Messages
-from streams.record_batch import RecordBatch, batches
+from streams.packing import Packing
 from streams.transactional_producer import TransactionalProducer
 
 Records = Mapping[str, Messages]
@@ -21,13 +20,15 @@ class Publisher:
     Any error leaves the transaction's fate unknown: the publisher is then closed and the shard taken anew. With the
     guarantee at_least_once there is no transaction and no fencing: the journal's record goes last, and a crash before
     it repeats what was published.
+
+    packing: that of the worker.
     """
 
-    def __init__(self, settings: Settings, partition: int) -> None:
+    def __init__(self, settings: Settings, partition: int, packing: Packing | None = None) -> None:
+        self._packing = packing or Packing(settings)
         self._partition = partition
         self._topics = settings.kafka.topics
         self._transactional = settings.worker.guarantee == "exactly_once"
-        self._compressed = settings.kafka.compression == "lz4"
         self._producer = TransactionalProducer(
             settings.kafka,
             f"{settings.kafka.group}-{partition}" if self._transactional else None,
@@ -62,12 +63,14 @@ class Publisher:
         Raises:
             aiokafka.errors.KafkaError: whether it was committed is known only from the journal.
         """
-        now_ms = time.time_ns() // 1_000_000
-        filled = self._handed_over(handover, now_ms) | {
-            TopicPartition(topic, 0 if topic in control_topics else self._partition): self._batches(messages, now_ms)
-            for topic, messages in records.items()
-            if len(messages)
-        }
+        filled = await self._packing.packed(
+            self._handed_over(handover)
+            | {
+                TopicPartition(topic, 0 if topic in control_topics else self._partition): messages
+                for topic, messages in records.items()
+                if len(messages)
+            }
+        )
         if self._transactional:
             await self._producer.begin(filled)
             await self._producer.send(filled)
@@ -78,20 +81,14 @@ class Publisher:
             await self._producer.send({place: listed})
         reach("commit:produced")
 
-    def _handed_over(
-        self, handover: Sequence[tuple[int, Message]], now_ms: int
-    ) -> dict[TopicPartition, list[RecordBatch]]:
+    def _handed_over(self, handover: Sequence[tuple[int, Message]]) -> dict[TopicPartition, Messages]:
         """By partition, in their order."""
         found: dict[int, list[Message]] = {}
         for partition, each in handover:
             found.setdefault(partition, []).append(each)
         return {
-            TopicPartition(self._topics.handover, partition): self._batches(Messages.of(listed), now_ms)
-            for partition, listed in found.items()
+            TopicPartition(self._topics.handover, partition): Messages.of(listed) for partition, listed in found.items()
         }
-
-    def _batches(self, messages: Messages, now_ms: int) -> list[RecordBatch]:
-        return list(batches(messages, now_ms, transactional=self._transactional, compressed=self._compressed))
 
     async def close(self) -> None:
         """Stop; an open transaction is left to the next producer of this id, which ends it."""

@@ -4,7 +4,8 @@ https://kafka.apache.org/documentation/#recordbatch.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import cramjam
@@ -77,23 +78,38 @@ class RecordBatch:
 
 def batches(
     messages: Messages, timestamp_ms: int, *, transactional: bool, compressed: bool = False
-) -> Iterator[RecordBatch]:
+) -> list[RecordBatch]:
     """The messages as batches a broker takes, in their order; see RecordBatch."""
-    if not len(messages):
-        return
+    return batches_together([messages], timestamp_ms, transactional=transactional, compressed=compressed)[0]
+
+
+def batches_together(
+    parts: Sequence[Messages], timestamp_ms: int, *, transactional: bool, compressed: bool = False
+) -> list[list[RecordBatch]]:
+    """As `batches`, each part by itself, written in one go: what few records cost is the calls."""
+    stops = np.cumsum([len(each) for each in parts]).tolist()
+    if not stops or not stops[-1]:
+        return [[] for _ in parts]
+    messages = Messages.join(parts)
     sizes = np.stack([text.lengths(each) for each in (messages.keys, messages.values, messages.headers)])
-    firsts = _firsts(np.cumsum(sizes.sum(axis=0) + FRAMING_BYTES))
+    bounds = _bounds(np.cumsum(sizes.sum(axis=0) + FRAMING_BYTES), stops)
+    firsts = [first for part in bounds for first in part[:-1]]
     counts = np.diff([*firsts, len(messages)])
     records = _records(messages, sizes, np.arange(len(messages)) - np.repeat(firsts, counts))
-    data, ends = memoryview(records.buffers()[2]), text.offsets(records)
-    for first, count in zip(firsts, counts.tolist(), strict=True):
-        yield RecordBatch(
-            data[ends[first] : ends[first + count]],
-            count,
-            timestamp_ms,
-            transactional=transactional,
-            compressed=compressed,
-        )
+    data, ends = memoryview(records.buffers()[2]), text.offsets(records).tolist()
+    return [
+        [
+            RecordBatch(
+                data[ends[first] : ends[stop]],
+                stop - first,
+                timestamp_ms,
+                transactional=transactional,
+                compressed=compressed,
+            )
+            for first, stop in pairwise(part)
+        ]
+        for part in bounds
+    ]
 
 
 def _lz4(records: memoryview) -> bytes:
@@ -103,15 +119,20 @@ def _lz4(records: memoryview) -> bytes:
     return bytes(compressor.finish())
 
 
-def _firsts(ends: npt.NDArray[np.int64]) -> list[int]:
-    """The first record of each batch, where record i ends at `ends[i]` bytes."""
-    firsts = [0]
-    while True:
-        begun = int(ends[firsts[-1] - 1]) if firsts[-1] else 0
-        stop = max(firsts[-1] + 1, int(np.searchsorted(ends, begun + BATCH_MAX_BYTES, side="right")))
-        if stop >= len(ends):
-            return firsts
-        firsts.append(stop)
+def _bounds(ends: npt.NDArray[np.int64], stops: Sequence[int]) -> list[list[int]]:
+    """By part, the first record of each of its batches, and where the last one ends; nothing where it has no records.
+
+    ends: bytes up to the end of each record. stops: where each part ends.
+    """
+    found = []
+    for start, stop in pairwise([0, *stops]):
+        bounds = [start] if stop > start else []
+        while bounds and bounds[-1] < stop:
+            begun = int(ends[bounds[-1] - 1]) if bounds[-1] else 0
+            full = int(np.searchsorted(ends, begun + BATCH_MAX_BYTES, side="right"))
+            bounds.append(min(stop, max(bounds[-1] + 1, full)))
+        found.append(bounds)
+    return found
 
 
 def _records(messages: Messages, sizes: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> Text:

@@ -20,7 +20,7 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from schemas.settings import Settings
 from segments.instant import UNKNOWN, duration_us
 from state.head import Head
-from state.store import RolledBackError, ShardLostError, Store, TornStateError
+from state.store import RolledBackError, ShardLostError, Store, TornStateError, Write
 from streams import journal, positions
 from streams.control import Control
 from streams.crash_points import reach
@@ -32,10 +32,12 @@ from streams.intake import Feed, Intake, OutOfRangeError
 from streams.joint_pass import SMALL_SIZE, Draft, JointPass
 from streams.journal import Entry, JournalError, JournalReader
 from streams.messages import Message, Messages
+from streams.packing import Packing
 from streams.pauses import Pauses
 from streams.plan import Plan, plan_for
 from streams.positions import InputLostError
 from streams.publisher import Publisher
+from streams.readable import readable
 from streams.recutting import Recutting
 from streams.reexecution import Reexecution
 from streams.replay import InputReader
@@ -90,6 +92,7 @@ class Shard:
     metrics: Metrics
     turn: asyncio.Lock  # of the worker: one large batch at a time, as threads would only fight for the interpreter lock
     joint: JointPass  # of the worker: small commits of its shards together
+    packing: Packing  # of the worker
     store_answers: Callable[[], bool] = lambda: True  # as last seen from outside
     inbox: Inbox = field(init=False)
     head: Head = field(init=False)
@@ -178,7 +181,7 @@ class Shard:
         6. Open the inputs where the state stands.
         """
         self._fresh_inbox()
-        self._publisher = Publisher(self.settings, self.partition)
+        self._publisher = Publisher(self.settings, self.partition, self.packing)
         await asyncio.wait_for(self._publisher.start(), COMMIT_S)  # 1
         reach("take:fenced")
         stored = await asyncio.to_thread(self.store.head)  # 2
@@ -342,8 +345,8 @@ class Shard:
             )
         reach("commit:published")
         with self.metrics.step("store"):  # 3
-            if self.store_answers() and prepared.written <= SMALL_SIZE:
-                self.store.commit(outcome.write)
+            if prepared.written <= SMALL_SIZE:
+                await self._store(outcome.write)
             else:
                 await asyncio.to_thread(self.store.commit, outcome.write)
         reach("commit:stored")
@@ -352,6 +355,17 @@ class Shard:
         if not self._more_due:
             self.concluded_us = max(self.concluded_us, self.head.clock_us, prepared.entry.plan.sweep_us)
         self.metrics.committed(outcome, prepared.records, perf_counter() - prepared.started_s)
+
+    async def _store(self, write: Write) -> None:
+        """A small write, on the event loop, which goes on while Redis works on it."""
+        answer = self.store.send(write)
+        if answer is not None:
+            timeout_s = self.settings.redis.timeout.total_seconds()
+            try:
+                await asyncio.wait_for(readable(answer), timeout_s)
+            except TimeoutError as error:
+                raise redis.TimeoutError(f"no answer within {timeout_s:g} s") from error
+        self.store.settle()
 
     @property
     def sides(self) -> tuple[Side, ...]:

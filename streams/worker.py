@@ -31,6 +31,7 @@ from streams.health.view import View
 from streams.health.watch import Watch
 from streams.intake import INPUTS
 from streams.joint_pass import JointPass
+from streams.packing import Packing
 from streams.pauses import Pauses
 from streams.shard import Shard, ShardStoppedError
 from streams.topics import READ
@@ -75,6 +76,7 @@ class Worker:
         self._shards: dict[int, Shard] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
+        self._packing = Packing(settings)
         self._joint = JointPass(Encoder(settings.currency), settings.worker.linger.total_seconds())
         self._ended = asyncio.Event()
         self._exit_code = 0
@@ -285,6 +287,7 @@ class Worker:
                 metrics=self.metrics,
                 turn=self._turn,
                 joint=self._joint,
+                packing=self._packing,
                 store_answers=lambda: not self._watch.redis.problem,
             )
             self._tasks[partition] = asyncio.create_task(self._work(shard), name=f"shard-{partition}")

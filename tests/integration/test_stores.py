@@ -1,5 +1,7 @@
 """One contract for both stores: what holds for memory holds for Redis."""
 
+import asyncio
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from state.memory import MemoryStore
 from state.redis import RedisStore
 from state.redis_connection import client
 from state.store import HOLE, RolledBackError, ShardLostError, Store, Write
+from streams.readable import readable
 
 
 def write(head: Head, **changes: object) -> Write:
@@ -39,6 +42,20 @@ def test_what_is_committed_is_read_back(store: Store) -> None:
     assert store.due(5, 1) == ["a"]
     assert store.page(0) == ["ü", "a"]
     assert store.page(1) == []
+
+
+def test_a_commit_in_two_halves_is_a_commit(store: Store) -> None:
+    """Where the answer is still to come, it can be waited for before it is read."""
+    first = Head(owner="me")
+    store.take(first, None)
+    head = Head(owner="me", sequence=1, population=1)
+    store.begin(first)
+    answer = store.send(write(head, records=[("a", b"1")], timers=[("a", 5)], born=["a"]))
+    if answer is not None:
+        asyncio.run(asyncio.wait_for(readable(answer), 30))
+    store.settle()
+    assert store.head() == head
+    assert store.load(["a"]) == [b"1"]
 
 
 def test_clearing_leaves_the_mark_and_nothing_else(store: Store) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from streams import varint
 from streams.messages import Message, Messages
-from streams.record_batch import BATCH_MAX_BYTES, HEADER, LZ4, RecordBatch, batches
+from streams.record_batch import BATCH_MAX_BYTES, HEADER, LZ4, RecordBatch, batches, batches_together
 
 PRODUCER = (7, 3, 41)  # id, epoch, first sequence number
 
@@ -75,6 +75,23 @@ def test_batches_keep_to_the_brokers_limit() -> None:
         [200_000, 10],
     ]
     assert all(len(batch.built()) <= BATCH_MAX_BYTES + HEADER.size for batch in written if batch.count > 1)
+
+
+@given(st.lists(messages, max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_parts_written_together_are_what_each_is_alone(logs: list[list[Message]]) -> None:
+    """Byte by byte, empty ones and those of several batches too."""
+    parts = [Messages.of(log) for log in logs]
+    big = Messages.of(Message(b"k", bytes(400_000)) for _ in range(4))
+    for listed in (parts, [*parts, big, *parts]):
+        together = batches_together(listed, 1234, transactional=True)
+        alone = [batches(each, 1234, transactional=True) for each in listed]
+        assert [[batch.built() for batch in part] for part in together] == [
+            [batch.built() for batch in part] for part in alone
+        ]
+        assert [[batch.count for batch in part] for part in together] == [
+            [batch.count for batch in part] for part in alone
+        ]
 
 
 def test_no_message_is_no_batch() -> None:
