@@ -39,6 +39,7 @@ BEFORE: Final = 3 / 8
 LOAD: Final = "load from Redis, waiting included"
 WRITE: Final = "encode customer records, assemble the write"
 BATCHES: Final = "record batches, with lz4"
+STORED: Final = "Redis write, waiting included"
 BORDERS: Final = (
     Border(Decoder, "records", "decode records"),
     Border(loading, "merge", "merge both inputs"),
@@ -53,7 +54,8 @@ BORDERS: Final = (
     Border(packing, "batches_together", BATCHES),
     Border(RecordBatch, "built", BATCHES),
     Border(Publisher, "publish", "Kafka transaction, waiting included"),
-    Border(RedisStore, "commit", "Redis write, waiting included"),
+    Border(Shard, "_store", STORED),
+    Border(RedisStore, "commit", STORED),
     Border(Shard, "_prepare", REST),
     Border(Shard, "_commit", REST),
 )
