@@ -1,6 +1,5 @@
 """Events as they happen: a process that sends new customers' purchases, and a read_committed subscriber."""
 
-import asyncio
 import multiprocessing
 import signal
 import time
@@ -12,7 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from confluent_kafka import Producer
 
 from benchmarks.history import purchase
 from benchmarks.installation import PARTITIONS
@@ -23,10 +23,12 @@ from streams.kafka_clients import aiokafka_options
 TICK_S: Final = 0.002
 """Between two looks at how many events are due: well below the delays measured."""
 LINGER_MS: Final = 5
-"""The sender's: Kafka 4's own default for a producer. It is part of the delays measured."""
+"""The sender's: Kafka 4's own default for a producer, and librdkafka's. It is part of the delays measured."""
 FETCH_WAIT_MS: Final = 10
 """How long the broker may hold the subscriber's empty fetch back; with the default of 500 it would measure that."""
 POLL_MS: Final = 100
+ACKNOWLEDGED_S: Final = 30.0
+"""The broker takes milliseconds, and seconds where it has just made the topic."""
 PAID_CENTS: Final = 4500
 
 
@@ -48,38 +50,49 @@ def live_events(settings: Settings, per_s: int, first_number: int = 0) -> Iterat
 
 
 def _send(settings: Settings, per_s: int, first_number: int) -> None:
-    asyncio.run(_keep_sending(settings, per_s, first_number))
+    stopping = False
 
+    def stop(_signal: int, _frame: object) -> None:
+        nonlocal stopping
+        stopping = True
 
-async def _keep_sending(settings: Settings, per_s: int, first_number: int) -> None:
-    stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    producer = AIOKafkaProducer(linger_ms=LINGER_MS, **aiokafka_options(settings.kafka))
-    await producer.start()
-    started = time.perf_counter()
-    sent = 0
-    while not stopping.is_set():
-        for _ in range(sent, int((time.perf_counter() - started) * per_s)):
-            await _send_one(producer, settings.kafka.topics.purchases, first_number + sent)
+    signal.signal(signal.SIGTERM, stop)
+    producer = _producer(settings)
+    started_s, sent = time.perf_counter(), 0
+    while not stopping:
+        for _ in range(sent, int((time.perf_counter() - started_s) * per_s)):
+            _hand_over(producer, settings.kafka.topics.purchases, first_number + sent)
             sent += 1
-        await asyncio.sleep(TICK_S)
-    await producer.stop()  # sends what it still has
+        producer.poll(TICK_S)
+    producer.flush()
 
 
-async def _send_one(producer: AIOKafkaProducer, topic: str, number: int) -> None:
+def _producer(settings: Settings) -> Producer:
+    return Producer(
+        {
+            "bootstrap.servers": settings.kafka.address,
+            "linger.ms": LINGER_MS,
+            "partitioner": "murmur2_random",  # librdkafka's name for what Kafka's own producer does with a key
+        }
+    )
+
+
+def _hand_over(producer: Producer, topic: str, number: int) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     value = purchase(number, number, now.isoformat(timespec="microseconds"), PAID_CENTS)
-    await producer.send(topic, value, key=b"c%09d" % number)
+    producer.produce(topic, value, key=b"c%09d" % number)
 
 
-async def send_one(settings: Settings, number: int) -> None:
-    """One purchase, now, of the customer `number`; acknowledged on return."""
-    producer = AIOKafkaProducer(**aiokafka_options(settings.kafka))
-    await producer.start()
-    try:
-        await _send_one(producer, settings.kafka.topics.purchases, number)
-    finally:
-        await producer.stop()
+def send_one(settings: Settings, number: int) -> None:
+    """One purchase, now, of the customer `number`; acknowledged on return.
+
+    Raises:
+        TimeoutError: the broker did not acknowledge it within ACKNOWLEDGED_S.
+    """
+    producer = _producer(settings)
+    _hand_over(producer, settings.kafka.topics.purchases, number)
+    if producer.flush(ACKNOWLEDGED_S):
+        raise TimeoutError(f"the broker at {settings.kafka.address} did not acknowledge an event")
 
 
 @dataclass(slots=True)

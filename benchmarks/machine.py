@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-PACKAGES: Final = ("aiokafka", "faust-streaming", "hiredis", "msgspec", "numpy", "redis")
+PACKAGES: Final = ("aiokafka", "confluent-kafka", "faust-streaming", "hiredis", "msgspec", "numpy", "redis")
 """Whose versions bear on speed."""
 STAT_CPU_FIELDS: Final = slice(11, 13)  # utime and stime of /proc/PID/stat, counted after the name in brackets
 

@@ -44,7 +44,7 @@ def _start(bench: Bench, customers: int) -> float:
 async def _first_change_s(site: Installation, customers: int) -> float:
     seen = Seen()
     async with subscriber(site.settings) as reader:
-        await send_one(site.settings, customers)  # a number nobody has yet
+        send_one(site.settings, customers)  # a number nobody has yet
         started = time.perf_counter()
         with site.worker() as worker:
             while not seen.seen_us:

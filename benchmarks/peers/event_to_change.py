@@ -19,6 +19,7 @@ from benchmarks.peers.peer import Peer, Program, running
 from benchmarks.peers.site import Site, consumer, site
 from schemas.connection_settings import Kafka, KafkaTopics
 from segments.instant import SECOND_US
+from streams.collector import calm_collector
 
 RATE_PER_S: Final = 5_000
 POLL_MS: Final = 50
@@ -53,6 +54,7 @@ def delays_ms(bench: Bench, peer: Peer, log: InputLog, *, warm_up_s: float, meas
     Raises:
         PeerFailedError: its program failed.
     """
+    calm_collector()  # as in `latency`
     name = f"live-{secrets.token_hex(3)}.purchases"
     kafka = log.kafka.model_copy(
         update={"topics": KafkaTopics(purchases=name, interactions=log.kafka.topics.interactions)}
@@ -99,7 +101,7 @@ async def _wait_until_it_works(place: Site, reader: Any, program: Program, seen:
     until_s = time.monotonic() + READY_S
     number = 900_000_000
     while not seen.seen_us:
-        await send_one(place.place.settings, number)
+        send_one(place.place.settings, number)
         number += 1
         again_s = time.monotonic() + AGAIN_S
         while not seen.seen_us and time.monotonic() < again_s:
