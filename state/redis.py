@@ -41,7 +41,7 @@ class RedisStore:
         self._client = client
         self._keys = keys
         self._connection: Any = None
-        self._asked = 0  # commands of the round trip under way
+        self._asked = 0  # commands whose replies are still to be read
 
     def head(self) -> Head | None:
         """See Store."""
@@ -169,6 +169,7 @@ class RedisStore:
             self._connection.disconnect()
             self._client.connection_pool.release(self._connection)
             self._connection = None
+            self._asked = 0
 
     def _load(self, ids: Sequence[str]) -> Command:
         key = self._keys.record("")
@@ -254,16 +255,20 @@ class RedisStore:
     def _ask(self, *commands: Command) -> None:
         if self._connection is None:
             self._connection = self._client.connection_pool.get_connection()
+        assert not self._asked, "the replies to what was asked before are still to be read"
+        # In one piece: of several the server may answer the first (a MULTI alone) before it has the rest.
+        piece = b"".join(self._connection.pack_commands(commands))
         try:
-            self._connection.send_packed_command(self._connection.pack_commands(commands))
+            self._connection.send_packed_command([piece])
         except BaseException:
             self.close()
             raise
         self._asked = len(commands)
 
     def _answers(self) -> list[Any]:
+        asked, self._asked = self._asked, 0
         try:
-            replies = [self._reply() for _ in range(self._asked)]
+            replies = [self._reply() for _ in range(asked)]
         except BaseException:
             self.close()
             raise

@@ -345,7 +345,7 @@ class Shard:
             )
         reach("commit:published")
         with self.metrics.step("store"):  # 3
-            if prepared.written <= SMALL_SIZE:
+            if self.store_answers() and prepared.written <= SMALL_SIZE:
                 await self._store(outcome.write)
             else:
                 await asyncio.to_thread(self.store.commit, outcome.write)
@@ -362,7 +362,8 @@ class Shard:
         if answer is not None:
             timeout_s = self.settings.redis.timeout.total_seconds()
             try:
-                await asyncio.wait_for(readable(answer), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await readable(answer)
             except TimeoutError as error:
                 raise redis.TimeoutError(f"no answer within {timeout_s:g} s") from error
         self.store.settle()

@@ -10,7 +10,7 @@ from benchmarks.bench import Bench
 from benchmarks.ceiling import Traffic
 from benchmarks.peers import traffic
 from benchmarks.peers.input_log import InputLog
-from benchmarks.peers.peer import Peer, running
+from benchmarks.peers.peer import Peer, PeerFailedError, running
 from benchmarks.peers.progress import Progress, follow
 from benchmarks.peers.published import Pace, Published, SegflowRecord, each, pace, read_now, verdict
 from benchmarks.peers.recovery import first_change_s
@@ -28,6 +28,7 @@ class Run:
     whole: bool = True  # False: cut off
     wrong: str | None = None  # what is the matter with the output; then there are no figures
     traffic: Traffic | None = None  # of segflow
+    not_back: str | None = None  # why there is no time from its kill on; all else counts
 
 
 def run(bench: Bench, peer: Peer, log: InputLog, *, limit_s: float) -> Run:
@@ -57,7 +58,11 @@ def run(bench: Bench, peer: Peer, log: InputLog, *, limit_s: float) -> Run:
         if peer.record is SegflowRecord:
             found.traffic = traffic.of_segflow(place, _events_read(log, published))
         if progress.whole:
-            found.figures["recovery_s"] = first_change_s(place, program, log)
+            try:
+                found.figures["recovery_s"] = first_change_s(place, program, log)
+            except PeerFailedError as error:
+                bench.say(str(error))
+                found.not_back = str(error).splitlines()[0].removesuffix(":")
         return found
 
 
