@@ -15,12 +15,14 @@ END: Final = "<!-- end of figures -->"
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """All figures as a Markdown table, a line a figure, with the day and the load of each run."""
+    """All figures as a Markdown table, a line a figure, with the day, the machine and its load of each run."""
     lines = ["| benchmark | figure | measured | unit | target | |", "|---|---|--:|---|--:|---|"]
     for result in results:
         for row, figure in enumerate(result["figures"]):
             machine = result["machine"]
-            name = "" if row else f"`{result['benchmark']}` ({machine['date'][:10]}, load {machine['load_average']})"
+            of = f"{machine['cores']} cores of {machine['cpu']}"
+            where = f"{machine['date'][:10]}, {of}, load {machine['load_average']}"
+            name = "" if row else f"`{result['benchmark']}` ({where})"
             target = figure.get("target", "")
             met = {True: "met", False: "**missed**"}.get(figure.get("met"), "")
             value = figure["value"]
@@ -33,8 +35,7 @@ def page(text: str, results: list[dict[str, Any]]) -> str:
     """The page with its table written anew."""
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2] if END in rest else rest
-    machine = results[0]["machine"]
-    where = f"On {machine['cores']} cores ({machine['cpu']}), shared with the broker, Redis and the load itself:"
+    where = "The machine is shared with the broker, Redis and the load itself; two machines do not compare:"
     return f"{before}{BEGIN}\n\n{where}\n\n{table(results)}\n\n{END}{after}"
 
 
