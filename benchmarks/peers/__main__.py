@@ -35,12 +35,15 @@ def command(
     customers: Annotated[int | None, typer.Option(min=100, help="In the topic.")] = None,
     events: Annotated[int | None, typer.Option(min=200, help="In the topic.")] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="Rounds; the table shows their median and spread.")] = None,
-    limit: Annotated[float | None, typer.Option(min=1, help="Seconds after which a slow peer is cut off.")] = None,
+    limit: Annotated[float | None, typer.Option(min=1, help="Seconds for the topic; a slower peer is cut off.")] = None,
     latency: Annotated[float | None, typer.Option(min=0, help="Seconds of 5,000 events/s to measure; 0: none.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Shrink all: shows that it works, measures nothing.")] = False,
     results: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where results go.")] = None,
 ) -> None:
     """Measure segflow and its peers over one topic. Each peer's output is checked before its time counts."""
+    unknown = set(peers.split(",")) - {peer.name for peer in PEERS} if peers else set()
+    if unknown:
+        raise typer.BadParameter(f"no such peer: {', '.join(sorted(unknown))}", param_hint="--peers")
     chosen = [peer for peer in PEERS if not peers or peer.name in peers.split(",")]
     folder = results or (None if quick else RESULTS)
     console = Console(width=WIDTH)
@@ -141,7 +144,7 @@ def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any]) -
     row.traffic = run.traffic
     row.add(run.figures)
     if not run.whole:
-        row.note(f"cut off after {sizes['limit_s']:.0f} s, its output right so far")
+        row.note(f"cut off, as the topic takes it more than {sizes['limit_s']:.0f} s; its output right so far")
     if run.not_back is not None:
         row.note(run.not_back)
     bench.say(f"{row.peer.title}: {run.figures['events_s']:,.0f} events/s")
