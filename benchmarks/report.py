@@ -20,8 +20,8 @@ def table(results: list[dict[str, Any]]) -> str:
     for result in results:
         for row, figure in enumerate(result["figures"]):
             machine = result["machine"]
-            of = f"{machine['cores']} cores of {machine['cpu']}"
-            where = f"{machine['date'][:10]}, {of}, load {machine['load_average']}"
+            cores = f"{machine['cores']} cores of {machine['cpu']}"
+            where = f"{machine['date'][:10]}, {cores}, load {machine['load_average']}"
             name = "" if row else f"`{result['benchmark']}` ({where})"
             target = figure.get("target", "")
             met = {True: "met", False: "**missed**"}.get(figure.get("met"), "")

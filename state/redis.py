@@ -256,10 +256,9 @@ class RedisStore:
         if self._connection is None:
             self._connection = self._client.connection_pool.get_connection()
         assert not self._asked, "the replies to what was asked before are still to be read"
-        # In one piece: of several the server may answer the first (a MULTI alone) before it has the rest.
-        piece = b"".join(self._connection.pack_commands(commands))
         try:
-            self._connection.send_packed_command([piece])
+            # In one piece: of several the server may answer the first (a MULTI alone) before it has the rest.
+            self._connection.send_packed_command([b"".join(self._connection.pack_commands(commands))])
         except BaseException:
             self.close()
             raise

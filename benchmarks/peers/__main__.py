@@ -22,6 +22,7 @@ from benchmarks.peers.roster import PEERS, ceiling
 from benchmarks.report import RESULTS
 from embedded.options import NothingToRunError, UnavailableError
 from embedded.redis_server import redis
+from streams.collector import calm_collector
 
 WIDTH: Final = 170
 """Of the table, in characters: narrower, its figures would be cut."""
@@ -41,10 +42,11 @@ def command(
     results: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where results go.")] = None,
 ) -> None:
     """Measure segflow and its peers over one topic. Each peer's output is checked before its time counts."""
-    unknown = set(peers.split(",")) - {peer.name for peer in PEERS} if peers else set()
+    names = set(peers.split(",") if peers else (peer.name for peer in PEERS))
+    chosen = [peer for peer in PEERS if peer.name in names]
+    unknown = names - {peer.name for peer in chosen}
     if unknown:
         raise typer.BadParameter(f"no such peer: {', '.join(sorted(unknown))}", param_hint="--peers")
-    chosen = [peer for peer in PEERS if not peers or peer.name in peers.split(",")]
     folder = results or (None if quick else RESULTS)
     console = Console(width=WIDTH)
     sizes: dict[str, Any] = {
@@ -113,6 +115,7 @@ def _stages(bench: Bench, chosen: list[Peer], sizes: dict[str, Any]) -> Iterator
     able = [row for row in rows if not row.notes]
     log = filled(bench, sizes["customers"], sizes["events"])
     few = filled(bench, sizes["customers"] // FEWER, sizes["events"] // FEWER)
+    calm_collector()  # as in `latency`
     for number in range(sizes["runs"]):
         for row in able:
             _whole_topic(bench, row, log, sizes)
@@ -122,7 +125,7 @@ def _stages(bench: Bench, chosen: list[Peer], sizes: dict[str, Any]) -> Iterator
                 _whole_topic(bench, rows[rows.index(row) + 1], log, sizes)
         yield rows
         for row in able:
-            _recovery(bench, row, few, sizes)
+            _recovery(bench, row, few, sizes["limit_s"])
         yield rows
         if sizes["latency_s"]:
             for row in able:
@@ -138,7 +141,7 @@ def _prepare(bench: Bench, row: Row) -> None:
 
 
 def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any]) -> None:
-    run = _right(bench, row, log, sizes, failed=lambda why: row.fail(f"failed: {why}"))
+    run = _right(bench, row, log, sizes["limit_s"], failed=lambda why: row.fail(f"failed: {why}"))
     if run is None:
         return
     row.traffic = run.traffic
@@ -150,14 +153,13 @@ def _whole_topic(bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any]) -
     bench.say(f"{row.peer.title}: {run.figures['events_s']:,.0f} events/s")
 
 
-def _recovery(bench: Bench, row: Row, few: InputLog, sizes: dict[str, Any]) -> None:
+def _recovery(bench: Bench, row: Row, few: InputLog, limit_s: float) -> None:
     """Back after a kill with fewer customers; what else this run shows is not comparable and not kept.
 
     With twice the time: who is cut off is not killed.
     """
     with_fewer = "with a tenth of the customers"
-    sizes = sizes | {"limit_s": 2 * sizes["limit_s"]}
-    run = _right(bench, row, few, sizes, failed=lambda why: row.note(f"{with_fewer}: {why}"))
+    run = _right(bench, row, few, 2 * limit_s, failed=lambda why: row.note(f"{with_fewer}: {why}"))
     if run is None:
         return
     if run.not_back is not None:
@@ -168,13 +170,13 @@ def _recovery(bench: Bench, row: Row, few: InputLog, sizes: dict[str, Any]) -> N
 
 
 def _right(
-    bench: Bench, row: Row, log: InputLog, sizes: dict[str, Any], *, failed: Callable[[str], None]
+    bench: Bench, row: Row, log: InputLog, limit_s: float, *, failed: Callable[[str], None]
 ) -> whole_topic.Run | None:
     """A run whose output is right; a wrong one ends the row, and `failed` is told why a program failed."""
     if row.failed:
         return None
     try:
-        run = whole_topic.run(bench, row.peer, log, limit_s=sizes["limit_s"])
+        run = whole_topic.run(bench, row.peer, log, limit_s=limit_s)
     except PeerFailedError as error:
         bench.say(str(error))
         failed(str(error).splitlines()[0])

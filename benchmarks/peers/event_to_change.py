@@ -19,7 +19,6 @@ from benchmarks.peers.peer import Peer, Program, running
 from benchmarks.peers.site import Site, consumer, site
 from schemas.connection_settings import Kafka, KafkaTopics
 from segments.instant import SECOND_US
-from streams.collector import calm_collector
 
 RATE_PER_S: Final = 5_000
 POLL_MS: Final = 50
@@ -54,7 +53,6 @@ def delays_ms(bench: Bench, peer: Peer, log: InputLog, *, warm_up_s: float, meas
     Raises:
         PeerFailedError: its program failed.
     """
-    calm_collector()  # as in `latency`
     name = f"live-{secrets.token_hex(3)}.purchases"
     kafka = log.kafka.model_copy(
         update={"topics": KafkaTopics(purchases=name, interactions=log.kafka.topics.interactions)}

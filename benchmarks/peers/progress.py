@@ -28,7 +28,7 @@ class Progress:
 
     meter: Meter
     ends: dict[int, int]  # of the output, by partition
-    whole: bool  # False: cut off, for it took longer than was allowed
+    whole: bool  # False: cut off, for it took longer than was allowed, or would have
 
 
 async def follow(site: Site, program: Program, expected: int, limit_s: float) -> Progress:
