@@ -39,6 +39,10 @@ TELLING_S: Final = 10.0
 """After which telling is given up and done anew: an answer that an outage swallowed must not be waited for for ever."""
 
 
+class MembershipEndedError(Exception):
+    """The consumer cannot be a member of its group any more; only a new process can."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """The records of one partition and poll: all there are at offsets [start, stop)."""
@@ -144,11 +148,38 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()
         mine = {driver.ensure_aiokafka_TP(place): offset for place, offset in offsets.items()}
+        still_mine = {place: offset for place, offset in mine.items() if place in assigned}
+        if not still_mine:  # the group is being divided anew; aiokafka refuses to commit nothing
+            return
         try:
             async with asyncio.timeout(TELLING_S):
-                await consumer.commit({place: offset for place, offset in mine.items() if place in assigned})
+                await consumer.commit(still_mine)
         except (aiokafka.errors.KafkaError, TimeoutError) as error:
             log.debug("telling Kafka the offsets: %r", error)
+
+    async def membership_error(self) -> Exception | None:
+        """Ask whether the membership had an error since it was asked last; where it had, join the group anew.
+
+        From an error on (a heartbeat answered with a code that aiokafka does not expect) its coordination stands still
+        until somebody has seen it, and heartbeats are not taken up again before the next join. Its own `getmany` would
+        see the error; Faust and `_fetch_records` ask the fetcher, which passes it on only to a poll that is waiting.
+
+        Raises:
+            MembershipEndedError: the coordination itself has ended.
+        """
+        found: Exception | None = await self.call_thread(self._membership_error)
+        return found
+
+    async def _membership_error(self) -> Exception | None:
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - as Faust
+        try:
+            coordinator.check_errors()
+        except Exception as error:
+            if coordinator._coordination_task.done():  # noqa: SLF001
+                raise MembershipEndedError(repr(error)) from error
+            coordinator.request_rejoin()
+            return error
+        return None
 
     async def _fetch_records(
         self,
@@ -174,6 +205,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             for place in error.args[0]:
                 readings[place] = Reading(0, None, now_us(), 0, out_of_range=True)
             return {}
+        except Exception:
+            coordinator: Any = consumer._coordinator  # noqa: SLF001
+            if coordinator._error_consumed_fut is None and not coordinator._coordination_task.done():  # noqa: SLF001
+                raise
+            return {}  # an error of the membership also ends a poll that is waiting; see `membership_error`
         return self._noted(fetcher, records, active_partitions)
 
     def _noted(self, fetcher: Any, records: Mapping[Any, list[Any]], places: set[TP]) -> Mapping[TP, list[Any]]:
@@ -218,6 +254,10 @@ class Consumer(driver.Consumer):
     async def open(self, offsets: Mapping[TP, int]) -> None:
         """See ConsumerThread."""
         await self._thread.open(offsets)
+
+    async def membership_error(self) -> Exception | None:
+        """See ConsumerThread; none before there is a consumer."""
+        return None if self._thread._consumer is None else await self._thread.membership_error()  # noqa: SLF001
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run something on the consumer thread's event loop."""

@@ -35,7 +35,7 @@ from streams.packing import Packing
 from streams.pauses import Pauses
 from streams.shard import Shard, ShardStoppedError
 from streams.topics import READ
-from streams.transport import HEARTBEAT_SHARE, Batch, Gate, Reading
+from streams.transport import HEARTBEAT_SHARE, Batch, Gate, MembershipEndedError, Reading
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +44,14 @@ HELD_BATCHES: Final = 2
 COMMIT_EVERY_S: Final = 5.0
 """How often Kafka is told how far the group has read: for lag monitors; positions come from the state."""
 RETRY_S: Final = (0.5, 10.0)
-"""First and longest pause between two tries at the control topic; new cuts may wait so long."""
+"""First and longest pause between two tries at the control topic, for which new cuts may wait, and at the group."""
 FINISH_S: Final = 5.0
 """For the shards to finish their commits, at a stop and when they go to another worker: within a session timeout."""
 STOP_S: Final = 9.0
 """For a whole stop, which is promised within 10 s; where it takes longer, Kafka or Redis does not answer."""
 WATCH_S: Final = 0.5
-"""How soon a crashed app ends the process."""
+"""How soon a crashed app ends the process, and an error of the membership is answered by joining again: both within a
+heartbeat of the shortest session timeout Kafka allows (6 s)."""
 SWITCH_S: Final = 0.001
 """The interpreter's thread switch: a batch in a thread must not keep the event loop waiting 5 ms at a time."""
 
@@ -111,18 +112,27 @@ class Worker:
         loop.set_exception_handler(_unhandled)
         self._watch.pulses["event loop"] = Pulse(loop.call_soon_threadsafe)
         self._watch.start()
+        watching = [asyncio.create_task(self._watch_faust()), asyncio.create_task(self._watch_membership())]
         try:
-            await self.app.start()
+            await self._start_app()
         except (KafkaError, OSError) as error:
             log.error("Kafka went away while the worker started: %s: %s", type(error).__name__, error)  # noqa: TRY400
             self._fail(1)
         else:
             self._watch.pulses["consumer thread"] = Pulse(self.app.consumer.call_soon)
-        watching = asyncio.create_task(self._watch_faust())
         await self._ended.wait()
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         await self._stop()
         return self._exit_code
+
+    async def _start_app(self) -> None:
+        """Start the app, which waits for its first partitions, for as long as nothing ends the worker."""
+        starting, ending = asyncio.create_task(self.app.start()), asyncio.create_task(self._ended.wait())
+        await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if starting.done():
+            starting.result()
 
     async def _stop(self) -> None:
         """Let the shards finish, tell Kafka how far they came, leave the group; all of it within STOP_S.
@@ -168,6 +178,23 @@ class Worker:
             await asyncio.sleep(WATCH_S)
         if not self._ended.is_set():
             self._fail(1)
+
+    async def _watch_membership(self) -> None:
+        """Join the group again after an error; end the worker where that cannot be done any more."""
+        pauses = Pauses(*RETRY_S, steady_s=RETRY_S[1])
+        well_since_s = time.monotonic()
+        while not self.app.should_stop:
+            await asyncio.sleep(WATCH_S)
+            try:
+                error = await self.app.consumer.membership_error()
+            except MembershipEndedError as ended:
+                log.error("this worker cannot be a member of its group any more (%s) and is ended", ended)  # noqa: TRY400 - for a person
+                self._fail(1)
+                return
+            if error is not None:
+                log.warning("the group's coordination: %r; joining again", error)
+                await asyncio.sleep(pauses.next_s(after_s=time.monotonic() - well_since_s))
+                well_since_s = time.monotonic()
 
     def _fail(self, code: int) -> None:
         self._exit_code = self._exit_code or code

@@ -13,6 +13,8 @@ START_S: Final = 10.0
 """Starting and every order to the proxy take a millisecond; a busy machine may need more."""
 FETCH: Final = 1
 PRODUCE: Final = 0
+HEARTBEAT: Final = 12
+SYNC_GROUP: Final = 14
 INIT_PRODUCER_ID: Final = 22
 END_TXN: Final = 26
 """Keys in the header of Kafka's requests."""
@@ -30,9 +32,11 @@ class Proxy:
         self.delayed = 0  # pieces of replies that were held back
         self.delay_s = 0.0  # before each piece of a reply
         self.lost = 0  # requests that did not arrive
+        self.altered = 0  # replies that arrived otherwise
         self._drop_after: Matcher | None = None
         self._lose: Matcher | None = None
         self._delay_after: tuple[Matcher, float] | None = None
+        self._alter_after: tuple[Matcher, bytes] | None = None
         self._silent = False
         self._links: set[_Link] = set()
         self._server: asyncio.Server | None = None
@@ -85,6 +89,10 @@ class Proxy:
     def delay_reply_to(self, request: Matcher, delay_s: float) -> None:
         """The reply to the next request that matches comes late."""
         self._delay_after = (request, delay_s)
+
+    def alter_reply_to(self, request: Matcher, end: bytes) -> None:
+        """The next request that matches is carried out; its reply ends with `end` in place of its own last bytes."""
+        self._alter_after = (request, end)
 
     def _do(self, action: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(action, self._loop).result(START_S)
@@ -157,6 +165,8 @@ class Proxy:
                     self._drop_after, link.drops = None, True
                 if self._delay_after is not None and self._delay_after[0](data):
                     link.delay_s, self._delay_after = self._delay_after[1], None
+                if self._alter_after is not None and self._alter_after[0](data):
+                    link.end, self._alter_after = self._alter_after[1], None
                 writer.write(data)
                 await writer.drain()
 
@@ -166,6 +176,9 @@ class Proxy:
                 if link.drops:
                     self.dropped += 1
                     return
+                if link.end:
+                    data, link.end = data[: -len(link.end)] + link.end, b""
+                    self.altered += 1
                 delay_s, link.delay_s = max(self.delay_s, link.delay_s), 0.0
                 if delay_s:
                     self.delayed += 1
@@ -183,6 +196,7 @@ class _Link:
         self.fetches = False  # it has carried a Fetch
         self.drops = False  # its next reply
         self.delay_s = 0.0  # before its next reply
+        self.end = b""  # of its next reply, where that is altered
         self._ends = ends
         self._unread = b""
         self._skip = 0  # bytes before the next request begins

@@ -194,7 +194,14 @@ def test_a_worker_waits_for_a_server_and_goes_on_by_itself(server: str, way: str
         installed.send(events[400:])
         until(health.is_ready, "not ready again", PATIENCE_S)
         is_told(installed, expected_of(events, installed))
-        until(lambda: told_to_kafka(installed) == in_redis(installed), "not told to Kafka", PATIENCE_S)
+        until(
+            lambda: told_to_kafka(installed) == in_redis(installed),
+            lambda: (
+                f"Kafka: {told_to_kafka(installed)}, Redis: {in_redis(installed)}, {health.verdict('ready')}, "
+                f"the worker:\n{installed.log}"
+            ),
+            PATIENCE_S,
+        )
         grown_mb = health.metrics()["process_resident_memory_bytes"][()] / 2**20 - before_mb
         assert grown_mb < MEMORY_MB
         assert len(installed.log.splitlines()) - said < LOG_LINES, installed.log

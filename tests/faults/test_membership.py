@@ -8,8 +8,14 @@ import pytest
 from embedded.redis_server import RedisServer
 from tests.faults.installation import Make
 from tests.faults.stream import Stream
-from tests.proxy import Proxy, redis_exec
-from tests.until import until
+from tests.proxied_kafka import ProxiedKafka
+from tests.proxy import HEARTBEAT, SYNC_GROUP, Proxy, kafka_request, redis_exec
+from tests.until import PATIENCE_S, until
+
+UNKNOWN_SERVER_ERROR = (-1).to_bytes(2, "big", signed=True)
+"""The last bytes of a heartbeat's reply are its error code."""
+LONGER_THAN_IT_IS = (32_767).to_bytes(2, "big")
+"""The last bytes of a reply with an assignment are the length of its user data, which has none."""
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -123,3 +129,42 @@ def test_a_commit_slower_than_the_session_timeout_keeps_its_shard(
         worker.stop()
         idle.stop()
     assert found.events == 200
+
+
+def test_a_heartbeat_answered_with_an_unforeseen_error_makes_the_worker_join_again(
+    installation: Make, hurt_kafka: ProxiedKafka, seed: int
+) -> None:
+    """It takes its shard anew and stays a member; nothing is lost or repeated."""
+    installed = installation(proxied=True, partitions=1)
+    stream = Stream(seed)
+    wire = hurt_kafka.wire
+    with installed.worker() as worker:
+        installed.put(stream.take(100))
+        installed.settles()
+        before = wire.altered
+        wire.alter_reply_to(kafka_request(HEARTBEAT), UNKNOWN_SERVER_ERROR)
+        until(lambda: wire.altered == before + 1, "no heartbeat was answered otherwise")
+        worker.says("joining again")
+        until(lambda: worker.said().count("took shard") == 2, worker.said)
+        installed.has_members(1)
+        installed.put(stream.take(100))
+        found = installed.comes_out_right()
+        installed.has_members(1)
+        worker.stop()
+    assert found.events == 200
+
+
+def test_a_worker_that_cannot_be_a_member_any_more_ends(
+    installation: Make, hurt_kafka: ProxiedKafka, seed: int
+) -> None:
+    """Its assignment cannot be read, on which its membership ends for good; the next worker does its work."""
+    installed = installation(proxied=True, partitions=1)
+    hurt_kafka.wire.alter_reply_to(kafka_request(SYNC_GROUP), LONGER_THAN_IT_IS)
+    with installed.worker() as worker:
+        assert worker.process.wait(PATIENCE_S) == 1, worker.said()
+        assert "cannot be a member of its group any more" in worker.said()
+    installed.put(Stream(seed).take(100))
+    with installed.worker() as heir:
+        found = installed.comes_out_right()
+        heir.stop()
+    assert found.events == 100
