@@ -206,8 +206,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 readings[place] = Reading(0, None, now_us(), 0, out_of_range=True)
             return {}
         except Exception:
-            coordinator: Any = consumer._coordinator  # noqa: SLF001
-            if coordinator._error_consumed_fut is None and not coordinator._coordination_task.done():  # noqa: SLF001
+            if not _has_failed(consumer._coordinator):  # noqa: SLF001
                 raise
             return {}  # an error of the membership also ends a poll that is waiting; see `membership_error`
         return self._noted(fetcher, records, active_partitions)
@@ -240,6 +239,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 sent = gate.positions[place] = state.position
             gate.readings[place] = Reading(state.position, state.lso, state.timestamp * 1000, sent)
         return batches
+
+
+def _has_failed(coordinator: Any) -> bool:
+    """Whether the group's coordination has an error, before and after `membership_error` has seen it."""
+    unseen = coordinator._error_consumed_fut is not None  # noqa: SLF001
+    joining_again = coordinator._rejoin_needed_fut.done()  # noqa: SLF001
+    return unseen or joining_again or coordinator._coordination_task.done()  # noqa: SLF001
 
 
 class Consumer(driver.Consumer):
