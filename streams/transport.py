@@ -242,7 +242,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 def _has_failed(coordinator: Any) -> bool:
-    """Whether the group's coordination has an error, before and after `membership_error` has seen it."""
+    """Whether the group's coordination has an error, before `membership_error` has seen it and after, while it joins.
+
+    It may also join for another reason; a partition's error that is passed over then comes again with its next fetch.
+    """
     unseen = coordinator._error_consumed_fut is not None  # noqa: SLF001
     joining_again = coordinator._rejoin_needed_fut.done()  # noqa: SLF001
     return unseen or joining_again or coordinator._coordination_task.done()  # noqa: SLF001

@@ -10,7 +10,7 @@ from tests.faults.installation import Make
 from tests.faults.stream import Stream
 from tests.proxied_kafka import ProxiedKafka
 from tests.proxy import HEARTBEAT, SYNC_GROUP, Proxy, kafka_request, redis_exec
-from tests.until import PATIENCE_S, until
+from tests.until import until
 
 UNKNOWN_SERVER_ERROR = (-1).to_bytes(2, "big", signed=True)
 """The last bytes of a heartbeat's reply are its error code."""
@@ -145,11 +145,12 @@ def test_a_heartbeat_answered_with_an_unforeseen_error_makes_the_worker_join_aga
         wire.alter_reply_to(kafka_request(HEARTBEAT), UNKNOWN_SERVER_ERROR)
         until(lambda: wire.altered == before + 1, "no heartbeat was answered otherwise")
         worker.says("joining again")
-        until(lambda: worker.said().count("took shard") == 2, worker.said)
+        worker.says("took shard", times=2)
         installed.has_members(1)
         installed.put(stream.take(100))
         found = installed.comes_out_right()
         installed.has_members(1)
+        assert worker.said().count("took shard") == 2, worker.said()
         worker.stop()
     assert found.events == 200
 
@@ -161,7 +162,7 @@ def test_a_worker_that_cannot_be_a_member_any_more_ends(
     installed = installation(proxied=True, partitions=1)
     hurt_kafka.wire.alter_reply_to(kafka_request(SYNC_GROUP), LONGER_THAN_IT_IS)
     with installed.worker() as worker:
-        assert worker.process.wait(PATIENCE_S) == 1, worker.said()
+        assert worker.ends() == 1, worker.said()
         assert "cannot be a member of its group any more" in worker.said()
     installed.put(Stream(seed).take(100))
     with installed.worker() as heir:
