@@ -3,10 +3,8 @@ FROM python:3.12-slim
 
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md ./
-COPY embedded embedded
-COPY fitting fitting
 COPY schemas schemas
-COPY segments segments
+COPY segflow segflow
 COPY state state
 COPY streams streams
 RUN pip install --no-cache-dir --constraint constraints.txt . \

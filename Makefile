@@ -22,13 +22,14 @@ demo: $(READY) ## 23,570 real customers move between segments; starts all it nee
 test: lint ## the style and type checks, then every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: $(READY) ## style (ruff) and types (mypy)
+lint: $(READY) ## style (ruff), allowed imports (import-linter) and types (mypy)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 test-unit: $(READY) ## the tests that start no server
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/unit tests/oracle tests/property
 
 bench: $(READY) ## how fast it is on this machine; takes minutes
 	$(BIN)/python -m benchmarks

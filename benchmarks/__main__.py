@@ -17,7 +17,7 @@ from benchmarks import machine
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure, number
 from benchmarks.installation import WorkerFailedError
-from embedded.options import NothingToRunError
+from segflow.embedded.options import NothingToRunError
 
 RESULTS: Final = Path(__file__).parent / "results"
 

@@ -7,10 +7,10 @@ from functools import cached_property
 from types import TracebackType
 from typing import Self, get_args
 
-from embedded.broker import Broker, broker
-from embedded.redis_server import RunningRedis, redis
-from schemas.dimension_settings import Dimension
-from schemas.settings import Settings
+from segflow.embedded.broker import Broker, broker
+from segflow.embedded.redis_server import RunningRedis, redis
+from segflow.schemas.dimension_settings import Dimension
+from segflow.schemas.settings import Settings
 
 KAFKA_HEAP_MB = 1024
 """Of the embedded broker: the whole of it is in use at full rate, and 512 MB shows in its collector's pauses."""

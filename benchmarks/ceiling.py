@@ -11,9 +11,9 @@ import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks.installation import PARTITIONS
-from schemas.settings import Settings
-from state.redis_connection import client
-from streams.kafka_clients import aiokafka_options
+from segflow.schemas.settings import Settings
+from segflow.state.redis_connection import client
+from segflow.streams.kafka.clients import aiokafka_options
 
 KEY: Final = b"c000000000"
 """A compacted topic takes no record without one."""

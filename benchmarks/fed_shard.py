@@ -10,17 +10,17 @@ from typing import Final
 import msgspec
 
 from benchmarks.installation import PARTITIONS, Installation, WorkerFailedError
-from streams import topics
-from streams.control import Control
-from streams.decode import TOPIC_OF
-from streams.encode import Encoder
-from streams.events import INTERACTIONS, PURCHASES
-from streams.execution import Outcome
-from streams.health.metrics import Metrics
-from streams.joint_pass import JointPass
-from streams.packing import Packing
-from streams.shard import Shard
-from streams.transport import Batch, Reading, now_us
+from segflow.engine.columns.events import INTERACTIONS, PURCHASES
+from segflow.engine.commit.execute import Outcome
+from segflow.engine.decode.records import TOPIC_OF
+from segflow.engine.encode.change_json import Encoder
+from segflow.streams.consume.transport import Batch, Reading, now_us
+from segflow.streams.control.topic import Control
+from segflow.streams.health.metrics import Metrics
+from segflow.streams.kafka import topics
+from segflow.streams.publish.packing import Packing
+from segflow.streams.shard.joint_pass import JointPass
+from segflow.streams.shard.shard import Shard
 
 PARTITION: Final = 0
 """All customers are in this shard, whatever their keys: what a commit costs does not depend on the others."""

@@ -10,18 +10,18 @@ import numpy.typing as npt
 
 from benchmarks.bench import Bench
 from benchmarks.installation import PARTITIONS, Installation
-from schemas.settings import Settings
-from segments.instant import LATEST_US, UNKNOWN
-from segments.rules import from_settings
-from state.head import Head
-from state.store import Store
-from streams import events
-from streams.decode import Decoder
-from streams.events import Chunk
-from streams.execution import Executor
-from streams.partitioner import partitions_of
-from streams.plan import plan_for
-from streams.rulebook import Rulebook
+from segflow.engine.columns import events
+from segflow.engine.columns.events import Chunk
+from segflow.engine.commit.execute import Executor
+from segflow.engine.commit.plan import plan_for
+from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.decode.records import Decoder
+from segflow.engine.partitioner import partitions_of
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import LATEST_US, UNKNOWN
+from segflow.segments.rules import from_settings
+from segflow.state.head import Head
+from segflow.state.store import Store
 
 BATCH_EVENTS: Final = 8192
 """As a worker's batch."""

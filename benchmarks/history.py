@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from segments.instant import DAY_US
-from streams.line_files import Lines
+from segflow.operations.line_files import Lines
+from segflow.segments.instant import DAY_US
 
 BEGIN_US: Final = 1_767_225_600_000_000
 """2026-01-01T00:00:00Z."""

@@ -15,16 +15,16 @@ import redis
 import yaml
 
 from benchmarks.bench import Bench
-from schemas.connection_settings import KafkaTopics
-from schemas.settings import Settings
-from schemas.settings_file import parse
-from state import keys
-from state.head import Head
-from state.keys import Keys
-from state.lookup import heads
-from state.redis import RedisStore
-from state.redis_connection import client
-from streams import topics
+from segflow.schemas.connection_settings import KafkaTopics
+from segflow.schemas.settings import Settings
+from segflow.schemas.settings_file import parse
+from segflow.state import keys
+from segflow.state.head import Head
+from segflow.state.keys import Keys
+from segflow.state.lookup import heads
+from segflow.state.redis import RedisStore
+from segflow.state.redis_connection import client
+from segflow.streams.kafka import topics
 
 PARTITIONS: Final = 8
 """Shards: the default of `segflow topics --create`."""
@@ -67,7 +67,7 @@ class Installation:
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         log = self.folder / f"{name}.log"
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "streams", "worker", "--settings", str(path)]
+            command = [sys.executable, "-m", "segflow", "worker", "--settings", str(path)]
             command += ["--http-port", str(http_port)]
             process = subprocess.Popen(command, stdout=output, stderr=output)
         try:

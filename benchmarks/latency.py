@@ -8,8 +8,8 @@ from benchmarks.bench import Bench
 from benchmarks.figure import Figure, delays
 from benchmarks.installation import Installation, installation
 from benchmarks.live import Seen, live_events, subscriber
-from segments.instant import SECOND_US
-from streams.collector import calm_collector
+from segflow.segments.instant import SECOND_US
+from segflow.streams.runtime.collector import calm_collector
 
 RATES_PER_S: Final = (200, 2_000, 5_000)
 TARGETS_MS: Final = {2_000: {"p50": 40.0, "p99": 120.0}, 5_000: {"p99": 60.0}}

@@ -16,9 +16,9 @@ from confluent_kafka import Producer
 
 from benchmarks.history import purchase
 from benchmarks.installation import PARTITIONS
-from schemas.settings import Settings
-from segments.instant import EPOCH, MICROSECOND
-from streams.kafka_clients import aiokafka_options
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import EPOCH, MICROSECOND
+from segflow.streams.kafka.clients import aiokafka_options
 
 TICK_S: Final = 0.002
 """Between two looks at how many events are due: well below the delays measured."""

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
 from benchmarks.installation import PARTITIONS, Installation, WorkerProcess
-from embedded.free_port import free_ports
+from segflow.embedded.free_port import free_ports
 
 GIVE_UP_S: Final = 120.0
 """For the workers to have divided the shards: a rebalance takes seconds."""

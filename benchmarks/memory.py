@@ -11,8 +11,8 @@ from benchmarks.figure import Figure
 from benchmarks.filled_state import TYPICAL, fill, names
 from benchmarks.history import BEGIN_US
 from benchmarks.installation import Installation, installation
-from segments.instant import DAY_US, UNKNOWN
-from state.head import PAGE_CUSTOMERS
+from segflow.segments.instant import DAY_US, UNKNOWN
+from segflow.state.head import PAGE_CUSTOMERS
 
 TARGET_BYTES: Final = 450
 ALL_DIMENSIONS_BYTES: Final = 700

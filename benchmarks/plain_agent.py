@@ -10,7 +10,7 @@ from typing import Any, Final
 import faust
 import redis.asyncio
 
-from schemas.settings import Settings
+from segflow.schemas.settings import Settings
 
 SAMPLE: Final = 50_000
 """Events after which its rate is known."""

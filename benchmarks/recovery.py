@@ -14,7 +14,7 @@ from benchmarks.filled_state import fill, names
 from benchmarks.installation import PARTITIONS, Installation, WorkerFailedError, installation
 from benchmarks.live import POLL_MS, ago, live_events, newest_changes
 from benchmarks.members import Member, member, wait_until_shared
-from segments.instant import EPOCH, MICROSECOND, UNKNOWN
+from segflow.segments.instant import EPOCH, MICROSECOND, UNKNOWN
 
 TARGET_S: Final = 15.0
 GROWTH: Final = 1.25

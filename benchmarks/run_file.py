@@ -11,11 +11,11 @@ import msgspec
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure
 from benchmarks.history import History
-from schemas.settings import Settings
-from streams.allocation import keep_freed_memory
-from streams.collector import calm_collector
-from streams.line_files import LineFiles
-from streams.run import FileRun
+from segflow.engine.file_run import FileRun
+from segflow.operations.line_files import LineFiles
+from segflow.schemas.settings import Settings
+from segflow.streams.runtime.allocation import keep_freed_memory
+from segflow.streams.runtime.collector import calm_collector
 
 ROUNDS: Final = 3
 """The table has their medians."""

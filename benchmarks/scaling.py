@@ -13,8 +13,8 @@ from benchmarks.history import BEGIN_US, purchase
 from benchmarks.installation import Installation, installation
 from benchmarks.machine import cpu_s
 from benchmarks.throughput import commits, ends, follow, send
-from segments.instant import DAY_US, SECOND_US, UNKNOWN
-from streams.line_files import Lines
+from segflow.operations.line_files import Lines
+from segflow.segments.instant import DAY_US, SECOND_US, UNKNOWN
 
 CUSTOMERS: Final = (100_000, 1_000_000, 5_000_000)
 EVENTS: Final = 200_000

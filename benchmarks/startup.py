@@ -12,7 +12,7 @@ from benchmarks.figure import Figure
 from benchmarks.filled_state import fill, names
 from benchmarks.installation import Installation, WorkerFailedError, installation
 from benchmarks.live import Seen, ago, send_one, subscriber
-from segments.instant import UNKNOWN
+from segflow.segments.instant import UNKNOWN
 
 TARGET_S: Final = 10.0
 GROWTH: Final = 1.25

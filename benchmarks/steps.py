@@ -15,20 +15,22 @@ from benchmarks.filled_state import BATCH_EVENTS, FilledShard
 from benchmarks.history import History
 from benchmarks.installation import Installation, installation
 from benchmarks.stopwatch import REST, Border, Stopwatch
-from segments.rules import from_settings
-from state import record
-from state.redis import RedisStore
-from streams import execution, loading, packing
-from streams.allocation import keep_freed_memory
-from streams.collector import calm_collector
-from streams.decode import Decoder
-from streams.encode import Encoder
-from streams.events import none
-from streams.journal import Entry, JournalReader
-from streams.publisher import Publisher
-from streams.record_batch import RecordBatch
-from streams.rulebook import Rulebook
-from streams.shard import Shard
+from segflow.engine.columns.events import none
+from segflow.engine.commit import execute as execution
+from segflow.engine.commit import load as loading
+from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.decode.records import Decoder
+from segflow.engine.encode.change_json import Encoder
+from segflow.segments.rules import from_settings
+from segflow.state import record
+from segflow.state.redis import RedisStore
+from segflow.streams.journal.journal import Entry, JournalReader
+from segflow.streams.publish import packing
+from segflow.streams.publish.publisher import Publisher
+from segflow.streams.publish.record_batch import RecordBatch
+from segflow.streams.runtime.allocation import keep_freed_memory
+from segflow.streams.runtime.collector import calm_collector
+from segflow.streams.shard.shard import Shard
 
 CUSTOMERS: Final = 300_000
 EVENTS: Final = 600_000

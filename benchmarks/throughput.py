@@ -17,12 +17,12 @@ from benchmarks.figure import Figure
 from benchmarks.history import History
 from benchmarks.installation import PARTITIONS, Installation, WorkerProcess, installation
 from benchmarks.machine import cpu_s
-from schemas.settings import Settings
-from segments.instant import SECOND_US
-from streams.journal import Entry, JournalReader
-from streams.kafka_clients import aiokafka_options
-from streams.line_files import Lines
-from streams.produce import produce
+from segflow.operations.line_files import Lines
+from segflow.operations.produce import produce
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import SECOND_US
+from segflow.streams.journal.journal import Entry, JournalReader
+from segflow.streams.kafka.clients import aiokafka_options
 
 TARGET_PER_S: Final = 30_000
 SAMPLE: Final = 2000

@@ -12,8 +12,8 @@ from benchmarks.figure import Figure, delays
 from benchmarks.filled_state import fill, names
 from benchmarks.installation import Installation, WorkerFailedError, installation
 from benchmarks.live import Seen, ago, live_events, subscriber
-from segments.instant import SECOND_US, duration_us
-from streams.collector import calm_collector
+from segflow.segments.instant import SECOND_US, duration_us
+from segflow.streams.runtime.collector import calm_collector
 
 LIVE_PER_S: Final = 1_000
 LIVE_FIRST: Final = 500_000_000

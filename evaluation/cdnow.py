@@ -12,14 +12,14 @@ import numpy as np
 from evaluation.measures import Estimate
 from evaluation.replay import Alarming, Alarms, replay, up_to
 from evaluation.study import ALIVE, GRID, IDLE, Study, crossing
-from fitting import mbg_nbd
-from schemas.dimension_settings import Churn, MbgNbd, Parameters
-from schemas.settings import Settings
-from segments.instant import to_text
-from segments.mbg_nbd import WEEK_US, History, falls_to_weeks
-from segments.parameters import MbgNbd as Fitted
-from streams.line_files import LineFiles
-from streams.populations import purchase_log
+from segflow.fitting import mbg_nbd
+from segflow.operations.line_files import LineFiles
+from segflow.operations.populations import purchase_log
+from segflow.schemas.dimension_settings import Churn, MbgNbd, Parameters
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import to_text
+from segflow.segments.mbg_nbd import WEEK_US, History, falls_to_weeks
+from segflow.segments.parameters import MbgNbd as Fitted
 
 HISTORY: Final = Path(__file__).parents[1] / "examples" / "cdnow.jsonl.gz"
 CUT_OFF_US: Final = 875_577_600_000_000  # 30 September 1997, 00:00 UTC: the end of the published first half

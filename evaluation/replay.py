@@ -9,16 +9,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from schemas.settings import Settings
-from segments.facts import Facts, Times
-from segments.instant import NEVER, to_us
-from segments.rules import Rules
-from state import record
-from state.store import HOLE
-from streams.erasing import start_labels
-from streams.execution import Outcome
-from streams.run import FileRun
-from streams.scanning import pages_of
+from segflow.engine.advance.erasures import start_labels
+from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.population_scan import pages_of
+from segflow.engine.file_run import FileRun
+from segflow.schemas.settings import Settings
+from segflow.segments.facts import Facts, Times
+from segflow.segments.instant import NEVER, to_us
+from segflow.segments.rules import Rules
+from segflow.state import record
+from segflow.state.store import HOLE
 
 Alarming = Mapping[str, frozenset[str]]
 """By dimension, the labels that are an alarm: from its first day on, and as long as one of them holds."""

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from evaluation.measures import Estimate, Flags, Values, auc, roc
 from evaluation.replay import Alarms, Replay
-from fitting.purchase_log import PurchaseLog
-from segments.cuts import crossed
-from segments.instant import DAY_US, NEVER, SECOND_US
-from segments.mbg_nbd import WEEK_US, History, expected_purchases, p_alive
-from segments.rfm import SCORES
+from segflow.fitting.purchase_log import PurchaseLog
+from segflow.segments.cuts import crossed
+from segflow.segments.instant import DAY_US, NEVER, SECOND_US
+from segflow.segments.mbg_nbd import WEEK_US, History, expected_purchases, p_alive
+from segflow.segments.models.rfm import SCORES
 
 IDLE, ALIVE, GRID, EXPECTED = "idle days", "P(alive)", "grid, R then FM", "expected purchases"
 SECONDS_BITS: Final = 40  # of a key, for its second: until the year 36812

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
-from schemas.section import Count, Section, Wait
+from segflow.schemas.section import Count, Section, Wait
 
 
 def _broker(address: str) -> str:

@@ -6,9 +6,21 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.duration import Duration
-from schemas.rule_dimensions import Label
-from schemas.section import Chance, Count, EventName, Money, Parameter, Score, Section, Share, Threshold, Wait, Weight
+from segflow.schemas.duration import Duration
+from segflow.schemas.rule_dimensions import Label
+from segflow.schemas.section import (
+    Chance,
+    Count,
+    EventName,
+    Money,
+    Parameter,
+    Score,
+    Section,
+    Share,
+    Threshold,
+    Wait,
+    Weight,
+)
 
 Dimension = Literal[
     "lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "clv", "payment"

@@ -1,6 +1,6 @@
 """Events in: the contract of design section 1, and the reason a record is refused.
 
-These pydantic models are the authority. The hot path (streams/decode.py) only accepts what they accept and asks
+These pydantic models are the authority. The hot path (engine/decode/records.py) only accepts what they accept and asks
 them about everything it is not sure of.
 """
 
@@ -11,10 +11,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, WithJsonSchema
 
-from schemas.currency import AMOUNT, CODE, LIMIT_MAJOR
+from segflow.schemas.currency import AMOUNT, CODE, LIMIT_MAJOR
 
 DECIMALS_MAX: Final = 300
-"""Nobody's money is so finely divided; it keeps exact arithmetic within schemas.currency.EXACT."""
+"""Nobody's money is so finely divided; it keeps exact arithmetic within segflow.schemas.currency.EXACT."""
 RFC3339: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 

@@ -8,10 +8,10 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DecimalSchema
 
-from schemas import duration
-from schemas.change import SPEC, Alert, Change, Current, DeadLetter
-from schemas.event import EVENT, AnyEvent, CustomerId, Event
-from schemas.settings import Settings
+from segflow.schemas import duration
+from segflow.schemas.change import SPEC, Alert, Change, Current, DeadLetter
+from segflow.schemas.event import EVENT, AnyEvent, CustomerId, Event
+from segflow.schemas.settings import Settings
 
 _EVENT_TYPES: Final[tuple[type[Event], ...]] = get_args(get_args(AnyEvent)[0])
 _KAFKA: Final = Settings.model_validate({}).kafka
@@ -166,7 +166,7 @@ def _output_channels() -> dict[str, Any]:
 
 
 def _change_headers() -> dict[str, Any]:
-    """The headers streams/encode.py writes, as UTF-8 text."""
+    """The headers segflow/engine/encode/change_json.py writes, as UTF-8 text."""
     label = _TEXT | {"description": "a label of `dimension`; the text null where there is none"}
     return _headers(
         {

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from xxhash import xxh3_64_intdigest
 
-from schemas.expression import meaning
-from schemas.expression.checking import RESERVED, check
-from schemas.expression.meaning import Condition
-from schemas.expression.syntax import LENGTH_MAX, ExpressionError, names
-from schemas.labels import LABELS
+from segflow.schemas.expression import meaning
+from segflow.schemas.expression.checking import RESERVED, check
+from segflow.schemas.expression.meaning import Condition
+from segflow.schemas.expression.syntax import LENGTH_MAX, ExpressionError, names
+from segflow.schemas.labels import LABELS
 
 DIMENSIONS_MAX: Final = 64
 """Rule dimensions: each is evaluated with every event, and takes 13 bytes of a record."""

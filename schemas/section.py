@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from schemas.currency import LIMIT_MAJOR
-from schemas.duration import Duration
+from segflow.schemas.currency import LIMIT_MAJOR
+from segflow.schemas.duration import Duration
 
 
 def _wait(span: timedelta) -> timedelta:

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
-from schemas.connection_settings import Kafka, Redis
-from schemas.currency import CODE
-from schemas.dimension_settings import (
+from segflow.schemas.connection_settings import Kafka, Redis
+from segflow.schemas.currency import CODE
+from segflow.schemas.dimension_settings import (
     Cadence,
     Churn,
     Clv,
@@ -22,11 +22,11 @@ from schemas.dimension_settings import (
     Satisfaction,
     Value,
 )
-from schemas.duration import Duration, to_text
-from schemas.expression.meaning import Condition
-from schemas.rule_dimensions import Label, RuleDimension, attributes_of, checked, split
-from schemas.section import Count, Section, Wait
-from schemas.worker_settings import Worker
+from segflow.schemas.duration import Duration, to_text
+from segflow.schemas.expression.meaning import Condition
+from segflow.schemas.rule_dimensions import Label, RuleDimension, attributes_of, checked, split
+from segflow.schemas.section import Count, Section, Wait
+from segflow.schemas.worker_settings import Worker
 
 WINDOW_SLOTS_MOST: Final = 40
 """Slots a window may have: three years of 28 days. It bounds a customer's record."""

@@ -9,8 +9,8 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from schemas.rule_dimensions import RuleError
-from schemas.settings import Settings
+from segflow.schemas.rule_dimensions import RuleError
+from segflow.schemas.settings import Settings
 
 DEFAULT_FILE: Final = "segflow.yaml"
 ENVIRONMENT: Final = {

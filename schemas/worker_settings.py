@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from schemas.duration import Duration
-from schemas.section import Section, Wait
+from segflow.schemas.duration import Duration
+from segflow.schemas.section import Section, Wait
 
 
 class Worker(Section):

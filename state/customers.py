@@ -7,13 +7,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from schemas.rule_dimensions import key_of
-from segments import window
-from segments.attributes import ATTRIBUTE, Attributes
-from segments.facts import Facts, Labels, Times
-from segments.instant import UNKNOWN
-from state import tails
-from state.layout import (
+from segflow.schemas.rule_dimensions import key_of
+from segflow.segments import window
+from segflow.segments.attributes import ATTRIBUTE, Attributes
+from segflow.segments.facts import Facts, Labels, Times
+from segflow.segments.instant import UNKNOWN
+from segflow.state import tails
+from segflow.state.layout import (
     DIMENSION_SLOTS,
     LAYOUT,
     NEEDS,
@@ -25,7 +25,7 @@ from state.layout import (
     needed,
     untold,
 )
-from state.tails import TAILS, Keys
+from segflow.state.tails import TAILS, Keys
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from segments.instant import UNKNOWN
+from segflow.segments.instant import UNKNOWN
 
 PAGE_CUSTOMERS: Final = 512
 """Customers a page of the directory: a scan's smallest slice; a page of 20-byte ids is 10 KiB."""

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from segments.engagement import NOTHING
-from segments.instant import NEVER, UNKNOWN
-from segments.slots import NO_SLOT
+from segflow.segments.instant import NEVER, UNKNOWN
+from segflow.segments.models.engagement import NOTHING
+from segflow.segments.slots import NO_SLOT
 
 LAYOUT: Final = 2
 DIMENSION_SLOTS: Final = ("lifecycle", "rfm")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import redis
 
-from state import head as head_codec
-from state import keys
-from state.head import Head
-from state.keys import Keys
+from segflow.state import head as head_codec
+from segflow.state import keys
+from segflow.state.head import Head
+from segflow.state.keys import Keys
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +24,7 @@ class Found:
     """One shard's head, and one customer's record as stored, both of the same moment."""
 
     head: Head | None  # None: the shard has no state
-    record: bytes | None  # None: nothing is remembered of the customer; state.record.decode reads it
+    record: bytes | None  # None: nothing is remembered of the customer; segflow.state.record.decode reads it
 
 
 def installation(client: redis.Redis, prefix: str) -> Installation | None:

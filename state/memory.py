@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush, nsmallest
 from itertools import count
 
-from segments.instant import UNKNOWN
-from state.erasure import Erasure
-from state.forward import is_forward
-from state.head import PAGE_CUSTOMERS, Head
-from state.layout import NO_TIMER
-from state.store import HOLE, Found, ShardLostError, Write
+from segflow.segments.instant import UNKNOWN
+from segflow.state.erasure import Erasure
+from segflow.state.forward import is_forward
+from segflow.state.head import PAGE_CUSTOMERS, Head
+from segflow.state.layout import NO_TIMER
+from segflow.state.store import HOLE, Found, ShardLostError, Write
 
 
 class MemoryStore:

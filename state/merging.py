@@ -4,11 +4,12 @@ from typing import Final
 
 import numpy as np
 
-from segments import attributes, engagement, payment, purchase_days, satisfaction, slots, window
-from segments.facts import Rows
-from segments.instant import UNKNOWN
-from state.customers import Customers
-from state.layout import REMEMBERED, SECTIONS
+from segflow.segments import attributes, purchase_days, slots, window
+from segflow.segments.facts import Rows
+from segflow.segments.instant import UNKNOWN
+from segflow.segments.models import engagement, payment, satisfaction
+from segflow.state.customers import Customers
+from segflow.state.layout import REMEMBERED, SECTIONS
 
 
 def merge(into: Customers, rows: Rows, other: Customers, window_slots: int) -> None:

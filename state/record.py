@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from segments.facts import Facts, Labels
-from state import tails
-from state.customers import Customers, facts_of
-from state.layout import (
+from segflow.segments.facts import Facts, Labels
+from segflow.state import tails
+from segflow.state.customers import Customers, facts_of
+from segflow.state.layout import (
     DIMENSION_SLOTS,
     FIXED_BYTES,
     FIXED_BYTES_1,
@@ -22,7 +22,7 @@ from state.layout import (
     named,
     untold,
 )
-from state.tails import TAILS
+from segflow.state.tails import TAILS
 
 
 def encode(customers: Customers) -> list[bytes]:

@@ -7,13 +7,13 @@ from typing import Any, Final
 import redis
 from redis.exceptions import ResponseError
 
-from segments.instant import UNKNOWN
-from state import head as head_codec
-from state.erasure import Erasure
-from state.head import PAGE_CUSTOMERS, Head
-from state.keys import Keys
-from state.layout import NO_TIMER
-from state.store import HOLE, Found, RolledBackError, ShardLostError, Write
+from segflow.segments.instant import UNKNOWN
+from segflow.state import head as head_codec
+from segflow.state.erasure import Erasure
+from segflow.state.head import PAGE_CUSTOMERS, Head
+from segflow.state.keys import Keys
+from segflow.state.layout import NO_TIMER
+from segflow.state.store import HOLE, Found, RolledBackError, ShardLostError, Write
 
 EXACT_SCORE: Final = 2**53
 """A sorted set's score is a double: beyond this one (the year 2255) it is rounded, so it is made earlier first."""

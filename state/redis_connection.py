@@ -6,7 +6,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from schemas.connection_settings import Redis
+from segflow.schemas.connection_settings import Redis
 
 
 def client(settings: Redis) -> redis.Redis:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from segments.instant import UNKNOWN
-from state.erasure import Erasure
-from state.head import Head
+from segflow.segments.instant import UNKNOWN
+from segflow.state.erasure import Erasure
+from segflow.state.head import Head
 
 HOLE: Final = ""
 """In the place of an id in the directory: its customer was erased. No customer has this id."""

@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from schemas.rule_dimensions import ATTRIBUTES_MAX, DIMENSIONS_MAX
-from schemas.settings import WINDOW_SLOTS_MOST
-from segments import window
-from segments.attributes import ENTRY
-from segments.instant import UNKNOWN
-from segments.payment import OPEN, OPEN_MOST, SETTLED, SETTLED_MOST
+from segflow.schemas.rule_dimensions import ATTRIBUTES_MAX, DIMENSIONS_MAX
+from segflow.schemas.settings import WINDOW_SLOTS_MOST
+from segflow.segments import window
+from segflow.segments.attributes import ENTRY
+from segflow.segments.instant import UNKNOWN
+from segflow.segments.models.payment import OPEN, OPEN_MOST, SETTLED, SETTLED_MOST
 
 Entries = npt.NDArray[np.void]
 Counts = npt.NDArray[np.int64]

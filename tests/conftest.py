@@ -9,10 +9,10 @@ import hypothesis
 import pytest
 from redis import Redis
 
-from embedded.kafka import ApacheKafka
-from embedded.options import UnavailableError, real_is_required
-from embedded.redis_server import RedisServer
-from embedded.server_process import ServerT, started
+from segflow.embedded.kafka import ApacheKafka
+from segflow.embedded.options import UnavailableError, real_is_required
+from segflow.embedded.redis_server import RedisServer
+from segflow.embedded.server_process import ServerT, started
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy a machine is
 hypothesis.settings.load_profile("untimed")

@@ -20,9 +20,9 @@ from benchmarks.peers.report import FILE, write
 from benchmarks.peers.results import BEHIND, FIGURES, Row, notes, table
 from benchmarks.peers.roster import PEERS, ceiling
 from benchmarks.report import RESULTS
-from embedded.options import NothingToRunError, UnavailableError
-from embedded.redis_server import redis
-from streams.collector import calm_collector
+from segflow.embedded.options import NothingToRunError, UnavailableError
+from segflow.embedded.redis_server import redis
+from segflow.streams.runtime.collector import calm_collector
 
 WIDTH: Final = 170
 """Of the table, in characters: narrower, its figures would be cut."""

@@ -17,8 +17,8 @@ from benchmarks.peers.input_log import InputLog, make_topics
 from benchmarks.peers.job import to_us
 from benchmarks.peers.peer import Peer, Program, running
 from benchmarks.peers.site import Site, consumer, site
-from schemas.connection_settings import Kafka, KafkaTopics
-from segments.instant import SECOND_US
+from segflow.schemas.connection_settings import Kafka, KafkaTopics
+from segflow.segments.instant import SECOND_US
 
 RATE_PER_S: Final = 5_000
 POLL_MS: Final = 50

@@ -11,14 +11,14 @@ from benchmarks.bench import Bench
 from benchmarks.history import BEGIN_US, History, purchase
 from benchmarks.installation import PARTITIONS
 from benchmarks.peers.job import HISTORY_DAYS, Answer
-from schemas.connection_settings import Kafka, KafkaTopics
-from schemas.settings import Settings
-from segments.instant import DAY_US, SECOND_US, to_text
-from streams.kafka_clients import aiokafka_options
-from streams.line_files import Lines
-from streams.partitioner import partitions_of
-from streams.produce import produce
-from streams.topics import admin
+from segflow.engine.partitioner import partitions_of
+from segflow.operations.line_files import Lines
+from segflow.operations.produce import produce
+from segflow.schemas.connection_settings import Kafka, KafkaTopics
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import DAY_US, SECOND_US, to_text
+from segflow.streams.kafka.clients import aiokafka_options
+from segflow.streams.kafka.topics import admin
 
 
 @dataclass(kw_only=True)

@@ -11,8 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from embedded.kafka_installation import LOWEST_JAVA, Java
-from embedded.options import UnavailableError
+from segflow.embedded.kafka_installation import LOWEST_JAVA, Java
+from segflow.embedded.options import UnavailableError
 
 HERE: Final = Path(__file__).parent
 JOB: Final = HERE / "java_job"

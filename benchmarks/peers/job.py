@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from segments.instant import DAY_US, EPOCH, MICROSECOND
+from segflow.segments.instant import DAY_US, EPOCH, MICROSECOND
 
 HISTORY_DAYS: Final = 30
 """Shorter than the 60 days of the job: nobody falls silent."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.peers.published import PeerRecord, Record
-from schemas.settings import Settings
+from segflow.schemas.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 STOP_S: Final = 20.0

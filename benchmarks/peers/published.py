@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.installation import PARTITIONS
 from benchmarks.peers.job import Answer, Change, to_minor, to_us
-from schemas.connection_settings import Kafka
-from streams.kafka_clients import aiokafka_options
+from segflow.schemas.connection_settings import Kafka
+from segflow.streams.kafka.clients import aiokafka_options
 
 PATIENCE_MS: Final = 1000
 """Within which the broker gives records that are there."""

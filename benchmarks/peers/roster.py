@@ -13,7 +13,7 @@ from benchmarks.peers import python_peers
 from benchmarks.peers.java_peers import JavaProject
 from benchmarks.peers.peer import Peer, Place, own_python
 from benchmarks.peers.published import SegflowRecord
-from streams import topics
+from segflow.streams.kafka import topics
 
 AT_LEAST_ONCE: Final = "may repeat"
 EXACTLY_ONCE: Final = "every change once"
@@ -33,7 +33,7 @@ def _settings_file(place: Place) -> str:
 
 
 def _segflow(place: Place) -> list[str]:
-    return [*own_python("streams"), "worker", "--settings", _settings_file(place), "--http-port", "0"]
+    return [*own_python("segflow"), "worker", "--settings", _settings_file(place), "--http-port", "0"]
 
 
 def _faust(module: str) -> Callable[[Place], list[str]]:

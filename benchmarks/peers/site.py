@@ -15,13 +15,13 @@ from benchmarks.installation import PARTITIONS
 from benchmarks.peers.input_log import make_topics
 from benchmarks.peers.meter import Meter
 from benchmarks.peers.peer import Peer, Place, Program
-from embedded.redis_server import RunningRedis, redis
-from schemas.connection_settings import Kafka, KafkaTopics
-from schemas.settings import Settings
-from schemas.settings_file import parse
-from state.redis_connection import client
-from streams import topics
-from streams.kafka_clients import aiokafka_options
+from segflow.embedded.redis_server import RunningRedis, redis
+from segflow.schemas.connection_settings import Kafka, KafkaTopics
+from segflow.schemas.settings import Settings
+from segflow.schemas.settings_file import parse
+from segflow.state.redis_connection import client
+from segflow.streams.kafka import topics
+from segflow.streams.kafka.clients import aiokafka_options
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks.ceiling import Traffic
 from benchmarks.peers.published import each
 from benchmarks.peers.site import Site, ends_now
-from state.keys import Keys
-from state.redis_connection import client
+from segflow.state.keys import Keys
+from segflow.state.redis_connection import client
 
 SAMPLE: Final = 1000
 """Records of customers whose sizes stand for all."""

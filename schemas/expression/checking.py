@@ -6,9 +6,9 @@ from enum import Enum
 from fractions import Fraction
 from typing import Final, NoReturn
 
-from schemas import duration
-from schemas.expression import syntax
-from schemas.expression.meaning import (
+from segflow.schemas import duration
+from segflow.schemas.expression import syntax
+from segflow.schemas.expression.meaning import (
     Always,
     Arithmetic,
     AttributeIn,
@@ -26,7 +26,7 @@ from schemas.expression.meaning import (
     SameAttributes,
     Scalar,
 )
-from schemas.expression.syntax import Attribute, ExpressionError, Flag, Name, Node, Number, Span, Text
+from segflow.schemas.expression.syntax import Attribute, ExpressionError, Flag, Name, Node, Number, Span, Text
 
 SPAN_MAX_US: Final = duration.LONGEST // duration.UNITS["us"]
 EXACT_MAX: Final = 2**61

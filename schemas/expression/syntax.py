@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from schemas import duration
+from segflow.schemas import duration
 
 LENGTH_MAX: Final = 4000
 """Characters of one expression: more than a screen of conditions."""

@@ -5,9 +5,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from schemas import duration
-from schemas.expression.checking import FACTS, Kind
-from schemas.expression.meaning import (
+from segflow.schemas import duration
+from segflow.schemas.expression.checking import FACTS, Kind
+from segflow.schemas.expression.meaning import (
     Always,
     Arithmetic,
     AttributeIn,

@@ -11,11 +11,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from segments.model import label_of
-from segments.rules import Rules
-from streams.changes import Cause, Changes
-from streams.execution import Outcome
-from streams.topics import READ
+from segflow.engine.columns.changes import Cause, Changes
+from segflow.engine.commit.execute import Outcome
+from segflow.segments.model import label_of
+from segflow.segments.rules import Rules
+from segflow.streams.kafka.topics import READ
 
 STEP_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
 """From a batch of one event on loopback to a full batch on a slow network; beyond 5 s a server is in trouble."""

@@ -13,8 +13,8 @@ from typing import Any, Protocol, Self
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from schemas.worker_settings import Worker as WorkerSettings
-from streams.usage_error import UsageError
+from segflow.schemas.worker_settings import Worker as WorkerSettings
+from segflow.streams.runtime.errors import UsageError
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import Final
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from schemas.settings import Settings
-from streams.kafka_clients import kafka_python_options
-from streams.topics import BOOTSTRAP_TIMEOUT_MS, READ
+from segflow.schemas.settings import Settings
+from segflow.streams.kafka.clients import kafka_python_options
+from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS, READ
 
 log = logging.getLogger(__name__)
 

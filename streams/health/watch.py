@@ -14,14 +14,14 @@ from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
 
-from schemas.settings import Settings
-from segments.instant import SECOND_US
-from state.keys import Keys
-from state.redis_connection import client
-from streams.health.probe import Probe, Pulse
-from streams.health.stalls import Reach, Stalls
-from streams.kafka_clients import kafka_python_options
-from streams.topics import READ
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import SECOND_US
+from segflow.state.keys import Keys
+from segflow.state.redis_connection import client
+from segflow.streams.health.probe import Probe, Pulse
+from segflow.streams.health.stalls import Reach, Stalls
+from segflow.streams.kafka.clients import kafka_python_options
+from segflow.streams.kafka.topics import READ
 
 log = logging.getLogger(__name__)
 

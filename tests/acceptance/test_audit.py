@@ -13,13 +13,13 @@ import yaml
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from embedded.kafka import ApacheKafka
-from embedded.redis_server import RedisServer
-from streams import topics
-from streams.partitioner import partition_of
-from tests.command import Result, segflow
-from tests.histories import START, written
-from tests.service import Service
+from segflow.embedded.kafka import ApacheKafka
+from segflow.embedded.redis_server import RedisServer
+from segflow.engine.partitioner import partition_of
+from segflow.streams.kafka import topics
+from tests.support.command import Result, segflow
+from tests.support.histories import START, written
+from tests.support.service import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

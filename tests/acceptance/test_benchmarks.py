@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from embedded.kafka import ApacheKafka
-from embedded.redis_server import RedisServer
+from segflow.embedded.kafka import ApacheKafka
+from segflow.embedded.redis_server import RedisServer
 from tests.conftest import started_or_skipped
 
 TIMEOUT_S = 60.0  # it takes some 5 s here; a busy small machine may need several times that

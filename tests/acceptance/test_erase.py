@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from embedded.kafka import ApacheKafka
-from state.keys import Keys
-from state.redis_connection import client
-from tests.command import segflow
-from tests.service import Service
-from tests.unit.test_erase import event
+from segflow.embedded.kafka import ApacheKafka
+from segflow.state.keys import Keys
+from segflow.state.redis_connection import client
+from tests.support.command import segflow
+from tests.support.service import Service
+from tests.unit.engine.test_erase import event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

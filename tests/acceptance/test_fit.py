@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from embedded.kafka import ApacheKafka
-from segments.instant import to_text
-from segments.parameters import CDNOW, MbgNbd
-from tests.agreement import by_customer
-from tests.cdnow import CALIBRATION_END_US, published_sample, purchases
-from tests.command import segflow
-from tests.journal_oracle import by_journal
+from segflow.embedded.kafka import ApacheKafka
+from segflow.segments.instant import to_text
+from segflow.segments.parameters import CDNOW, MbgNbd
 from tests.oracle.simulation import Adopt, OracleRules
-from tests.service import Service
+from tests.support.agreement import by_customer
+from tests.support.cdnow import CALIBRATION_END_US, published_sample, purchases
+from tests.support.command import segflow
+from tests.support.journal_oracle import by_journal
+from tests.support.service import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 CUSTOMERS = 600

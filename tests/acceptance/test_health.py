@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from embedded.free_port import free_ports
-from embedded.kafka import ApacheKafka
-from tests.health import Health
-from tests.histories import written
-from tests.service import Service
-from tests.until import PATIENCE_S, until
+from segflow.embedded.free_port import free_ports
+from segflow.embedded.kafka import ApacheKafka
+from tests.support.health import Health
+from tests.support.histories import written
+from tests.support.service import Service
+from tests.support.until import PATIENCE_S, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

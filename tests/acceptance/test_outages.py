@@ -15,18 +15,18 @@ import pytest
 import yaml
 from kafka import KafkaAdminClient
 
-from embedded.free_port import free_ports
-from embedded.redis_server import RedisServer
-from streams.partitioner import partition_of
-from tests.agreement import by_customer
+from segflow.embedded.free_port import free_ports
+from segflow.embedded.redis_server import RedisServer
+from segflow.engine.partitioner import partition_of
 from tests.conftest import started_or_skipped
-from tests.health import Health
-from tests.histories import START, written
 from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
-from tests.proxied_kafka import ProxiedKafka
-from tests.proxy import Proxy
-from tests.service import Service
-from tests.until import PATIENCE_S, until
+from tests.support.agreement import by_customer
+from tests.support.health import Health
+from tests.support.histories import START, written
+from tests.support.proxied_kafka import ProxiedKafka
+from tests.support.proxy import Proxy
+from tests.support.service import Service
+from tests.support.until import PATIENCE_S, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -71,7 +71,7 @@ class Site(Service):
     @contextmanager
     def process(self, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
         """A worker that is killed in the end, if it still runs."""
-        command = [sys.executable, "-m", "streams", "worker", "--settings", str(self.file), *options]
+        command = [sys.executable, "-m", "segflow", "worker", "--settings", str(self.file), *options]
         with (self.file.parent / "worker.log").open("ab") as said:
             process = subprocess.Popen(command, stdout=said, stderr=said)
         try:

@@ -15,16 +15,16 @@ import pytest
 from kafka import TopicPartition
 from redis import Redis
 
-from embedded.kafka import ApacheKafka
-from state.head import Head
-from state.keys import Keys
-from state.redis import RedisStore
-from state.redis_connection import client
-from streams import topics
-from streams.repair import rebuild as rebuilding
-from tests.command import segflow
-from tests.histories import START, written
-from tests.service import Service
+from segflow.embedded.kafka import ApacheKafka
+from segflow.operations.repair import rebuild as rebuilding
+from segflow.state.head import Head
+from segflow.state.keys import Keys
+from segflow.state.redis import RedisStore
+from segflow.state.redis_connection import client
+from segflow.streams.kafka import topics
+from tests.support.command import segflow
+from tests.support.histories import START, written
+from tests.support.service import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -189,7 +189,7 @@ def refused(installed: Service, *arguments: str) -> str:
 def stopped(installed: Service) -> str:
     """Start a worker that must end by itself with exit code 2; what it said last."""
     process = subprocess.run(
-        [sys.executable, "-m", "streams", "worker", "--settings", str(installed.file)],
+        [sys.executable, "-m", "segflow", "worker", "--settings", str(installed.file)],
         capture_output=True,
         timeout=90,
         check=False,

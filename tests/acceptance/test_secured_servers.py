@@ -21,13 +21,13 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from schemas.connection_settings import KafkaTopics
-from tests.command import segflow, segflow_process
+from segflow.schemas.connection_settings import KafkaTopics
 from tests.conftest import started_or_skipped
-from tests.histories import START, written
-from tests.secured_servers import MECHANISMS, USER, Certificates, SecuredKafka, SecuredRedis
-from tests.service import Service
-from tests.until import until
+from tests.support.command import segflow, segflow_process
+from tests.support.histories import START, written
+from tests.support.secured_servers import MECHANISMS, USER, Certificates, SecuredKafka, SecuredRedis
+from tests.support.service import Service
+from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

@@ -16,21 +16,21 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from embedded.kafka import ApacheKafka
-from schemas.change import Change, Current, DeadLetter
-from schemas.settings import Settings
-from state import record as codec
-from state.keys import Keys
-from state.layout import DIMENSION_SLOTS, RECORD
-from state.redis_connection import client
-from streams.run import FileRun
-from streams.scanning import pages_of
-from tests.agreement import by_customer, content, parsed
-from tests.histories import START, written
-from tests.journal_oracle import by_journal, quintiles
+from segflow.embedded.kafka import ApacheKafka
+from segflow.engine.commit.population_scan import pages_of
+from segflow.engine.file_run import FileRun
+from segflow.schemas.change import Change, Current, DeadLetter
+from segflow.schemas.settings import Settings
+from segflow.state import record as codec
+from segflow.state.keys import Keys
+from segflow.state.layout import DIMENSION_SLOTS, RECORD
+from segflow.state.redis_connection import client
 from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
-from tests.service import Service
-from tests.until import PATIENCE_S
+from tests.support.agreement import by_customer, content, parsed
+from tests.support.histories import START, written
+from tests.support.journal_oracle import by_journal, quintiles
+from tests.support.service import Service
+from tests.support.until import PATIENCE_S
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -294,7 +294,7 @@ def last(entries: list[dict[str, Any]], shard: int) -> dict[str, Any]:
 def test_workers_stop_when_their_supervisor_is_killed(service: Make) -> None:
     """Nobody would start them anew or stop them: SIGKILL of the parent ends the processes it watched over, too."""
     installed = service()
-    command = [sys.executable, "-m", "streams", "worker", "--settings", str(installed.file), "--processes", "2"]
+    command = [sys.executable, "-m", "segflow", "worker", "--settings", str(installed.file), "--processes", "2"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as parent:
         workers: list[psutil.Process] = []
         until_s = time.monotonic() + PATIENCE_S

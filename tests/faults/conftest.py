@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from embedded.redis_server import RedisServer
+from segflow.embedded.redis_server import RedisServer
 from tests.conftest import started_or_skipped
 from tests.faults.installation import Installation, Make
-from tests.proxied_kafka import ProxiedKafka
-from tests.proxy import Proxy
+from tests.support.proxied_kafka import ProxiedKafka
+from tests.support.proxy import Proxy
 
 SEED = "SEGFLOW_TEST_SEED"
 

@@ -13,14 +13,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaProducer
 from kafka import TopicPartition as AdminPartition
 
-from streams import topics
-from streams.partitioner import partition_of
-from streams.topics import admin
+from segflow.engine.partitioner import partition_of
+from segflow.streams.kafka import topics
+from segflow.streams.kafka.topics import admin
 from tests.faults.outcome import Outcome, outcome_of, reads_all
 from tests.faults.stream import INTERACTIONS, PURCHASES, Record
 from tests.faults.worker_process import WorkerProcess
-from tests.service import Service
-from tests.until import PATIENCE_S, until
+from tests.support.service import Service
+from tests.support.until import PATIENCE_S, until
 
 QUICK: Final = {
     "clock": "event",

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from schemas.duration import parse
-from segments.instant import UNKNOWN
-from state import record as codec
-from state.keys import Keys
-from state.layout import DIMENSION_SLOTS
-from state.redis_connection import client
-from tests.agreement import by_customer
+from segflow.schemas.duration import parse
+from segflow.segments.instant import UNKNOWN
+from segflow.state import record as codec
+from segflow.state.keys import Keys
+from segflow.state.layout import DIMENSION_SLOTS
+from segflow.state.redis_connection import client
 from tests.faults.stream import BAD, INTERACTIONS, PURCHASES
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
-from tests.service import Service
+from tests.support.agreement import by_customer
+from tests.support.service import Service
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

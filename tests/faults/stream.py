@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from tests.histories import START, written
+from tests.support.histories import START, written
 
 PURCHASES: Final = "purchases"
 INTERACTIONS: Final = "interactions"

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from segments.instant import UNKNOWN
-from state.forward import Forward, is_forward
-from state.keys import Keys
-from state.redis_connection import client
-from streams.crash_points import COMMIT
-from streams.partitioner import partition_of
-from streams.run import FileRun
-from tests.agreement import by_customer, parsed
-from tests.command import segflow
+from segflow.engine.file_run import FileRun
+from segflow.engine.partitioner import partition_of
+from segflow.segments.instant import UNKNOWN
+from segflow.state.forward import Forward, is_forward
+from segflow.state.keys import Keys
+from segflow.state.redis_connection import client
+from segflow.streams.runtime.failpoints import COMMIT
 from tests.faults.installation import Installation, Make
 from tests.faults.test_erase import put, records_of
-from tests.unit.test_alias import alias, name_in, purchases
-from tests.unit.test_erase import Log, event
+from tests.support.agreement import by_customer, parsed
+from tests.support.command import segflow
+from tests.unit.engine.test_alias import alias, name_in, purchases
+from tests.unit.engine.test_erase import Log, event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.crash_points import COMMIT
-from tests.command import segflow
+from segflow.streams.runtime.failpoints import COMMIT
 from tests.faults.installation import Installation, Make
 from tests.faults.stream import PURCHASES, Record
-from tests.histories import START, written
-from tests.until import until
+from tests.support.command import segflow
+from tests.support.histories import START, written
+from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from streams.crash_points import COMMIT
-from tests.agreement import by_customer
-from tests.command import segflow
+from segflow.streams.runtime.failpoints import COMMIT
 from tests.faults.installation import Installation, Make
 from tests.faults.stream import INTERACTIONS, PURCHASES, Record
-from tests.lockstep import Engine
-from tests.unit.test_erase import event
+from tests.support.agreement import by_customer
+from tests.support.command import segflow
+from tests.support.lockstep import Engine
+from tests.unit.engine.test_erase import event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

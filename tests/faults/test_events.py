@@ -8,16 +8,16 @@ from random import Random
 
 import pytest
 
-from schemas.settings import Settings
-from streams.crash_points import COMMIT
-from streams.decode import Decoder
-from streams.events import INTERACTIONS, PURCHASES
-from streams.handover import HandoverDecoder
-from streams.inbox import Inbox
-from streams.transport import Batch
+from segflow.engine.columns.events import INTERACTIONS, PURCHASES
+from segflow.engine.decode.records import Decoder
+from segflow.engine.decode.transfers import HandoverDecoder
+from segflow.schemas.settings import Settings
+from segflow.streams.consume.inbox import Inbox
+from segflow.streams.consume.transport import Batch
+from segflow.streams.runtime.failpoints import COMMIT
 from tests.faults.installation import Installation, Make
 from tests.faults.stream import Record, Stream, unusable
-from tests.histories import START, written
+from tests.support.histories import START, written
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

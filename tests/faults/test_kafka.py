@@ -7,16 +7,16 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import OffsetOutOfRangeError
 
-from state.head import encode
-from state.keys import Keys
-from state.redis_connection import client
-from streams.replay import InputReader
+from segflow.state.head import encode
+from segflow.state.keys import Keys
+from segflow.state.redis_connection import client
+from segflow.streams.journal.input_reader import InputReader
 from tests.faults.installation import Installation, Make
 from tests.faults.stream import Stream
 from tests.faults.upstream import in_transactions
-from tests.proxied_kafka import ProxiedKafka
-from tests.proxy import END_TXN, INIT_PRODUCER_ID, kafka_request
-from tests.until import until
+from tests.support.proxied_kafka import ProxiedKafka
+from tests.support.proxy import END_TXN, INIT_PRODUCER_ID, kafka_request
+from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

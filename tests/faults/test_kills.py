@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.crash_points import COMMIT, TAKE
+from segflow.streams.runtime.failpoints import COMMIT, TAKE
 from tests.faults.installation import Make
 from tests.faults.stream import Stream
 

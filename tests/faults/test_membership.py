@@ -5,12 +5,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from embedded.redis_server import RedisServer
+from segflow.embedded.redis_server import RedisServer
 from tests.faults.installation import Make
 from tests.faults.stream import Stream
-from tests.proxied_kafka import ProxiedKafka
-from tests.proxy import HEARTBEAT, SYNC_GROUP, Proxy, kafka_request, redis_exec
-from tests.until import until
+from tests.support.proxied_kafka import ProxiedKafka
+from tests.support.proxy import HEARTBEAT, SYNC_GROUP, Proxy, kafka_request, redis_exec
+from tests.support.until import until
 
 UNKNOWN_SERVER_ERROR = (-1).to_bytes(2, "big", signed=True)
 """The last bytes of a heartbeat's reply are its error code."""

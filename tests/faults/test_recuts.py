@@ -8,8 +8,8 @@ from random import Random
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams.control import Control
-from streams.crash_points import COMMIT
+from segflow.streams.control.topic import Control
+from segflow.streams.runtime.failpoints import COMMIT
 from tests.faults.installation import Installation, Make
 from tests.faults.stream import Stream
 

@@ -6,12 +6,12 @@ from contextlib import closing
 import pytest
 from redis import Redis
 
-from embedded.redis_server import RedisServer
+from segflow.embedded.redis_server import RedisServer
 from tests.conftest import started_or_skipped
 from tests.faults.installation import Make
 from tests.faults.stream import Stream
-from tests.proxy import Proxy, redis_exec
-from tests.until import until
+from tests.support.proxy import Proxy, redis_exec
+from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

@@ -2,7 +2,7 @@
 
 from aiokafka import AIOKafkaProducer
 
-from streams.partitioner import partition_of
+from segflow.engine.partitioner import partition_of
 from tests.faults.installation import Installation
 from tests.faults.stream import Record
 

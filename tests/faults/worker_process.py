@@ -10,9 +10,9 @@ from typing import Self
 
 import psutil
 
-from streams.crash_points import ENVIRONMENT
-from tests.service import STOP_S, Service
-from tests.until import PATIENCE_S, until
+from segflow.streams.runtime.failpoints import ENVIRONMENT
+from tests.support.service import STOP_S, Service
+from tests.support.until import PATIENCE_S, until
 
 
 class WorkerProcess:
@@ -20,7 +20,7 @@ class WorkerProcess:
 
     Args:
         installed: whose settings it takes.
-        crash_at: see streams.crash_points.
+        crash_at: see segflow.streams.runtime.failpoints.
         processes: more than one puts a supervisor above them.
     """
 
@@ -30,7 +30,7 @@ class WorkerProcess:
         WorkerProcess._count += 1
         self.log = Path(installed.file.parent) / f"worker-{WorkerProcess._count}.log"
         environment = os.environ | ({ENVIRONMENT: crash_at} if crash_at else {})
-        command = [sys.executable, "-m", "streams", "worker", "--settings", str(installed.file)]
+        command = [sys.executable, "-m", "segflow", "worker", "--settings", str(installed.file)]
         command += ["--processes", str(processes)]
         with self.log.open("ab") as said:
             self.process = subprocess.Popen(command, stdout=said, stderr=said, env=environment)

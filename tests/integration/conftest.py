@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.connection_settings import Redis
-from state.keys import Keys
-from state.memory import MemoryStore
-from state.redis import RedisStore
-from state.redis_connection import client
-from state.store import Store
+from segflow.schemas.connection_settings import Redis
+from segflow.state.keys import Keys
+from segflow.state.memory import MemoryStore
+from segflow.state.redis import RedisStore
+from segflow.state.redis_connection import client
+from segflow.state.store import Store
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])

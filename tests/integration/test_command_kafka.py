@@ -15,23 +15,23 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from redis import Redis
 
-from embedded.kafka import ApacheKafka
-from schemas import settings_file as file
-from schemas.settings import Settings
-from segments.rules import from_settings
-from state.keys import Keys, installation
-from state.redis import RedisStore
-from state.redis_connection import client
-from streams import topics
-from streams.control import Control
-from streams.decode import Decoder
-from streams.messages import Messages
-from streams.partitioner import partition_of, partitions_of
-from streams.publisher import Publisher
-from streams.record_batch import batches
-from streams.rulebook import Rulebook
-from streams.run import MemoryShard
-from tests.command import PROGRAM, Result, segflow, settings_file
+from segflow.embedded.kafka import ApacheKafka
+from segflow.engine.columns.messages import Messages
+from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.decode.records import Decoder
+from segflow.engine.file_run import MemoryShard
+from segflow.engine.partitioner import partition_of, partitions_of
+from segflow.schemas import settings_file as file
+from segflow.schemas.settings import Settings
+from segflow.segments.rules import from_settings
+from segflow.state.keys import Keys, installation
+from segflow.state.redis import RedisStore
+from segflow.state.redis_connection import client
+from segflow.streams.control.topic import Control
+from segflow.streams.kafka import topics
+from segflow.streams.publish.publisher import Publisher
+from segflow.streams.publish.record_batch import batches
+from tests.support.command import PROGRAM, Result, segflow, settings_file
 
 pytestmark = pytest.mark.kafka
 PARTITIONS = 3

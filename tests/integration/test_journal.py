@@ -10,15 +10,16 @@ import msgspec
 import pytest
 from aiokafka.structs import TopicPartition
 
-from embedded.kafka import ApacheKafka
-from schemas.settings import Settings
-from streams import journal, partition_reader
-from streams.journal import Entry, JournalError, JournalReader
-from streams.messages import Messages
-from streams.plan import Plan
-from streams.publisher import Publisher
-from streams.record_batch import batches
-from tests.service import Service
+from segflow.embedded.kafka import ApacheKafka
+from segflow.engine.columns.messages import Messages
+from segflow.engine.commit.plan import Plan
+from segflow.schemas.settings import Settings
+from segflow.streams.journal import journal
+from segflow.streams.journal.journal import Entry, JournalError, JournalReader
+from segflow.streams.kafka import partition_reader
+from segflow.streams.publish.publisher import Publisher
+from segflow.streams.publish.record_batch import batches
+from tests.support.service import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

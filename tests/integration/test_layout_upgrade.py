@@ -5,17 +5,17 @@ from typing import Any
 
 import msgspec
 
-from schemas.settings import Settings
-from segments.instant import UNKNOWN
-from segments.rules import from_settings
-from state.layout import FIXED_BYTES_1
-from state.memory import MemoryStore
-from state.record import upgraded
-from state.store import Store, Write
-from streams.decode import Decoder
-from streams.rulebook import Rulebook
-from streams.run import MemoryShard
-from tests.agreement import by_customer, parsed
+from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.decode.records import Decoder
+from segflow.engine.file_run import MemoryShard
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import UNKNOWN
+from segflow.segments.rules import from_settings
+from segflow.state.layout import FIXED_BYTES_1
+from segflow.state.memory import MemoryStore
+from segflow.state.record import upgraded
+from segflow.state.store import Store, Write
+from tests.support.agreement import by_customer, parsed
 
 CUSTOMERS = 600  # more than a page of the directory
 EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value")

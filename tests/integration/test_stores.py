@@ -6,16 +6,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.connection_settings import Redis
-from state.erasure import Erasure
-from state.head import PAGE_CUSTOMERS, Head, Position
-from state.keys import Keys
-from state.layout import NO_TIMER
-from state.memory import MemoryStore
-from state.redis import RedisStore
-from state.redis_connection import client
-from state.store import HOLE, RolledBackError, ShardLostError, Store, Write
-from streams.readable import readable
+from segflow.schemas.connection_settings import Redis
+from segflow.state.erasure import Erasure
+from segflow.state.head import PAGE_CUSTOMERS, Head, Position
+from segflow.state.keys import Keys
+from segflow.state.layout import NO_TIMER
+from segflow.state.memory import MemoryStore
+from segflow.state.redis import RedisStore
+from segflow.state.redis_connection import client
+from segflow.state.store import HOLE, RolledBackError, ShardLostError, Store, Write
+from segflow.streams.shard.readable import readable
 
 
 def write(head: Head, **changes: object) -> Write:

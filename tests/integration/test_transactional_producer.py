@@ -9,13 +9,13 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import ProducerFenced
 from aiokafka.structs import TopicPartition
 
-from embedded.kafka import ApacheKafka
-from schemas.settings import Settings
-from streams import topics
-from streams.kafka_clients import aiokafka_options
-from streams.messages import Message, Messages
-from streams.record_batch import BATCH_MAX_BYTES, batches
-from streams.transactional_producer import Filled, TransactionalProducer
+from segflow.embedded.kafka import ApacheKafka
+from segflow.engine.columns.messages import Message, Messages
+from segflow.schemas.settings import Settings
+from segflow.streams.kafka import topics
+from segflow.streams.kafka.clients import aiokafka_options
+from segflow.streams.publish.record_batch import BATCH_MAX_BYTES, batches
+from segflow.streams.publish.transactional_producer import Filled, TransactionalProducer
 
 PARTITIONS = 2
 TIMEOUT_MS = 10_000

@@ -16,16 +16,16 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
-from embedded.redis_server import RedisServer
-from embedded.server_process import started
+from segflow.embedded.redis_server import RedisServer
+from segflow.embedded.server_process import started
 from tests.faults.installation import Installation
 from tests.faults.outcome import Outcome, outcome_of
 from tests.faults.stream import Stream
-from tests.proxied_kafka import ProxiedKafka
-from tests.proxy import Proxy
-from tests.soak.crew import Crew
-from tests.soak.hurt import Hurt
+from tests.soak.faults import Hurt
 from tests.soak.observer import Observer
+from tests.soak.workers import Crew
+from tests.support.proxied_kafka import ProxiedKafka
+from tests.support.proxy import Proxy
 
 PARTITIONS: Final = 6
 WORKERS: Final = 3
@@ -164,9 +164,9 @@ def slope_mb_per_hour(samples: list[tuple[float, int]]) -> float | None:
 
 def audited(installed: Installation) -> dict[str, Any]:
     """What `segflow audit` says, where there is such a command."""
-    if find_spec("streams.commands.audit") is None:
+    if find_spec("segflow.cli.commands.audit") is None:
         return {"audit": None}
-    command = [sys.executable, "-m", "streams", "audit", "--settings", str(installed.file), "--json"]
+    command = [sys.executable, "-m", "segflow", "audit", "--settings", str(installed.file), "--json"]
     done = run(command, capture_output=True, check=False)
     return {"audit": {"exit_code": done.returncode, "says": done.stdout.decode() or done.stderr.decode()}}
 

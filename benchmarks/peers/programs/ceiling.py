@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from benchmarks import ceiling
-from schemas.settings_file import load
+from segflow.schemas.settings_file import load
 
 LIMIT_S: Final = 3600.0
 """Whoever started it ends it sooner."""

@@ -1,0 +1,5 @@
+"""`python -m streams` is `segflow`."""
+
+from segflow.cli.main import main
+
+main()

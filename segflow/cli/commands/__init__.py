@@ -1,0 +1,62 @@
+"""The commands of `segflow`, one a file, imported when the command is used, so that `--help` is quick."""
+
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+SUMMARIES: Final = {
+    "demo": "Watch 23,570 real customers move between segments, with nothing installed beforehand.",
+    "worker": "Keep segments up to date: Kafka in, Redis state, changes out.",
+    "run": "Files in, changes out, with no server.",
+    "produce": "Send a file of events into Kafka.",
+    "tail": "Follow the changes as they come.",
+    "show": "What is known of a customer, and what silence will bring.",
+    "explain": "Why a customer is what they are: facts, thresholds, arithmetic, the next date.",
+    "definitions": "Which versions of the settings there were, since when, and what each changed.",
+    "simulate": "What other settings would make of the customers there are.",
+    "topics": "Describe and check the Kafka topics, or create them.",
+    "fit": "Find the parameters of churn and clv in your own customers.",
+    "doctor": "Check settings, Kafka, topics, keys and Redis, and say what to do.",
+    "audit": "Is every change there, once, in order? Compares what was published with the inputs.",
+    "reset": "Move a shard that stopped to another place in its inputs.",
+    "rebuild": "Make the state in Redis again from the journal and the inputs.",
+    "schemas": "Write the JSON Schemas and the AsyncAPI document.",
+}
+"""Each command in the order of the help, with its line there.
+
+The file of a command `x` is segflow/cli/commands/x.py. It has a function `command`, whose docstring is the help, and
+EPILOG, the end of the help: an example, the exit codes.
+"""
+
+
+class Commands(TyperGroup):
+    """A group that imports a command when it is asked for. `Any`: whose click the types are of depends on Typer."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
+        """The names, in the order of the help."""
+        return list(SUMMARIES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's signature
+        """The command, None where there is no such."""
+        if cmd_name not in SUMMARIES:
+            return None
+        module = import_module(f"segflow.cli.commands.{cmd_name}")
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        app.command(cmd_name, epilog=module.EPILOG, no_args_is_help=False)(module.command)
+        return typer.main.get_command(app)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer's signature
+        """The table of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command to `app`."""
+    app.callback(cls=Commands)(_segflow)
+
+
+def _segflow() -> None:
+    """Customer segments kept up to date in real time."""

@@ -1,0 +1,81 @@
+"""segflow rebuild: the state in Redis, made again."""
+
+import asyncio
+import sys
+from contextlib import ExitStack
+from typing import Annotated, Final
+
+import typer
+
+from segflow.cli.commands.progress import progress
+from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.commands.shard_option import inputs_of, shards_of
+from segflow.operations.repair.rebuild import rebuild
+from segflow.state import redis_connection
+from segflow.state.keys import Keys
+from segflow.state.redis import RedisStore
+from segflow.state.store import ShardLostError
+from segflow.streams.control.topic import DefinitionRefusedError
+from segflow.streams.journal.journal import JournalError
+from segflow.streams.kafka import topics
+from segflow.streams.kafka.group_members import members
+from segflow.streams.runtime.allocation import keep_freed_memory
+from segflow.streams.runtime.collector import calm_collector
+from segflow.streams.runtime.connections import kafka_errors, redis_errors
+from segflow.streams.runtime.errors import UsageError
+
+EPILOG: Final = """\b
+Example:
+  segflow rebuild --shard 3
+
+Exit codes: 0 done, 2 usage, settings, connection, workers are running, or it cannot be done (nothing was wiped
+then)."""
+
+
+def command(
+    *,
+    settings: SettingsFile = None,
+    shard: Annotated[int | None, typer.Option(min=0, metavar="N", help="Only this shard; all without it.")] = None,
+) -> None:
+    """Wipe the state of shards in Redis and make it again from the journal and the inputs. Publishes nothing.
+
+    Only while no worker runs; an earlier owner of the shard is fenced. All is done in memory first (that of one shard's
+    customers): where inputs are no longer kept, nothing is wiped. Ended halfway, it can be typed again; a worker that
+    starts instead finishes it.
+
+    Every commit is done under the definition of its time. Settings that want other facts are refused, as by a worker.
+    """
+    loaded = load(settings)
+    calm_collector()
+    keep_freed_memory()
+    with ExitStack() as stack:
+        stack.enter_context(kafka_errors(loaded.kafka))
+        stack.enter_context(redis_errors(loaded.redis))
+        client = stack.enter_context(redis_connection.client(loaded.redis))
+        installed = inputs_of(loaded, client)
+        try:
+            installed.control.refuse_other_facts()
+        except DefinitionRefusedError as error:
+            raise UsageError(f"nothing was made again: {error}") from error
+        with topics.admin(loaded.kafka) as admin:
+            running = members(admin, loaded.kafka.group)
+        if running:
+            raise UsageError(
+                f"{running} worker process{'es' * (running != 1)} in the group {loaded.kafka.group}: stop the workers "
+                "first, or they take the shards back (one that died is gone after worker.session_timeout)"
+            )
+        for partition in shards_of(installed, shard):
+            store = RedisStore(client, Keys(loaded.redis.prefix, partition))
+            with progress("rebuilding", None) as show:
+                try:
+                    work = rebuild(loaded, installed.control, installed.topic_ids, partition, store, show)
+                    done = asyncio.run(work)
+                except JournalError as error:
+                    raise UsageError(
+                        f"shard {partition} cannot be made again, and nothing of it was wiped: {error}"
+                    ) from error
+                except ShardLostError as error:
+                    raise UsageError(
+                        f"a worker has taken shard {partition} meanwhile and makes what is missing itself ({error})"
+                    ) from error
+            sys.stdout.write(f"shard {done.shard}: {done.customers:,} customers from {done.commits:,} commits\n")

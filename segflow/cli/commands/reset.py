@@ -1,0 +1,92 @@
+"""segflow reset: a shard that stopped goes on elsewhere in its inputs."""
+
+import asyncio
+from contextlib import ExitStack
+from typing import Annotated, Final, Literal
+
+import typer
+
+from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.commands.shard_option import inputs_of, shards_of
+from segflow.operations.repair.reset import Reset, Target
+from segflow.state import redis_connection
+from segflow.state.keys import Keys
+from segflow.state.redis import RedisStore
+from segflow.state.store import ShardLostError, TornStateError
+from segflow.streams.journal.journal import JournalError
+from segflow.streams.runtime.connections import kafka_errors, redis_errors
+from segflow.streams.runtime.errors import UsageError
+
+EPILOG: Final = """\b
+Example:
+  segflow reset --shard 3 --input purchases --to earliest
+
+Exit codes: 0 done, 2 usage, settings, connection, or refused (nothing was moved then)."""
+
+
+def command(
+    *,
+    settings: SettingsFile = None,
+    shard: Annotated[int, typer.Option(min=0, metavar="N", help="The shard, as the worker's last message names it.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="WHERE",
+            help="earliest (the oldest record there is), latest (only what comes from now on), or an offset.",
+        ),
+    ],
+    role: Annotated[
+        Literal["purchases", "interactions", "handover"] | None,
+        typer.Option("--input", help="Only this input; without it each that something is wrong with."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Move it although nothing is wrong; a worker that has the shard is fenced.")
+    ] = False,
+) -> None:
+    """Move a shard's position in its inputs, where retention, a topic made anew or lost records have stopped it.
+
+    Says what is skipped or read again. Takes the shard first: whoever had it is fenced, and commits that did not reach
+    Redis are done again. The move is a commit in the journal. Then start the workers.
+    """
+    loaded = load(settings)
+    target = _target(to)
+    with ExitStack() as stack:
+        stack.enter_context(kafka_errors(loaded.kafka))
+        stack.enter_context(redis_errors(loaded.redis))
+        client = stack.enter_context(redis_connection.client(loaded.redis))
+        installed = inputs_of(loaded, client)
+        (partition,) = shards_of(installed, shard)
+        reset = Reset(
+            settings=loaded,
+            control=installed.control,
+            topic_ids=installed.topic_ids,
+            partition=partition,
+            store=RedisStore(client, Keys(loaded.redis.prefix, partition)),
+            to=target,
+            role=role,
+            force=force,
+            say=print,
+        )
+        try:
+            sequence = asyncio.run(reset.run())
+        except TornStateError as error:
+            raise UsageError(f"{error}. Type `segflow rebuild --shard {partition}` first") from error
+        except JournalError as error:
+            raise UsageError(
+                f"shard {partition}: Redis lacks commits that cannot be done again ({error}). A reset would lose them: "
+                "restore a younger Redis, or begin a new installation"
+            ) from error
+        except ShardLostError as error:
+            raise UsageError(f"a worker has taken shard {partition} meanwhile: {error}") from error
+    print(f"shard {partition}: done, as commit {sequence}")
+
+
+def _target(to: str) -> Target:
+    if to == "earliest":
+        return "earliest"
+    if to == "latest":
+        return "latest"
+    if to.isascii() and to.isdigit():
+        return int(to)
+    raise UsageError(f"--to is {to!r}, but must be earliest, latest or an offset, such as 1200")

@@ -1,0 +1,266 @@
+"""segflow run: files in, changes out, with no server."""
+
+import json
+import os
+import stat
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter, time_ns
+from typing import Annotated, BinaryIO, Final
+
+import numpy as np
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from segflow.cli.commands.progress import progress
+from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.engine.commit.execute import Outcome
+from segflow.engine.file_run import FileRun
+from segflow.operations.line_files import LineFiles, Lines
+from segflow.operations.printable import printable
+from segflow.schemas.event import Instant
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import UNKNOWN, to_us
+from segflow.segments.model import NO_LABEL
+from segflow.streams.runtime.allocation import keep_freed_memory
+from segflow.streams.runtime.collector import calm_collector
+from segflow.streams.runtime.errors import UsageError
+
+EPILOG: Final = """\b
+Example:
+  segflow run 2025.jsonl.gz 2026.jsonl --until 2026-07-01T00:00:00Z --output changes.jsonl
+
+Exit codes: 0 done (dead letters are counted, and no failure), 2 usage, settings, or a file that cannot be read or
+written."""
+SHARDS_MAX: Final = 4096
+"""Each shard is a store of its own; more would only be a slip of the finger."""
+
+
+def command(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="JSON Lines, gzip too, in the order given; - is standard input.")
+    ],
+    *,
+    settings: SettingsFile = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Sweep deadlines up to this RFC 3339 time; without it up to the latest event."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the changes go, as JSON Lines; without it standard output."),
+    ] = None,
+    dead_letters: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where records that cannot be used go, each with its reason, as JSON Lines."),
+    ] = None,
+    alerts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the alerts go: changes that `alerts` asks for, as JSON Lines."),
+    ] = None,
+    shards: Annotated[
+        int, typer.Option(min=1, max=SHARDS_MAX, help="Shards, as Kafka's default partitioner would place customers.")
+    ] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+) -> None:
+    """Apply event files to an empty store in memory and write the segment changes.
+
+    The files are one log, in the order given. A summary goes to standard error.
+    """
+    loaded = load(settings)
+    calm_collector()
+    keep_freed_memory()
+    until_us = time_option("--until", until)
+    log = LineFiles(files)
+    to_stdout = output is None or str(output) == "-"
+    with (
+        nullcontext(sys.stdout.buffer) if output is None or to_stdout else replaced(output) as changes,
+        nullcontext(None) if dead_letters is None else replaced(dead_letters) as dead,
+        nullcontext(None) if alerts is None else replaced(alerts) as called,
+    ):
+        try:
+            summary = _run(loaded, log, until_us=until_us, shards=shards, to=_Outputs(changes, called, dead))
+        except OverflowError as error:
+            raise UsageError(str(error)) from error
+        changes.flush()
+    sys.stderr.write(json.dumps(summary.as_json()) + "\n" if as_json else summary.as_text())
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """The files to write; None: not wanted."""
+
+    changes: BinaryIO
+    alerts: BinaryIO | None
+    dead: BinaryIO | None
+
+    def write(self, outcome: Outcome) -> None:
+        """Changes and alerts of one outcome."""
+        self.changes.write(outcome.changes.lines())
+        if self.alerts is not None:
+            self.alerts.write(outcome.alerts.lines())
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run came to. Counts but where said."""
+
+    models: Sequence[tuple[str, tuple[str, ...]]]  # name, labels
+    records: int = 0
+    events: int = 0  # usable records, duplicates too
+    duplicates: int = 0
+    late: int = 0
+    outdated: int = 0  # events from before their customer's erase, left out
+    erased: int = 0  # customers of whom something was held
+    customers: int = 0  # held in the end
+    elapsed_s: float = 0.0
+    changes: Counter[tuple[int, int]] = field(default_factory=Counter)  # by (model, label)
+    dead: Counter[str] = field(default_factory=Counter)  # by kind
+    examples: dict[str, str] = field(default_factory=dict)  # the first of each kind
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        self.events += outcome.events
+        self.duplicates += outcome.duplicates
+        self.late += outcome.late
+        self.outdated += outcome.outdated
+        self.erased += outcome.erased
+        self.customers += len(outcome.write.born) - len(outcome.write.holes)
+        for _, each in outcome.told:
+            columns = each.moves
+            pairs = columns.dimensions * 256 + columns.current
+            for pair, count in zip(*(found.tolist() for found in np.unique(pairs, return_counts=True)), strict=True):
+                self.changes[divmod(pair, 256)] += count
+
+    def by_dimension(self) -> dict[str, dict[str, int]]:
+        """Changes by dimension and the label they led to, the commonest first."""
+        return {
+            name: {
+                "null" if code == NO_LABEL else labels[code]: count
+                for (model, code), count in self.changes.most_common()
+                if model == column
+            }
+            for column, (name, labels) in enumerate(self.models)
+        }
+
+    def as_json(self) -> dict[str, object]:
+        """The summary for a program."""
+        return {
+            "records": self.records,
+            "events": self.events,
+            "duplicates": self.duplicates,
+            "late": self.late,
+            "outdated": self.outdated,
+            "erased": self.erased,
+            "customers": self.customers,
+            "changes": self.by_dimension(),
+            "dead_letters": {
+                kind: {"count": count, "first": self.examples[kind]} for kind, count in self.dead.most_common()
+            },
+            "elapsed_s": round(self.elapsed_s, 3),
+        }
+
+    def as_text(self) -> str:
+        """The summary for a person."""
+        rate = self.records / self.elapsed_s if self.elapsed_s else 0.0
+        outdated = f", {self.outdated:,} older than an erase" if self.outdated else ""
+        erased = f" ({self.erased:,} erased)" if self.erased else ""
+        lines = [
+            (
+                f"{self.events:,} events ({self.duplicates:,} duplicates, {self.late:,} late{outdated}), "
+                f"{self.customers:,} customers{erased}, {self.changes.total():,} changes, {self.dead.total():,} dead "
+                "letters; "
+                f"{self.elapsed_s:.1f} s, {rate:,.0f} events/s"
+            )
+        ]
+        for name, labels in self.by_dimension().items():
+            lines.append(
+                f"{name}: " + (", ".join(f"{label} {count:,}" for label, count in labels.items()) or "no change")
+            )
+        for kind, count in self.dead.most_common():
+            lines.append(f"dead letters, {kind}: {count:,}, the first at {printable(self.examples[kind])}")
+        return "".join(f"{line}\n" for line in lines)
+
+
+def _run(settings: Settings, log: LineFiles, *, until_us: int, shards: int, to: _Outputs) -> Summary:
+    run = FileRun(settings, shards=shards)
+    summary = Summary([(model.name, model.labels) for model in run.rulebook.first.models])
+    started = perf_counter()
+    with progress("events", log.total_bytes) as show:
+        for lines in log:
+            run.wall_us = _wall_us()
+            for outcome in run.feed(lines.values, summary.records):
+                to.write(outcome)
+                summary.add(outcome)
+                _bury(outcome, lines, summary, to.dead)
+            summary.records += len(lines.values)
+            show(lines.done_bytes, f"{summary.records / (perf_counter() - started):,.0f} events/s")
+    with progress("silence", None) as show:
+        swept = 0
+        run.wall_us = _wall_us()
+        for outcome in run.finish(until_us):
+            to.write(outcome)
+            summary.add(outcome)
+            swept += outcome.swept
+            show(swept, f"{swept:,} deadlines")
+    summary.elapsed_s = perf_counter() - started
+    return summary
+
+
+def _bury(outcome: Outcome, lines: Lines, summary: Summary, dead: BinaryIO | None) -> None:
+    """Count the dead letters; their topic and offset become the file and its line."""
+    for letter in outcome.dead:
+        content = json.loads(letter.value or b"{}")
+        content |= {"topic": lines.file, "partition": 0, "offset": lines.numbers[content["offset"] - summary.records]}
+        kind = content["kind"]
+        summary.dead[kind] += 1
+        summary.examples.setdefault(kind, f"{lines.file} line {content['offset']}: {content['reason']}")
+        if dead is not None:
+            dead.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
+
+
+def _wall_us() -> int:
+    return time_ns() // 1000
+
+
+def time_option(name: str, text: str | None) -> int:
+    """The time an option gives, in microseconds; UNKNOWN without it.
+
+    Raises:
+        UsageError: it is no RFC 3339 time with an offset.
+    """
+    if text is None:
+        return int(UNKNOWN)
+    try:
+        return to_us(TypeAdapter(Instant).validate_python(text))
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{name} {text}: {reason}") from error
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that becomes `path` only when all went well; a pipe or a device is written as it is.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    with ExitStack() as undo:
+        try:
+            if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+                with path.open("wb") as file:
+                    yield file
+                return
+            partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+            undo.callback(partial.unlink, missing_ok=True)
+            with partial.open("wb") as file:
+                yield file
+            partial.replace(path)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,67 @@
+"""What the commands that work on shards ask for first: which there are, and of which inputs and rules."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis
+
+from segflow.schemas.settings import Settings
+from segflow.state import lookup
+from segflow.streams.control.topic import Control
+from segflow.streams.kafka import topics
+from segflow.streams.runtime.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installed:
+    """An installation that a worker has run on."""
+
+    partitions: int
+    topic_ids: tuple[str, ...]  # of purchases and interactions
+    control: Control
+
+
+def inputs_of(settings: Settings, state: redis.Redis | None = None) -> Installed:
+    """The installation of `settings`; nothing is written.
+
+    Args:
+        settings: where it is; what defines segments counts for nothing, for each commit has the definition of its time.
+        state: Redis, where its content is worked on and has to fit, too.
+
+    Raises:
+        UsageError: there is none, or its topics are not those of the settings.
+        kafka.errors.KafkaError: Kafka cannot be reached or refuses.
+        redis.RedisError: Redis cannot be reached or refuses.
+    """
+    try:
+        report = topics.check(settings)
+    except topics.TopicsError as error:
+        raise UsageError(str(error)) from error
+    if report.missing or not report.partitions:
+        raise UsageError("\n".join(report.problems))
+    control = Control(settings)
+    if not control.read():
+        raise UsageError(f"no worker has run yet with these topics ({settings.kafka.topics.control} is empty)")
+    held = lookup.installation(state, settings.redis.prefix) if state is not None else None
+    wanted = lookup.Installation(partitions=report.partitions, partitioner=settings.kafka.partitioner)
+    if held is not None and held != wanted:
+        raise UsageError(
+            f"the state in Redis is of {held}, the settings and inputs are {wanted}: customers changed shards"
+        )
+    return Installed(partitions=report.partitions, topic_ids=report.input_ids, control=control)
+
+
+def shards_of(installed: Installed, shard: int | None) -> Sequence[int]:
+    """The shard asked for, or all.
+
+    Raises:
+        UsageError: there is no such shard.
+    """
+    if shard is None:
+        return range(installed.partitions)
+    if shard >= installed.partitions:
+        raise UsageError(
+            f"there is no shard {shard}: the inputs have {installed.partitions} partitions, 0 to "
+            f"{installed.partitions - 1}"
+        )
+    return [shard]

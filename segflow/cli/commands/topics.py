@@ -1,0 +1,96 @@
+"""segflow topics: describe, check, create."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated, Final
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.streams.kafka import topics
+from segflow.streams.runtime.connections import kafka_errors
+from segflow.streams.runtime.errors import UsageError
+
+EPILOG: Final = """\b
+Example:
+  segflow topics --create --partitions 8
+
+Exit codes: 0 the topics are as they must be, 1 something is wrong (said on standard error), 2 usage, settings or
+connection."""
+PARTITIONS_MAX: Final = 10_000
+FILE_WIDTH: Final = 200
+"""Columns where the table goes into a file or a pipe: nothing is folded there."""
+
+
+def command(
+    *,
+    settings: SettingsFile = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make the topics that are missing; existing ones stay as they are.")
+    ] = False,
+    partitions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=PARTITIONS_MAX,
+            metavar="N",
+            help=f"Partitions of new topics; without it as the inputs have, else {topics.DEFAULT_PARTITIONS}.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+) -> None:
+    """Describe segflow's topics and check them: partitions, compaction, retention.
+
+    Each partition of the inputs is one shard, and their number cannot change later without moving every customer.
+    """
+    loaded = load(settings)
+    if partitions is not None and not create:
+        raise UsageError("--partitions goes with --create")
+    with kafka_errors(loaded.kafka):
+        try:
+            made = topics.create(loaded, partitions) if create else []
+            report = topics.check(loaded)
+        except topics.TopicsError as error:
+            sys.stderr.write(f"segflow: {error}\n")
+            raise typer.Exit(1) from error
+    if as_json:
+        print(json.dumps({"made": made, **asdict(report)}))
+    else:
+        for name in made:
+            print(f"made {name}")
+        on_terminal = sys.stdout.isatty()
+        Console(width=None if on_terminal else FILE_WIDTH).print(_table(report))
+        for problem in report.problems:
+            sys.stderr.write(f"segflow: {problem}\n")
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def _table(report: topics.TopicsReport) -> Table:
+    table = Table(box=box.SIMPLE)
+    for title in ("topic", "for", "partitions", "cleanup", "kept"):
+        table.add_column(title, overflow="fold", justify="right" if title == "partitions" else "left")
+    for topic in report.topics.values():
+        there = topic.partitions > 0
+        table.add_row(
+            topic.name,
+            topic.role.replace("_", " "),
+            str(topic.partitions) if there else "missing",
+            topic.configs.get("cleanup.policy", ""),
+            _kept(topic) if there else "",
+        )
+    return table
+
+
+def _kept(topic: topics.Topic) -> str:
+    """How long records stay, for a person."""
+    if topic.configs.get("cleanup.policy") == "compact":
+        return "the latest of each key"
+    retention_ms = int(topic.configs.get("retention.ms", "-1"))
+    kept = "for ever" if retention_ms < 0 else f"{retention_ms / 86_400_000:g} days"
+    limit_bytes = int(topic.configs.get("retention.bytes", "-1"))
+    return kept if limit_bytes < 0 else f"{kept}, up to {limit_bytes:,} bytes a partition"

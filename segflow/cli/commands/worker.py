@@ -1,0 +1,86 @@
+"""segflow worker: the service itself."""
+
+import logging
+from typing import Annotated, Final
+
+import typer
+
+from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.supervisor import Supervisor, end_with_supervisor
+from segflow.streams.health.calm_log import Repeats
+
+EPILOG: Final = """\b
+Example:
+  segflow worker --settings segflow.yaml --processes 2
+
+Exit codes: 0 stopped by SIGTERM or Ctrl-C, 1 it failed, 2 usage, settings, connection, or something that a person
+must decide (said on standard error)."""
+FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+LOUD: Final = (
+    "aiokafka",
+    "faust",
+    "kafka",
+    "mode",
+    "segflow.streams.consume.faust_app",
+    "segflow.streams.consume.transport",
+)
+"""Libraries whose everyday messages are nobody's news; Faust's speak under the names of its subclasses, too."""
+
+
+def command(
+    *,
+    settings: SettingsFile = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=256, metavar="N", help="Worker processes; shards are shared among them.")
+    ] = 1,
+    http_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of /live, /ready and /metrics; worker.http_port without it."),
+    ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Where Kafka or Redis cannot be reached at the start, wait instead of ending."),
+    ] = False,
+    quiet_definition_changes: Annotated[
+        bool,
+        typer.Option(
+            "--quiet-definition-changes",
+            help="Where these settings define segments anew: classify every customer, but publish no changes of it.",
+        ),
+    ] = False,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log what the libraries say, too.")] = False,
+) -> None:
+    """Consume both inputs, keep segments in Redis and publish every change, until stopped.
+
+    Start as many workers as you like, on as many machines: shards move to them by themselves. With --processes, this
+    process only watches over the workers and starts a failed one anew; what is started anew waits as with --wait.
+    """
+    logging.basicConfig(level=logging.INFO, format=FORMAT)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Repeats())
+    if not verbose:
+        for name in LOUD:
+            logging.getLogger(name).setLevel(logging.WARNING)
+    loaded = load(settings)
+    if http_port is not None:
+        loaded = loaded.model_copy(update={"worker": loaded.worker.model_copy(update={"http_port": http_port})})
+    if processes == 1:
+        if supervised:
+            end_with_supervisor()
+        from segflow.streams.worker.startup import work  # Faust takes half a second to import
+
+        raise typer.Exit(work(loaded, wait=wait, quiet=quiet_definition_changes))
+    port = loaded.worker.http_port
+    shared = [
+        "worker",
+        "--supervised",
+        *(["--settings", str(settings)] if settings else []),
+        *(["--verbose"] if verbose else []),
+        *(["--quiet-definition-changes"] if quiet_definition_changes else []),
+    ]
+    ports = [str(port + number if port else 0) for number in range(processes)]
+    first = ["--wait"] if wait else []
+    raise typer.Exit(
+        Supervisor([[*shared, "--http-port", each] for each in ports], first=first, again=["--wait"]).run()
+    )

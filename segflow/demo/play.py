@@ -1,0 +1,171 @@
+"""The demo itself: send, follow the changes until all have come, compare."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from rich.console import Console
+
+from segflow.demo.account import Account
+from segflow.demo.board import Board
+from segflow.demo.failure import DemoFailedError
+from segflow.demo.history import CDNOW, History, send
+from segflow.demo.reference import Reference, reference
+from segflow.demo.stage import SHARDS, Stage, stage
+from segflow.demo.summary import summary
+from segflow.demo.view import Show, save_picture, view
+from segflow.demo.worker_process import STOP_TIMEOUT_S
+from segflow.schemas.settings import Settings
+from segflow.segments.rules import from_settings
+from segflow.streams.kafka.clients import aiokafka_options
+from segflow.streams.runtime.connections import kafka_errors
+
+BOUND_S: Final = 75.0
+"""From the first event to the end, whatever happens; the sending takes 30 of them."""
+QUIET_S: Final = 0.5
+"""So long nothing more must come once all has: a repeated change would show. A commit takes some 20 ms."""
+SILENT_S: Final = 15.0
+"""After so long without a change, with everything sent, the rest will not come."""
+POLL_MS: Final = 50
+CHANGES_AT_ONCE: Final = 2000
+"""Changes of one poll; they take some 30 ms, so that frames keep their time."""
+PICTURE_AT: Final = 2.7
+"""Changes an event at which the picture is taken: with CDNOW, three quarters of the way."""
+
+
+def play(history: History, *, paced: bool, picture: Path | None, console: Console) -> bool:
+    """Run the whole demo; everything it started is gone when this returns or raises.
+
+    Returns:
+        Whether the worker's changes equal those of `segflow run` on the same file.
+
+    Raises:
+        UsageError: something is missing on this machine, or the file is no history.
+        DemoFailedError: the worker failed.
+    """
+
+    def announce(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    with stage(announce) as running:
+        board = Board(source=history.source, total=history.events, labels=_labels(running.settings))
+        # CDNOW is in the order of time and ends on one day in every shard, so the number of shards changes nothing.
+        shards = 1 if history.path == CDNOW.resolve() else SHARDS
+        with reference(history.path, running.worker.settings_file, shards) as expected, view(console) as show:
+            following = _Following(running, history, board, expected, show, picture)
+            with kafka_errors(running.settings.kafka):
+                asyncio.run(following.run(paced=paced))
+        if not running.worker.stop(STOP_TIMEOUT_S):
+            raise DemoFailedError(f"the worker did not end within {STOP_TIMEOUT_S:.0f} s of SIGTERM")
+    announce(summary(board))
+    command = "`segflow run`" if shards == 1 else f"`segflow run --shards {shards}`"
+    difference = following.difference()
+    if difference is None:
+        announce(f"the worker's {board.changes:,} changes equal those of {command}, change for change")
+    else:
+        announce(f"the worker's {board.changes:,} changes are not those of {command}: {difference}")
+    return difference is None
+
+
+def _labels(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Each dimension's labels but the neutral one, which customers start with and no change leads to here."""
+    return {
+        model.name: tuple(label for code, label in enumerate(model.labels) if code != model.start)
+        for model in from_settings(settings).models
+    }
+
+
+class _Following:
+    """Sends the history and folds the changes into the board as they come."""
+
+    def __init__(
+        self, running: Stage, history: History, board: Board, expected: Reference, show: Show, picture: Path | None
+    ) -> None:
+        self._running = running
+        self._history = history
+        self._board = board
+        self._expected = expected
+        self._show = show
+        self._picture = picture
+        self._account = Account()
+
+    def difference(self) -> str | None:
+        """See Account.difference."""
+        if not self._expected.done:
+            return f"that did not end within {BOUND_S:.0f} s"
+        return self._account.difference(self._expected.account)
+
+    async def run(self, *, paced: bool) -> None:
+        """Until all changes have come, or BOUND_S."""
+        until_s = time.monotonic() + BOUND_S
+        async with _changes(self._running.settings) as consumer:
+            sending = asyncio.create_task(
+                send(self._running.settings, self._history, self._on_sent, paced=paced), name="sending"
+            )
+            try:
+                latest_s = now_s = time.monotonic()
+                while now_s < until_s and now_s - latest_s < self._patience_s(sending):
+                    if await self._take(consumer):
+                        latest_s = time.monotonic()
+                    self._check_worker()
+                    now_s = time.monotonic()
+                    self._look(now_s)
+                self._show(self._board, float("inf"))
+            finally:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+
+    def _patience_s(self, sending: "asyncio.Task[None]") -> float:
+        """How long to wait for one more change."""
+        if not sending.done():
+            return BOUND_S
+        sending.result()
+        if not self._expected.done:
+            return BOUND_S
+        return QUIET_S if self._account.changes >= self._expected.account.changes else SILENT_S
+
+    async def _take(self, consumer: Any) -> int:
+        """The changes that are at hand, else those that come within POLL_MS; how many."""
+        fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=CHANGES_AT_ONCE)
+        for records in fetched.values():
+            for record in records:
+                change = msgspec.json.decode(record.value)
+                self._account.add(change)
+                self._board.add(change)
+        return sum(map(len, fetched.values()))
+
+    def _check_worker(self) -> None:
+        worker = self._running.worker
+        if not worker.running:
+            raise DemoFailedError(f"the worker ended; the end of its log:\n{worker.last_words()}")
+
+    def _look(self, now_s: float) -> None:
+        self._show(self._board, now_s)
+        if self._picture is not None and self._board.changes >= PICTURE_AT * self._board.total:
+            save_picture(self._board, self._picture)
+            self._picture = None
+
+    def _on_sent(self, events: int) -> None:
+        self._board.sent = events
+
+
+@asynccontextmanager
+async def _changes(settings: Settings) -> AsyncIterator[Any]:
+    """A read_committed consumer at the beginning of the changes."""
+    consumer = AIOKafkaConsumer(
+        **aiokafka_options(settings.kafka),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    try:
+        await consumer.start()
+        consumer.assign([TopicPartition(settings.kafka.topics.changes, shard) for shard in range(SHARDS)])
+        yield consumer
+    finally:
+        await consumer.stop()

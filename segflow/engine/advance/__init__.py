@@ -1,0 +1,1 @@
+"""The pure heart: what events, silence and new rules do to customers."""

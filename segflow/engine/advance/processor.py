@@ -1,0 +1,392 @@
+"""The heart: how events, silence and new rules change customers (design section 3), vectorised over a batch.
+
+Pure: no clock, no I/O. Customers go in and come out as columns, changes come out as columns.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+import numpy as np
+import numpy.typing as npt
+
+from segflow.engine.advance.apply_events import apply, too_many_invoices
+from segflow.engine.advance.erasures import Erasures, start_labels
+from segflow.engine.advance.label_codes import Codes, carried
+from segflow.engine.advance.next_change import STEPS_MAX, nothing_ahead, upcoming
+from segflow.engine.advance.rounds import rounds
+from segflow.engine.columns.changes import NO_EVENT, Cause, Changes, Moves, Steps
+from segflow.engine.columns.events import REMEMBERED_LONG, Chunk, Kind
+from segflow.segments.at_stake import AtStake, at_stake
+from segflow.segments.facts import Facts, Labels, Rows, Times
+from segflow.segments.instant import NEVER
+from segflow.segments.model import NO_LABEL
+from segflow.segments.rules import NOTHING_HELD, Rules
+from segflow.state.customers import Customers
+from segflow.state.layout import NO_TIMER, REMEMBERED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adoption:
+    """New rules a shard has adopted at the event time `at_us`; customers still under `old` go through it first."""
+
+    old: Rules
+    at_us: int
+    cause: Cause
+    quiet: bool = False  # what moves by the adoption itself is no change: neither told nor counted
+
+
+class Fate(IntFlag):
+    """What is worth telling of an event."""
+
+    REPEATED = 1
+    LATE = 2
+    OUTDATED = 4  # from before its customer's erase, left out
+    ERASED = 8  # an erase of a customer of whom something was held
+    REFUSED = 16  # changed nothing, as its customer has too many open invoices
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What commits ask: m usable events, those of one shard in its order, and k rows whose timers are due."""
+
+    events: Chunk  # every row usable
+    rows: Rows  # (m,) the events' customers
+    horizons_us: Times  # (m,) C of the event's shard at the event
+    due: Rows  # (k,) rows to sweep, taken out of the timer set
+    until_us: Times  # (k,) how far the sweep goes
+    erasures: Erasures  # of all customers; changed in place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Advance:
+    """What came of it. `customers` were changed in place."""
+
+    before: Changes | None  # what silence brought under the old rules of an adoption; before all of `changes`
+    changes: Changes
+    touched: npt.NDArray[np.bool_]  # (n,) customers to store
+    timers: npt.NDArray[np.bool_]  # (n,) customers whose place in the timer set moved
+    fates: npt.NDArray[np.uint8]  # (m,) of Fate
+
+
+def advance(customers: Customers, work: Work, rules: Rules, adoption: Adoption | None = None) -> Advance:
+    """Advance `customers` by `work` under `rules`, in place.
+
+    The order within a customer is: adoption, the events in the shard's order (each after the deadlines it makes due),
+    then the sweep up to the horizon.
+    """
+    return Advancing(customers, work, rules).run(adoption)
+
+
+@dataclass(slots=True)
+class Advancing:
+    """One batch being worked; where customers are merged, `segflow.engine.merging` does more."""
+
+    customers: Customers
+    work: Work
+    rules: Rules
+    before: Changes | None = None
+    parts: list[Changes] = field(default_factory=list)
+    touched: npt.NDArray[np.bool_] = field(init=False)
+    due_us: Times = field(init=False)  # a lower bound of each customer's next deadline
+    fates: npt.NDArray[np.uint8] = field(init=False)
+    erases: bool = False  # there is anything to do with erasing
+
+    def __post_init__(self) -> None:
+        self.fates = np.zeros(len(self.work.events), dtype=np.uint8)
+        self.touched = np.zeros(len(self.customers), dtype=np.bool_)
+        self.due_us = self.customers.fixed["timer_us"].copy()
+        self.erases = self.work.erasures.concern(self.work.events.kinds)
+        if self.erases:
+            left = np.flatnonzero(~self.work.erasures.known)
+            self.work.erasures.forget(self.customers, left, self.rules)
+
+    def run(self, adoption: Adoption | None) -> Advance:
+        """See `advance`."""
+        fixed = self.customers.fixed
+        before_us = fixed["timer_us"].copy()
+        if adoption is not None:
+            self._adopt(adoption)
+        self._take_events()
+        self._sweep()
+        self._set_timers()
+        return Advance(
+            before=self.before,
+            changes=Changes.join(self.parts, len(self.rules.models)),
+            touched=self.touched,
+            timers=fixed["timer_us"] != before_us,
+            fates=self.fates,
+        )
+
+    def _take_events(self) -> None:
+        """All events."""
+        for events in rounds(self.work.rows):
+            self._round(events)
+
+    def _adopt(self, adoption: Adoption) -> None:
+        """Step 1 up to the adoption under the old rules, then classify there under the new."""
+        rows = np.flatnonzero(self.customers.fixed["rules"] != self.rules.version)
+        if not len(rows):
+            return
+        self.touched[rows] = True
+        new, self.rules = self.rules, adoption.old
+        facts = self.customers.facts(rows)
+        ripe = np.flatnonzero(self.due_us[rows] <= adoption.at_us)
+        self._silence(rows[ripe], np.full(len(ripe), adoption.at_us), facts.take(ripe))
+        if self.parts:
+            self.before, self.parts = Changes.join(self.parts, len(adoption.old.models)), []
+        codes = self._codes(rows)
+        held = {name: codes[:, new.names.index(name)] for name in new.unmoved(adoption.old)}
+        previous = carried(adoption.old, new, codes)
+        self.rules = new
+        fixed = self.customers.fixed
+        fixed["rules"][rows] = new.version
+        at_us = np.maximum(fixed["concluded_us"][rows], adoption.at_us)
+        fixed["concluded_us"][rows] = at_us
+        for name in set(new.names) - set(adoption.old.names):
+            self.customers.begin(name, rows)
+        causes = np.full(len(rows), adoption.cause, dtype=np.uint8)
+        self._conclude(rows, at_us, causes, facts=facts, previous=previous, held=held, quiet=adoption.quiet)
+
+    def _round(self, events: Rows) -> None:
+        """One event of each of many customers (design section 3, steps 0 to 3)."""
+        if self.erases:
+            events = self._since_the_erase(events)
+        events = events[self._fresh(events)]
+        rows, horizons_us = self.work.rows[events], self.work.horizons_us[events]
+        self.touched[rows] = True
+        ripe = self.due_us[rows] <= horizons_us
+        self._silence(rows[ripe], horizons_us[ripe])
+        if self.erases:
+            erasing = self.work.events.kinds[events] == Kind.ERASE
+            self._erase(rows[erasing], events[erasing])
+            events, rows = events[~erasing], rows[~erasing]
+        self.work.erasures.known[rows] = True
+        apply(self.customers, self.work.events, self.rules, rows, events)
+        fixed = self.customers.fixed
+        occurred_us = self.work.events.occurred_us[events]
+        late = occurred_us < fixed["concluded_us"][rows]
+        self._mark(events[late], Fate.LATE)
+        at_us = np.maximum(fixed["concluded_us"][rows], occurred_us)
+        fixed["concluded_us"][rows] = at_us
+        self._conclude(rows, at_us, np.where(late, Cause.LATE, Cause.EVENT).astype(np.uint8), events)
+
+    def _since_the_erase(self, events: Rows) -> Rows:
+        """The events but for those from before their customer's erase; they change nothing at all."""
+        rows, erasures = self.work.rows[events], self.work.erasures
+        erasures.expire(self.customers, rows, self.work.horizons_us[events], self.rules)
+        out = erasures.outdated(rows, self.work.events.occurred_us[events], self.work.events.kinds[events])
+        self._mark(events[out], Fate.OUTDATED)
+        return events[~out]
+
+    def _erase(self, rows: Rows, events: Rows) -> None:
+        """Forget `rows`; of those of whom anything was known, every label becomes null, and that is the receipt."""
+        if not len(rows):
+            return
+        fixed, erasures = self.customers.fixed, self.work.erasures
+        occurred_us = self.work.events.occurred_us[events]
+        known = erasures.known[rows]
+        told = rows[known]
+        self._mark(events[known], Fate.ERASED)
+        late = occurred_us[known] < fixed["concluded_us"][told]
+        self._mark(events[known][late], Fate.LATE)
+        at_us = np.maximum(fixed["concluded_us"][told], occurred_us[known])
+        self._tell_gone(told, at_us, Cause.ERASE)
+        erasures.note(rows, occurred_us, told, at_us, fixed["changes"][told], self.rules)
+        erasures.forget(self.customers, rows, self.rules)
+        self.due_us[rows] = NEVER
+
+    def _mark(self, events: Rows, fate: Fate) -> None:
+        self.fates[events] |= np.uint8(fate)
+
+    def _tell_gone(self, rows: Rows, at_us: Times, cause: Cause) -> None:
+        """Every label of `rows` becomes null: the last that is told of them as long as they do not come back."""
+        if not len(rows):
+            return
+        old = self._codes(rows)
+        nobody = Customers.unknown([""] * len(rows), start_labels(self.rules), 0, self.rules.kept)
+        self._note(
+            rows,
+            nobody.facts(slice(None)),
+            at_us,
+            np.full(len(rows), cause, dtype=np.uint8),
+            np.full(len(rows), NO_EVENT, dtype=np.int64),
+            old,
+            np.full_like(old, NO_LABEL),
+            quiet=False,
+            ahead=False,
+        )
+
+    def _fresh(self, events: Rows) -> npt.NDArray[np.bool_]:
+        """Step 0: which events are neither repeats nor refused; they are remembered."""
+        rows = self.work.rows[events]
+        identities = self.work.events.identities[events]
+        repeated = np.zeros(len(events), dtype=np.bool_)
+        for seen in self.customers.seen:
+            repeated |= (seen[rows] == identities[:, None]).any(axis=1)
+        self._mark(events[repeated], Fate.REPEATED)
+        refused = ~repeated & too_many_invoices(self.customers, self.work.events, self.rules, rows, events)
+        self._mark(events[refused], Fate.REFUSED)
+        fresh = ~repeated & ~refused
+        long = self.work.events.kinds[events] <= REMEMBERED_LONG
+        for memory, mine in ((0, fresh & long), (1, fresh & ~long)):
+            self._remember(memory, rows[mine], identities[mine])
+        return fresh
+
+    def _remember(self, memory: int, rows: Rows, identities: npt.NDArray[np.uint64]) -> None:
+        if not len(rows):
+            return
+        seen, limit = self.customers.seen[memory], REMEMBERED[memory]
+        counts = self.customers.fixed["remembered"][:, memory]
+        held = counts[rows]
+        full = rows[held == limit]
+        seen[full, :-1] = seen[full, 1:]
+        seen[rows, np.minimum(held, limit - 1)] = identities
+        counts[rows] = np.minimum(held + 1, limit)
+
+    def _sweep(self) -> None:
+        """Step 1 for customers that got no event: up to the horizon."""
+        ripe = self.due_us[self.work.due] <= self.work.until_us
+        self._silence(self.work.due[ripe], self.work.until_us[ripe])
+
+    def _silence(self, rows: Rows, until_us: Times, facts: Facts | None = None) -> None:
+        """Step 1: while a deadline is due, classify there; it concludes the customer only where a label changed.
+
+        `facts`: theirs, where they are at hand; silence changes none.
+        """
+        if not len(rows):
+            return
+        concluded_us = self.customers.fixed["concluded_us"][rows]
+        facts = self.customers.facts(rows) if facts is None else facts
+        self.due_us[rows] = self.rules.deadline(facts, concluded_us, self._codes(rows))
+        for _ in range(STEPS_MAX):
+            ripe = np.flatnonzero(self.due_us[rows] <= until_us)
+            rows, until_us, facts = rows[ripe], until_us[ripe], facts.take(ripe)
+            if not len(rows):
+                return
+            at_us = self.due_us[rows]
+            self._conclude(rows, at_us, np.full(len(rows), Cause.TIME, dtype=np.uint8), facts=facts)
+        raise AssertionError("a model's deadline does not move forward")
+
+    def _codes(self, rows: Rows) -> Labels:
+        return self.customers.labels(self.rules.names, rows)
+
+    def _conclude(
+        self,
+        rows: Rows,
+        at_us: Times,
+        causes: npt.NDArray[np.uint8],
+        events: Rows | None = None,
+        *,
+        facts: Facts | None = None,
+        previous: Codes | None = None,
+        held: Mapping[str, Labels] = NOTHING_HELD,
+        quiet: bool = False,
+    ) -> None:
+        """Classify `rows` at their moments and note what moved.
+
+        `facts`: theirs, where they are at hand. `previous`: the labels before, where rules change. `held`: those of
+        dimensions that are known to stay as they are; their deadlines are among those that `due_us` knows already.
+        """
+        if not len(rows):
+            return
+        facts = self.customers.facts(rows) if facts is None else facts
+        new = self.rules.classify(facts, at_us, held)
+        old: Codes | Labels = self._codes(rows) if previous is None else previous
+        if previous is not None:
+            self.customers.relabel(self.rules.names, rows, new)  # a label that stays may have another code
+        moved = new != old
+        some = moved.any(axis=1)
+        if some.any():
+            taken = np.flatnonzero(some)
+            happened = events[taken] if events is not None else np.full(len(taken), NO_EVENT, dtype=np.int64)
+            self._note(
+                rows[taken], facts.take(taken), at_us[taken], causes[taken], happened, old[taken], new[taken], quiet
+            )
+        due_us = self.rules.deadline(facts, at_us, new, held)
+        self.due_us[rows] = np.minimum(self.due_us[rows], due_us) if held else due_us
+
+    def _note(
+        self,
+        rows: Rows,
+        facts: Facts,
+        at_us: Times,
+        causes: npt.NDArray[np.uint8],
+        events: npt.NDArray[np.int64],
+        old: Codes | Labels,
+        new: Labels,
+        quiet: bool,
+        *,
+        ahead: bool = True,
+    ) -> None:
+        """Write the new labels into the records and, if not `quiet`, one change a dimension that moved.
+
+        `ahead`: whether silence may bring these customers anything more.
+        """
+        fixed = self.customers.fixed
+        moved = new != old
+        told = np.zeros_like(moved) if quiet else moved
+        step, dimension = np.nonzero(told)  # by customer, then in the settings' order
+        count = np.count_nonzero(told, axis=1)
+        versions = fixed["changes"][rows].astype(np.int64) + count
+        move_versions = (versions - count)[:, None] + np.cumsum(told, axis=1)
+        since_us = self.customers.since_us(self.rules.names, rows)
+        fixed["changes"][rows] = versions
+        for column, name in enumerate(self.rules.names):
+            mine = moved[:, column]
+            self.customers.move(name, rows[mine], new[mine, column], at_us[mine])
+        fixed["concluded_us"][rows] = at_us
+        self.touched[rows] = True
+        next_dimensions, next_labels, next_us = (upcoming if ahead else nothing_ahead)(self.rules, facts, at_us, new)
+        stakes = self._at_stake(facts, at_us, new, told)
+        steps = Steps(
+            rows=rows,
+            effective_us=at_us,
+            causes=causes,
+            events=events,
+            labels=new,
+            since_us=np.where(moved, at_us[:, None], since_us),
+            versions=versions,
+            first_us=facts.first_us,
+            last_us=facts.last_us,
+            orders=facts.orders,
+            net_minor=facts.net_minor,
+            last_12_months_minor=stakes.last_12_months_minor,
+            clv_minor=stakes.clv_minor,
+            next_dimensions=next_dimensions,
+            next_labels=next_labels,
+            next_us=next_us,
+        )
+        moves = Moves(
+            steps=step,
+            dimensions=dimension,
+            previous=old[told].astype(np.int16),
+            current=new[told],
+            previous_since_us=since_us[told],
+            versions=move_versions[told],
+        )
+        self.parts.append(Changes(steps=steps, moves=moves))
+
+    def _at_stake(self, facts: Facts, at_us: Times, labels: Labels, told: npt.NDArray[np.bool_]) -> AtStake:
+        """What is at stake of the customers of whom a change is an alert, and unknown of all others."""
+        stakes = AtStake.unknown(len(at_us))
+        if not self.rules.actions.alerts:
+            return stakes
+        rows = np.flatnonzero((told & self.rules.alerts(labels)).any(axis=1))
+        if len(rows):
+            found = at_stake(self.rules, facts.take(rows), at_us[rows])
+            stakes.last_12_months_minor[rows] = found.last_12_months_minor
+            stakes.clv_minor[rows] = found.clv_minor
+        return stakes
+
+    def _set_timers(self) -> None:
+        """Step 4: a timer only moves earlier, but for those taken out of the set, which go where they belong."""
+        fixed = self.customers.fixed
+        rows = np.flatnonzero(self.touched)
+        fixed["timer_us"][rows] = np.minimum(fixed["timer_us"][rows], self.due_us[rows])
+        swept = self.work.due
+        fixed["timer_us"][swept] = self.due_us[swept]
+        self.touched[swept] = True
+
+
+assert NO_TIMER == NEVER  # a deadline that never comes is a timer that is not set

@@ -1,0 +1,168 @@
+"""Events as columns: one chunk of one input's records, usable or not, in their order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from segflow.engine.columns.merge_messages import Errand
+
+PURCHASES: Final = 0
+INTERACTIONS: Final = 1
+HANDOVER: Final = 2
+
+
+class Kind(IntEnum):
+    """What an event does to the facts."""
+
+    PURCHASE = 0
+    REFUND = 1
+    FEEDBACK = 2
+    PAYMENT = 3
+    OTHER = 4  # interaction, profile
+    ERASE = 5
+    # Those of aliases, each worked on its own (segflow/engine/merging/processor.py, segflow/engine/merging/ledger.py):
+    ALIAS = 6
+    ANSWER = 7
+    GRANT = 8
+    FORGET = 9
+    CLAIM = 10
+    ERASED = 11
+
+
+REMEMBERED_LONG: Final = Kind.PAYMENT
+"""Kinds up to this one share the longer memory of event ids, the others the shorter (design section 3, step 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why a record cannot be used: `kind` to count by, `reason` for a person."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chunk:
+    """n records of one input in their order, as columns of shape (n,). Unusable rows hold zeros and empty strings."""
+
+    offsets: npt.NDArray[np.int64]
+    usable: npt.NDArray[np.bool_]
+    kinds: npt.NDArray[np.uint8]  # of Kind
+    occurred_us: npt.NDArray[np.int64]
+    identities: npt.NDArray[np.uint64]  # hash of (source, event_id), never 0
+    amounts_minor: npt.NDArray[np.int64]  # in the settings' currency
+    full: npt.NDArray[np.bool_]  # a full refund
+    customer_ids: list[str]
+    event_ids: list[str]
+    keys: Sequence[bytes | None]  # as read, for dead letters
+    values: Sequence[bytes | None]
+    unusable: dict[int, Unusable] = field(default_factory=dict)  # by row
+    errands: dict[int, Errand] = field(default_factory=dict)  # by row: of aliases, and of all that was handed over
+    more: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """Columns that only some dimensions need, where the settings have them: `discounted` bool, `score` uint8 (of a
+    feedback), `level_log2` float64 (segments/models/engagement.py), `invoice` of INVOICE (segments/models/payment.py);
+    `attributes` of TOLD (segments/attributes.py), shape (n, attributes), columns by key."""
+
+    def __len__(self) -> int:
+        return len(self.customer_ids)
+
+    def slice(self, start: int, stop: int) -> "Chunk":
+        """Rows [start, stop)."""
+        rows = slice(start, stop)
+        return Chunk(
+            offsets=self.offsets[rows],
+            usable=self.usable[rows],
+            kinds=self.kinds[rows],
+            occurred_us=self.occurred_us[rows],
+            identities=self.identities[rows],
+            amounts_minor=self.amounts_minor[rows],
+            full=self.full[rows],
+            customer_ids=self.customer_ids[rows],
+            event_ids=self.event_ids[rows],
+            keys=self.keys[rows],
+            values=self.values[rows],
+            unusable={row - start: why for row, why in self.unusable.items() if start <= row < stop},
+            errands={row - start: errand for row, errand in self.errands.items() if start <= row < stop},
+            more={name: column[rows] for name, column in self.more.items()},
+        )
+
+    def with_unusable(self, usable: npt.NDArray[np.bool_], unusable: dict[int, Unusable]) -> "Chunk":
+        """The same records, others of them usable."""
+        return replace(self, usable=usable, unusable=unusable)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> "Chunk":
+        """The given rows, in that order."""
+        picked = rows.tolist()
+        return Chunk(
+            offsets=self.offsets[rows],
+            usable=self.usable[rows],
+            kinds=self.kinds[rows],
+            occurred_us=self.occurred_us[rows],
+            identities=self.identities[rows],
+            amounts_minor=self.amounts_minor[rows],
+            full=self.full[rows],
+            customer_ids=[self.customer_ids[row] for row in picked],
+            event_ids=[self.event_ids[row] for row in picked],
+            keys=[self.keys[row] for row in picked],
+            values=[self.values[row] for row in picked],
+            unusable={place: self.unusable[row] for place, row in enumerate(picked) if row in self.unusable}
+            if self.unusable
+            else {},
+            errands={place: self.errands[row] for place, row in enumerate(picked) if row in self.errands}
+            if self.errands
+            else {},
+            more={name: column[rows] for name, column in self.more.items()},
+        )
+
+
+def none() -> Chunk:
+    """No records."""
+    empty = np.zeros(0, dtype=np.int64)
+    flags = np.zeros(0, dtype=np.bool_)
+    return Chunk(
+        offsets=empty,
+        usable=flags,
+        kinds=empty.astype(np.uint8),
+        occurred_us=empty,
+        identities=empty.astype(np.uint64),
+        amounts_minor=empty,
+        full=flags,
+        customer_ids=[],
+        event_ids=[],
+        keys=(),
+        values=(),
+    )
+
+
+def join(chunks: Sequence[Chunk]) -> Chunk:
+    """The chunks one after the other."""
+    chunks = [chunk for chunk in chunks if len(chunk)] or [none()]
+    if len(chunks) == 1:
+        return chunks[0]
+    unusable: dict[int, Unusable] = {}
+    errands: dict[int, Errand] = {}
+    start = 0
+    for chunk in chunks:
+        unusable.update({start + row: why for row, why in chunk.unusable.items()})
+        errands.update({start + row: errand for row, errand in chunk.errands.items()})
+        start += len(chunk)
+    return Chunk(
+        offsets=np.concatenate([chunk.offsets for chunk in chunks]),
+        usable=np.concatenate([chunk.usable for chunk in chunks]),
+        kinds=np.concatenate([chunk.kinds for chunk in chunks]),
+        occurred_us=np.concatenate([chunk.occurred_us for chunk in chunks]),
+        identities=np.concatenate([chunk.identities for chunk in chunks]),
+        amounts_minor=np.concatenate([chunk.amounts_minor for chunk in chunks]),
+        full=np.concatenate([chunk.full for chunk in chunks]),
+        customer_ids=[text for chunk in chunks for text in chunk.customer_ids],
+        event_ids=[text for chunk in chunks for text in chunk.event_ids],
+        keys=[key for chunk in chunks for key in chunk.keys],
+        values=[value for chunk in chunks for value in chunk.values],
+        unusable=unusable,
+        errands=errands,
+        more={name: np.concatenate([chunk.more[name] for chunk in chunks]) for name in chunks[0].more},
+    )

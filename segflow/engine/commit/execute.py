@@ -1,0 +1,233 @@
+"""Commits of one or several shards: what they write and publish.
+
+Everything a commit depends on beside its input and the stored state stands in its plan, so that it can be done again
+from the journal to the same result. Commits of several shards worked in one pass give what each gives alone, and cost
+hardly more than one: what a small commit costs is the calls, not the rows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from segflow.engine.advance.erasures import Erasures, start_labels
+from segflow.engine.advance.processor import Fate, Work
+from segflow.engine.columns import events
+from segflow.engine.columns.changes import Changes
+from segflow.engine.columns.events import HANDOVER, Chunk
+from segflow.engine.columns.messages import Message, Messages
+from segflow.engine.commit.load import NOBODY, Loaded, Loader
+from segflow.engine.commit.plan import Plan
+from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.write import Advanced, split, write
+from segflow.engine.decode.merge_inputs import refuse_invoices
+from segflow.engine.encode.change_json import Encoded, Encoder, Publication
+from segflow.engine.encode.dead_letters import dead_letters
+from segflow.engine.merging import stored as alias_store
+from segflow.engine.merging.ledger import Book
+from segflow.engine.merging.processor import advance
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import UNKNOWN
+from segflow.segments.rules import Rules
+from segflow.state import record
+from segflow.state.erasure import Erasure
+from segflow.state.forward import Forward
+from segflow.state.head import Head
+from segflow.state.store import Store, Write
+
+DIGEST_BYTES: Final = 16
+"""Of the hash over a commit's change ids: no two commits that differ share it."""
+
+Worked = tuple[Loaded, Advanced, list[Encoded], list[tuple[Rules, Changes]], npt.NDArray[np.uint8]]
+"""One shard's part of a pass: what it was, became and publishes, its changes as columns, and its events' fates."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a commit writes and publishes."""
+
+    write: Write
+    changes: Messages
+    alerts: Messages
+    make_current: Callable[[], Messages]  # of the customers that changed; only who publishes them needs them
+    dead: list[Message]
+    dead_kinds: list[str]
+    events: int
+    duplicates: int
+    late: int
+    outdated: int  # events from before their customer's erase
+    erased: int  # customers of whom something was held
+    merged: int  # customers who became another, and of whom something was held
+    handover: list[tuple[int, Message]]  # for other shards, and for this one later: partition and record
+    swept: int
+    told: list[tuple[Rules, Changes]]  # the changes as columns, and the rules they were made under
+    adopts: int | None  # version of the rules adopted before the events, None where none were
+    digest: str  # hash of the changes' content, for the journal
+
+    @property
+    def current(self) -> Messages:
+        """The segments of each customer that changed; made, for all of its pass, when first asked for."""
+        return self.make_current()
+
+
+class Executor(Loader):
+    """Executes plans on one shard's store. Pure but for the store's reads."""
+
+    def __init__(self, settings: Settings, rulebook: Rulebook, partition: int) -> None:
+        super().__init__(settings, rulebook, partition)
+        self._encoder = Encoder(settings.currency)
+
+    def execute(
+        self,
+        plan: Plan,
+        purchases: Chunk,
+        interactions: Chunk,
+        head: Head,
+        store: Store,
+        stored: Head | None = None,
+        handed: Chunk | None = None,
+    ) -> Outcome:
+        """The outcome of `plan`; see `load`, of which this also is what it raises."""
+        return self.work(self.load(plan, purchases, interactions, head, store, stored, handed))
+
+    def work(self, loaded: Loaded) -> Outcome:
+        """The outcome of what was loaded: the second half of `execute`."""
+        (result,) = together([loaded], self._encoder)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+def together(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
+    """The outcomes of loaded commits of any shards of one installation, each as if it were alone; or what hinders it.
+
+    What failed is not to be tried again: its store may have lost its connection, and with it the watch on the head.
+    """
+    groups: dict[object, list[int]] = {}
+    for place, each in enumerate(loads):
+        alike = (each.rules.version, each.plan.erased_for_us) if each.joins else place
+        groups.setdefault(alike, []).append(place)
+    results = {
+        place: result
+        for places in groups.values()
+        for place, result in zip(places, _group([loads[place] for place in places], encoder), strict=True)
+    }
+    return [results[place] for place in range(len(loads))]
+
+
+def _group(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
+    """The outcomes of commits that can be worked in one pass."""
+    try:
+        worked = _pass(loads, encoder)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is that shard's alone
+        if len(loads) == 1:
+            return [error]
+        return [result for each in loads for result in _group([each], encoder)]  # a pass of several has changed nothing
+    results: list[Outcome | Exception] = []
+    for each in worked:
+        try:
+            results.append(_outcome(*each))
+        except Exception as error:  # noqa: BLE001 - its store is asked for some of it
+            results.append(error)
+    return results
+
+
+def _pass(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
+    """Commits under the same rules, advanced and encoded; of one alone, if it brings more than events and silence."""
+    rules, adoption, aliases = loads[0].rules, loads[0].adoption, loads[0].aliases
+    old = None if adoption is None else adoption.old
+    first_rows = np.cumsum([0, *(len(each.ids) for each in loads)])
+    first_events = np.cumsum([0, *(len(each.events) for each in loads)])
+    shifted = list(zip(loads, first_rows.tolist(), strict=False))
+    ids = [customer_id for each in loads for customer_id in each.ids]
+    kept = rules.kept if old is None else (*rules.kept, *old.kept)
+    values = [value for each in loads for value in each.values]
+    customers = record.decode(ids, values, start_labels(rules), rules.version, kept)
+    if aliases is not None:
+        customers.fixed["rules"][[customer_id == NOBODY for customer_id in ids]] = rules.version  # nobody's labels
+    erased = {first + row: erasure for each, first in shifted for row, erasure in each.erased.items()}
+    work = Work(
+        events=events.join([each.events for each in loads]),
+        rows=np.concatenate([each.rows + first for each, first in shifted]),
+        horizons_us=np.concatenate([each.horizons_us for each in loads]),
+        due=np.concatenate([each.due + first for each, first in shifted]),
+        until_us=np.repeat([each.until_us for each in loads], [len(each.due) for each in loads]),
+        erasures=_erasures(loads, erased),
+    )
+    done = advance(customers, work, rules, adoption, aliases)
+    customers.keep(rules.kept)
+    changes, shares = done.changes.by_shard(first_rows[:-1])
+    at = [_publication(each) for each in loads]
+    event_ids = work.events.event_ids
+    encoded = [[each] for each in encoder.encode(changes, shares, customers, event_ids, rules, old, at)]
+    firsts = zip(first_rows.tolist(), first_events[:-1].tolist(), strict=False)
+    told = [[(rules, changes.part(shares, shard, *first))] for shard, first in enumerate(firsts)]
+    if done.before is not None and old is not None:
+        before, ends = done.before.by_shard(first_rows[:-1])
+        encoded[0] += encoder.encode(before, ends, customers, event_ids, old, None, at, changes)
+        encoded[0].reverse()
+        told[0].insert(0, (old, before))
+    fates = np.split(done.fates, first_events[1:-1])
+    parts = split(customers, done, work.erasures, first_rows)
+    return list(zip(loads, parts, encoded, told, fates, strict=True))
+
+
+def _erasures(loads: Sequence[Loaded], found: dict[int, Erasure]) -> Erasures:
+    """What stays of erased customers, and the dimensions of the versions of the rules in it."""
+    known = np.concatenate([each.known for each in loads])
+    stays: list[Erasure | Forward] = [*found.values()]
+    for each in loads:
+        stays += [] if each.aliases is None else each.aliases.forwards.values()
+    versions = {each.rules for each in stays if each.told_us != UNKNOWN}
+    dimensions = {version: loads[0].rulebook.rules(version).names for version in versions}
+    return Erasures.of(known, found, dimensions, loads[0].plan.erased_for_us)
+
+
+def _publication(load: Loaded) -> Publication:
+    topics, plan = load.settings.kafka.topics, load.plan
+    position = {topics.purchases: plan.purchases_to, topics.interactions: plan.interactions_to}
+    return Publication(detected_us=plan.wall_us, position=position, mode=plan.mode)
+
+
+def _outcome(
+    load: Loaded,
+    advanced: Advanced,
+    encoded: list[Encoded],
+    told: list[tuple[Rules, Changes]],
+    fates: npt.NDArray[np.uint8],
+) -> Outcome:
+    """What one shard's commit comes to."""
+    count = {fate: int(np.count_nonzero(fates & np.uint8(fate))) for fate in Fate}
+    merged = refuse_invoices(load.merged, load.in_order[np.flatnonzero(fates & np.uint8(Fate.REFUSED))])
+    aliases, book = load.aliases, Book(load.store)
+    errands = [errand for each in load.asked for errand in book.take(each)]
+    if aliases is not None:
+        sides = merged.sides[load.in_order]
+        errands += alias_store.handed_over(load.settings, load.partition, load.events, sides, aliases.sent)
+    handover = alias_store.messages(load.settings, load.plan.shards, errands)
+    return Outcome(
+        write=write(load, advanced, book),
+        changes=Messages.join([each.changes for each in encoded]),
+        alerts=Messages.join([each.alerts for each in encoded]),
+        make_current=lambda: Messages.join([each.current() for each in encoded]),
+        dead=dead_letters(load.settings.kafka.topics, load.partition, merged),
+        dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
+        events=int(np.count_nonzero(merged.chunk.usable & (merged.sides != HANDOVER))),
+        duplicates=count[Fate.REPEATED],
+        late=count[Fate.LATE],
+        outdated=count[Fate.OUTDATED],
+        erased=count[Fate.ERASED],
+        merged=0 if aliases is None else aliases.merged,
+        handover=handover,
+        swept=load.swept,
+        told=told,
+        adopts=load.head.rules if load.head.rules != load.before.rules else None,
+        digest=_digest([*(each.change_ids for each in encoded), *(each.value for _, each in handover)]),
+    )
+
+
+def _digest(contents: list[bytes]) -> str:
+    return blake2b(b"".join(contents), digest_size=DIGEST_BYTES).hexdigest()

@@ -1,0 +1,209 @@
+"""The first half of a commit: its events in the shard's order, and what the store holds of their customers.
+
+Pure but for the store's reads.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from segflow.engine.advance.processor import Adoption
+from segflow.engine.columns.events import Chunk, Kind
+from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.commit.plan import Plan
+from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.decode.merge_inputs import Merged, merge, refuse_aliases
+from segflow.engine.merging import stored as alias_store
+from segflow.engine.merging.processor import Aliases
+from segflow.schemas.settings import Settings
+from segflow.segments.facts import Rows, Times
+from segflow.segments.instant import UNKNOWN
+from segflow.segments.rules import Rules
+from segflow.state.erasure import Erasure, pseudonym
+from segflow.state.head import PAGE_CUSTOMERS, Adopting, Head
+from segflow.state.store import HOLE, Store, TornStateError
+
+NOBODY: Final = ""
+"""In the place of an id: a record that was handed over, whose customer is another's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """What one shard's commit works on: m events, and n customers whose records the store has, or has not."""
+
+    settings: Settings
+    rulebook: Rulebook
+    partition: int
+    plan: Plan
+    store: Store  # begun
+    before: Head  # as it was
+    head: Head  # with what the plan adopts
+    merged: Merged
+    asked: list[Errand]  # that are no step of a customer
+    in_order: Rows  # (m,) of the events in `merged`
+    events: Chunk  # (m,) usable, in the shard's order
+    rows: Rows  # (m,) the events' customers
+    due: Rows  # (k,) rows to sweep
+    clock_us: int  # the shard's time after all of it
+    until_us: int  # how far the sweep goes
+    ids: list[str]  # n customers, NOBODY for records that were handed over: the last ones
+    values: list[bytes | None]  # n records
+    known: npt.NDArray[np.bool_]  # (n,) of whom there is one
+    erased: dict[int, Erasure]  # by row, of those who are unknown or have an event that may be too old
+    aliases: Aliases | None
+    rules: Rules
+    adoption: Adoption | None
+
+    @property
+    def horizons_us(self) -> Times:
+        """The shard's time at each event."""
+        times_us: Times = np.maximum(np.maximum.accumulate(self.events.occurred_us), self.head.clock_us)
+        return times_us
+
+    @property
+    def swept(self) -> int:
+        """Customers whose timer was due."""
+        return len(self.due)
+
+    @property
+    def joins(self) -> bool:
+        """Whether it can be worked together with other shards' commits: it brings no more than events and silence."""
+        return self.adoption is None and self.aliases is None
+
+
+class Loader:
+    """Reads what commits of one shard work on."""
+
+    def __init__(self, settings: Settings, rulebook: Rulebook, partition: int) -> None:
+        self._settings = settings
+        self._rulebook = rulebook
+        self._partition = partition
+
+    def load(
+        self,
+        plan: Plan,
+        purchases: Chunk,
+        interactions: Chunk,
+        head: Head,
+        store: Store,
+        stored: Head | None = None,
+        handed: Chunk | None = None,
+    ) -> Loaded:
+        """What `plan` works on, the state being that behind `head`, whose inputs `purchases` and `interactions` are.
+
+        `handed`: what other shards have handed over, None: nothing.
+
+        Begins the commit in the store, whose head is `stored`, or `head` where that is None.
+
+        Raises:
+            ShardLostError: the store's head is another.
+            TornStateError: the store lacks records that its timers or its directory name.
+        """
+        merged = merge(purchases, interactions if plan.shards else refuse_aliases(interactions), plan.future_us, handed)
+        asked, in_order = _for_the_book(merged)
+        events = merged.chunk.take(in_order)
+        before, head = head, _adopt(plan, head)
+        clock_us = max(head.clock_us, int(events.occurred_us.max(initial=UNKNOWN)))
+        until_us = max(clock_us, plan.sweep_us)
+        place: dict[str, int] = {}
+        rows = [place.setdefault(customer_id, len(place)) for customer_id in events.customer_ids]
+        found = store.begin(stored or before, list(place), until_us, plan.sweep_limit)
+        due = [place.setdefault(customer_id, len(place)) for customer_id in found.due]
+        page = _page(plan, head, store)
+        for customer_id in page:
+            place.setdefault(customer_id, len(place))
+        values = found.records + store.load(list(place)[len(found.records) :])
+        aliases = alias_store.read(head, events, place, values, store, alone=plan.shards == 1)
+        gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
+        if gone:
+            raise TornStateError(
+                f"the records of {len(gone)} customers of shard {self._partition} are gone: {gone[:5]}"
+            )
+        ids = [*place, *[NOBODY] * (len(values) - len(place))]
+        known = np.array([value is not None for value in values], dtype=np.bool_)
+        adoption = None
+        if head.adopting is not None:
+            version = self._rulebook.version(head.rules)
+            old = self._rulebook.rules(head.adopting.old)
+            adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=version.cause, quiet=version.quiet)
+        return Loaded(
+            settings=self._settings,
+            rulebook=self._rulebook,
+            partition=self._partition,
+            plan=plan,
+            store=store,
+            before=before,
+            head=head,
+            merged=merged,
+            asked=asked,
+            in_order=in_order,
+            events=events,
+            rows=np.array(rows, dtype=np.intp),
+            due=np.array(due, dtype=np.intp),
+            clock_us=clock_us,
+            until_us=until_us,
+            ids=ids,
+            values=values,
+            known=known,
+            erased=_erased(events, rows, ids, known, head, store, self._rulebook.secret, everybody=aliases is not None),
+            aliases=aliases,
+            rules=self._rulebook.rules(head.rules),
+            adoption=adoption,
+        )
+
+
+def _for_the_book(merged: Merged) -> tuple[list[Errand], Rows]:
+    """The errands that are no step of a customer, and the usable rows without them; both in the shard's order."""
+    in_order = merged.order[merged.chunk.usable[merged.order]]
+    if not merged.chunk.errands:
+        return [], in_order
+    asks = merged.chunk.kinds[in_order] >= Kind.CLAIM
+    return [merged.chunk.errands[row] for row in in_order[asks].tolist()], in_order[~asks]
+
+
+def _adopt(plan: Plan, head: Head) -> Head:
+    """Start adopting the plan's rules at C; a shard without customers just takes them."""
+    if plan.rules == head.rules or head.adopting is not None:
+        return head
+    if head.population == 0:
+        return msgspec.structs.replace(head, rules=plan.rules)
+    pages = -(-head.population // PAGE_CUSTOMERS)
+    adopting = Adopting(old=head.rules, at_us=head.clock_us, pages=pages)
+    return msgspec.structs.replace(head, rules=plan.rules, adopting=adopting)
+
+
+def _page(plan: Plan, head: Head, store: Store) -> list[str]:
+    """Customers whom an adoption comes to in this commit."""
+    if head.adopting is None:
+        return []
+    stop = min(head.adopting.page + plan.pages, head.adopting.pages)
+    return [
+        customer_id
+        for number in range(head.adopting.page, stop)
+        for customer_id in store.page(number)
+        if customer_id != HOLE
+    ]
+
+
+def _erased(
+    events: Chunk,
+    rows: list[int],
+    ids: list[str],
+    known: npt.NDArray[np.bool_],
+    head: Head,
+    store: Store,
+    secret: bytes,
+    *,
+    everybody: bool,
+) -> dict[int, Erasure]:
+    """What stays of erased customers: of those who are unknown or have an event that may be too old, or of all."""
+    if head.erasures is None:
+        return {}
+    asked = ~known | everybody
+    asked[np.array(rows, dtype=np.intp)[events.occurred_us <= head.erasures.latest_us]] = True
+    places = [row for row in np.flatnonzero(asked).tolist() if ids[row] != NOBODY]
+    answers = store.erased([pseudonym(secret, ids[row]) for row in places])
+    return {row: erasure for row, erasure in zip(places, answers, strict=True) if erasure is not None}

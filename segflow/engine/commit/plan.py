@@ -1,0 +1,55 @@
+"""What a commit does, decided before it is done; the journal keeps it, so that the commit can be done again."""
+
+import msgspec
+
+from segflow.engine.advance.erasures import FOR_EVER
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import UNKNOWN, duration_us
+from segflow.state.head import PAGE_CUSTOMERS, Head
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a commit does, decided before it is done; the journal keeps it."""
+
+    sequence: int
+    purchases_to: int  # the input read up to here, exclusive
+    interactions_to: int
+    wall_us: int  # the worker's clock
+    future_us: int  # usable events are at or before it
+    sweep_us: int  # the sweep goes at least to here; UNKNOWN: to C only
+    sweep_limit: int  # customers it may take
+    rules: int  # version of the rules to adopt, where no adoption is going on
+    pages: int  # directory pages to bring under adopted rules
+    mode: str  # live or backfill
+    erased_for_us: int = FOR_EVER  # how long something stays of an erased customer
+    handover_to: int = 0  # as for the inputs
+    shards: int = 0  # of the installation; commits without it: of a version that made dead letters of aliases
+
+
+def plan_for(
+    settings: Settings,
+    head: Head,
+    *,
+    purchases_to: int,
+    interactions_to: int,
+    wall_us: int,
+    rules: int,
+    handover_to: int | None = None,
+    shards: int = 1,
+) -> Plan:
+    """A plan that reads up to the given offsets at `wall_us`, sweeping to C and no further."""
+    return Plan(
+        sequence=head.sequence + 1,
+        purchases_to=purchases_to,
+        interactions_to=interactions_to,
+        wall_us=wall_us,
+        future_us=wall_us + duration_us(settings.worker.future_max),
+        sweep_us=UNKNOWN,
+        sweep_limit=settings.worker.sweep_max_customers,
+        rules=rules,
+        pages=max(1, settings.worker.sweep_max_customers // PAGE_CUSTOMERS),
+        mode="backfill",
+        erased_for_us=duration_us(settings.erase.remembered_for),
+        handover_to=head.handover.offset if handover_to is None else handover_to,
+        shards=shards,
+    )

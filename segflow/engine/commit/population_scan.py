@@ -1,0 +1,20 @@
+"""Counting a shard's customers for a re-cut, page by page of its directory."""
+
+from segflow.segments.parameters import Parameters
+from segflow.segments.recut import Recuts, Scan
+from segflow.state import record
+from segflow.state.head import PAGE_CUSTOMERS, Head
+from segflow.state.store import HOLE, Store
+
+
+def pages_of(head: Head) -> int:
+    """How many pages a shard's directory has."""
+    return -(-head.population // PAGE_CUSTOMERS)
+
+
+def scan(recuts: Recuts, parameters: Parameters, store: Store, first: int, stop: int, at_us: int) -> Scan:
+    """The living customers of pages [first, stop) at the event time `at_us`. Reads only."""
+    ids = [customer_id for number in range(first, stop) for customer_id in store.page(number) if customer_id != HOLE]
+    wanted = [("window", recuts.window_slots > 0), ("clv", recuts.clv is not None)]
+    facts = record.facts(store.load(ids), [name for name, is_wanted in wanted if is_wanted])
+    return Scan.of(facts, at_us, recuts, parameters)

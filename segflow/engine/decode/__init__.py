@@ -1,0 +1,1 @@
+"""Bytes to one ordered batch of events, and why a record is refused."""

@@ -1,0 +1,106 @@
+"""The inputs of one shard, merged by event time: take the earlier head, as Kafka Streams does."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from segflow.engine.columns.events import HANDOVER, Chunk, Kind, Unusable, join
+from segflow.segments.instant import UNKNOWN
+from segflow.segments.models.payment import OPEN_MOST, SETTLED_MOST
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Merged:
+    """Records of all inputs in the shard's order.
+
+    `chunk` has purchases, interactions and what was handed over as they were read; `order` indexes it in the shard's
+    order and `sides` says whose each row is.
+    """
+
+    chunk: Chunk
+    order: npt.NDArray[np.intp]
+    sides: npt.NDArray[np.uint8]  # by row of chunk: PURCHASES, INTERACTIONS or HANDOVER
+
+
+RANKS: Final = np.array([2, 1, 0])
+"""Of purchases, interactions and what was handed over, at one moment: a record comes before what follows it."""
+
+
+def merge(purchases: Chunk, interactions: Chunk, latest_us: int, handed: Chunk | None = None) -> Merged:
+    """Merge by (event time, topic name), interactions first in a tie as their topic's name sorts first.
+
+    A usable event after `latest_us` becomes unusable (kind "future"); one that was handed over was looked at where it
+    was read. Unusable records have no time: they go as soon as they are at the head. Taking the earlier head, again and
+    again, is sorting by each input's running maximum.
+    """
+    parts = [purchases, interactions] if handed is None else [purchases, interactions, handed]
+    both = join(parts)
+    sides = np.repeat(np.arange(len(parts), dtype=np.uint8), list(map(len, parts)))
+    both = _refuse_future(both, sides, latest_us)
+    times_us = np.where(both.usable, both.occurred_us, UNKNOWN)
+    ends = np.cumsum(list(map(len, parts)))[:-1]
+    keys = np.concatenate([np.maximum.accumulate(part) for part in np.split(times_us, ends)])
+    order = np.lexsort((RANKS[sides], keys))  # stable: a row stays behind its predecessors of the same input
+    return Merged(chunk=both, order=order, sides=sides)
+
+
+def ready(purchases: Chunk, interactions: Chunk, waits: tuple[bool, bool], latest_us: int) -> tuple[int, int]:
+    """How many records of each input may be taken: up to where an input that `waits` for more runs dry.
+
+    Args:
+        purchases: read so far, not yet taken.
+        interactions: likewise.
+        waits: whether (purchases, interactions) has more to come that must be seen first.
+        latest_us: see `merge`.
+    """
+    if not any(waits):
+        return len(purchases), len(interactions)
+    merged = merge(purchases, interactions, latest_us)
+    mine = merged.sides[merged.order]
+    stop = len(mine)
+    for side, waiting in enumerate(waits):
+        if waiting:
+            places = np.flatnonzero(mine == side)
+            stop = min(stop, int(places[-1]) + 1 if len(places) else 0)
+    taken = int(np.count_nonzero(mine[:stop]))
+    return stop - taken, taken
+
+
+def refuse_invoices(merged: Merged, rows: npt.NDArray[np.intp]) -> Merged:
+    """The same records, those of `rows` unusable: their customers have more open invoices than are kept."""
+    if not len(rows):
+        return merged
+    why = Unusable(
+        "too_many_invoices",
+        f"invoice_id: this customer has {OPEN_MOST} open invoices already, which is as many as are kept, or "
+        f"{SETTLED_MOST} that were settled later than this: tell of the others' payment first, then send this again",
+    )
+    usable = merged.chunk.usable.copy()
+    usable[rows] = False
+    unusable = merged.chunk.unusable | dict.fromkeys(rows.tolist(), why)
+    return replace(merged, chunk=merged.chunk.with_unusable(usable, unusable))
+
+
+def refuse_aliases(interactions: Chunk) -> Chunk:
+    """The same records, aliases unusable: as a version had it that did not merge customers."""
+    rows = np.flatnonzero(interactions.usable & (interactions.kinds == Kind.ALIAS))
+    if not len(rows):
+        return interactions
+    why = Unusable("unsupported_type", "type alias is not supported by this version of segflow yet")
+    usable = interactions.usable.copy()
+    usable[rows] = False
+    return interactions.with_unusable(usable, interactions.unusable | dict.fromkeys(rows.tolist(), why))
+
+
+def _refuse_future(chunk: Chunk, sides: npt.NDArray[np.uint8], latest_us: int) -> Chunk:
+    late = np.flatnonzero(chunk.usable & (chunk.occurred_us > latest_us) & (sides != HANDOVER))
+    if not len(late):
+        return chunk
+    why = Unusable(
+        "future", "occurred_at is further ahead of the worker's clock than worker.future_max: is a clock wrong?"
+    )
+    usable = chunk.usable.copy()
+    usable[late] = False
+    return chunk.with_unusable(usable, chunk.unusable | dict.fromkeys(late.tolist(), why))

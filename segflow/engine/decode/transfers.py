@@ -1,0 +1,67 @@
+"""What other shards have handed over: errands as columns of events, beside those of the inputs."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from segflow.engine.columns import merge_messages as errand
+from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Chunk, Kind
+from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.decode.records import Decoder
+from segflow.schemas.settings import Settings
+
+KINDS: Final = {
+    errand.ANSWER: Kind.ANSWER,
+    errand.GRANT: Kind.GRANT,
+    errand.FORGET: Kind.FORGET,
+    errand.CLAIM: Kind.CLAIM,
+    errand.ERASED: Kind.ERASED,
+}
+"""Of errands that are no plain event."""
+
+
+Decoders = tuple[Decoder, Decoder, "HandoverDecoder"]
+"""Of purchases, interactions and what is handed over."""
+
+
+def decoders(settings: Settings) -> Decoders:
+    """One for each input."""
+    return Decoder(settings, PURCHASES), Decoder(settings, INTERACTIONS), HandoverDecoder(settings)
+
+
+class HandoverDecoder:
+    """As Decoder, of the topic segments.handover. Each row is the event of an errand, its customer whom it is for."""
+
+    def __init__(self, settings: Settings) -> None:
+        worker = settings.worker.model_copy(update={"record_max_bytes": sys.maxsize})  # it was let in where it was read
+        self._events = Decoder(settings.model_copy(update={"worker": worker}), None)
+
+    def records(self, records: Sequence[Any]) -> Chunk:
+        """Columns of Kafka records: objects with value and offset."""
+        return self.decode([record.value for record in records], [record.offset for record in records])
+
+    def decode(self, values: Sequence[Any], offsets: Sequence[int]) -> Chunk:
+        """Columns of records' values.
+
+        Raises:
+            msgspec.MsgspecError: one is no errand.
+        """
+        errands = [errand.decode(value) for value in values]
+        chunk = self._events.decode([each.value for each in errands], None, offsets)
+        kinds = [KINDS.get(each.kind, kind) for each, kind in zip(errands, chunk.kinds.tolist(), strict=True)]
+        return replace(
+            chunk,
+            kinds=np.array(kinds, dtype=np.uint8),
+            customer_ids=[each.to for each in errands],
+            keys=[customer_id.encode() for customer_id in chunk.customer_ids],
+            errands={row: _with_previous(each, chunk.errands.get(row)) for row, each in enumerate(errands)},
+        )
+
+
+def _with_previous(handed: Errand, alias: Errand | None) -> Errand:
+    """An alias that was handed over as an event says who the previous customer is, as it does where it is read."""
+    return handed if alias is None else msgspec.structs.replace(handed, previous=alias.previous)

@@ -1,0 +1,1 @@
+"""Change columns to JSON; refused records to dead letters."""

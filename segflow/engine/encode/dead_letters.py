@@ -1,0 +1,38 @@
+"""What becomes of records that cannot be used: nothing of them is lost, and each says why."""
+
+from base64 import b64encode
+from typing import Final
+
+from segflow.engine.columns.events import HANDOVER, INTERACTIONS
+from segflow.engine.columns.messages import Message
+from segflow.engine.decode.merge_inputs import Merged
+from segflow.schemas.change import DeadLetter
+from segflow.schemas.connection_settings import KafkaTopics
+
+DEAD_VALUE_BYTES: Final = 65_536
+"""How much of a record's raw bytes a dead letter carries; as much as the largest record that is accepted by default."""
+
+
+def dead_letters(topics: KafkaTopics, shard: int, merged: Merged) -> list[Message]:
+    """One dead letter a record of the shard's inputs that cannot be used, in their order."""
+    letters = []
+    for row, why in sorted(merged.chunk.unusable.items()):
+        key, value = merged.chunk.keys[row], merged.chunk.values[row]
+        topic = topics.interactions if merged.sides[row] == INTERACTIONS else topics.purchases
+        partition, offset = shard, int(merged.chunk.offsets[row])
+        if merged.sides[row] == HANDOVER:
+            source = merged.chunk.errands[row]
+            topic, partition, offset = source.topic, source.partition, source.offset
+        letter = DeadLetter(
+            reason=why.reason,
+            kind=why.kind,
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            key=None if key is None else b64encode(key).decode(),
+            value=None if value is None else b64encode(value[:DEAD_VALUE_BYTES]).decode(),
+            cut=value is not None and len(value) > DEAD_VALUE_BYTES,
+        )
+        headers = [("reason", why.kind.encode()), ("topic", topic.encode())]
+        letters.append(Message(key=key or b"", value=letter.model_dump_json().encode(), headers=headers))
+    return letters

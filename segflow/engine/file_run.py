@@ -1,0 +1,209 @@
+"""Files in, changes out: the engine over the memory store, with no server."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from segflow.engine.columns import events
+from segflow.engine.columns.events import Chunk, Kind
+from segflow.engine.commit.execute import Executor, Outcome
+from segflow.engine.commit.plan import Plan, plan_for
+from segflow.engine.commit.population_scan import pages_of, scan
+from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.decode.records import Decoder
+from segflow.engine.decode.transfers import HandoverDecoder
+from segflow.engine.merging.ledger import Book
+from segflow.engine.partitioner import partitions_of
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import LATEST_US, UNKNOWN
+from segflow.segments.recut import Recuts, Scan, next_cuts
+from segflow.segments.rules import from_settings, recuts_of
+from segflow.state.head import PAGE_CUSTOMERS, Head
+from segflow.state.memory import MemoryStore
+
+SWEEP_CUSTOMERS: Final = 16_384
+"""Customers of one sweep: no live event waits for it, so `worker.sweep_max_customers` does not bound it here."""
+SWEEP_PAGES: Final = SWEEP_CUSTOMERS // PAGE_CUSTOMERS
+
+
+@dataclass(slots=True)
+class MemoryShard:
+    """One shard in memory, taking its log batch by batch."""
+
+    settings: Settings
+    rulebook: Rulebook
+    partition: int = 0
+    store: MemoryStore = field(default_factory=MemoryStore)
+    shards: int = 1
+    executor: Executor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.executor = Executor(self.settings, self.rulebook, self.partition)
+        self.store.take(Head(rules=self.rulebook.first.version), None)
+
+    def feed(self, chunk: Chunk, wall_us: int, handed: Chunk | None = None) -> Outcome:
+        """Apply the next records of the log, in their order, and sweep what they make due.
+
+        `handed`: what shards have handed over since the last time.
+        """
+        head = self.head
+        plan = plan_for(
+            self.settings,
+            head,
+            purchases_to=head.purchases.offset + len(chunk),
+            interactions_to=0,
+            wall_us=wall_us,
+            rules=self.rulebook.after(head.rules),
+            handover_to=head.handover.offset + (0 if handed is None else len(handed)),
+            shards=self.shards,
+        )
+        return self._commit(msgspec.structs.replace(plan, future_us=LATEST_US), chunk, handed)
+
+    def sweep(self, until_us: int, wall_us: int) -> Iterator[Outcome]:
+        """Everybody up to max(C, until_us), in slices, and whatever new rules are still to be brought to customers."""
+        while True:
+            head = self.head
+            plan = plan_for(
+                self.settings,
+                head,
+                purchases_to=head.purchases.offset,
+                interactions_to=0,
+                wall_us=wall_us,
+                rules=self.rulebook.after(head.rules),
+                shards=self.shards,
+            )
+            plan = msgspec.structs.replace(plan, sweep_us=until_us, sweep_limit=SWEEP_CUSTOMERS, pages=SWEEP_PAGES)
+            outcome = self._commit(plan, events.none())
+            yield outcome
+            if not outcome.swept and self.head.adopting is None and self.rulebook.after(head.rules) == head.rules:
+                return
+
+    @property
+    def head(self) -> Head:
+        """The shard's head."""
+        head = self.store.head()
+        assert head is not None
+        return head
+
+    def _commit(self, plan: Plan, chunk: Chunk, handed: Chunk | None = None) -> Outcome:
+        outcome = self.executor.execute(plan, chunk, events.none(), self.head, self.store, handed=handed)
+        self.store.commit(outcome.write)
+        return outcome
+
+
+@dataclass(slots=True)
+class FileRun:
+    """The run of one log over one or more shards. The order of the file is each shard's order.
+
+    With cuts of the population, all shards are scanned and take the new cuts at the first record whose time has passed
+    a boundary of `recut.every`, before that record; versions count 1, 2, 3 ….
+    """
+
+    settings: Settings
+    shards: int = 1
+    wall_us: int = 0
+    rulebook: Rulebook = field(init=False)
+    _recuts: Recuts = field(init=False)
+    _shards: list[MemoryShard] = field(init=False)
+    _decoder: Decoder = field(init=False)
+    _handover: HandoverDecoder = field(init=False)
+    _clock_us: int = UNKNOWN  # the latest event time of the file so far
+
+    def __post_init__(self) -> None:
+        self.rulebook = Rulebook(from_settings(self.settings))
+        self._recuts = recuts_of(self.settings)
+        self._shards = [
+            MemoryShard(self.settings, self.rulebook, each, shards=self.shards) for each in range(self.shards)
+        ]
+        self._handover = HandoverDecoder(self.settings)
+        self._decoder = Decoder(self.settings, None)
+
+    @property
+    def memory_shards(self) -> list[MemoryShard]:
+        """The shards, by partition."""
+        return self._shards
+
+    def feed(self, lines: list[bytes], first_line: int) -> Iterator[Outcome]:
+        """Apply lines of the file in their order; `first_line` is the number of the first."""
+        chunk = self._decoder.decode(lines, None, range(first_line, first_line + len(lines)))
+        start = 0
+        for row, boundary_us in self._boundaries(chunk):
+            yield from self._apply(chunk.slice(start, row))
+            yield from self._recut(boundary_us)
+            start = row
+        yield from self._apply(chunk.slice(start, len(chunk)))
+
+    def finish(self, until_us: int = UNKNOWN) -> Iterator[Outcome]:
+        """Sweep every shard up to max(C, until_us)."""
+        for shard in self._shards:
+            yield from shard.sweep(until_us, self.wall_us)
+
+    def _apply(self, chunk: Chunk) -> Iterator[Outcome]:
+        if self.shards == 1:
+            yield self._shards[0].feed(chunk, self.wall_us)
+            return
+        apart = chunk.kinds == Kind.ALIAS
+        if self._merged or apart.any():
+            apart |= chunk.kinds == Kind.ERASE
+        start = 0
+        for row in np.flatnonzero(apart & chunk.usable).tolist():
+            yield from self._place(chunk.slice(start, row))
+            yield from self._place(chunk.slice(row, row + 1))
+            start = row + 1
+        yield from self._place(chunk.slice(start, len(chunk)))
+
+    def _place(self, chunk: Chunk) -> Iterator[Outcome]:
+        """Apply records, each in the shard of the customer it is of, and whatever comes of that in others.
+
+        The whole file is at hand, so an alias is done before what comes next, as in one shard.
+        """
+        if self._merged:
+            book = Book(self._shards[0].store)
+            chunk = replace(chunk, customer_ids=[book.end_of(each) for each in chunk.customer_ids])
+        placed = partitions_of([each.encode() for each in chunk.customer_ids], "murmur2", self.shards)
+        parts = {shard.partition: chunk.take(np.flatnonzero(placed == shard.partition)) for shard in self._shards}
+        handed: dict[int, list[bytes]] = {}
+        while any(map(len, parts.values())) or handed:
+            coming: dict[int, list[bytes]] = {}
+            for shard in self._shards:
+                part, values = parts.get(shard.partition, events.none()), handed.get(shard.partition, [])
+                if len(part) or values:
+                    outcome = shard.feed(part, self.wall_us, self._handover.decode(values, range(len(values))))
+                    for partition, each in outcome.handover:
+                        coming.setdefault(partition, []).append(each.value)
+                    yield outcome
+            parts, handed = {}, coming
+
+    @property
+    def _merged(self) -> bool:
+        """Whether any id has become another."""
+        return self._shards[0].store.keeps_a_book
+
+    def _boundaries(self, chunk: Chunk) -> list[tuple[int, int]]:
+        """Rows before which the cuts are made anew, with the boundary each has passed."""
+        times_us = np.where(chunk.usable, chunk.occurred_us, UNKNOWN)
+        clocks_us = np.maximum.accumulate(np.concatenate(([self._clock_us], times_us)))
+        self._clock_us = int(clocks_us[-1])
+        if not self._recuts.wanted:
+            return []
+        every_us = self._recuts.every_us
+        known = clocks_us != UNKNOWN
+        periods = np.where(known, clocks_us, 0) // every_us
+        rows = np.flatnonzero(known[:-1] & (periods[1:] > periods[:-1]))
+        return [(row, int(periods[row + 1]) * every_us) for row in rows.tolist()]
+
+    def _recut(self, boundary_us: int) -> Iterator[Outcome]:
+        """Scan all shards, and bring new cuts to every customer at each shard's C."""
+        held = self.rulebook.latest.cuts
+        parts = (
+            scan(self._recuts, held.parameters, shard.store, 0, pages_of(shard.head), boundary_us)
+            for shard in self._shards
+        )
+        new = next_cuts(sum(parts, start=Scan()), held, self._recuts)
+        if new is not None:
+            self.rulebook.add_cuts(replace(new, version=self.rulebook.latest.version + 1))
+            for shard in self._shards:
+                yield from shard.sweep(UNKNOWN, self.wall_us)

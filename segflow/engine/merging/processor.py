@@ -1,0 +1,243 @@
+"""Two customers who are one (`alias`), within a batch. Pure.
+
+Where there is one shard, all of it is in that one, and happens in the step of the alias. Where there are more, a shard
+does its part and leaves an errand for the next (docs/decisions/049-alias-across-shards.md). Events around those of
+aliases are worked in stretches, each vectorised as ever.
+"""
+
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from segflow.engine.advance.processor import Adoption, Advance, Advancing, Work
+from segflow.engine.advance.rounds import rounds
+from segflow.engine.columns import merge_messages as errand
+from segflow.engine.columns.changes import Cause
+from segflow.engine.columns.events import Kind
+from segflow.engine.columns.merge_messages import Errand
+from segflow.segments.facts import Rows, Times
+from segflow.segments.instant import NEVER
+from segflow.segments.rules import Rules
+from segflow.state import record
+from segflow.state.customers import Customers
+from segflow.state.forward import Forward
+from segflow.state.merging import merge
+
+
+@dataclass(slots=True, kw_only=True)
+class Aliases:
+    """What of a batch's customers and events has to do with aliases. Mutable, as Customers is."""
+
+    alone: bool  # one shard has all customers
+    rows: dict[str, int]  # customer id → row, of all who are loaded
+    forwards: dict[int, Forward]  # by row, of ids that became another's
+    errands: dict[int, Errand]  # by event
+    guests: dict[int, int] = field(default_factory=dict)  # by event: the row of the record that was handed over with it
+    before: set[int] = field(default_factory=set)  # rows that forwarded before
+    moved: set[int] = field(default_factory=set)  # rows that began or ceased to forward
+    gone: set[int] = field(default_factory=set)  # rows of customers who became another
+    became: list[tuple[str, str, bool]] = field(default_factory=list)  # see Write
+    sent: list[tuple[int, Errand]] = field(default_factory=list)  # by which event, in their order
+    told: int = 0  # aliases of customers of this shard
+    merged: int = 0  # customers of whom something was held
+
+
+def advance(
+    customers: Customers, work: Work, rules: Rules, adoption: Adoption | None, aliases: Aliases | None
+) -> Advance:
+    """As streams.processor.advance, with aliases where there are any."""
+    kind = Advancing if aliases is None else _Merging
+    advancing = kind(customers, work, rules)
+    if aliases is not None and isinstance(advancing, _Merging):
+        advancing.aliases, advancing.erases = aliases, True
+    return advancing.run(adoption)
+
+
+class _Merging(Advancing):
+    """An alias, and whatever is handed over, is worked alone; so is an erase, which ends forwarding."""
+
+    aliases: Aliases
+    _event: int = 0  # the one that is worked alone
+
+    def _take_events(self) -> None:
+        kinds = self.work.events.kinds
+        start = 0
+        for event in np.flatnonzero(kinds >= Kind.ERASE).tolist():
+            self._together(np.arange(start, event))
+            self._alone(event)
+            start = event + 1
+        self._together(np.arange(start, len(kinds)))
+
+    def _together(self, events: Rows) -> None:
+        events = self._of_their_customers(events)
+        for places in rounds(self.work.rows[events]):
+            self._round(events[places])
+
+    def _alone(self, event: int) -> None:
+        self._event = event
+        kind, row = self.work.events.kinds[event], int(self.work.rows[event])
+        if kind == Kind.GRANT:
+            self._grant(event, row)
+        elif kind == Kind.FORGET:
+            if row in self.aliases.forwards:
+                self._release(row, int(self.work.events.occurred_us[event]))
+        elif not len(self._of_their_customers(np.array([event]))):
+            return  # handed over
+        elif kind == Kind.ERASE:
+            self._round(np.array([event]))
+        else:
+            self._alias(event, int(self.work.rows[event]))
+
+    def _of_their_customers(self, events: Rows) -> Rows:
+        """Give events under an id that became another's to that customer; those of other shards are handed over."""
+        forwards, rows = self.aliases.forwards, self.work.rows
+        if not forwards:
+            return events
+        elsewhere = np.isin(rows[events], list(forwards))
+        for event in events[elsewhere].tolist():
+            if self.aliases.alone:
+                rows[event] = self._end_of(int(rows[event]))
+            else:
+                here = self.aliases.errands.get(event, Errand(kind=errand.EVENT))
+                kind = errand.ANSWER if here.kind == errand.ANSWER else errand.EVENT
+                self._send(event, here, kind=kind, to=forwards[int(rows[event])].to)
+        return events if self.aliases.alone else events[~elsewhere]
+
+    def _end_of(self, row: int) -> int:
+        while row in self.aliases.forwards:
+            row = self.aliases.rows[self.aliases.forwards[row].to]
+        return row
+
+    def _send(self, event: int, base: Errand, **fields: object) -> None:
+        self.aliases.sent.append((event, msgspec.structs.replace(base, **fields)))
+
+    def _alias(self, event: int, row: int) -> None:
+        """An alias of the customer of `row`, or the answer to one."""
+        one = np.array([event])
+        if not len(self._since_the_erase(one)):
+            return
+        asked = self.aliases.errands[event]
+        guest = self.aliases.guests.get(event)
+        answered = self.work.events.kinds[event] == Kind.ANSWER
+        if guest is not None:
+            self._merge(event, row, guest)
+        elif answered or self._is_repeated(event, row) or asked.previous == self.customers.ids[row]:
+            self._round(one)
+        elif self.aliases.alone:
+            self._alias_here(event, row, self.aliases.rows[asked.previous])
+        else:
+            self.aliases.told += 1
+            concluded_us = int(self.customers.fixed["concluded_us"][row])
+            self._send(
+                event,
+                Errand(kind=errand.CLAIM),
+                previous=asked.previous,
+                customer=self.customers.ids[row],
+                concluded_us=max(concluded_us, int(self.work.events.occurred_us[event])),
+            )
+
+    def _alias_here(self, event: int, row: int, previous: int) -> None:
+        """Both customers are in this shard, which decides, too: an id is merged once, and never into itself."""
+        if previous in self.aliases.forwards or previous == row:
+            self._round(np.array([event]))
+            return
+        self.aliases.told += 1
+        self.aliases.became.append((self.customers.ids[previous], self.customers.ids[row], True))
+        if self.work.erasures.known[previous]:
+            self._silence(np.array([previous]), self.work.horizons_us[[event]])
+            self._merge(event, row, previous, tell=True)
+        else:
+            self._forward(previous, row_id=self.customers.ids[row])
+            self._round(np.array([event]))
+
+    def _merge(self, event: int, row: int, other: int, *, tell: bool = False) -> None:
+        """The event is an alias, and the record of `other` is added to that of `row`; `tell`: `other` is told so."""
+        rows, fixed = np.array([row]), self.customers.fixed
+        self.touched[row] = True
+        horizon_us = self.work.horizons_us[[event]]
+        if self.due_us[row] <= horizon_us[0]:
+            self._silence(rows, horizon_us)
+        repeated = self._is_repeated(event, row)
+        merge(self.customers, rows, self.customers.take(np.array([other])), self.rules.window_slots)
+        at_us = np.maximum(fixed["concluded_us"][rows], self.work.events.occurred_us[[event]])
+        if tell:
+            self._tell_merged(other, at_us)
+            self._forward(other, row_id=self.customers.ids[row])
+        if not repeated:
+            self._remember(1, rows, self.work.events.identities[[event]])
+        fixed["concluded_us"][rows] = at_us
+        self.work.erasures.known[row] = True
+        self.aliases.merged += 1
+        self._conclude(rows, at_us, np.array([Cause.MERGE], dtype=np.uint8))
+
+    def _grant(self, event: int, row: int) -> None:
+        """The customer of `row` becomes another: what is held of it goes there, what comes under its id later, too."""
+        asked = self.aliases.errands[event]
+        if row in self.aliases.forwards:
+            return  # told twice, where nothing keeps a record from being written twice
+        answer = Errand(kind=errand.ANSWER, to=asked.customer, previous=asked.previous, customer=asked.customer)
+        if self.work.erasures.known[row]:
+            rows = np.array([row])
+            self._silence(rows, self.work.horizons_us[[event]])
+            held = record.encode(self.customers.take(rows))[0]
+            at_us = np.maximum(self.customers.fixed["concluded_us"][rows], asked.concluded_us)
+            self._tell_merged(row, at_us)
+            self._send(event, answer, record=held)
+        else:
+            self._send(event, answer)
+        self._forward(row, row_id=asked.customer)
+
+    def _tell_merged(self, row: int, at_us: Times) -> None:
+        """All labels become null, and what stays is as after an erase, but for the time of one."""
+        rows, erasures = np.array([row]), self.work.erasures
+        self._tell_gone(rows, at_us, Cause.MERGE)
+        erasures.told_us[rows] = at_us
+        erasures.versions[rows] = self.customers.fixed["changes"][rows]
+        erasures.rules[rows] = self.rules.version
+        erasures.dimensions[self.rules.version] = self.rules.names
+        self.aliases.gone.add(row)
+
+    def _forward(self, row: int, row_id: str) -> None:
+        """What comes under the id of `row` is of another customer from now on."""
+        erasures = self.work.erasures
+        self.aliases.forwards[row] = Forward(
+            to=row_id,
+            told_us=int(erasures.told_us[row]),
+            version=int(erasures.versions[row]),
+            rules=int(erasures.rules[row]),
+        )
+        self.aliases.moved.add(row)
+        self._blank(row)
+
+    def _release(self, row: int, erased_us: int) -> None:
+        """The id of `row` forwards no more: the customer it became was erased, and it with that one."""
+        erasures, forward = self.work.erasures, self.aliases.forwards.pop(row)
+        self.aliases.moved.add(row)
+        erasures.at_us[row], erasures.told_us[row] = erased_us, forward.told_us
+        erasures.versions[row], erasures.rules[row] = forward.version, forward.rules
+        erasures.new[row] = True
+        if self.aliases.alone:
+            self.aliases.became.append((self.customers.ids[row], forward.to, False))
+        self._blank(row)
+
+    def _blank(self, row: int) -> None:
+        rows = np.array([row])
+        self.work.erasures.known[row] = False
+        self.work.erasures.forget(self.customers, rows, self.rules)
+        self.touched[row] = True
+        self.due_us[row] = NEVER
+
+    def _erase(self, rows: Rows, events: Rows) -> None:
+        super()._erase(rows, events)
+        occurred_us = self.work.events.occurred_us[events]
+        for row, erased_us in zip(rows.tolist(), occurred_us.tolist(), strict=True):
+            if not self.aliases.alone:
+                self._send(self._event, Errand(kind=errand.ERASED), customer=self.customers.ids[row])
+                continue
+            for member in [each for each in self.aliases.forwards if self._end_of(each) == row]:
+                self._release(member, erased_us)
+
+    def _is_repeated(self, event: int, row: int) -> bool:
+        identity = self.work.events.identities[event]
+        return any((seen[row] == identity).any() for seen in self.customers.seen)

@@ -1,0 +1,120 @@
+"""What a commit reads of aliases from its shard's store, what it writes of them, and what it hands over."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from segflow.engine.columns import merge_messages as errand
+from segflow.engine.columns.events import HANDOVER, INTERACTIONS, Chunk, Kind
+from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.columns.messages import Message
+from segflow.engine.merging.processor import Aliases
+from segflow.engine.partitioner import partition_of
+from segflow.schemas.settings import Settings
+from segflow.state.customers import Customers
+from segflow.state.forward import Forward, is_forward
+from segflow.state.head import Head
+from segflow.state.store import Store
+
+
+def read(
+    head: Head, events: Chunk, place: dict[str, int], values: list[bytes | None], store: Store, *, alone: bool
+) -> Aliases | None:
+    """What of a batch has to do with aliases, None where nothing has.
+
+    Args:
+        head: tells whether there is anything at all.
+        events: of the batch.
+        place: rows by customer id; those who come in by aliases are added.
+        values: what is stored, by row, likewise; an id that became another has nothing, and records that were handed
+            over stand last, beyond those of `place`.
+        store: begun.
+        alone: the shard has all customers.
+    """
+    forwards: dict[int, Forward] = {}
+    if head.forwards:
+        forwards = {row: Forward.decode(value) for row, value in enumerate(values) if value and is_forward(value)}
+    erases = bool((events.kinds == Kind.ERASE).any())
+    if not (forwards or events.errands or (head.aliases and erases)):
+        return None
+    aliases = Aliases(alone=alone, rows=place, forwards=forwards, errands=events.errands)
+    if alone:
+        _follow(aliases, events, values, store, with_members=erases)
+    aliases.before.update(forwards)
+    for row in forwards:
+        values[row] = None
+    for event, each in events.errands.items():
+        if each.record is not None:
+            aliases.guests[event] = len(values)
+            values.append(each.record)
+    return aliases
+
+
+def _follow(aliases: Aliases, events: Chunk, values: list[bytes | None], store: Store, *, with_members: bool) -> None:
+    """Load whom ids became, whom aliases name, and, where somebody is erased, the ids that became them."""
+    place, ids = aliases.rows, list(aliases.rows)
+    todo = [ids[row] for row in aliases.forwards] + [each.previous for each in aliases.errands.values()]
+    todo += [events.customer_ids[event] for event in np.flatnonzero(events.kinds >= Kind.ERASE).tolist()]
+    done: set[str] = set()
+    while todo:
+        todo = [each for each in dict.fromkeys(todo) if each not in done]
+        done.update(todo)
+        new = [each for each in todo if each not in place]
+        for customer_id, value in zip(new, store.load(new), strict=True):
+            place[customer_id] = len(values)
+            values.append(value)
+            if value and is_forward(value):
+                aliases.forwards[place[customer_id]] = Forward.decode(value)
+        more = [aliases.forwards[place[each]].to for each in todo if place[each] in aliases.forwards]
+        if with_members:
+            more += [member for each in todo for member in store.members(each)]
+        todo = more
+
+
+def records(aliases: Aliases, customers: Customers) -> list[tuple[str, bytes]]:
+    """What takes the place of a record: whom the id became."""
+    return [
+        (customers.ids[row], aliases.forwards[row].encode()) for row in sorted(aliases.moved) if row in aliases.forwards
+    ]
+
+
+def ended(aliases: Aliases, known: npt.NDArray[np.bool_]) -> list[int]:
+    """Rows of which nothing is stored any more: they forwarded, and neither do so nor are `known` now."""
+    return [row for row in sorted(aliases.before) if row not in aliases.forwards and not known[row]]
+
+
+def handed_over(
+    settings: Settings,
+    partition: int,
+    events: Chunk,
+    sides: npt.NDArray[np.uint8],
+    sent: Sequence[tuple[int, Errand]],
+) -> list[Errand]:
+    """Errands with the events that caused them; `sides`: of which input each event is."""
+    topics = settings.kafka.topics
+    found = []
+    for event, each in sent:
+        if sides[event] == HANDOVER:
+            source = events.errands[event]
+            fields = {name: getattr(source, name) for name in ("value", "topic", "partition", "offset")}
+        else:
+            topic = topics.interactions if sides[event] == INTERACTIONS else topics.purchases
+            fields = {
+                "value": events.values[event] or b"",
+                "topic": topic,
+                "partition": partition,
+                "offset": int(events.offsets[event]),
+            }
+        found.append(msgspec.structs.replace(each, **fields))
+    return found
+
+
+def messages(settings: Settings, shards: int, errands: Sequence[Errand]) -> list[tuple[int, Message]]:
+    """Each errand and the partition it goes to."""
+    partitioner = settings.kafka.partitioner
+    return [
+        (partition_of(each.to.encode(), partitioner, shards) if each.to else 0, errand.message(each))
+        for each in errands
+    ]

@@ -1,0 +1,72 @@
+"""Gamma-Gamma by maximum likelihood: what a purchase of a customer brings.
+
+Fader, Hardie, Lee, "RFM and CLV: Using iso-value curves for customer base analysis", Journal of Marketing Research 42
+(2005); Fader and Hardie, "The Gamma-Gamma Model of Monetary Value" (2013), equation 1a.
+"""
+
+from typing import Final
+
+import numpy as np
+from scipy.special import digamma, gammaln
+
+from segflow.fitting.maximum import maximum
+from segflow.fitting.mbg_nbd import REPEATERS_MIN
+from segflow.fitting.sample import FitError, Sample
+from segflow.segments.mbg_nbd import Values
+from segflow.segments.parameters import GammaGamma
+
+NAMES: Final = ("p", "q", "gamma")
+
+
+def fit(sample: Sample) -> GammaGamma:
+    """The parameters under which what the repeat days brought is likeliest; of customers with such money.
+
+    Raises:
+        FitError: the sample does not give any, or none with a mean.
+    """
+    paying = paid(sample)
+    if len(paying) < REPEATERS_MIN:
+        raise FitError(
+            f"{len(paying):,} customers spent money on days after the first: {REPEATERS_MIN} at least are needed"
+        )
+    start = (1.0, 2.0, float(np.mean(paying.repeat_money / paying.repeats)))
+    found = maximum(lambda each: mean_log_likelihood(each, paying), start, NAMES)
+    parameters = GammaGamma(**dict(zip(NAMES, found.tolist(), strict=True)))
+    if parameters.q <= 1:
+        raise FitError(f"q = {parameters.q:.3g} is not above 1, so the money of a purchase would have no mean")
+    return parameters
+
+
+def paid(sample: Sample) -> Sample:
+    """Those whose money of repeat days is known and above zero."""
+    return sample.take((sample.repeats > 0) & (sample.repeat_money > 0))
+
+
+def log_likelihood(parameters: GammaGamma, sample: Sample) -> float:
+    """The sum over the customers with money of repeat days."""
+    paying = paid(sample)
+    return mean_log_likelihood(np.array([getattr(parameters, name) for name in NAMES]), paying)[0] * len(paying)
+
+
+def mean_log_likelihood(parameters: Values, sample: Sample) -> tuple[float, Values]:
+    """The mean over customers of x repeat days with the mean money m, and its derivative by p, q and gamma."""
+    p, q, gamma = parameters
+    x, total = sample.repeats, sample.repeat_money
+    m = total / x
+    reached = np.log(gamma + total)
+    value = (
+        gammaln(p * x + q)
+        - gammaln(p * x)
+        - gammaln(q)
+        + q * np.log(gamma)
+        + (p * x - 1) * np.log(m)
+        + p * x * np.log(x)
+        - (p * x + q) * reached
+    )
+    grown = digamma(p * x + q)
+    slopes = (
+        x * (grown - digamma(p * x) + np.log(total) - reached),
+        grown - digamma(q) + np.log(gamma) - reached,
+        q / gamma - (p * x + q) / (gamma + total),
+    )
+    return float(value.mean()), np.array([each.mean() for each in slopes])

@@ -1,0 +1,244 @@
+"""What `segflow doctor` looks at: Kafka, topics, keys, Redis, shards, and what to do where something is wrong."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from segflow.engine.partitioner import placement_problem
+from segflow.schemas.settings import Settings
+from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
+from segflow.state import lookup, redis_connection
+from segflow.state.head import Head
+from segflow.streams.kafka import topics
+from segflow.streams.kafka.group_members import members
+from segflow.streams.kafka.key_samples import samples
+from segflow.streams.kafka.topics import TopicsReport
+from segflow.streams.runtime.connections import address, kafka_errors, redis_errors
+from segflow.streams.runtime.errors import UsageError
+
+KAFKA_MIN: Final = (2, 8)
+"""From here on topics have ids, without which a topic deleted and made again goes unnoticed."""
+REDIS_MIN: Final = (6, 2)
+"""Older ones are out of support; the tests run on 7."""
+NEW_INSTALLATION: Final = (
+    "Begin a new installation (another redis.prefix, kafka.group and output topics): "
+    "it reads the inputs from their start."
+)
+LATEST_OFFSET: Final = -1  # Kafka's ListOffsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    status: Literal["OK", "WARN", "FAIL"]
+    message: str
+    advice: str = ""  # what to do, where it is not OK
+
+
+def checkup(settings: Settings, file: Path | None) -> Iterator[Finding]:
+    """Look at everything, one finding after the other; an outage of one thing does not hide the rest."""
+    yield _settings(file)
+    report = None
+    try:
+        with kafka_errors(settings.kafka), topics.admin(settings.kafka) as client:
+            yield _kafka(settings, client)
+        with kafka_errors(settings.kafka):
+            report = topics.check(settings)
+            yield from _topics(report)
+            if report.partitions:
+                yield _keys(settings, report.partitions)
+    except (UsageError, topics.TopicsError) as error:
+        yield Finding(name="kafka", status="FAIL", message=str(error))
+    heads = None
+    try:
+        with redis_errors(settings.redis), closing(redis_connection.client(settings.redis)) as client:
+            yield from _redis(settings, client.info())
+            installation = lookup.installation(client, settings.redis.prefix)
+            yield _installation(settings, installation, report)
+            heads = lookup.heads(client, settings.redis.prefix, installation.partitions) if installation else None
+    except (UsageError, msgspec.MsgspecError) as error:
+        yield Finding(name="redis", status="FAIL", message=str(error))
+    if heads:
+        yield from _heads(heads, report)
+    if heads and report is not None and report.partitions == len(heads):
+        try:
+            with kafka_errors(settings.kafka), topics.admin(settings.kafka) as client:
+                yield _lag(settings, client, heads)
+        except UsageError as error:
+            yield Finding(name="lag", status="FAIL", message=str(error))
+
+
+def _settings(file: Path | None) -> Finding:
+    path = file or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).exists() else None)
+    source = f"from {path}" if path is not None else f"the defaults: there is no {DEFAULT_FILE} here, and no --settings"
+    given = [name for name in ENVIRONMENT if os.environ.get(name)]
+    return Finding(name="settings", status="OK", message=source + (f", and {', '.join(given)}" if given else ""))
+
+
+def _kafka(settings: Settings, client: KafkaAdminClient) -> Finding:
+    brokers = client.describe_cluster()["brokers"]
+    version = tuple(client.get_broker_version_data(brokers[0]["broker_id"]).broker_version)
+    count = "1 broker" if len(brokers) == 1 else f"{len(brokers)} brokers"
+    message = f"{settings.kafka.address}: version {_dotted(version)} or later, {count}"
+    if version < KAFKA_MIN:
+        advice = f"Use {_dotted(KAFKA_MIN)} or later: without topic ids a topic deleted and made again goes unnoticed."
+        return Finding(name="kafka", status="WARN", message=message, advice=advice)
+    return Finding(name="kafka", status="OK", message=message)
+
+
+def _topics(report: TopicsReport) -> Iterator[Finding]:
+    for problem in report.problems:
+        yield Finding(name="topics", status="FAIL", message=problem)
+    if not report.problems:
+        names = ", ".join(topic.name for topic in report.topics.values())
+        yield Finding(name="topics", status="OK", message=f"{names}; {report.partitions} shards")
+
+
+def _keys(settings: Settings, partitions: int) -> Finding:
+    found = samples(settings)
+    problem = placement_problem(found, settings.kafka.partitioner, partitions)
+    if problem is not None:
+        return Finding(name="keys", status="FAIL", message=problem)
+    if not found:
+        return Finding(
+            name="keys",
+            status="WARN",
+            message="both inputs are empty: how producers place keys is not known yet",
+            advice="Run this again once events have come.",
+        )
+    return Finding(
+        name="keys", status="OK", message=f"{len(found)} sampled keys are where {settings.kafka.partitioner} puts them"
+    )
+
+
+def _redis(settings: Settings, info: dict[str, Any]) -> Iterator[Finding]:
+    text = str(info["redis_version"])
+    version = tuple(int(part) for part in text.split(".")[:2])
+    message = f"{address(settings.redis)}: version {text}"
+    if version < REDIS_MIN:
+        yield Finding(name="redis", status="FAIL", message=message, advice=f"Use Redis {_dotted(REDIS_MIN)} or later.")
+    elif info.get("role") == "slave":
+        yield Finding(
+            name="redis",
+            status="FAIL",
+            message=f"{message}, a replica",
+            advice="Point redis.url at the primary: the worker writes.",
+        )
+    else:
+        yield Finding(name="redis", status="OK", message=message)
+    if info.get("aof_enabled"):
+        yield Finding(name="persistence", status="OK", message="appendonly is on")
+    else:
+        yield Finding(
+            name="persistence",
+            status="WARN",
+            message="appendonly is off: a restart of Redis loses what it holds",
+            advice="Set appendonly yes (appendfsync everysec is enough). Without it state is rebuilt from the inputs, "
+            "as far back as Kafka retains them.",
+        )
+    yield _eviction(str(info.get("maxmemory_policy", "noeviction")), int(info.get("maxmemory", 0)))
+
+
+def _eviction(policy: str, limit_bytes: int) -> Finding:
+    message = (
+        f"maxmemory-policy is {policy}, maxmemory is {limit_bytes:,} bytes"
+        if limit_bytes
+        else f"maxmemory-policy is {policy}, with no limit of memory"
+    )
+    if policy == "noeviction":
+        return Finding(name="eviction", status="OK", message=message)
+    return Finding(
+        name="eviction",
+        status="FAIL" if limit_bytes else "WARN",
+        message=message,
+        advice="Set maxmemory-policy noeviction: a customer that Redis evicts is forgotten.",
+    )
+
+
+def _installation(settings: Settings, installation: lookup.Installation | None, report: TopicsReport | None) -> Finding:
+    prefix = settings.redis.prefix
+    if installation is None:
+        return Finding(
+            name="shards",
+            status="WARN",
+            message=f"no worker has run yet on this Redis with redis.prefix {prefix}",
+            advice="Start one: segflow worker.",
+        )
+    partitions = installation.partitions
+    if installation.partitioner != settings.kafka.partitioner:
+        return Finding(
+            name="shards",
+            status="FAIL",
+            message=f"kafka.partitioner is {settings.kafka.partitioner}, but the shards are made with "
+            f"{installation.partitioner}",
+            advice="Take the old value back; or begin a new installation.",
+        )
+    if report is not None and report.partitions and report.partitions != partitions:
+        return Finding(
+            name="shards",
+            status="FAIL",
+            message=f"Redis holds {partitions} shards, but the inputs have {report.partitions} partitions: keys moved",
+            advice=NEW_INSTALLATION,
+        )
+    return Finding(name="shards", status="OK", message=f"{partitions} under redis.prefix {prefix}")
+
+
+def _heads(heads: list[Head | None], report: TopicsReport | None) -> Iterator[Finding]:
+    absent = [str(partition) for partition, head in enumerate(heads) if head is None]
+    population = sum(head.population - head.holes for head in heads if head is not None)
+    if absent:
+        yield Finding(
+            name="heads",
+            status="WARN",
+            message=f"{len(absent)} of {len(heads)} shards have no state yet: {', '.join(absent[:20])}",
+            advice="A running worker takes them within seconds; is it running?",
+        )
+    else:
+        yield Finding(
+            name="heads", status="OK", message=f"all {len(heads)} shards have state: {population:,} customers"
+        )
+    for topic in [report.topics[role] for role in topics.INPUTS] if report is not None else []:
+        known = {getattr(head, topic.role).topic_id for head in heads if head is not None} - {""}
+        if topic.topic_id and known - {topic.topic_id}:
+            yield Finding(
+                name="heads",
+                status="FAIL",
+                message=f"{topic.name} was deleted and made again since the shards read it",
+                advice=NEW_INSTALLATION,
+            )
+
+
+def _lag(settings: Settings, client: KafkaAdminClient, heads: list[Head | None]) -> Finding:
+    """How far the state is behind the inputs: offsets live in Redis, not with Kafka's group."""
+    names = [getattr(settings.kafka.topics, role) for role in topics.INPUTS]
+    parts = [TopicPartition(name, partition) for name in names for partition in range(len(heads))]
+    ends = client.list_partition_offsets(dict.fromkeys(parts, LATEST_OFFSET))
+    behind = [
+        sum(
+            ends[TopicPartition(name, partition)].offset - (getattr(head, role).offset if head is not None else 0)
+            for role, name in zip(topics.INPUTS, names, strict=True)
+        )
+        for partition, head in enumerate(heads)
+    ]
+    worst = max(range(len(behind)), key=behind.__getitem__)
+    workers = members(client, settings.kafka.group)
+    message = f"{sum(behind):,} records behind" + (
+        f" (the most in shard {worst}: {behind[worst]:,})" if behind[worst] else ""
+    )
+    message += f", {workers} worker process{'es' * (workers != 1)} in the group {settings.kafka.group}"
+    if workers == 0:
+        return Finding(name="lag", status="WARN", message=message, advice="Start a worker: segflow worker.")
+    return Finding(name="lag", status="OK", message=message)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

@@ -1,0 +1,141 @@
+"""Making a shard's state in Redis again, on purpose, from the journal and the inputs; nothing is published.
+
+First all of it in memory: where that cannot be done, Redis is left as it is. Then Redis is cleared and filled, its head
+saying from before the first key goes until after the last has come that it is not to be taken for whole.
+"""
+
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from segflow.engine.commit.population_scan import pages_of
+from segflow.schemas.settings import Settings
+from segflow.state import record
+from segflow.state.head import PAGE_CUSTOMERS, Head
+from segflow.state.layout import NO_TIMER
+from segflow.state.memory import MemoryStore
+from segflow.state.store import HOLE, Store, Write
+from segflow.streams.control.topic import Control
+from segflow.streams.journal.input_reader import InputReader
+from segflow.streams.journal.journal import JournalReader
+from segflow.streams.journal.replay import Reexecution
+from segflow.streams.publish.publisher import Publisher
+
+OnProgress = Callable[[int, str, int], None]
+"""Called with (units done, a note, of how many): journal offsets, then customers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rebuilt:
+    """What a shard's state was made of."""
+
+    shard: int
+    commits: int
+    customers: int
+
+
+async def rebuild(
+    settings: Settings,
+    control: Control,
+    topic_ids: tuple[str, ...],
+    partition: int,
+    store: Store,
+    on_progress: OnProgress = lambda *_: None,
+) -> Rebuilt:
+    """Make the state of one shard again.
+
+    1. InitTransactions: a worker that has the shard can commit no more.
+    2. Do every commit of the journal again, in memory, checking that it gives what it gave.
+    3. Mark the head and clear the rest away. From here on a worker that takes the shard finds nothing whole, and makes
+       the state again itself, commit by commit; so does `segflow rebuild`, typed again.
+    4. Write customers, timers and directory, page by page, each only while the mark is still there; what stays of
+       erased ones, and who became whom, last.
+    5. Write the head.
+
+    Raises:
+        JournalError: it cannot be done (InputGoneError: inputs are no longer kept). Redis is as it was.
+        ShardLostError: a worker has taken the shard meanwhile.
+        aiokafka.errors.KafkaError, redis.RedisError: type it again.
+    """
+    publisher = Publisher(settings, partition)
+    await publisher.start()  # 1
+    try:
+        stored = store.head()
+        memory = MemoryStore()
+        commits = await _remember(settings, control, topic_ids, partition, memory, on_progress)  # 2
+        head = memory.head()
+        if head is None:
+            store.wipe()
+            return Rebuilt(shard=partition, commits=0, customers=0)
+        mark = Head(owner=secrets.token_hex(8), partial=True)
+        store.clear(mark, stored)  # 3
+        mark = _write(memory, store, mark, lambda done: on_progress(done, f"shard {partition}", head.population))  # 4
+        store.take(msgspec.structs.replace(head, owner=mark.owner), mark)  # 5
+    finally:
+        await publisher.close()
+        store.close()
+    return Rebuilt(shard=partition, commits=commits, customers=head.population - head.holes)
+
+
+async def _remember(
+    settings: Settings,
+    control: Control,
+    topic_ids: tuple[str, ...],
+    partition: int,
+    memory: MemoryStore,
+    on_progress: OnProgress,
+) -> int:
+    """Every commit into `memory`; how many there were."""
+    commits = 0
+    async with JournalReader(settings, partition) as journal, InputReader(settings, partition) as inputs:
+        first, end = await journal.first(), await journal.end()
+        reexecution = Reexecution(
+            settings=settings,
+            partition=partition,
+            topic_ids=topic_ids,
+            control=control,
+            inputs=inputs,
+            journal=journal,
+            store=memory,
+        )
+        async for done in reexecution.run(None, end):
+            commits += 1
+            on_progress(done.at + 1 - first, f"shard {partition}: {commits:,} commits", end - first)
+    return commits
+
+
+def _write(memory: MemoryStore, store: Store, mark: Head, on_page: Callable[[int], None]) -> Head:
+    """All of `memory` into the cleared `store`; the mark as it is stored then."""
+    head = memory.head()
+    assert head is not None
+    for number in range(pages_of(head)):
+        page = memory.page(number)
+        ids = [customer_id for customer_id in page if customer_id != HOLE]
+        values = [value for value in memory.load(ids) if value is not None]
+        timers = zip(ids, record.timers_us(values), strict=True)
+        then = msgspec.structs.replace(mark, population=mark.population + len(page))
+        write = Write(
+            records=list(zip(ids, values, strict=True)),
+            timers=[(customer_id, timer_us) for customer_id, timer_us in timers if timer_us != NO_TIMER],
+            born=page,
+            head=then,
+        )
+        store.begin(mark)
+        store.commit(write)
+        mark = then
+        on_page(mark.population)
+    erased = memory.oldest_erased(sys.maxsize)
+    for start in range(0, len(erased), PAGE_CUSTOMERS):
+        store.begin(mark)
+        slice_ = erased[start : start + PAGE_CUSTOMERS]
+        store.commit(Write(records=[], timers=[], born=[], head=mark, erased=slice_))
+    forwards, became = list(memory.forwards.items()), [(*each, True) for each in memory.book.items()]
+    for start in range(0, max(len(forwards), len(became)), PAGE_CUSTOMERS):
+        store.begin(mark)
+        stop = start + PAGE_CUSTOMERS
+        write = Write(records=forwards[start:stop], timers=[], born=[], head=mark, became=became[start:stop])
+        store.commit(write)
+    return mark

@@ -1,0 +1,205 @@
+"""Moving a shard's position by hand: for a shard that stopped because an input no longer has what comes next.
+
+The move is a commit of its own in the journal, so that a later rollback of Redis does it again, and the audit knows.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from segflow.engine.columns import events
+from segflow.engine.columns.messages import Messages
+from segflow.engine.commit.execute import Executor
+from segflow.engine.commit.plan import plan_for
+from segflow.schemas.settings import Settings
+from segflow.state.head import Head, Position
+from segflow.state.store import Store
+from segflow.streams.consume.transport import now_us
+from segflow.streams.control.topic import Control
+from segflow.streams.journal import journal
+from segflow.streams.journal.input_reader import InputReader
+from segflow.streams.journal.journal import JournalReader
+from segflow.streams.journal.replay import Reexecution, positioned
+from segflow.streams.publish.publisher import Publisher
+from segflow.streams.runtime.errors import UsageError
+from segflow.streams.shard import input_positions as positions
+from segflow.streams.shard.input_positions import ROLES
+
+Target = Literal["earliest", "latest"] | int
+
+
+class NothingToResetError(UsageError):
+    """The shard's positions are sound: moving one would lose or repeat records for nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Where the inputs are, each as (purchases, interactions, handover)."""
+
+    topic_ids: tuple[str, ...]
+    first: tuple[int, ...]
+    end: tuple[int, ...]
+
+
+@dataclass(kw_only=True)
+class Reset:
+    """The reset of one shard.
+
+    to: where the position goes. role: of which input; None: of each that has a problem. force: also where nothing is
+    wrong. say: told what will be skipped or read again, before it is done.
+    """
+
+    settings: Settings
+    control: Control
+    topic_ids: tuple[str, ...]
+    partition: int
+    store: Store
+    to: Target
+    role: str | None
+    force: bool
+    say: Callable[[str], None]
+
+    async def run(self) -> int:
+        """Do it.
+
+        1. See whether it is called for, without disturbing anybody.
+        2. InitTransactions: a worker that has the shard can commit no more.
+        3. Do the commits again that did not reach Redis, write an own token into the head.
+        4. Publish a commit that does nothing but move the positions; then store it. A crash between the two heals as
+           any other: whoever takes the shard does that commit again.
+
+        Returns:
+            The number of the commit.
+
+        Raises:
+            NothingToResetError, UsageError: it was not done; the message says why.
+            JournalError: commits that did not reach Redis cannot be done again.
+            ShardLostError: a worker has taken the shard meanwhile.
+            aiokafka.errors.KafkaError, redis.RedisError: type it again; where it was published it is done by now.
+        """
+        async with (
+            JournalReader(self.settings, self.partition) as entries,
+            InputReader(self.settings, self.partition) as inputs,
+        ):
+            stored = self.store.head()
+            before = await self._ahead(stored, entries)
+            first, end = await inputs.bounds()
+            places = Places(topic_ids=self.topic_ids, first=first, end=end)
+            self._decide(before, places)  # 1
+            publisher = Publisher(self.settings, self.partition)
+            await publisher.start()  # 2
+            try:
+                head = await self._take(entries, inputs)  # 3
+                moved, told = self._decide(head, places)
+                self.say("\n".join(told))
+                await self._commit(publisher, head, moved)  # 4
+            finally:
+                await publisher.close()
+                self.store.close()
+        return head.sequence + 1
+
+    async def _ahead(self, stored: Head | None, entries: JournalReader) -> Head:
+        """Where the shard will stand once the journal's commits are all in Redis."""
+        head = stored or Head()
+        async for _, entry in entries.after(head.sequence):
+            head = positioned(head, entry)
+            plan = entry.plan
+            head = _at(head, (plan.purchases_to, plan.interactions_to, plan.handover_to), plan.sequence)
+        if not head.sequence and not head.purchases.topic_id:
+            raise NothingToResetError(f"no worker has taken shard {self.partition} yet: it has no position to move")
+        return head
+
+    def _decide(self, head: Head, places: Places) -> tuple[Head, list[str]]:
+        """The head with its positions moved, and what that means."""
+        wrong = positions.problems(self.settings, self.partition, head, places.topic_ids, places.first, places.end)
+        roles = [self.role] if self.role is not None else [role for role in ROLES if role in wrong or self.force]
+        if not self.force and not any(role in wrong for role in roles):
+            what = f"the {self.role} of shard {self.partition}" if self.role else f"shard {self.partition}"
+            raise NothingToResetError(
+                f"nothing is wrong with {what}: what comes next is there. A reset would skip records or count them "
+                "twice; --force does it all the same"
+            )
+        if isinstance(self.to, int) and len(roles) > 1:
+            raise UsageError(
+                "several inputs would go to that offset: say which with --input purchases, interactions or handover"
+            )
+        told = []
+        for side, role in enumerate(ROLES):
+            if role not in roles:
+                continue
+            position = Position(topic_id=places.topic_ids[side], offset=self._offset(role, side, places))
+            where = f"shard {self.partition}: {getattr(self.settings.kafka.topics, role)}"
+            told.append(
+                f"{where} {positions.move(getattr(head, role), position, places.first[side], places.end[side])}"
+            )
+            head = msgspec.structs.replace(head, **{role: position})
+        return head, told
+
+    def _offset(self, role: str, side: int, places: Places) -> int:
+        first, end = places.first[side], places.end[side]
+        if self.to == "earliest":
+            return first
+        if self.to == "latest":
+            return end
+        if not first <= self.to <= end:
+            topic = getattr(self.settings.kafka.topics, role)
+            raise UsageError(
+                f"{topic} partition {self.partition} has offsets {first} to {end}: {self.to} is none of them"
+            )
+        return self.to
+
+    async def _take(self, entries: JournalReader, inputs: InputReader) -> Head:
+        """The head in Redis, ours, with every commit of the journal in it."""
+        stored = self.store.head()
+        reexecution = Reexecution(
+            settings=self.settings,
+            partition=self.partition,
+            topic_ids=self.topic_ids,
+            control=self.control,
+            inputs=inputs,
+            journal=entries,
+            store=self.store,
+        )
+        async for _ in reexecution.run(stored):
+            pass
+        assert reexecution.head is not None  # `_ahead` saw to that
+        head = msgspec.structs.replace(reexecution.head, owner=secrets.token_hex(8))
+        await asyncio.to_thread(self.store.take, head, reexecution.head)
+        return head
+
+    async def _commit(self, publisher: Publisher, head: Head, moved: Head) -> None:
+        """A commit that reads nothing and begins, and ends, at the new positions."""
+        plan = plan_for(
+            self.settings,
+            head,
+            purchases_to=moved.purchases.offset,
+            interactions_to=moved.interactions.offset,
+            handover_to=moved.handover.offset,
+            wall_us=now_us(),
+            rules=head.rules,
+        )
+        plan = msgspec.structs.replace(plan, sweep_limit=0, pages=0)
+        executor = Executor(self.control.settings, self.control.rulebook, self.partition)
+        outcome = executor.execute(plan, events.none(), events.none(), moved, self.store, head)
+        await publisher.publish(
+            {
+                self.settings.kafka.topics.journal: Messages.of(
+                    [journal.message(journal.entry(plan, moved, outcome, reset=True))]
+                )
+            }
+        )
+        self.store.commit(outcome.write)
+
+
+def _at(head: Head, offsets: tuple[int, ...], sequence: int) -> Head:
+    return msgspec.structs.replace(
+        head,
+        sequence=sequence,
+        purchases=msgspec.structs.replace(head.purchases, offset=offsets[0]),
+        interactions=msgspec.structs.replace(head.interactions, offset=offsets[1]),
+        handover=msgspec.structs.replace(head.handover, offset=offsets[2]),
+    )

@@ -1,0 +1,90 @@
+"""What Redis holds of a shard beside what its commits give in memory (invariant I4)."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import redis
+
+from segflow.engine.commit.population_scan import pages_of
+from segflow.state import record
+from segflow.state.head import Head
+from segflow.state.keys import Keys
+from segflow.state.layout import NO_TIMER
+from segflow.state.memory import MemoryStore
+from segflow.state.redis import RedisStore, score
+from segflow.state.store import HOLE
+
+
+def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: Keys) -> list[str]:
+    """Each difference as a text; both must be of the same commit.
+
+    Raises:
+        redis.RedisError: Redis cannot be read.
+    """
+    mine, theirs = memory.head(), store.head()
+    assert mine is not None
+    found = [*_heads(mine, theirs)]
+    timers = 0
+    for number in range(pages_of(mine)):
+        page = memory.page(number)
+        if store.page(number) != page:
+            found.append(f"page {number} of the directory is another")
+        ids = [customer_id for customer_id in page if customer_id != HOLE]
+        values = memory.load(ids)
+        for customer_id, expected, stored in zip(ids, values, store.load(ids), strict=True):
+            if stored != expected and (stored is None or record.upgraded(stored) != expected):
+                found.append(
+                    f"the record of customer {customer_id!r} {'is missing' if stored is None else 'is another'}"
+                )
+        deadlines = record.timers_us(values)
+        timers += sum(deadline != NO_TIMER for deadline in deadlines)
+        found += _misplaced(ids, deadlines, client.zmscore(keys.timers, ids) if ids else [])
+    extra_timers = int(client.zcard(keys.timers)) - timers
+    if extra_timers > 0:
+        found.append(f"{extra_timers} timers of nobody")
+    records = sum(1 for _ in client.scan_iter(keys.pattern(keys.record("")), count=1000))
+    forwards = memory.forwards
+    found += [
+        f"{customer_id!r} became another, and Redis does not say so"
+        for (customer_id, expected), stored in zip(forwards.items(), store.load(list(forwards)), strict=True)
+        if stored != expected
+    ]
+    found += _book(memory, store, client, keys)
+    customers = mine.population - mine.holes + len(forwards)
+    if records > customers:
+        found.append(f"{records - customers} records of customers who never came or were erased")
+    erased = memory.oldest_erased(sys.maxsize)
+    if store.oldest_erased(len(erased) + 1) != erased:
+        found.append("what stays of erased customers is another")
+    return found
+
+
+def _heads(mine: Head, theirs: Head | None) -> Sequence[str]:
+    if theirs is None:
+        return ["there is no head"]
+    names = [name for name in Head.__struct_fields__ if name != "owner"]
+    mine, theirs = (msgspec.structs.replace(head, owner="") for head in (mine, theirs))
+    return [
+        f"the head's {name} is {getattr(theirs, name)!r}, its commits give {getattr(mine, name)!r}"
+        for name in names
+        if getattr(mine, name) != getattr(theirs, name)
+    ]
+
+
+def _book(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: Keys) -> list[str]:
+    """Who became whom, in the shard that keeps that."""
+    book = memory.book
+    held: Any = client.hgetall(keys.became)
+    stored = {customer_id.decode(): became.decode() for customer_id, became in held.items()}
+    wrong = {name for name in {*book.values(), *stored.values()} if store.members(name) != memory.members(name)}
+    return ["the book of who became whom is another"] * (stored != book or bool(wrong))
+
+
+def _misplaced(ids: list[str], deadlines: list[int], scores: Sequence[float | None]) -> list[str]:
+    return [
+        f"the timer of customer {customer_id!r} is at {stored}, its commits give {deadline}"
+        for customer_id, deadline, stored in zip(ids, deadlines, scores, strict=True)
+        if (None if deadline == NO_TIMER else float(score(deadline))) != stored
+    ]

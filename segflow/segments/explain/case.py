@@ -1,0 +1,75 @@
+"""What is to be explained: one customer at one moment; and the words that all models have in common."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from functools import singledispatch
+from typing import Any
+
+from segflow.schemas.currency import minor_digits
+from segflow.segments.cuts import Cuts
+from segflow.segments.facts import Facts
+from segflow.segments.instant import DAY_US, UNKNOWN, to_text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One customer. facts: one row. label: the model's at `at_us`. labels: of every dimension, by name."""
+
+    facts: Facts
+    at_us: int
+    cuts: Cuts
+    label: str | None
+    labels: dict[str, str | None]
+    currency: str
+
+    def fact(self, name: str) -> int:
+        """One fact as a whole number."""
+        return int(getattr(self.facts, name)[0])
+
+    @property
+    def idle_us(self) -> int:
+        """Time since the latest purchase."""
+        return self.at_us - self.fact("last_us")
+
+    def money(self, minor: int) -> str:
+        """Money in major units, with its currency."""
+        digits = minor_digits(self.currency)
+        return f"{Decimal(minor).scaleb(-digits):,.{digits}f} {self.currency}"
+
+    def orders_said(self) -> str:
+        """How many orders count, and why so many."""
+        purchases, refunds = self.fact("purchases"), self.fact("full_refunds")
+        text = f"{_count(self.fact('orders'), 'order')} that count: {_count(purchases, 'purchase')}"
+        return f"{text} less {_count(refunds, 'full refund')}." if refunds else f"{text}."
+
+    def idle_said(self) -> str:
+        """When the latest purchase was, and how long ago."""
+        if self.fact("last_us") == UNKNOWN:
+            return "Never bought anything."
+        return f"The latest purchase was on {to_text(self.fact('last_us'))}: idle for {span(self.idle_us)}."
+
+
+def span(time_us: int) -> str:
+    """A time for a person: days where there are any, else hours, minutes and seconds."""
+    days, rest = divmod(abs(time_us), DAY_US)
+    sign = "-" if time_us < 0 else ""
+    if not rest:
+        return f"{sign}{days} d"
+    hours = timedelta(microseconds=rest)
+    return f"{sign}{days} d {hours}" if days else f"{sign}{hours}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+@singledispatch
+def explain(model: Any, case: Case) -> list[str]:
+    """Sentences that end in the label; for a model without words of its own that is all.
+
+    Args:
+        model: segments.model.Model, of the rules in force.
+        case: the customer, and the label the model gives.
+    """
+    return [f"The {model.name} is {case.label}."]

@@ -1,0 +1,48 @@
+"""What every model of segments is: a pure function over columns, and its deadline."""
+
+from typing import Protocol
+
+from segflow.segments.cuts import Cuts
+from segflow.segments.facts import Facts, Labels, Times
+
+NO_LABEL = 255
+"""The code of "no label" (null): none yet, or erased; no model has that many labels."""
+
+
+class Model(Protocol):
+    """One way to divide customers. Labels are mutually exclusive and complete; a code is an index into `labels`.
+
+    The law: a customer's label is constant on [at, deadline) and different at the deadline, or examined there
+    again without harm. No clock, no I/O, no state.
+    """
+
+    @property
+    def name(self) -> str:
+        """The dimension."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels by code."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """Code of the label every customer starts with, without a change; NO_LABEL where the model has none."""
+        ...
+
+    def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:
+        """Label codes of n customers at their moments `at_us`; `labels`: what earlier models gave there."""
+        ...
+
+    def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
+        """When each label would change if nothing more happened: > `at_us`, NEVER where silence changes nothing.
+
+        `labels` holds this model's own codes at `at_us` too, beside those of the models before it.
+        """
+        ...
+
+
+def label_of(model: Model, code: int) -> str:
+    """A label to count by; the text null where there is none."""
+    return "null" if code == NO_LABEL else model.labels[code]

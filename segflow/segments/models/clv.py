@@ -1,0 +1,83 @@
+"""CLV: what a customer is still worth, expected purchases within a horizon times expected money a purchase.
+
+Purchases by MBG/NBD (segments/mbg_nbd.py), money by Gamma-Gamma (segments/gamma_gamma.py). In silence the worth only
+falls, so each class has an end, which is computed; the worth is never evaluated for a label.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from segflow.segments.cuts import Cuts
+from segflow.segments.facts import Facts, Labels, Times
+from segflow.segments.gamma_gamma import expected_money
+from segflow.segments.instant import NEVER, SECOND_US, UNKNOWN, second_after
+from segflow.segments.mbg_nbd import WEEK_US, History, Values, expected_falls_to_weeks, expected_purchases
+from segflow.segments.parameters import Parameters
+
+LABELS: Final = ("none", "low", "medium", "high")
+NONE, LOW, MEDIUM, HIGH = range(len(LABELS))
+WORTH_MOST: Final = 2.0**62
+"""Minor units: beyond all money there is, and still a whole number of 64 bits."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clv:
+    """By what the worth has not yet fallen below. `none` (neutral): no order that counts.
+
+    A class holds until the first whole second at which the worth is below its cut.
+    """
+
+    horizon_weeks: float
+    minor_per_major: int
+    name: str = "clv"
+    labels: tuple[str, ...] = LABELS
+    start: int = NONE
+
+    def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
+        """Codes into LABELS, shape (n,): how many cuts are still ahead."""
+        code = LOW + (at_us[:, None] < self._ends_us(facts, cuts)).sum(axis=1)
+        return np.where(facts.orders == 0, NONE, code).astype(np.uint8)
+
+    def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
+        """When the worth falls below the cut of the present class."""
+        own = labels[self.name].astype(np.intp)
+        ends_us = self._ends_us(facts, cuts)[np.arange(len(at_us)), HIGH - np.maximum(own, MEDIUM)]
+        return np.where(own <= LOW, NEVER, ends_us)
+
+    def worth_minor(self, facts: Facts, at_us: Times | int, parameters: Parameters) -> Times:
+        """What each of n customers with a purchase is worth at `at_us`, whole minor units; at most WORTH_MOST."""
+        history = History.of(facts)
+        first_us = np.where(facts.first_us == UNKNOWN, at_us, facts.first_us)
+        age_weeks = np.maximum((at_us - first_us) / WEEK_US, history.recency_weeks)
+        purchases = expected_purchases(parameters.mbg_nbd, history, age_weeks, self.horizon_weeks)
+        worth = purchases * self.money(facts, history, parameters) * self.minor_per_major
+        return np.floor(np.minimum(worth, WORTH_MOST)).astype(np.int64)
+
+    def money(self, facts: Facts, history: History, parameters: Parameters) -> Values:
+        """What a purchase of each customer is expected to bring, major units.
+
+        Refunds belong to no day: they come off the repeat days, whatever was returned.
+        """
+        repeat_money = (facts.net_minor - facts.first_day_minor) / self.minor_per_major
+        return expected_money(parameters.gamma_gamma, history.repeats, repeat_money)
+
+    def _ends_us(self, facts: Facts, cuts: Cuts) -> Times:
+        """As `_search` finds them, once for the same facts."""
+        return facts.once((self, cuts.clv_minor, cuts.parameters), lambda: self._search(facts, cuts))
+
+    def _search(self, facts: Facts, cuts: Cuts) -> Times:
+        """Until when each customer is high and medium, shape (n, 2); never later than the one before.
+
+        UNKNOWN, before all times, where the worth is below at the latest purchase already.
+        """
+        history = History.of(facts)
+        money = self.money(facts, history, cuts.parameters)
+        high_first = np.array(cuts.clv_minor[::-1], dtype=np.float64) / self.minor_per_major
+        purchases = high_first / money[:, None]
+        weeks = expected_falls_to_weeks(cuts.parameters.mbg_nbd, history, purchases, self.horizon_weeks)
+        first_s = np.where(facts.first_us == UNKNOWN, 0, facts.first_us) / SECOND_US
+        passed = np.isneginf(weeks)
+        ends_us = second_after(first_s[:, None] + np.where(passed, 0, weeks) * (WEEK_US / SECOND_US))
+        return np.maximum.accumulate(np.where(passed, UNKNOWN, ends_us), axis=1)

@@ -1,0 +1,44 @@
+"""Distinct days with a purchase: how often a customer came, however often they paid that day."""
+
+import numpy as np
+import numpy.typing as npt
+
+from segflow.segments.facts import Times
+from segflow.segments.instant import DAY_US, UNKNOWN
+from segflow.segments.slots import Mask, Slots, has_slot, with_slot
+
+Days = npt.NDArray[np.uint32]
+
+
+def with_purchase(latest: Slots, mask: Mask, days: Days, times_us: Times) -> tuple[Slots, Mask, Days]:
+    """Latest day (UTC, days since 1970), mask of the 64 days behind it, and the count, after a purchase of each of n.
+
+    A late purchase before the mask's reach counts as a new day, as nothing tells whether it is one. So the count, and
+    it alone, can depend on the order in which purchases arrive: where two of one day both come over 64 days late.
+    """
+    day = times_us // DAY_US
+    known = has_slot(latest, mask, day)
+    latest, mask = with_slot(latest, mask, day)
+    return latest, mask, (days + ~known).astype(np.uint32)
+
+
+def with_first_day(
+    held_minor: npt.NDArray[np.int64], first_us: Times, times_us: Times, amounts_minor: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """What was paid on the first purchase day, after a purchase of each of n customers, whose first one was `first_us`.
+
+    UNKNOWN without one. The order of purchases does not matter: an earlier day takes the place of the one before.
+    """
+    day, first_day = times_us // DAY_US, first_us // DAY_US
+    same = np.where(first_us == UNKNOWN, False, day == first_day)
+    earlier = (first_us == UNKNOWN) | (day < first_day)
+    return np.where(earlier, amounts_minor, held_minor + np.where(same, amounts_minor, 0))
+
+
+def first_day_of_both(
+    held_minor: npt.NDArray[np.int64], first_us: Times, other_minor: npt.NDArray[np.int64], other_first_us: Times
+) -> npt.NDArray[np.int64]:
+    """What n customers and n others who are one paid on the first purchase day of both; first purchases as above."""
+    return np.where(
+        other_first_us == UNKNOWN, held_minor, with_first_day(held_minor, first_us, other_first_us, other_minor)
+    )

@@ -1,0 +1,156 @@
+"""Cuts of the population: from a scan of it to the next version of the cuts."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+import numpy as np
+
+from segflow.segments import histogram, window
+from segflow.segments.cuts import Cuts
+from segflow.segments.facts import Facts
+from segflow.segments.histogram import Histogram
+from segflow.segments.models.clv import Clv
+from segflow.segments.parameters import CDNOW, Parameters
+
+QUINTILES: Final = (0.2, 0.4, 0.6, 0.8)
+TERCILES: Final = (1 / 3, 2 / 3)
+STEADY: Final = 0.05
+"""A cut that would move by less than this share keeps its old value, so that labels do not flap (design section 3)."""
+
+Four = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recuts:
+    """Which cuts are made of the population, when, and of whom."""
+
+    quintiles: bool  # the cuts of RFM's scores
+    value_shares: tuple[int, int] | None  # running shares of a and b, in SHARES_PER_ONE; None: fixed cuts
+    clv: Clv | None = None  # the worth of which terciles are made; None: fixed cuts
+    fixed: Cuts  # in place of those of a population that is too small
+    min_population: int  # below it cuts would be noise
+    every_us: int  # event time between two re-cuts
+    churned_after_us: int  # the living bought less than this ago
+    slot_us: int
+    window_slots: int  # of RFM, as Rules has them; 0: no window
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any are."""
+        return self.quintiles or self.value_shares is not None or self.clv is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scan:
+    """The living customers of a population, counted at one event time. Scans of parts add up."""
+
+    recency: Histogram = field(default_factory=Histogram)
+    frequency: Histogram = field(default_factory=Histogram)
+    monetary: Histogram = field(default_factory=Histogram)
+    living: int = 0  # of whom those above are who have an order in RFM's window
+    money: Histogram = field(default_factory=Histogram)  # what is above zero, summed a bin; where cuts of value want it
+
+    worth: Histogram = field(default_factory=Histogram)  # of clv, where cuts of it want it
+
+    @classmethod
+    def of(cls, facts: Facts, at_us: int, recuts: Recuts, parameters: Parameters = CDNOW) -> Self:
+        """Count customers with an order that counts, whose latest purchase is less than `churned_after_us` old.
+
+        `parameters`: those that hold, of which the worth is made.
+        """
+        idle_us = facts.idle_us(np.full(len(facts.last_us), at_us))
+        living = (facts.orders > 0) & (idle_us < recuts.churned_after_us)
+        orders, net_minor, scored = facts.orders, facts.net_minor, living
+        if recuts.window_slots:
+            at = np.full(len(idle_us), at_us)
+            orders, net_minor = window.sums_at(facts.window, at, recuts.slot_us, recuts.window_slots)
+            scored = living & (orders > 0)
+        return cls(
+            recency=histogram.count(np.maximum(idle_us[scored], 0)),
+            frequency=histogram.count(orders[scored]),
+            monetary=histogram.count(net_minor[scored]),
+            living=int(np.count_nonzero(living)),
+            money=Histogram() if recuts.value_shares is None else histogram.sums(facts.net_minor[living]),
+            worth=Histogram()
+            if recuts.clv is None
+            else histogram.count(recuts.clv.worth_minor(facts.take(np.flatnonzero(living)), at_us, parameters)),
+        )
+
+    @property
+    def population(self) -> int:
+        """How many customers RFM scores."""
+        return self.frequency.total()
+
+    def __add__(self, other: Self) -> Self:
+        return replace(
+            self,
+            recency=self.recency + other.recency,
+            frequency=self.frequency + other.frequency,
+            monetary=self.monetary + other.monetary,
+            living=self.living + other.living,
+            money=self.money + other.money,
+            worth=self.worth + other.worth,
+        )
+
+
+def kept_cuts(held: Cuts, old: Recuts, new: Recuts) -> Cuts:
+    """The cuts to begin with where a definition that wants `new` follows one that wanted `old`.
+
+    Those of the population stay where both want them, and fitted parameters where the settings' own are the same; all
+    others are the settings' own.
+    """
+    cuts = new.fixed
+    if new.fixed.parameters == old.fixed.parameters:
+        cuts = replace(cuts, parameters=held.parameters)
+    if held.version and old.quintiles and new.quintiles:
+        cuts = replace(cuts, recency_us=held.recency_us, frequency=held.frequency, monetary_minor=held.monetary_minor)
+    if held.version and old.value_shares is not None and new.value_shares is not None:
+        cuts = replace(cuts, value_minor=held.value_minor)
+    if held.version and old.clv is not None and old.clv == new.clv:
+        cuts = replace(cuts, clv_minor=held.clv_minor)
+    return cuts if cuts == new.fixed else replace(cuts, version=held.version)
+
+
+def next_cuts(scan: Scan, held: Cuts, recuts: Recuts) -> Cuts | None:
+    """The cuts to hold from now on, None where they stay as they are. The version is for the caller to set.
+
+    Below `min_population` those of the population would be noise, and the fixed cuts hold; so do those of value where
+    nobody brings money, as there are no shares of nothing.
+    """
+    new = replace(recuts.fixed, version=held.version, parameters=held.parameters)
+    if recuts.quintiles and scan.population >= recuts.min_population:
+        new = replace(
+            new,
+            recency_us=_quintiles(scan.recency, held.recency_us),
+            frequency=_quintiles(scan.frequency, held.frequency),
+            monetary_minor=_quintiles(scan.monetary, held.monetary_minor),
+        )
+    if recuts.value_shares is not None and scan.living >= recuts.min_population and scan.money:
+        new = replace(new, value_minor=_classes(scan.money, held.value_minor, recuts.value_shares))
+    if recuts.clv is not None and scan.living >= recuts.min_population:
+        terciles = [cut + 1 for cut in histogram.quantiles(scan.worth, TERCILES)]
+        medium, high = _steady(terciles, held.clv_minor)
+        new = replace(new, clv_minor=(medium, high))
+    return None if new == held else new
+
+
+def _quintiles(counts: Histogram, held: Four) -> Four:
+    """Quintile thresholds.
+
+    Quantile scores count the cuts strictly below a value: on whole numbers, value >= cut + 1.
+    """
+    first, second, third, fourth = _steady([cut + 1 for cut in histogram.quantiles(counts, QUINTILES)], held)
+    return first, second, third, fourth
+
+
+def _classes(money: Histogram, held: tuple[int, int], shares: tuple[int, int]) -> tuple[int, int]:
+    """Where b and a begin."""
+    a_from, b_from = histogram.share_starts(money, shares)
+    first, second = _steady([b_from, a_from], held)
+    return first, second
+
+
+def _steady(new: list[int], held: tuple[int, ...]) -> list[int]:
+    """Ascending cuts; those that hardly move keep their old value."""
+    kept = [old if abs(cut - old) < STEADY * abs(old) else cut for cut, old in zip(new, held, strict=True)]
+    return sorted(kept)  # a kept one may stand beyond a moved neighbour

@@ -1,5 +1,0 @@
-"""`python -m streams` is `segflow`."""
-
-from streams.command_line import main
-
-main()

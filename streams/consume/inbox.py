@@ -1,0 +1,105 @@
+"""What a shard has been given to read and has not taken yet, of both inputs."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from segflow.engine.columns import events
+from segflow.engine.columns.events import Chunk
+from segflow.engine.decode.records import Decoder
+from segflow.engine.decode.transfers import HandoverDecoder
+from segflow.streams.consume.transport import Batch
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Side:
+    """One input: decoded chunks in their order, and where the next record will be."""
+
+    decoder: Decoder | HandoverDecoder
+    offset: int = 0  # the next one to take
+    read_to: int = 0  # the next one to come
+    arrived: int = 0  # records ever put in, counted by the event loop
+    taken: int = 0  # records ever taken out, counted by the shard, at times in a thread
+    chunks: deque[Chunk] = field(default_factory=deque)
+    raw: deque[Sequence[Any]] = field(default_factory=deque)  # fetched, not decoded yet
+
+    @property
+    def waiting(self) -> int:
+        """Records held."""
+        return self.arrived - self.taken
+
+    def peek(self, most: int) -> Chunk:
+        """At most `most` records from the front; decodes what it needs. The rest stays raw."""
+        held = sum(map(len, self.chunks))
+        while self.raw and held < most:
+            chunk = self.decoder.records(self.raw.popleft())
+            self.chunks.append(chunk)
+            held += len(chunk)
+        joined = events.join(list(self.chunks))
+        self.chunks = deque([joined] if len(joined) else [])
+        return joined if len(joined) <= most else joined.slice(0, most)
+
+    def begin(self, offset: int) -> None:
+        """The next record to come and to take is the one at `offset`."""
+        self.offset = self.read_to = offset
+
+    def take(self, count: int) -> None:
+        """Drop the first `count` records."""
+        self.taken += count
+        if count:
+            front = self.chunks.popleft()
+            self.offset = int(front.offsets[count - 1]) + 1
+            if count < len(front):
+                self.chunks.appendleft(front.slice(count, len(front)))
+        read_to = self.read_to  # before looking at what waits: `offer` counts records first
+        if not self.waiting:
+            self.offset = max(self.offset, read_to)  # past the transaction markers behind the last record
+
+
+def decode_together(sides: Sequence[Side]) -> None:
+    """Decode what the sides hold, those with one decoder in one go: what few records cost is the calls."""
+    by_decoder: dict[int, list[Side]] = {}
+    for side in sides:
+        if side.raw and isinstance(side.decoder, Decoder):
+            by_decoder.setdefault(id(side.decoder), []).append(side)
+    for alike in by_decoder.values():
+        records = [[record for fetched in side.raw for record in fetched] for side in alike]
+        chunk = alike[0].decoder.records(list(chain.from_iterable(records)))
+        start = 0
+        for side, its in zip(alike, records, strict=True):
+            side.raw.clear()
+            side.chunks.append(chunk.slice(start, start + len(its)))
+            start += len(its)
+
+
+class Inbox:
+    """All sides, and a bell that rings when something came."""
+
+    def __init__(self, purchases: Decoder, interactions: Decoder, handover: HandoverDecoder) -> None:
+        self.sides = (Side(purchases), Side(interactions), Side(handover))
+        self.arrived = asyncio.Event()
+
+    def offer(self, side: int, batch: Batch) -> None:
+        """Put a batch in.
+
+        What was read before is left out; a batch that does not join on is a leftover of an earlier reading, from
+        before the shard was taken, and is left out as a whole.
+        """
+        last = self.sides[side]
+        if batch.start > last.read_to:
+            log.info("records from %d on left out: read before the shard was taken at %d", batch.start, last.read_to)
+            return
+        fresh = batch.records
+        if fresh and fresh[0].offset < last.read_to:
+            fresh = [record for record in fresh if record.offset >= last.read_to]
+        if fresh:
+            last.raw.append(fresh)
+            last.arrived += len(fresh)
+        last.read_to = max(last.read_to, batch.stop)
+        self.arrived.set()

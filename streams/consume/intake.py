@@ -1,0 +1,105 @@
+"""What of its inputs a shard may work on now, and whether there is more to come."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+
+from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
+from segflow.engine.decode.merge_inputs import ready
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import UNKNOWN, duration_us
+from segflow.streams.consume.inbox import Inbox
+from segflow.streams.consume.transport import Reading
+from segflow.streams.kafka.topics import READ
+
+INPUTS: Final = (PURCHASES, INTERACTIONS, HANDOVER)
+
+
+class OutOfRangeError(Exception):
+    """An input has not got the offset that is next; taking the shard says why."""
+
+
+class Feed(Protocol):
+    """How a shard opens and reads its inputs; the worker's consumer, or a test's."""
+
+    async def open(self, partition: int, offsets: tuple[int, ...]) -> None:
+        """Read all inputs of `partition` from the given offsets on."""
+        ...
+
+    def close(self, partition: int) -> None:
+        """Read nothing more of `partition`."""
+        ...
+
+    def reading(self, side: int, partition: int) -> Reading | None:
+        """How far an input was read, None while nothing was fetched."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Intake:
+    """One shard's, from its being taken to its being let go."""
+
+    settings: Settings
+    partition: int
+    feed: Feed
+    inbox: Inbox
+    _held_since_us: int | None = None  # since when one input keeps the other waiting
+
+    def chunks(self, wall_us: int, clock_us: int) -> tuple[Chunk, Chunk, Chunk]:
+        """The records of all inputs that are next in the shard's order; they stay where they are.
+
+        What was handed over waits, while an input is behind, until the shard (whose time is `clock_us`) has come as far
+        as the shard that handed it over had; nothing waits for it.
+
+        Raises:
+            OutOfRangeError: an input cannot be read on.
+        """
+        most = self.settings.worker.batch_max_records
+        purchases, interactions, handed = (side.peek(most) for side in self.inbox.sides)
+        latest_us = wall_us + duration_us(self.settings.worker.future_max)
+        waits = (self._more_to_come(PURCHASES, len(purchases)), self._more_to_come(INTERACTIONS, len(interactions)))
+        counts = ready(purchases, interactions, waits, latest_us)
+        if not any(counts) and (len(purchases) or len(interactions)):
+            self._held_since_us = self._held_since_us or wall_us
+            if wall_us - self._held_since_us >= duration_us(self.settings.worker.merge_wait):
+                counts = (len(purchases), len(interactions))  # waited long enough for the other input
+        if any(counts):
+            self._held_since_us = None
+        taken = purchases.slice(0, counts[0]), interactions.slice(0, counts[1])
+        if not len(handed):
+            return *taken, handed
+        behind = any(self._more_to_come(side, counts[side]) for side in (PURCHASES, INTERACTIONS))
+        times_us = [int(part.occurred_us[part.usable].max(initial=UNKNOWN)) for part in taken]
+        return *taken, _up_to(handed, max(clock_us, *times_us)) if behind else handed
+
+    def caught_up(self) -> bool:
+        """Whether all inputs were read to their end, and all of that was worked."""
+        return not any(self._more_to_come(side, 0) for side in INPUTS)
+
+    def horizon_us(self, wall_us: int) -> int:
+        """How far the sweep may go beyond C: to when all inputs were last seen read to their end, less the grace."""
+        if self.settings.clock == "event" or not self.caught_up():
+            return UNKNOWN
+        readings = [self.feed.reading(side, self.partition) for side in INPUTS]
+        seen_us = min(reading.fetched_us for reading in readings if reading is not None)
+        return min(seen_us, wall_us) - duration_us(self.settings.worker.grace)
+
+    def _more_to_come(self, side: int, seen: int) -> bool:
+        """Whether the input has records beyond those `seen` that are not at hand.
+
+        Asked in this order, for records travel from Kafka to `read_to` to `waiting`: none slips by unseen.
+        """
+        reading = self.feed.reading(side, self.partition)
+        if reading is not None and reading.out_of_range:
+            raise OutOfRangeError(f"{READ[side]} has not got offset {self.inbox.sides[side].read_to}")
+        if reading is None or reading.end is None or reading.position < reading.end:
+            return True
+        mine = self.inbox.sides[side]
+        return mine.read_to < reading.sent or mine.waiting > seen
+
+
+def _up_to(handed: Chunk, time_us: int) -> Chunk:
+    """The first records that are no later."""
+    later = np.flatnonzero(handed.occurred_us > time_us)
+    return handed.slice(0, int(later[0])) if len(later) else handed

@@ -1,0 +1,164 @@
+"""What of the settings divides customers, and which part of that is baked into what is remembered of them.
+
+This is the one place that tells *label settings* from *fact settings*. Label settings (thresholds, rules, grids, the
+order of dimensions, dimensions that need no facts of their own) may change: customers are classified again. Fact
+settings are in the sums that the record holds, and records hold no more than the sums.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from segflow.schemas.dimension_settings import Dimension
+from segflow.schemas.settings import Settings
+from segflow.state.layout import SECTIONS
+
+HOW_IT_RUNS: Final = frozenset({"kafka", "redis", "clock", "erase", "worker"})
+"""Settings of an installation that say nothing of segments; all others are its definition."""
+RECUTS_NEED: Final = frozenset({"lifecycle", "rfm"})
+"""Sections that are part of every definition: re-cuts look at them, whatever dimensions are on."""
+FITTED: Final = frozenset({"churn", "clv"})
+"""Dimensions that look at `parameters`."""
+FACT_SETTINGS: Final = (
+    "currency",
+    "rates",
+    "engagement.half_life",
+    "engagement.weights",
+    "engagement.other_weight",
+    "slot",
+    "rfm.window",
+    "alerts.last_12_months",
+)
+"""Paths of settings that are in the facts, as far as their dimension is on. All others decide labels."""
+
+Content = dict[str, Any]
+"""A definition as plain JSON, as the control topic keeps it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    """One version of the definition: its number, and when it was written."""
+
+    version: int
+    written_us: int
+    content: Content
+    quiet: bool  # what moved by it was not told
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One setting that differs; None: there is none."""
+
+    path: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.path} was {json.dumps(self.before)}, is {json.dumps(self.after)}"
+
+
+def definition_of(settings: Settings) -> Content:
+    """What of the settings decides segments; of a dimension that is off nothing does."""
+    off = set(get_args(Dimension)) - set(settings.dimensions) - RECUTS_NEED
+    off |= set() if FITTED & set(settings.dimensions) else {"parameters"}
+    off |= set() if settings.rule_dimensions else {"rule_dimensions"}
+    content = settings.model_dump(mode="json", exclude={*HOW_IT_RUNS, *off})
+    plain: Content = json.loads(json.dumps(content, sort_keys=True))
+    return plain
+
+
+def settings_of(content: Content, base: Settings) -> Settings:
+    """The settings of `base`, but for the definition, which is `content`.
+
+    Raises:
+        pydantic.ValidationError: this version does not know what `content` says; a newer one wrote it.
+    """
+    defined = Settings.model_validate(_as_written_now(content))
+    names = Settings.model_fields.keys() - HOW_IT_RUNS
+    return base.model_copy(update={name: getattr(defined, name) for name in names})
+
+
+def _as_written_now(content: Content) -> Content:
+    """A definition as this version reads it: the schedule of re-cuts stood in `rfm` while only that had them."""
+    rfm = dict(content["rfm"])
+    if "recut_every" not in rfm:
+        return content
+    recut = {"every": rfm.pop("recut_every"), "min_population": rfm.pop("min_population")}
+    return content | {"rfm": rfm, "recut": recut}
+
+
+def whole(definitions: list[Definition], base: Settings) -> Settings:
+    """The latest of `definitions`, with every dimension that ever was on: what decoding needs for each of them."""
+    merged: Content = {}
+    for each in definitions:
+        merged |= each.content
+    listed = dict.fromkeys(name for each in definitions for name in each.content["dimensions"])
+    built_in = [name for name in listed if name in get_args(Dimension)]
+    merged |= {"dimensions": built_in or ["lifecycle"], "rule_dimensions": {}}
+    settings = settings_of(merged, base)
+    for each in reversed(definitions):  # all that look at attributes look at the same: they are a fact setting
+        if attributes_of(each.content):
+            ruled = settings_of(each.content, base)
+            names = [name for name in ruled.dimensions if name in ruled.rule_dimensions]
+            rules = {"rule_dimensions": ruled.rule_dimensions, "rfm": ruled.rfm}
+            return settings.model_copy(update=rules | {"dimensions": (*settings.dimensions, *names)})
+    return settings
+
+
+def facts_of(content: Content) -> dict[str, Any]:
+    """The fact settings of a definition by path; a dimension with facts of its own is one: what it counts is there."""
+    found: dict[str, Any] = {}
+    for path in FACT_SETTINGS:
+        section, _, name = path.partition(".")
+        if section in content and _looks_at(content, path):
+            found[path] = content[section][name] if name else content[section]
+    attributes = attributes_of(content)
+    found |= {"attributes": attributes} if attributes else {}
+    return found | {f"dimensions.{name}": True for name in content["dimensions"] if has_facts(name)}
+
+
+def attributes_of(content: Content) -> list[str]:
+    """The attributes that the rules of a definition look at: only these are remembered."""
+    if not content.get("rule_dimensions"):
+        return []
+    return list(Settings.model_validate(_as_written_now(content)).attributes())
+
+
+def _looks_at(content: Content, path: str) -> bool:
+    """Whether a dimension that is on looks at the facts of a setting; those of a section that is off are not there."""
+    windowed = "rfm" in content["dimensions"] and content["rfm"]["window"] is not None
+    by_alerts = bool(content.get("alerts", {}).get("last_12_months"))
+    looks = {
+        "slot": windowed or by_alerts or "cadence" in content["dimensions"],
+        "rfm.window": windowed,
+        "alerts.last_12_months": by_alerts,
+    }
+    return looks.get(path, True)
+
+
+def has_facts(dimension: str) -> bool:
+    """Whether a dimension remembers something that is remembered for it alone."""
+    section = SECTIONS.get(dimension)
+    return section is not None and len(section.names or ()) > len(("label", "since_us"))
+
+
+def fact_differences(old: Content, new: Content) -> list[Difference]:
+    """What `new` needs of the facts and the facts of `old` are not. To need less is no difference."""
+    held, wanted = facts_of(old), facts_of(new)
+    return [
+        Difference(path=path, before=held.get(path), after=value)
+        for path, value in wanted.items()
+        if held.get(path) != value
+    ]
+
+
+def differences(old: Content, new: Content, path: str = "") -> list[Difference]:
+    """Each setting that differs."""
+    found = []
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{path}{name}.")
+        elif before != after:
+            found.append(Difference(path=f"{path}{name}", before=before, after=after))
+    return found

@@ -1,0 +1,287 @@
+"""The control topic: definitions and cuts, each version a record, its offset the version."""
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
+from kafka import TopicPartition as AdminPartition
+
+from segflow.engine.columns.messages import Message
+from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.decode.transfers import Decoders, decoders
+from segflow.schemas.settings import Settings
+from segflow.segments.cuts import Cuts
+from segflow.segments.parameters import GammaGamma, MbgNbd, Parameters
+from segflow.segments.recut import kept_cuts
+from segflow.segments.rules import from_settings, recuts_of
+from segflow.streams.control.definitions import (
+    Content,
+    Definition,
+    definition_of,
+    differences,
+    fact_differences,
+    settings_of,
+    whole,
+)
+from segflow.streams.control.scans import Histograms
+from segflow.streams.kafka.clients import aiokafka_options, kafka_python_options
+
+log = logging.getLogger(__name__)
+
+ANSWER_S: Final = 30
+"""How long the broker may take for the handful of records read at start-up."""
+SECRET_BYTES: Final = 32
+"""Of the key of blake2b, beyond what anybody could try."""
+FOLLOW_MS: Final = 500
+"""One poll of the control topic; a record ends it at once."""
+MILLISECOND_US: Final = 1000
+
+
+class DefinitionRefusedError(Exception):
+    """The settings' definition cannot become this installation's; the message says why and what to do."""
+
+
+def cuts_message(cuts: Cuts, at_us: int, population: int, *, moved: bool) -> Message:
+    """A re-cut as a control record.
+
+    Where the cuts `moved`, the record's offset is their version; else it only says that the boundary is done with.
+    """
+    value = {
+        "kind": "cuts" if moved else "cuts-kept",
+        "at_us": at_us,
+        "population": population,
+        "recency_us": cuts.recency_us,
+        "frequency": cuts.frequency,
+        "monetary_minor": cuts.monetary_minor,
+        "value_minor": cuts.value_minor,
+        "clv_minor": cuts.clv_minor,
+    }
+    return Message(key=b"cuts", value=json.dumps(value).encode(), headers=[])
+
+
+def parameters_message(parameters: Parameters, at_us: int, customers: int) -> Message:
+    """Fitted parameters as a control record, whose offset is their version; from `customers` as `at_us` saw them."""
+    value = {"kind": "parameters", "at_us": at_us, "customers": customers} | asdict(parameters)
+    return Message(key=b"parameters", value=json.dumps(value).encode(), headers=[])
+
+
+class Control:
+    """What this worker knows of the control topic."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = settings.kafka.topics.control
+        self._next = 0
+        self._moved = asyncio.Event()
+        self._secret: bytes | None = None
+        self._decoders: tuple[int, Decoders] | None = None  # and the number of definitions they know
+        self.definitions: list[Definition] = []
+        self.settings = settings  # in force: of the latest definition
+        self.rulebook: Rulebook
+        self.histograms = Histograms()
+
+    @property
+    def decoding(self) -> Settings:
+        """Settings that decode for every definition there was."""
+        return whole(self.definitions, self._settings)
+
+    @property
+    def decoders(self) -> Decoders:
+        """Decoders for every definition there was: the same ones until there is another."""
+        known = len(self.definitions)
+        if self._decoders is None or self._decoders[0] != known:
+            self._decoders = known, decoders(self.decoding)
+        return self._decoders[1]
+
+    def start(self, others: Callable[[], int], *, quiet: bool = False) -> None:
+        """Read the topic to its end; where its latest definition is not the settings', write theirs. Blocking.
+
+        The first worker of an installation writes the secret, too.
+
+        Several workers may do so at once: a definition that says what the one before it says is none.
+
+        Args:
+            others: how many workers are at work now; asked where the settings would go back to an earlier definition.
+            quiet: what moves by the new definition is not told.
+
+        Raises:
+            DefinitionRefusedError: the settings' definition cannot become the installation's.
+            kafka.errors.KafkaError: Kafka cannot be reached.
+        """
+        mine = definition_of(self._settings)
+        if not self.read():
+            self._write("definition", mine)
+        elif not self._holds(mine):
+            self.refuse_other_facts()
+            if mine in [each.content for each in self.definitions] and others():
+                self.read()  # one of the others may have written it just now
+                if self._holds(mine):
+                    return
+                raise DefinitionRefusedError(self._stale(mine))
+            self._write("definition", mine, quiet=quiet)
+        if self._secret is None:
+            self._write("secret", secrets.token_hex(SECRET_BYTES))
+        if not self._holds(mine):
+            log.warning(
+                "another definition than this worker's settings is in force: %s", self._told(mine, self._latest.content)
+            )
+
+    def read(self) -> bool:
+        """Read the topic to its end and write nothing; whether there is a definition. Blocking.
+
+        Raises:
+            kafka.errors.KafkaError: Kafka cannot be reached.
+        """
+        self._read_all()
+        return bool(self.definitions)
+
+    @property
+    def _latest(self) -> Definition:
+        return self.definitions[-1]
+
+    def _holds(self, mine: Content) -> bool:
+        return self._latest.content == mine
+
+    def _write(self, kind: str, content: Any, **more: bool) -> None:
+        options = kafka_python_options(self._settings.kafka)
+        with closing(KafkaProducer(acks="all", **options)) as producer:
+            value = json.dumps({"kind": kind, "content": content, **more}).encode()
+            producer.send(self._topic, key=kind.encode(), value=value, partition=0).get(ANSWER_S)
+        self.read()
+
+    def refuse_other_facts(self) -> None:
+        """Whether the records hold the facts that the settings want.
+
+        Raises:
+            DefinitionRefusedError: they hold others.
+        """
+        found = fact_differences(self._latest.content, definition_of(self._settings))
+        if found:
+            raise DefinitionRefusedError(
+                "the settings want facts that are not the ones this installation remembers: "
+                + "; ".join(map(str, found))
+                + ". A worker classifies anew, but what is summed up in the records it cannot take apart, and `segflow "
+                "rebuild` makes again what was published. Take the old values back; or let a new installation (other "
+                "output topics, kafka.group and redis.prefix) read the log from its start"
+            )
+
+    def _stale(self, mine: Content) -> str:
+        return (
+            f"the settings are those of an earlier definition, and other workers run with a newer one (version "
+            f"{self._latest.version}): {self._told(self._latest.content, mine)}. Take the newer settings; to go back, "
+            "stop all workers first"
+        )
+
+    def _told(self, old: Content, new: Content) -> str:
+        return "; ".join(map(str, differences(old, new)))
+
+    def publish(self, message: Message) -> None:
+        """Add a record to the topic. Blocking.
+
+        Raises:
+            kafka.errors.KafkaError: Kafka cannot be reached, or refuses.
+        """
+        options = kafka_python_options(self._settings.kafka)
+        with closing(KafkaProducer(acks="all", **options)) as producer:
+            producer.send(self._topic, key=message.key, value=message.value, partition=0).get(ANSWER_S)
+
+    async def follow(self) -> None:
+        """Read what is added from now on, for ever."""
+        place = TopicPartition(self._topic, 0)
+        consumer = AIOKafkaConsumer(
+            isolation_level="read_committed", enable_auto_commit=False, **aiokafka_options(self._settings.kafka)
+        )
+        try:
+            await consumer.start()
+            consumer.assign([place])
+            consumer.seek(place, self._next)
+            while True:
+                for record in (await consumer.getmany(place, timeout_ms=FOLLOW_MS)).get(place, []):
+                    self._take(record.offset, record.value, record.timestamp)
+                self._next = await consumer.position(place)  # past the markers of transactions
+                self._moved.set()
+        finally:
+            await consumer.stop()
+
+    async def reaches(self, end: int) -> None:
+        """Wait until `follow` has read to `end`, an offset the topic had.
+
+        Raises:
+            TimeoutError: it does not get there: Kafka is away.
+        """
+        async with asyncio.timeout(ANSWER_S):
+            while self._next < end:
+                self._moved.clear()
+                await self._moved.wait()
+
+    def _read_all(self) -> None:
+        place = AdminPartition(self._topic, 0)
+        options = kafka_python_options(self._settings.kafka)
+        with closing(KafkaConsumer(isolation_level="read_committed", enable_auto_commit=False, **options)) as consumer:
+            consumer.assign([place])
+            end = consumer.end_offsets([place])[place]
+            consumer.seek(place, self._next)
+            while consumer.position(place) < end:
+                for record in consumer.poll(timeout_ms=1000).get(place, []):
+                    self._take(record.offset, record.value, record.timestamp)
+
+    def _take(self, offset: int, value: bytes, written_ms: int) -> None:
+        self._next = offset + 1
+        content = json.loads(value)
+        if content["kind"] == "definition":
+            self._define(offset, content, written_ms)
+        elif content["kind"] == "secret":
+            if self._secret is None:  # two workers that start at once may both write it; the first counts
+                self._secret = self.rulebook.secret = bytes.fromhex(content["content"])
+        elif content["kind"] == "cuts":
+            self.histograms.answered(content["at_us"])
+            self._recut(offset, content)
+        elif content["kind"] == "parameters":
+            fitted = Parameters(mbg_nbd=MbgNbd(**content["mbg_nbd"]), gamma_gamma=GammaGamma(**content["gamma_gamma"]))
+            self.rulebook.add_cuts(replace(self.rulebook.latest.cuts, version=offset, parameters=fitted))
+        elif content["kind"] == "cuts-kept":
+            self.histograms.answered(content["at_us"])
+        elif content["kind"] == "histogram":
+            self.histograms.add(content)
+
+    def _recut(self, version: int, record: dict[str, Any]) -> None:
+        """New cuts, as far as the definition in force wants any: it may have changed while they were decided."""
+        held = self.rulebook.latest.cuts
+        cuts = replace(
+            held,
+            version=version,
+            recency_us=tuple(record["recency_us"]),
+            frequency=tuple(record["frequency"]),
+            monetary_minor=tuple(record["monetary_minor"]),
+            value_minor=tuple(record.get("value_minor", held.value_minor)),
+            clv_minor=tuple(record.get("clv_minor", held.clv_minor)),
+        )
+        recuts = recuts_of(self.settings)
+        if recuts.wanted:
+            kept = kept_cuts(cuts, recuts, recuts)
+            self.rulebook.add_cuts(replace(kept, version=version, parameters=held.parameters))
+
+    def _define(self, version: int, record: dict[str, Any], written_ms: int) -> None:
+        """A definition; one that says what the latest says is none: workers that start at once may all write it."""
+        settings = settings_of(record["content"], self._settings)
+        content = definition_of(settings)  # as this version writes it
+        if self.definitions and self._holds(content):
+            return
+        quiet = bool(record.get("quiet"))
+        rules = from_settings(settings, definition=version)
+        if self.definitions:
+            cuts = kept_cuts(self.rulebook.latest.cuts, recuts_of(self.settings), recuts_of(settings))
+            self.rulebook.add_definition(rules.with_cuts(cuts), quiet=quiet)
+        else:
+            self.rulebook = Rulebook(rules, self._secret or b"")
+        self.settings = settings
+        self.definitions.append(
+            Definition(version=version, written_us=written_ms * MILLISECOND_US, content=content, quiet=quiet)
+        )

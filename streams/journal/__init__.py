@@ -1,0 +1,1 @@
+"""`segments.journal`: entries, reading inputs again, replaying commits."""

@@ -1,0 +1,148 @@
+"""The journal: one record a commit, from which a shard's state can be made again."""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from segflow.engine.columns.messages import Message
+from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.plan import Plan
+from segflow.schemas.settings import Settings
+from segflow.state.head import Head
+from segflow.streams.kafka.partition_reader import PartitionReader
+
+TAIL_STEP: Final = 64
+"""Offsets looked back from the end at first; a worker that stopped cleanly needs two."""
+GROWTH: Final = 4
+"""How much further back each next look goes: at most so many times what is missing is read, in few looks."""
+
+
+class JournalError(Exception):
+    """The journal and the stored state do not belong together; going on could lose or repeat changes."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What was committed: the plan, where its inputs began, and what came of it."""
+
+    plan: Plan
+    topic_ids: tuple[
+        str, ...
+    ]  # of what a shard reads: a topic made anew has another; the handover's since there is one
+    purchases_from: int
+    interactions_from: int
+    handover_from: int = 0
+    reset: bool = False  # the positions were moved by hand (`segflow reset`); else they follow from the commit before
+    changes: int
+    dead_letters: int
+    alerts: int = 0
+    handed_over: int = 0
+    adopts: int | None  # version of the rules adopted before this commit's events, None where none were
+    digest: str  # hash of the changes' content
+
+
+def entry(plan: Plan, head: Head, outcome: Outcome, *, reset: bool = False) -> Entry:
+    """The entry of a commit that began at the positions of `head` and gave `outcome`."""
+    return Entry(
+        plan=plan,
+        topic_ids=tuple(each.topic_id for each in head.positions),
+        purchases_from=head.purchases.offset,
+        interactions_from=head.interactions.offset,
+        handover_from=head.handover.offset,
+        reset=reset,
+        changes=len(outcome.changes),
+        dead_letters=len(outcome.dead),
+        alerts=len(outcome.alerts),
+        handed_over=len(outcome.handover),
+        adopts=outcome.adopts,
+        digest=outcome.digest,
+    )
+
+
+_DECODER: Final = msgspec.json.Decoder(Entry)
+
+
+def message(entry: Entry) -> Message:
+    """The entry as the journal keeps it."""
+    return Message(key=str(entry.plan.sequence).encode(), value=msgspec.json.encode(entry), headers=[])
+
+
+class JournalReader:
+    """One shard's journal. An async context.
+
+    Use it when no transaction of the shard is open (after InitTransactions), or take `settled_end` for its end.
+    """
+
+    def __init__(self, settings: Settings, partition: int) -> None:
+        self._partition = partition
+        self._reader = PartitionReader(settings.kafka, settings.kafka.topics.journal, partition)
+
+    async def __aenter__(self) -> Self:
+        await self._reader.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._reader.__aexit__(kind, error, trace)
+
+    async def first(self) -> int:
+        """The journal's oldest offset."""
+        return await self._reader.first()
+
+    async def end(self) -> int:
+        """The offset after its last committed entry."""
+        return await self._reader.end()
+
+    async def settled_end(self, transaction_timeout_s: float) -> int:
+        """See PartitionReader."""
+        return await self._reader.settled_end(transaction_timeout_s)
+
+    async def after(self, sequence: int, end: int | None = None) -> AsyncIterator[tuple[int, Entry]]:
+        """The entries beyond commit `sequence` and before the offset `end`, oldest first, each with its offset.
+
+        Finding where commit `sequence` stands costs what is missing, not what there is; what is held at any time is a
+        slice. An entry that stands there twice (at_least_once repeats a record whose acknowledgement was lost) counts
+        once.
+
+        Raises:
+            JournalError: the entries do not go on from `sequence` without a gap, or end before it.
+        """
+        stop = await self._reader.end() if end is None else end
+        start = await self._start(sequence, stop)
+        last: Entry | None = None
+        reached = 0
+        async for records in self._reader.slices(start, stop):
+            for record in records:
+                entry = _DECODER.decode(record.value)
+                if entry == last:
+                    continue
+                last, before = entry, reached
+                reached = entry.plan.sequence
+                if reached <= sequence and reached > before:
+                    continue
+                if reached != max(before, sequence) + 1:
+                    raise self._broken(max(before, sequence))
+                yield record.offset, entry
+        if reached < sequence:
+            raise JournalError(
+                f"the journal of shard {self._partition} ({self._reader.place.topic}) ends at commit {reached}, but "
+                f"the state is of commit {sequence}: it was cut or made anew, or belongs to another installation"
+            )
+
+    async def _start(self, sequence: int, stop: int) -> int:
+        """An offset at or before the first entry beyond `sequence`, found stepping back from `stop`."""
+        first, step = await self._reader.first(), TAIL_STEP
+        while (start := stop - step) > first:
+            record = await self._reader.record_from(start, stop)
+            if record is not None and _DECODER.decode(record.value).plan.sequence <= sequence + 1:
+                return start
+            step *= GROWTH
+        return first
+
+    def _broken(self, sequence: int) -> JournalError:
+        return JournalError(
+            f"the journal of shard {self._partition} ({self._reader.place.topic}) has no unbroken line of commits "
+            f"after {sequence}: it was cut or belongs to another installation"
+        )

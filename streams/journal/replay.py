@@ -1,0 +1,179 @@
+"""Commits of the journal done again, from the input, into a store, publishing nothing.
+
+What taking a shard does with the commits that did not reach Redis, what `segflow audit` compares the published changes
+with, and how `segflow rebuild` makes a state again.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
+from segflow.engine.commit.execute import Executor, Outcome
+from segflow.engine.decode.transfers import Decoders
+from segflow.schemas.settings import Settings
+from segflow.state.head import Head, Position
+from segflow.state.store import ShardLostError, Store, TornStateError
+from segflow.streams.control.topic import Control
+from segflow.streams.journal.input_reader import InputReader
+from segflow.streams.journal.journal import Entry, JournalError, JournalReader
+
+SIDES: Final = ((PURCHASES, "purchases"), (INTERACTIONS, "interactions"), (HANDOVER, "handover"))
+
+
+class InputGoneError(JournalError):
+    """A commit cannot be done again: what it read is no longer in Kafka."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """One commit done again."""
+
+    at: int  # the entry's offset in the journal
+    entry: Entry
+    outcome: Outcome
+
+
+@dataclass(kw_only=True)
+class Reexecution:
+    """Of one shard's commits, into `store`.
+
+    `topic_ids`: those that the inputs have now. `inputs` and `journal` are open.
+    """
+
+    settings: Settings
+    partition: int
+    topic_ids: tuple[str, ...]
+    control: Control  # read as far as the commits need
+    inputs: InputReader
+    journal: JournalReader
+    store: Store
+    head: Head | None = None  # the store's, while and after it runs
+    _decoders: Decoders = field(init=False)
+    _executor: Executor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._decoders = self.control.decoders
+        self._executor = Executor(self.control.decoding, self.control.rulebook, self.partition)
+
+    async def run(self, stored: Head | None, end: int | None = None) -> AsyncIterator[Done]:
+        """Do the commits beyond `stored`, the store's head, one after the other; each is in the store when it comes.
+
+        Args:
+            stored: None where the store is empty: from the first commit on.
+            end: an offset of the journal to stop before; None: all there are.
+
+        Raises:
+            InputGoneError: retention has cut a commit's input, or its topic was made anew.
+            JournalError: journal, input and state do not belong together.
+            ShardLostError: somebody else wrote to the store.
+            TornStateError: part of the store's content is missing.
+        """
+        self.head = head = await self._begin(stored)
+        first = (await self.inputs.bounds())[0]
+        async for at, entry in self.journal.after(0 if head is None else head.sequence, end):
+            if head is None:
+                head = Head(rules=self.control.rulebook.first.version)
+                await asyncio.to_thread(self.store.take, head, None)
+            self.check(entry, first)
+            start = positioned(head, entry)
+            chunks = [await self._chunk(side, entry) for side, _ in SIDES]
+            outcome = await asyncio.to_thread(self._execute, entry, chunks, head, start)
+            self.head = head = outcome.write.head
+            yield Done(at=at, entry=entry, outcome=outcome)
+
+    def check(self, entry: Entry, first: tuple[int, ...]) -> None:
+        """Whether the commit can be done again, as far as that is known without doing it.
+
+        Args:
+            entry: the commit.
+            first: the oldest offsets of purchases, interactions and what was handed over.
+
+        Raises:
+            InputGoneError, JournalError: see `run`.
+        """
+        sequence, topics = entry.plan.sequence, self.settings.kafka.topics
+        for side, name in SIDES:
+            start, stop = _range(entry, side)
+            if start == stop:
+                continue
+            topic = getattr(topics, name)
+            if entry.topic_ids[side] != self.topic_ids[side]:
+                raise InputGoneError(
+                    f"commit {sequence} cannot be done again: the {topic} it read was deleted, and the one there is "
+                    "now is another"
+                )
+            if start < first[side]:
+                raise InputGoneError(
+                    f"commit {sequence} cannot be done again: it read {topic} from offset {start}, but retention has "
+                    f"cut it to {first[side]}"
+                )
+        if not self.control.rulebook.has(entry.plan.rules):
+            raise JournalError(f"commit {sequence} used rules {entry.plan.rules}, which the control topic lacks")
+
+    async def _begin(self, stored: Head | None) -> Head | None:
+        """The head to go on from; what a rebuild left halfway is cleared away."""
+        torn = await asyncio.to_thread(self.store.torn, stored)
+        if torn is not None:
+            if await asyncio.to_thread(self.store.head) != stored:  # Redis was emptied or rolled back at this moment
+                raise ShardLostError("the state in Redis changed while it was looked at")
+            raise TornStateError(torn)
+        if stored is None or not stored.partial:
+            return stored
+        mark = msgspec.structs.replace(stored, owner=secrets.token_hex(8))
+        await asyncio.to_thread(self.store.clear, mark, stored)
+        head = Head(rules=self.control.rulebook.first.version)
+        await asyncio.to_thread(self.store.take, head, mark)
+        return head
+
+    async def _chunk(self, side: int, entry: Entry) -> Chunk:
+        return self._decoders[side].records(await self.inputs.read(side, *_range(entry, side)))
+
+    def _execute(self, entry: Entry, chunks: list[Chunk], stored: Head, start: Head) -> Outcome:
+        """Load, advance, check and store one commit."""
+        purchases, interactions, handed = chunks
+        outcome = self._executor.execute(entry.plan, purchases, interactions, start, self.store, stored, handed)
+        if (outcome.digest, len(outcome.dead)) != (entry.digest, entry.dead_letters):
+            raise JournalError(
+                f"commit {entry.plan.sequence} done again gives other changes or dead letters than it published: "
+                "the input, the settings or the version of segflow is not what it was"
+            )
+        self.store.commit(outcome.write)
+        return outcome
+
+
+def positioned(head: Head, entry: Entry) -> Head:
+    """The head with the positions at which `entry` begins.
+
+    They are the head's, but where the entry moved them by hand, and for the very first commit.
+
+    Raises:
+        JournalError: the entry does not go on from there.
+    """
+    before = head.positions
+    starts = [
+        Position(topic_id=topic_id, offset=_range(entry, side)[0])
+        for (side, _), topic_id in zip(SIDES, entry.topic_ids, strict=False)
+    ]
+    starts += before[len(starts) :]  # a version before shards handed anything over wrote it
+    if before[HANDOVER] == Position():  # or the state
+        before = (*before[:HANDOVER], starts[HANDOVER])
+    if before != tuple(starts) and head.sequence and not entry.reset:
+        raise JournalError(
+            f"commit {entry.plan.sequence} of the journal begins at {starts}, the state stands at {before}: they do "
+            "not belong together"
+        )
+    purchases, interactions, handover = starts
+    return msgspec.structs.replace(head, purchases=purchases, interactions=interactions, handover=handover)
+
+
+def _range(entry: Entry, side: int) -> tuple[int, int]:
+    if side == PURCHASES:
+        return entry.purchases_from, entry.plan.purchases_to
+    if side == HANDOVER:
+        return entry.handover_from, entry.plan.handover_to
+    return entry.interactions_from, entry.plan.interactions_to

@@ -1,0 +1,54 @@
+"""How each Kafka client library is told where Kafka is and how to reach it."""
+
+import ssl
+from typing import Any
+
+from segflow.schemas.connection_settings import Kafka
+
+
+def security_protocol(kafka: Kafka) -> str:
+    """Kafka's name for the combination of TLS and SASL."""
+    if kafka.sasl == "none":
+        return "SSL" if kafka.tls else "PLAINTEXT"
+    return "SASL_SSL" if kafka.tls else "SASL_PLAINTEXT"
+
+
+def tls_context(kafka: Kafka) -> ssl.SSLContext | None:
+    """The TLS context of the settings, None without TLS.
+
+    Raises:
+        OSError: a certificate file cannot be read.
+        ssl.SSLError: it holds no certificate.
+    """
+    if not kafka.tls:
+        return None
+    context = ssl.create_default_context(cafile=kafka.tls_ca)
+    if kafka.tls_certificate is not None:
+        context.load_cert_chain(kafka.tls_certificate, kafka.tls_key)
+    return context
+
+
+def aiokafka_options(kafka: Kafka) -> dict[str, Any]:
+    """Connection arguments of aiokafka's producer and consumer."""
+    options = _common(kafka) | {"bootstrap_servers": kafka.address}
+    context = tls_context(kafka)
+    return options | ({"ssl_context": context} if context is not None else {})
+
+
+def kafka_python_options(kafka: Kafka) -> dict[str, Any]:
+    """Connection arguments of kafka-python's admin, producer and consumer."""
+    options = _common(kafka) | {"bootstrap_servers": kafka.address.split(",")}
+    context = tls_context(kafka)
+    return options | ({"ssl_context": context} if context is not None else {})
+
+
+def _common(kafka: Kafka) -> dict[str, Any]:
+    options: dict[str, Any] = {"security_protocol": security_protocol(kafka)}
+    if kafka.sasl != "none":
+        assert kafka.password is not None  # the settings refuse a user without one
+        options |= {
+            "sasl_mechanism": kafka.sasl,
+            "sasl_plain_username": kafka.username,
+            "sasl_plain_password": kafka.password.get_secret_value(),
+        }
+    return options

@@ -1,0 +1,95 @@
+"""How one shard publishes: everything of a commit becomes visible at once, or not at all."""
+
+from collections.abc import Mapping, Sequence
+
+from aiokafka.structs import TopicPartition
+
+from segflow.engine.columns.messages import Message, Messages
+from segflow.schemas.settings import Settings
+from segflow.streams.publish.packing import Packing
+from segflow.streams.publish.transactional_producer import TransactionalProducer
+from segflow.streams.runtime.failpoints import reach
+
+Records = Mapping[str, Messages]
+"""Topic to messages, all for one partition each."""
+
+
+class Publisher:
+    """The producer of transactional id `{group}-{partition}`; starting it fences whoever had that id before.
+
+    Any error leaves the transaction's fate unknown: the publisher is then closed and the shard taken anew. With the
+    guarantee at_least_once there is no transaction and no fencing: the journal's record goes last, and a crash before
+    it repeats what was published.
+
+    packing: that of the worker.
+    """
+
+    def __init__(self, settings: Settings, partition: int, packing: Packing | None = None) -> None:
+        self._packing = packing or Packing(settings)
+        self._partition = partition
+        self._topics = settings.kafka.topics
+        self._transactional = settings.worker.guarantee == "exactly_once"
+        self._producer = TransactionalProducer(
+            settings.kafka,
+            f"{settings.kafka.group}-{partition}" if self._transactional else None,
+            int(settings.worker.transaction_timeout.total_seconds() * 1000),
+        )
+
+    async def start(self) -> None:
+        """InitTransactions: ends the transaction of any earlier producer with this id and fences it."""
+        names = self._topics
+        await self._producer.start(
+            (
+                names.changes,
+                names.alerts,
+                names.current,
+                names.dead_letters,
+                names.control,
+                names.handover,
+                names.journal,
+            )
+        )
+
+    async def publish(
+        self,
+        records: Records,
+        control_topics: frozenset[str] = frozenset(),
+        handover: Sequence[tuple[int, Message]] = (),
+    ) -> None:
+        """One transaction with all `records`, on the shard's own partition (0 in a control topic).
+
+        `handover`: what is for the shards of other partitions.
+
+        Raises:
+            aiokafka.errors.KafkaError: whether it was committed is known only from the journal.
+        """
+        filled = await self._packing.packed(
+            self._handed_over(handover)
+            | {
+                TopicPartition(topic, 0 if topic in control_topics else self._partition): messages
+                for topic, messages in records.items()
+                if len(messages)
+            }
+        )
+        if self._transactional:
+            await self._producer.begin(filled)
+            await self._producer.send(filled)
+            reach("commit:produced")
+            await self._producer.end()
+            return
+        for place, listed in filled.items():  # the journal's record, the last, only once all others are there
+            await self._producer.send({place: listed})
+        reach("commit:produced")
+
+    def _handed_over(self, handover: Sequence[tuple[int, Message]]) -> dict[TopicPartition, Messages]:
+        """By partition, in their order."""
+        found: dict[int, list[Message]] = {}
+        for partition, each in handover:
+            found.setdefault(partition, []).append(each)
+        return {
+            TopicPartition(self._topics.handover, partition): Messages.of(listed) for partition, listed in found.items()
+        }
+
+    async def close(self) -> None:
+        """Stop; an open transaction is left to the next producer of this id, which ends it."""
+        await self._producer.close()

@@ -1,0 +1,1 @@
+"""Below everything: errors for users, backoff, failpoints, memory tuning, connection errors as sentences."""

@@ -1,0 +1,84 @@
+"""Connection failures as messages a person can act on: the address, what went wrong, what to do."""
+
+import logging
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiokafka.errors
+import kafka.errors
+import redis
+
+from segflow.schemas.connection_settings import Kafka, Redis
+from segflow.streams.runtime.errors import UsageError
+
+
+class UnreachableError(UsageError):
+    """A server does not answer: the address is wrong, or it is down and may come back."""
+
+
+@contextmanager
+def kafka_errors(settings: Kafka) -> Iterator[None]:
+    """Turn what Kafka's clients raise within into a UsageError, and keep their own logging off the terminal."""
+    for name in ("kafka", "aiokafka"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    except (kafka.errors.KafkaError, aiokafka.errors.KafkaError) as error:
+        kind = UnreachableError if _may_pass(error) else UsageError
+        raise kind(f"Kafka at {settings.address}: {_kafka_reason(error)}") from error
+    except (ssl.SSLError, OSError) as error:
+        raise UsageError(
+            f"Kafka at {settings.address}: {error}. Check kafka.tls_ca, tls_certificate and tls_key."
+        ) from error
+
+
+@contextmanager
+def redis_errors(settings: Redis) -> Iterator[None]:
+    """Turn what redis-py raises within into a UsageError."""
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise UsageError(
+            f"Redis at {address(settings)} refused the user: {error}. Check redis.username, and the password "
+            "(SEGFLOW_REDIS_PASSWORD)."
+        ) from error
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise UnreachableError(
+            f"Redis at {address(settings)} cannot be reached: {str(error).rstrip('.')}. Is it running? Set redis.url "
+            "in segflow.yaml or SEGFLOW_REDIS to its address (rediss:// where it wants TLS)."
+        ) from error
+    except (redis.RedisError, ValueError) as error:  # redis-py raises ValueError at an address that is none
+        raise UsageError(f"Redis at {address(settings)}: {error}") from error
+
+
+def address(settings: Redis) -> str:
+    """The URL of Redis without a password that may stand in it."""
+    scheme, found, rest = settings.url.partition("://")
+    return f"{scheme}{found}{rest.rpartition('@')[2]}"
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether waiting may help: Kafka's clients say so of an error; a topic that is missing is there or it is not."""
+    return bool(getattr(error, "retriable", False)) and type(error).__name__ != "UnknownTopicOrPartitionError"
+
+
+def _kafka_reason(error: Exception) -> str:
+    match type(error).__name__:
+        case "KafkaTimeoutError" | "KafkaConnectionError" | "NoBrokersAvailable" | "NodeNotReadyError":
+            return (
+                "no answer. Is it running? Set kafka.address in segflow.yaml or SEGFLOW_KAFKA to its address "
+                "(kafka.tls and kafka.sasl where it wants them)."
+            )
+        case "SaslAuthenticationFailedError" | "AuthenticationFailedError" | "UnsupportedSaslMechanismError":
+            return (
+                f"it refused the user: {error}. Check kafka.sasl, username, and the password (SEGFLOW_KAFKA_PASSWORD)."
+            )
+        case name if "AuthorizationFailed" in name:
+            return f"the user may not do this: {error}. Give it the right to describe, read and write segflow's topics."
+        case "UnknownTopicOrPartitionError":
+            return "a topic does not exist: see `segflow topics`, and create them with `segflow topics --create`."
+        case "MessageSizeTooLargeError":
+            return "a record is larger than the topic's max.message.bytes."
+        case _:
+            return str(error) or type(error).__name__

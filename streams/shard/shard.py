@@ -1,0 +1,434 @@
+"""One shard's life: take it, work it batch by batch, let go of it.
+
+The commit is one numbered protocol, in `_commit`; taking a shard, in `_take`, is its other half.
+"""
+
+import asyncio
+import gc
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic, perf_counter
+from typing import Final
+
+import msgspec
+import redis
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+
+from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
+from segflow.engine.columns.messages import Message, Messages
+from segflow.engine.commit.execute import Executor, Outcome
+from segflow.engine.commit.plan import Plan, plan_for
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import UNKNOWN, duration_us
+from segflow.state.head import Head
+from segflow.state.store import RolledBackError, ShardLostError, Store, TornStateError, Write
+from segflow.streams.consume.inbox import Inbox, Side
+from segflow.streams.consume.intake import Feed, Intake, OutOfRangeError
+from segflow.streams.consume.transport import HEARTBEAT_SHARE, now_us
+from segflow.streams.control.recut import Recutting
+from segflow.streams.control.topic import Control
+from segflow.streams.health.metrics import Metrics
+from segflow.streams.journal import journal
+from segflow.streams.journal.input_reader import InputReader
+from segflow.streams.journal.journal import Entry, JournalError, JournalReader
+from segflow.streams.journal.replay import Reexecution
+from segflow.streams.publish.packing import Packing
+from segflow.streams.publish.publisher import Publisher
+from segflow.streams.runtime.backoff import Pauses
+from segflow.streams.runtime.failpoints import reach
+from segflow.streams.shard import input_positions as positions
+from segflow.streams.shard.input_positions import InputLostError
+from segflow.streams.shard.joint_pass import SMALL_SIZE, Draft, JointPass
+from segflow.streams.shard.readable import readable
+
+log = logging.getLogger(__name__)
+
+RETRY_S: Final = (0.1, 5.0)
+"""First and longest pause before a shard is taken anew after an error."""
+HEARTBEATS: Final = 2
+"""Heartbeats that a fenced worker waits before it takes the shard again: in one of them its group says whether the
+shard is still its own. Taking it at once would fence the heir, who would fence this worker in return."""
+STEADY_S: Final = 10.0
+"""A shard that was held so long met a new error: the pauses begin with the first again."""
+COMMIT_S: Final = 60.0
+"""Bounds a producer that hangs; longer than the 40 s after which aiokafka itself gives a batch up."""
+CLOSE_S: Final = 1.0
+"""For closing a producer before the shard goes on without it: one without a broker takes up to 40 s, in the back."""
+
+
+class ShardStoppedError(Exception):
+    """The shard cannot go on without a person; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A commit that has been worked out and not been published yet."""
+
+    entry: Entry
+    outcome: Outcome
+    control: list[Message]  # for the control topic
+    records: int
+    started_s: float  # when the commit began, of perf_counter
+
+    @property
+    def written(self) -> int:
+        """Customers whose records it writes: those of its events, and those whom silence or an adoption concerned."""
+        return len(self.outcome.write.records)
+
+
+@dataclass(kw_only=True)
+class Shard:
+    """Partition p of the inputs, worked by this process."""
+
+    settings: Settings
+    partition: int
+    partitions: int  # of each input
+    topic_ids: tuple[str, ...]  # of purchases, interactions and what is handed over
+    control: Control
+    store: Store
+    feed: Feed
+    metrics: Metrics
+    turn: asyncio.Lock  # of the worker: one large batch at a time, as threads would only fight for the interpreter lock
+    joint: JointPass  # of the worker: small commits of its shards together
+    packing: Packing  # of the worker
+    store_answers: Callable[[], bool] = lambda: True  # as last seen from outside
+    inbox: Inbox = field(init=False)
+    head: Head = field(init=False)
+    taken: bool = False  # by this worker: its inputs are open
+    trouble: str = ""  # the error it was last let go of for; empty once it is taken again
+    concluded_us: int = UNKNOWN  # everything up to here was worked, silence too, as far as this worker knows
+    _publisher: Publisher | None = None
+    _closing: set[asyncio.Task[None]] = field(default_factory=set)  # earlier publishers on their way out
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _more_due: bool = False
+    _executor: Executor = field(init=False)
+    _recutting: Recutting = field(init=False)
+    _intake: Intake = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._executor = Executor(self.settings, self.control.rulebook, self.partition)
+        self._fresh_inbox()
+
+    def stop(self) -> None:
+        """Finish the commit under way, then let go."""
+        self._stopping.set()
+        self.inbox.arrived.set()
+        self.joint.hurry()
+
+    async def run(self) -> None:
+        """Take the shard and work it until it is stopped.
+
+        An error of Kafka or Redis leaves unknown what was committed: everything is dropped and the shard taken anew.
+
+        Raises:
+            ShardStoppedError: it cannot go on without a person.
+        """
+        pauses = Pauses(*RETRY_S, steady_s=STEADY_S)
+        while not self._stopping.is_set():
+            started_s = monotonic()
+            least_s = 0.0
+            try:
+                await self._take()
+                await self._work()
+            except TornStateError as error:
+                raise ShardStoppedError(
+                    f"{error}. To make the state again, stop the workers and type "
+                    f"`segflow rebuild --shard {self.partition}`"
+                ) from error
+            except InputLostError as error:
+                raise ShardStoppedError(str(error)) from error
+            except (JournalError, msgspec.MsgspecError) as error:
+                raise ShardStoppedError(f"shard {self.partition}: {error}") from error
+            except (KafkaError, redis.RedisError, ShardLostError, OutOfRangeError, OSError) as error:
+                self._failed(error)
+                least_s = self._heartbeats_s if _is_fenced(error) else 0.0
+            finally:
+                self.taken = False
+                await self._let_go()
+            pause_s = pauses.next_s(after_s=monotonic() - started_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), max(least_s, pause_s))
+
+    @property
+    def _heartbeats_s(self) -> float:
+        return HEARTBEATS * HEARTBEAT_SHARE * self.settings.worker.session_timeout.total_seconds()
+
+    def _failed(self, error: Exception) -> None:
+        log.warning("shard %d: %s: %s; taking it anew", self.partition, type(error).__name__, error)
+        self.trouble = f"{type(error).__name__}: {error}"
+        self.metrics.retakes.inc()
+        if isinstance(error, ShardLostError):
+            self.metrics.fenced.labels("redis").inc()
+        elif isinstance(error, ProducerFenced | InvalidProducerEpoch):
+            self.metrics.fenced.labels("kafka").inc()
+
+    def _fresh_inbox(self) -> None:
+        self.inbox = Inbox(*self.control.decoders)
+        self._intake = Intake(settings=self.settings, partition=self.partition, feed=self.feed, inbox=self.inbox)
+        self._recutting = Recutting(self.partition, self.partitions, self.control)
+
+    async def _take(self) -> None:
+        """Take the shard.
+
+        1. InitTransactions: an earlier owner's open transaction is ended, and it can commit no more.
+        2. Read the stored head.
+        3. Read the journal beyond it: commits that were published but did not reach the store.
+        4. Execute them again from the input, unpublished, checking that they give what they gave.
+        5. Write the head with an own token, if it is still the one that was read: from here on, whoever held the
+           shard before fails at its next commit.
+        6. Open the inputs where the state stands.
+        """
+        self._fresh_inbox()
+        self._publisher = Publisher(self.settings, self.partition, self.packing)
+        await asyncio.wait_for(self._publisher.start(), COMMIT_S)  # 1
+        reach("take:fenced")
+        stored = await asyncio.to_thread(self.store.head)  # 2
+        reach("take:head-read")
+        async with (
+            JournalReader(self.settings, self.partition) as entries,
+            InputReader(self.settings, self.partition) as inputs,
+        ):
+            await self.control.reaches(await inputs.control_end())  # an earlier owner may have adopted what is newest
+            stored = await self._execute_again(stored, entries, inputs)  # 3, 4
+            reach("take:done-again")
+            head = stored or Head(rules=self.control.rulebook.first.version)
+            head = await positions.beginning(
+                self.settings, self.partition, head, self.topic_ids, *await inputs.bounds()
+            )
+        self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
+        await asyncio.to_thread(self.store.take, self.head, stored)  # 5
+        reach("take:owned")
+        offsets = tuple(position.offset for position in self.head.positions)
+        for side, offset in zip(self.inbox.sides, offsets, strict=True):
+            side.begin(offset)
+        await self.feed.open(self.partition, offsets)  # 6
+        reach("take:opened")
+        self.metrics.takes.inc()
+        if self.trouble:
+            log.warning("shard %d is taken again", self.partition)
+        self.taken, self.trouble, self.concluded_us = True, "", UNKNOWN
+        log.info("took shard %d at commit %d", self.partition, self.head.sequence)
+
+    async def _execute_again(self, stored: Head | None, entries: JournalReader, inputs: InputReader) -> Head | None:
+        """Commits of the journal beyond the stored head, into the store; the head stored then."""
+        reexecution = Reexecution(
+            settings=self.settings,
+            partition=self.partition,
+            topic_ids=self.topic_ids,
+            control=self.control,
+            inputs=inputs,
+            journal=entries,
+            store=self.store,
+        )
+        count = 0
+        async for _ in reexecution.run(stored):
+            self.metrics.reexecuted.inc()
+            reach("take:one-done-again")
+            count += 1
+        if count:
+            log.info("shard %d: %d commits of the journal executed again", self.partition, count)
+        return reexecution.head
+
+    async def _work(self) -> None:
+        """Commit whatever there is to do; wait where there is nothing."""
+        sweep_every_s = self.settings.worker.sweep_every.total_seconds()
+        linger_s = self.settings.worker.linger.total_seconds()
+        most = self.settings.worker.batch_max_records
+        while not self._stopping.is_set():
+            self.inbox.arrived.clear()
+            prepared = await self._prepare()
+            if prepared is None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.inbox.arrived.wait(), timeout=sweep_every_s)
+                continue
+            async with asyncio.timeout(COMMIT_S):
+                await self._commit(prepared)
+            if prepared.written > SMALL_SIZE and max(side.waiting for side in self.inbox.sides) < most:
+                await asyncio.sleep(linger_s)  # the next one costs hardly more for having more
+
+    async def _prepare(self) -> Prepared | None:
+        """Step 1 of a commit; None where there is nothing to do.
+
+        A small one is worked on the event loop, together with other shards'. A large one goes to a thread; so do all
+        while the store does not answer, one after the other.
+        """
+        if self.ready():
+            answer = await self.joint.work(self)
+            if answer.draft is not None and answer.outcome is not None:
+                return self._prepared(answer.draft, answer.outcome, perf_counter() - answer.draft.loaded_s)
+            if answer.draft is not None:
+                async with self.turn:
+                    return await asyncio.to_thread(self._execute, answer.draft)
+            if not answer.alone:
+                return None
+        async with self.turn:
+            return await asyncio.to_thread(self._prepare_alone)
+
+    def _prepare_alone(self) -> Prepared | None:
+        draft = self.draft()
+        return None if draft is None else self._execute(draft)
+
+    def _execute(self, draft: Draft) -> Prepared:
+        started_s = perf_counter()
+        outcome = self._executor.work(draft.loaded)
+        return self._prepared(draft, outcome, perf_counter() - started_s)
+
+    def _prepared(self, draft: Draft, outcome: Outcome, took_s: float) -> Prepared:
+        """`took_s`: working it, loading not included."""
+        self.metrics.steps.labels("execute").observe(draft.loading_s + took_s)
+        return Prepared(
+            entry=journal.entry(draft.loaded.plan, self.head, outcome),
+            outcome=outcome,
+            control=draft.control,
+            records=draft.records,
+            started_s=draft.started_s,
+        )
+
+    def _has_other_work(self, horizon_us: int) -> bool:
+        if self._more_due or self.head.adopting is not None:
+            return True
+        if self.control.rulebook.latest.version != self.head.rules:
+            return True
+        until_us = max(self.head.clock_us, horizon_us)
+        if until_us != UNKNOWN and self.store.due(until_us, 1):
+            return True
+        self.concluded_us = max(self.concluded_us, until_us)
+        return False
+
+    def _plan(self, chunks: tuple[Chunk, ...], wall_us: int, horizon_us: int) -> Plan:
+        sides = self.inbox.sides
+        plan = plan_for(
+            self.settings,
+            self.head,
+            purchases_to=sides[PURCHASES].offset,
+            interactions_to=sides[INTERACTIONS].offset,
+            handover_to=sides[HANDOVER].offset,
+            shards=self.partitions,
+            wall_us=wall_us,
+            rules=self.control.rulebook.after(self.head.rules),
+        )
+        newest_us = max((int(chunk.occurred_us.max()) for chunk in chunks if chunk.usable.any()), default=wall_us)
+        old = newest_us < wall_us - duration_us(self.settings.worker.backfill_after)
+        mode = "backfill" if old or self.settings.clock == "event" else "live"
+        sweep_limit = slice_of(self.settings.worker.sweep_max_customers, sum(map(len, chunks)))
+        return msgspec.structs.replace(plan, sweep_us=horizon_us, sweep_limit=sweep_limit, mode=mode)
+
+    async def _commit(self, prepared: Prepared) -> None:
+        """One commit.
+
+        1. Watch the head: it must be what this worker last wrote. Read the records (`draft`), advance them in memory
+           (`_prepare`).
+        2. In one Kafka transaction: the changes, current segments, dead letters, control records, and the journal's
+           record of this commit. It is the commit: from here on the changes are published.
+        3. In one Redis transaction that fails if the head was touched since 1: records, timers, directory, head.
+
+        A crash before 2 leaves nothing; between 2 and 3, the journal has a commit that the store lacks, which taking
+        the shard executes again.
+        """
+        outcome, names = prepared.outcome, self.settings.kafka.topics
+        assert self._publisher is not None
+        reach("commit:prepared")
+        with self.metrics.step("publish"):
+            await self._publisher.publish(  # 2
+                {
+                    names.changes: outcome.changes,
+                    names.alerts: outcome.alerts,
+                    names.current: outcome.current,
+                    names.dead_letters: Messages.of(outcome.dead),
+                    names.control: Messages.of(prepared.control),
+                    names.journal: Messages.of([journal.message(prepared.entry)]),
+                },
+                frozenset({names.control}),
+                outcome.handover,
+            )
+        reach("commit:published")
+        with self.metrics.step("store"):  # 3
+            if self.store_answers() and prepared.written <= SMALL_SIZE:
+                await self._store(outcome.write)
+            else:
+                await asyncio.to_thread(self.store.commit, outcome.write)
+        reach("commit:stored")
+        self.head = outcome.write.head
+        self._more_due = outcome.swept >= prepared.entry.plan.sweep_limit
+        if not self._more_due:
+            self.concluded_us = max(self.concluded_us, self.head.clock_us, prepared.entry.plan.sweep_us)
+        self.metrics.committed(outcome, prepared.records, perf_counter() - prepared.started_s)
+
+    async def _store(self, write: Write) -> None:
+        """A small write, on the event loop, which goes on while Redis works on it."""
+        answer = self.store.send(write)
+        if answer is not None:
+            timeout_s = self.settings.redis.timeout.total_seconds()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await readable(answer)
+            except TimeoutError as error:
+                raise redis.TimeoutError(f"no answer within {timeout_s:g} s") from error
+        self.store.settle()
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """See streams.joint_pass.Member."""
+        return self.inbox.sides
+
+    def ready(self) -> bool:
+        """See streams.joint_pass.Member."""
+        return self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_SIZE
+
+    def draft(self) -> Draft | None:
+        """See streams.joint_pass.Member."""
+        if self._stopping.is_set():
+            return None
+        started_s, wall_us = perf_counter(), now_us()
+        chunks = self._intake.chunks(wall_us, self.head.clock_us)
+        decoded_s = perf_counter()
+        horizon_us = self._intake.horizon_us(wall_us)
+        control = self._recutting.work(self.head, self.store, self._intake.caught_up, horizon_us)
+        if not (any(map(len, chunks)) or control or self._has_other_work(horizon_us)):
+            return None
+        self.metrics.steps.labels("decode").observe(decoded_s - started_s)
+        for side, chunk in zip(self.inbox.sides, chunks, strict=True):
+            side.take(len(chunk))
+        plan = self._plan(chunks, wall_us, horizon_us)
+        purchases, interactions, handed = chunks
+        planned_s = perf_counter()
+        loaded = self._executor.load(plan, purchases, interactions, self.head, self.store, handed=handed)
+        loaded_s = perf_counter()
+        return Draft(
+            loaded=loaded,
+            control=control,
+            records=sum(map(len, chunks)),
+            started_s=started_s,
+            loading_s=loaded_s - planned_s,
+            loaded_s=loaded_s,
+        )
+
+    async def _let_go(self) -> None:
+        self.feed.close(self.partition)
+        if self._publisher is not None:
+            publisher, self._publisher = self._publisher, None
+            closing = asyncio.create_task(self._close(publisher))
+            self._closing.add(closing)  # or nobody would hold the task
+            closing.add_done_callback(self._closing.discard)
+            await asyncio.wait({closing}, timeout=CLOSE_S)
+        await asyncio.to_thread(self.store.close)
+        gc.collect()  # Kafka's clients end in cycles, which the calmed collector would leave for hours
+
+    async def _close(self, publisher: Publisher) -> None:
+        try:
+            await publisher.close()
+        except (KafkaError, OSError) as error:
+            log.warning("shard %d: closing its producer: %s", self.partition, error)
+
+
+def slice_of(least: int, records: int) -> int:
+    """Due customers of a commit of so many records: no more than take as long as the records do, but `least`."""
+    return max(least, records)
+
+
+def _is_fenced(error: Exception) -> bool:
+    """Whether the error says that another worker has the shard, or had it."""
+    return isinstance(error, ProducerFenced | ShardLostError) and not isinstance(error, RolledBackError)

@@ -1,0 +1,1 @@
+"""One process: start-up checks, the worker, its status for the pages."""

@@ -1,0 +1,112 @@
+"""What must hold before a worker starts: topics, key placement, Redis, the definition of the segments."""
+
+import json
+import logging
+import signal
+import sys
+import time
+from typing import Any, Final
+
+import redis
+
+from segflow.schemas.settings import Settings
+from segflow.state.keys import installation
+from segflow.state.redis_connection import client
+from segflow.streams.control.topic import Control, DefinitionRefusedError
+from segflow.streams.health.pages import Pages, Starting
+from segflow.streams.kafka import topics
+from segflow.streams.kafka.group_members import members
+from segflow.streams.kafka.key_samples import check_keys
+from segflow.streams.runtime.backoff import Pauses
+from segflow.streams.runtime.connections import UnreachableError, kafka_errors, redis_errors
+from segflow.streams.runtime.errors import UsageError
+from segflow.streams.worker.worker import Worker
+
+log = logging.getLogger(__name__)
+
+RETRY_S: Final = (0.5, 10.0)
+"""First and longest pause before servers that do not answer are asked again."""
+
+
+class NotReadyError(UsageError):
+    """A worker cannot start; the message says why and what to do."""
+
+
+def work(settings: Settings, *, wait: bool, quiet: bool = False) -> int:
+    """Be a worker until SIGTERM or SIGINT.
+
+    Args:
+        settings: of the installation, or the first with a new definition.
+        wait: for servers that cannot be reached, as long as it takes.
+        quiet: what moves by a new definition is not told.
+
+    Returns:
+        The exit code, see streams.worker.
+
+    Raises:
+        UsageError: it cannot start, with what to do.
+    """
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, _leave)  # nothing is held yet that would have to be finished
+    with Pages(settings.worker) as pages:
+        worker = _prepared(settings, pages, quiet=quiet) if wait else prepare(settings, quiet=quiet)
+        pages.source = worker.view
+        return worker.run()
+
+
+def _leave(*_: Any) -> None:
+    sys.exit(0)
+
+
+def _prepared(settings: Settings, pages: Pages, *, quiet: bool) -> Worker:
+    """A worker that is ready to run, once Kafka and Redis answer."""
+    pauses = Pauses(*RETRY_S)
+    while True:
+        try:
+            return prepare(settings, quiet=quiet)
+        except UnreachableError as error:
+            log.warning("waiting to start: %s", error)
+            pages.source = Starting(f"waiting to start: {error}")
+        time.sleep(pauses.next_s())
+
+
+def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
+    """A worker that is ready to run; the first with a changed definition has written it.
+
+    Raises:
+        NotReadyError: something is missing or does not fit, with what to do.
+    """
+    with kafka_errors(settings.kafka):
+        report = topics.check(settings)
+        if report.problems:
+            raise NotReadyError("\n".join(report.problems))
+        problem = check_keys(settings, report.partitions)
+        if problem is not None:
+            raise NotReadyError(problem)
+    with redis_errors(settings.redis), client(settings.redis) as connected:
+        _claim(connected, settings, report.partitions)
+    control = Control(settings)
+    with kafka_errors(settings.kafka):
+        try:
+            control.start(lambda: _others(settings), quiet=quiet)
+        except DefinitionRefusedError as error:
+            raise NotReadyError(str(error)) from error
+    return Worker(settings, partitions=report.partitions, topic_ids=report.input_ids, control=control)
+
+
+def _others(settings: Settings) -> int:
+    with topics.admin(settings.kafka) as client:
+        return members(client, settings.kafka.group)
+
+
+def _claim(connected: redis.Redis, settings: Settings, partitions: int) -> None:
+    """Note how customers are divided into shards; the state in Redis must be divided so already, or be new."""
+    key = installation(settings.redis.prefix)
+    wanted = json.dumps({"partitions": partitions, "partitioner": settings.kafka.partitioner})
+    connected.set(key, wanted, nx=True)
+    stored: object = connected.get(key)
+    if stored != wanted.encode():
+        raise NotReadyError(
+            f"the state in Redis is of {stored!r}, the inputs are {wanted}: customers would change shards. "
+            "Take the old number of partitions and partitioner back, or begin anew with another redis.prefix"
+        )

@@ -1,0 +1,81 @@
+"""What a worker's pages and gauges show: its servers, its event loops, and where its shards stand."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import SECOND_US, UNKNOWN
+from segflow.streams.consume.transport import now_us
+from segflow.streams.health.metrics import Metrics, Standing
+from segflow.streams.health.pages import Verdict
+from segflow.streams.health.watch import Watch
+from segflow.streams.kafka.topics import READ
+from segflow.streams.shard.shard import Shard
+
+
+@dataclass(kw_only=True)
+class View:
+    """One worker seen from other threads; the source of its pages (segflow.streams.health.pages.Source)."""
+
+    settings: Settings
+    metrics: Metrics
+    watch: Watch
+    shards: Mapping[int, Shard]  # those the worker has, now
+    ended: asyncio.Event  # set: the worker is stopping
+    joined: bool = False  # the group: it has told the worker which partitions are its own
+
+    def __post_init__(self) -> None:
+        self.metrics.shards.standings = self._standings
+        for probe in (self.watch.kafka, self.watch.redis):
+            self.metrics.up.labels(probe.asked.lower()).set_function(probe.up)
+        ProcessCollector(registry=self.metrics.registry)
+
+    def live(self) -> Verdict:
+        """See Source."""
+        return Verdict(why_not=self.watch.stuck())
+
+    def ready(self) -> Verdict:
+        """See Source."""
+        why_not = [
+            f"{probe.asked} does not answer: {probe.problem}"
+            for probe in (self.watch.kafka, self.watch.redis)
+            if probe.problem
+        ]
+        if self.ended.is_set():
+            why_not.append("it is stopping")
+        if not self.joined:
+            why_not.append("the consumer group has not said yet which shards are its own")
+        shards = sorted(self.shards.items())
+        why_not += [
+            f"shard {number} is not taken{': ' if shard.trouble else ''}{shard.trouble}"
+            for number, shard in shards
+            if not shard.taken
+        ]
+        return Verdict(
+            why_not=why_not + self.watch.stuck(), more={"shards": [number for number, shard in shards if shard.taken]}
+        )
+
+    def registry(self) -> CollectorRegistry:
+        """See Source."""
+        return self.metrics.registry
+
+    def _standings(self) -> list[Standing]:
+        return [self._standing(shard) for shard in list(self.shards.values()) if hasattr(shard, "head")]
+
+    def _standing(self, shard: Shard) -> Standing:
+        head, wall_us, names = shard.head, now_us(), self.settings.kafka.topics
+        clock_us = None if head.clock_us == UNKNOWN else head.clock_us
+        due_us = wall_us if self.settings.clock == "wall" else clock_us
+        read = zip((getattr(names, role) for role in READ), head.positions, strict=True)
+        return Standing(
+            partition=shard.partition,
+            taken=shard.taken,
+            sequence=head.sequence,
+            clock_s=None if clock_us is None else clock_us / SECOND_US,
+            freshness_s=None if shard.concluded_us == UNKNOWN else max(0, wall_us - shard.concluded_us) / SECOND_US,
+            timer_lag_s=None if due_us is None else self.watch.timer_lag_s(shard.partition, due_us),
+            lags=tuple(self.watch.lag((topic, shard.partition), position.offset) for topic, position in read),
+        )

@@ -1,0 +1,516 @@
+"""The law of every model: a label is constant until its deadline, and a deadline is the future."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
+from fractions import Fraction
+from math import exp, floor, log, log2
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segflow.schemas.currency import minor_digits, to_minor
+from segflow.schemas.dimension_settings import (
+    Cadence,
+    Churn,
+    ChurnThresholds,
+    Engagement,
+    FixedClasses,
+    FixedCuts,
+    Lifecycle,
+    MbgNbd,
+    Parameters,
+    Payment,
+    Price,
+    Rfm,
+    Satisfaction,
+    Value,
+)
+from segflow.schemas.labels import LABELS as CONTRACT
+from segflow.schemas.rule_dimensions import RuleDimension, key_of
+from segflow.schemas.settings import Settings
+from segflow.segments.attributes import ENTRY, TOLD, Attributes, told
+from segflow.segments.cuts import Cuts
+from segflow.segments.facts import COLUMNS, Facts
+from segflow.segments.instant import DAY_US, LATEST_US, NEVER, SECOND_US, UNKNOWN, duration_us
+from segflow.segments.mbg_nbd import WEEK_US, History, expected_purchases
+from segflow.segments.models.engagement import NOTHING
+from segflow.segments.recut import Four
+from segflow.segments.rules import Rules, from_settings
+from segflow.segments.slots import NO_SLOT
+from segflow.segments.window import ENTRY as SLOT
+from segflow.segments.window import KEY_OF_SLOT_0
+from tests.support.expressions import NAMES, conditions
+
+DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "clv", "payment")
+RULED = ("tier", "act")
+"""Rule dimensions: random rules over attributes, facts and the labels of whatever stands before them."""
+CUSTOMERS = 150
+PROBES = 12
+MICROSECOND = timedelta(microseconds=1)
+LABELS = st.sampled_from(["a", "b", "c", "loyal", "none_such"])
+
+spans = st.one_of(
+    st.integers(1, 400).map(lambda days: timedelta(days=days)),
+    st.integers(1, 20).map(lambda count: count * MICROSECOND),
+    st.timedeltas(MICROSECOND, timedelta(days=3_652_059)),
+)
+counts = st.integers(1, 12)
+monies = st.decimals(-2000, 2000, places=2)
+shares = st.decimals(0, 1, places=4)
+chances = st.lists(st.decimals("0.0001", "0.9999", places=4), min_size=3, max_size=3, unique=True).map(
+    lambda some: dict(zip(("high_from", "medium_from", "low_from"), sorted(some), strict=True))
+)
+parameters = st.floats(0.001, 20)
+
+
+def ascending(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """Four different values in their order."""
+    return st.lists(values, min_size=4, max_size=4, unique=True).map(sorted)
+
+
+def four(values: Iterable[int]) -> Four:
+    """Four numbers as cuts keep them."""
+    first, second, third, fourth = values
+    return first, second, third, fourth
+
+
+@st.composite
+def some_settings(draw: st.DrawFn) -> Settings:
+    """Settings with odd thresholds, and grids that repeat labels."""
+    at_risk, churned = sorted(draw(st.lists(spans, min_size=2, max_size=2, unique=True)))
+    grid = draw(st.lists(st.lists(LABELS, min_size=5, max_size=5).map(tuple), min_size=5, max_size=5).map(tuple))
+    fixed = {"recency": ascending(spans), "frequency": ascending(counts), "monetary": ascending(monies)}
+    full_price, sensitive = sorted(draw(st.lists(shares, min_size=2, max_size=2, unique=True)))
+    passive, promoter = sorted(draw(st.lists(st.integers(1, 10), min_size=2, max_size=2, unique=True)))
+    visitor, active, core = sorted(draw(st.lists(st.floats(0.01, 1000), min_size=3, max_size=3, unique=True)))
+    b_from, a_from = sorted(draw(st.lists(monies, min_size=2, max_size=2, unique=True)))
+    of_slots = draw(st.sampled_from([1, 6, 13, 64]))
+    slot = draw(st.sampled_from([timedelta(days=28), timedelta(days=1), timedelta(days=30, hours=7)]))
+    window = draw(st.sampled_from([None, 1, 2, 13, 40]))
+    return Settings(
+        currency=draw(st.sampled_from(["EUR", "JPY", "KWD"])),
+        dimensions=tuple(draw(st.permutations(DIMENSIONS))),
+        lifecycle=Lifecycle(
+            at_risk_after=at_risk, churned_after=churned, loyal_orders=draw(counts), reactivated_for=draw(spans)
+        ),
+        rfm=Rfm(
+            grid=grid,
+            fixed=FixedCuts.model_validate({name: draw(some) for name, some in fixed.items()}),
+            window=None if window is None else window * slot + timedelta(hours=1),
+        ),
+        slot=slot,
+        price=Price(min_purchases=draw(counts), sensitive_from=sensitive, full_price_up_to=full_price),
+        cadence=Cadence(regular_slots=draw(st.integers(1, of_slots)), of_slots=of_slots),
+        payment=Payment(slow_above=draw(shares)),
+        satisfaction=Satisfaction(promoter_from=promoter, passive_from=passive, unknown_after=draw(spans)),
+        value=Value(fixed=FixedClasses(b_from=b_from, a_from=a_from)),
+        engagement=Engagement(
+            core_from=core,
+            active_from=active,
+            visitor_from=visitor,
+            half_life=draw(spans.filter(lambda span: span >= timedelta(seconds=1))),
+        ),
+        churn=Churn(
+            **draw(chances), one_time=draw(st.none() | st.builds(lambda some: ChurnThresholds(**some), chances))
+        ),
+        parameters=Parameters(
+            mbg_nbd=MbgNbd(r=draw(parameters), alpha_weeks=draw(parameters), a=draw(parameters), b=draw(parameters))
+        ),
+    )
+
+
+@st.composite
+def ruled_settings(draw: st.DrawFn) -> Settings:
+    """Settings by default with two rule dimensions behind some others, at whose labels they look."""
+    order = draw(st.lists(st.sampled_from(DIMENSIONS), max_size=4, unique=True))
+    before = {name: CONTRACT[name] for name in order}
+    rules = {}
+    for name in RULED:
+        labels = draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=3))
+        each = [{"label": label, "when": draw(conditions(before))} for label in labels]
+        rules[name] = RuleDimension.model_validate({"rules": each, "otherwise": draw(st.sampled_from("abd"))})
+        before[name] = rules[name].labels
+    return Settings(dimensions=(*order, *RULED), rule_dimensions=rules)
+
+
+@st.composite
+def some_rules(draw: st.DrawFn) -> tuple[Rules, Settings]:
+    """The rules of such settings, some with cuts of a population, which may be equal to each other."""
+    product = draw(some_settings())
+    rules = from_settings(product)
+    if draw(st.booleans()):
+        recency = sorted(draw(st.lists(spans.map(duration_us), min_size=4, max_size=4)))
+        recency = [draw(st.sampled_from(recency)) for _ in recency] if draw(st.booleans()) else recency
+        few = sorted(draw(st.lists(st.integers(1, 4), min_size=4, max_size=4)))
+        money = sorted(draw(st.lists(st.integers(-500, 500), min_size=4, max_size=4)))
+        cuts = Cuts(
+            version=9,
+            recency_us=four(sorted(recency)),
+            frequency=four(few),
+            monetary_minor=four(money),
+            value_minor=(money[1], money[2]),
+        )
+        rules = rules.with_cuts(cuts)
+    return rules, product
+
+
+def thresholds_us(rules: Rules, product: Settings) -> list[int]:
+    """Every idle time at which something may change."""
+    lifecycle = product.lifecycle
+    own = (
+        lifecycle.at_risk_after,
+        lifecycle.churned_after,
+        lifecycle.reactivated_for,
+        product.satisfaction.unknown_after,
+        product.engagement.half_life,
+    )
+    return [*map(duration_us, own), *rules.cuts.recency_us]
+
+
+def some_facts(
+    dice: np.random.Generator, near_us: list[int], half_life_us: int = DAY_US, slot_us: int = 28 * DAY_US
+) -> Facts:
+    """Customers whose purchases lie near thresholds from each other, some at the ends of the calendar."""
+    shape = CUSTOMERS
+    last_us = dice.integers(-2000 * DAY_US, 20_000 * DAY_US, shape)
+    last_us = np.where(dice.random(shape) < 0.1, LATEST_US - dice.integers(0, 500 * DAY_US, shape), last_us)
+    gaps_us = dice.choice([0, *near_us], shape) + dice.integers(-2, 3, shape)
+    gaps_us = np.where(dice.random(shape) < 0.3, dice.integers(0, 500 * DAY_US, shape), gaps_us)
+    before_us = np.maximum(last_us - np.maximum(gaps_us, 0), -(2**61))
+    purchases = dice.integers(0, 8, shape)
+    last_us = np.where(purchases == 0, UNKNOWN, last_us)
+    before_us = np.where(purchases < 2, UNKNOWN, before_us)
+    settled = dice.choice([0, 0, 1, 10, 100], shape)
+    window = np.zeros((shape, 6), dtype=SLOT)  # the last place stays empty
+    slots = (np.where(purchases == 0, 0, last_us) // slot_us)[:, None] - np.cumsum(
+        dice.integers(1, 9, (shape, 5)), axis=1
+    )
+    window["key"][:, :5] = np.sort(slots + dice.integers(1, 5), axis=1) + KEY_OF_SLOT_0
+    orders = dice.integers(-1, 4, (shape, 5))
+    window["orders"][:, :5] = np.where((purchases == 0)[:, None], np.minimum(orders, 0), orders)
+    window["net_minor"][:, :5] = dice.integers(-20_000, 100_000, (shape, 5))
+    few = np.arange(6) >= dice.integers(0, 6, shape)[:, None]
+    window[few] = np.zeros((), dtype=SLOT)
+    return Facts(
+        window=window,
+        first_us=np.where(purchases < 2, last_us, before_us),
+        last_us=last_us,
+        before_last_us=before_us,
+        purchases=purchases,
+        full_refunds=np.where(dice.random(shape) < 0.7, 0, dice.integers(0, 9, shape)),
+        net_minor=dice.integers(-200_000, 200_000, shape) // dice.choice([1, 100, 1000], shape),
+        discounted=(purchases * dice.choice([0.0, 0.2, 0.5, 0.6, 1.0], shape)).astype(np.uint32),
+        latest_slot=np.where(purchases == 0, NO_SLOT, last_us // slot_us).astype(np.int32),
+        slot_mask=np.where(
+            purchases == 0, 0, dice.integers(0, 2**63, shape) >> dice.choice([0, 50, 58, 62], shape) | 1
+        ).astype(np.uint64),
+        latest_day=np.where(purchases == 0, NO_SLOT, last_us // DAY_US).astype(np.int32),
+        day_mask=(purchases > 0).astype(np.uint64),
+        first_day_minor=dice.integers(0, 50_000, shape),
+        purchase_days=dice.integers(0, purchases + 1).clip(np.minimum(purchases, 1)).astype(np.uint32),
+        feedback_us=np.where(dice.random(shape) < 0.2, UNKNOWN, last_us),
+        score=dice.integers(0, 11, shape).astype(np.uint8),
+        level_log2=np.where(
+            purchases == 0, NOTHING, np.where(purchases == 0, 0, last_us) / half_life_us + dice.uniform(-3, 12, shape)
+        ),
+        attributes=some_attributes(dice),
+        settled_invoices=settled.astype(np.uint32),
+        late_invoices=(settled * dice.choice([0, 0.3, 0.31, 1], shape)).astype(np.uint32),
+        next_due_us=np.where(dice.random(shape) < 0.5, NEVER, np.where(purchases == 0, 0, last_us)),
+    )
+
+
+def some_attributes(dice: np.random.Generator) -> Attributes:
+    """Anything told of them, or nothing, or a removal."""
+    keys = tuple(sorted(map(key_of, NAMES)))
+    values = np.array([told(value) for value in (None, True, False, 0.0, 1.0, 2.5, 70.0, -3.0, "DE")], dtype=TOLD)
+    chosen = values[dice.integers(0, len(values), (CUSTOMERS, len(keys)))]
+    entries = np.zeros((CUSTOMERS, len(keys)), dtype=ENTRY)
+    entries["key"] = np.where(dice.random(entries.shape) < 0.8, np.array(keys, dtype=np.uint32), 0)
+    for name in ("kind", "value"):
+        entries[name] = np.where(entries["key"] != 0, chosen[name], 0)
+    return Attributes(keys, entries)
+
+
+def moments_for(
+    dice: np.random.Generator, facts: Facts, near_us: list[int]
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """A moment for each: about a threshold after the latest purchase, or anywhere, also before it."""
+    known = np.where(facts.last_us == UNKNOWN, 0, facts.last_us)
+    at_us = known + dice.choice([0, *near_us], CUSTOMERS) + dice.integers(-1, 2, CUSTOMERS)
+    anywhere = known + dice.integers(-30 * DAY_US, 500 * DAY_US, CUSTOMERS)
+    return np.minimum(np.where(dice.random(CUSTOMERS) < 0.3, anywhere, at_us), LATEST_US)
+
+
+@given(product=ruled_settings(), name=st.sampled_from(RULED), seed=st.integers(0, 2**32))
+@settings(max_examples=100, deadline=None)
+def test_the_label_of_any_rules_holds_until_its_deadline(product: Settings, name: str, seed: int) -> None:
+    """The same law for random rules: own crossings, and those of the dimensions whose labels they look at."""
+    holds_until_its_deadline(name, from_settings(product), product, seed)
+
+
+@pytest.mark.parametrize("name", DIMENSIONS)
+@given(made=some_rules(), seed=st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_there(
+    name: str, made: tuple[Rules, Settings], seed: int
+) -> None:
+    """For any settings, cuts, facts and moment: constant on [at, deadline), which is ahead; never is never."""
+    rules, product = made
+    holds_until_its_deadline(name, rules, product, seed)
+
+
+def holds_until_its_deadline(name: str, rules: Rules, product: Settings, seed: int) -> None:
+    """The law, of one dimension, for random facts at random moments."""
+    dice = np.random.default_rng(seed)
+    near_us = thresholds_us(rules, product)
+    facts = some_facts(dice, near_us, duration_us(product.engagement.half_life), duration_us(product.slot))
+    at_us = moments_for(dice, facts, near_us)
+    column = [model.name for model in rules.models].index(name)
+    codes = rules.classify(facts, at_us)
+    every_us = rules.deadlines(facts, at_us, codes)
+    assert (rules.deadline(facts, at_us, codes) == every_us.min(axis=1)).all()
+    due_us = every_us[:, column]
+    label = codes[:, column]
+    assert (due_us > at_us).all()
+    assert ((due_us <= LATEST_US) | (due_us == NEVER)).all()
+    last_us = np.minimum(due_us - 1, LATEST_US)  # of the interval on which it must hold
+
+    # A model looks at no other's label, but for rules: what is asked most often is asked of it alone.
+    seen, place = (rules, column) if name in RULED else (replace(rules, models=(rules.models[column],)), 0)
+
+    def still(probe_us: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+        return bool((seen.classify(facts, np.clip(probe_us, at_us, last_us))[:, place] == label).all())
+
+    assert still(last_us)
+    width = (last_us - at_us).astype(np.float64)
+    for _ in range(PROBES):
+        assert still(at_us + (width * dice.random(CUSTOMERS)).astype(np.int64))
+    known = np.where(facts.last_us == UNKNOWN, at_us, facts.last_us)
+    slot_us = duration_us(product.slot)
+    for ahead_slots in range(14):
+        assert still((np.minimum(at_us, LATEST_US - 14 * slot_us) // slot_us + ahead_slots) * slot_us - 1)
+    for threshold_us in near_us:
+        for nudge in (-1, 0, 1):
+            assert still(np.minimum(known, LATEST_US - threshold_us) + threshold_us + nudge)
+    ahead = due_us != NEVER
+    then = rules.classify(facts, np.where(ahead, due_us, at_us))
+    if name not in RULED and (name != "rfm" or len(set(rules.cuts.recency_us)) == 4):
+        assert (then[ahead, column] != label[ahead]).all()
+    for _ in range(200 if name in RULED else 20):  # what is looked at in vain comes to an end
+        if not ahead.any():
+            break
+        at_us = np.where(ahead, due_us, at_us)
+        due_us = seen.deadlines(facts, at_us, seen.classify(facts, at_us))[:, place]
+        assert (due_us[ahead] > at_us[ahead]).all()
+        ahead = due_us != NEVER
+    assert not ahead.any()
+
+
+def lifecycle_by_hand(product: Settings, rules: Rules, facts: dict[str, int], at_us: int) -> str:
+    """Design section 3, row by row."""
+    del rules
+    table = product.lifecycle
+    n = max(0, facts["purchases"] - facts["full_refunds"])
+    if n == 0:
+        return "prospect"
+    idle = (at_us - facts["last_us"]) * MICROSECOND
+    if idle >= table.churned_after:
+        return "churned"
+    if idle >= table.at_risk_after:
+        return "at_risk"
+    if facts["before_last_us"] != UNKNOWN and idle < table.reactivated_for:
+        gap = (facts["last_us"] - facts["before_last_us"]) * MICROSECOND
+        if gap >= table.at_risk_after:
+            return "reactivated"
+    if n >= table.loyal_orders:
+        return "loyal"
+    return "active" if n >= 2 else "new"
+
+
+def rfm_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """Design section 3: scores, then the grid; with a window, of the slots in it."""
+    n, net_minor = max(0, facts["purchases"] - facts["full_refunds"]), facts["net_minor"]
+    if product.rfm.window is not None:
+        first = at_us // duration_us(product.slot) - product.rfm.window // product.slot + 1 + KEY_OF_SLOT_0
+        inside = [(orders, money) for key, orders, money in facts["window"] if key >= first]
+        n, net_minor = max(0, sum(orders for orders, _ in inside)), sum(money for _, money in inside)
+    if n == 0:
+        return "none"
+    idle_us = at_us - facts["last_us"]
+    recency = 5 - sum(idle_us >= cut for cut in rules.cuts.recency_us)
+    frequency = 1 + sum(n >= cut for cut in rules.cuts.frequency)
+    money = 1 + sum(net_minor >= cut for cut in rules.cuts.monetary_minor)
+    return product.rfm.grid[5 - recency][(frequency + money + 1) // 2 - 1]
+
+
+def price_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md, with exact fractions."""
+    del rules, at_us
+    table = product.price
+    if facts["purchases"] < table.min_purchases:
+        return "unknown"
+    share = Fraction(facts["discounted"], facts["purchases"])
+    if share >= Fraction(table.sensitive_from):
+        return "sensitive"
+    return "full_price" if share <= Fraction(table.full_price_up_to) else "mixed"
+
+
+def cadence_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md, slot by slot."""
+    del rules
+    orders = max(0, facts["purchases"] - facts["full_refunds"])
+    if orders == 0:
+        return "none"
+    bought = {facts["latest_slot"] - age for age in range(64) if facts["slot_mask"] >> age & 1}
+    now = max(at_us // duration_us(product.slot), facts["latest_slot"])
+    if sum(now - age in bought for age in range(product.cadence.of_slots)) >= product.cadence.regular_slots:
+        return "regular"
+    return "one_off" if orders == 1 else "occasional"
+
+
+def satisfaction_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md."""
+    del rules
+    table = product.satisfaction
+    if facts["feedback_us"] == UNKNOWN or at_us - facts["feedback_us"] >= duration_us(table.unknown_after):
+        return "unknown"
+    if facts["score"] >= table.promoter_from:
+        return "promoter"
+    return "passive" if facts["score"] >= table.passive_from else "detractor"
+
+
+def payment_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md, with exact fractions."""
+    del rules
+    if facts["next_due_us"] <= at_us:
+        return "overdue"
+    settled = facts["settled_invoices"]
+    if settled and Fraction(facts["late_invoices"], settled) > Fraction(product.payment.slow_above):
+        return "slow"
+    return "good" if settled or facts["next_due_us"] != NEVER else "unknown"
+
+
+def engagement_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md: which thresholds' crossings, each up to the whole second after it, are ahead."""
+    del rules
+    table = product.engagement
+    for label in ("core", "active", "visitor"):
+        threshold = getattr(table, f"{label}_from")
+        if facts["level_log2"] != NOTHING:
+            end_s = (facts["level_log2"] - log2(threshold)) * table.half_life.total_seconds()
+            if at_us < (floor(end_s + 1e-5) + 1) * 1_000_000 or end_s * 1e6 > LATEST_US:
+                return label
+    return "dormant"
+
+
+def value_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md: by the two cuts of net money."""
+    del product, at_us
+    if facts["purchases"] <= facts["full_refunds"]:
+        return "none"
+    b_from, a_from = rules.cuts.value_minor
+    if facts["net_minor"] >= a_from:
+        return "a"
+    return "b" if facts["net_minor"] >= b_from else "c"
+
+
+def churn_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md: which thresholds' crossings, each up to the whole second after it, are ahead."""
+    if facts["purchases"] <= facts["full_refunds"]:
+        return "none"
+    model, table = rules.cuts.parameters.mbg_nbd, product.churn
+    week_us = 7 * DAY_US
+    x, t_x = facts["purchase_days"] - 1, (facts["last_us"] - facts["first_us"]) / week_us
+    for label in ("low", "medium", "high"):
+        p = float(getattr(table if x or not table.one_time else table.one_time, f"{label}_from"))
+        power = log((1 / p - 1) * (model.b + x) / model.a) / (model.r + x)
+        weeks = (model.alpha_weeks + t_x) * exp(power) - model.alpha_weeks if power < 100 else 1e9
+        end_s = facts["first_us"] / 1e6 + weeks * week_us / 1e6
+        if at_us < (floor(end_s + 1e-5) + 1) * 1_000_000 or (floor(end_s + 1e-5) + 1) * 1_000_000 > LATEST_US:
+            return label
+    return "lost"
+
+
+def clv_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
+    """models.md: the worth at the moment, but where it crosses a cut within the second before, or before a purchase."""
+    if facts["purchases"] <= facts["full_refunds"]:
+        return "none"
+    model, money = rules.cuts.parameters.mbg_nbd, rules.cuts.parameters.gamma_gamma
+    one = History(
+        repeats=np.array([max(facts["purchase_days"] - 1.0, 0)]),
+        recency_weeks=np.array([(facts["last_us"] - facts["first_us"]) / WEEK_US]),
+    )
+    x = float(one.repeats[0])
+    total = (facts["net_minor"] - facts["first_day_minor"]) / 10 ** minor_digits(product.currency)
+    expected = money.p * money.gamma / (money.q - 1)
+    if x > 0 and total > 0:
+        weight = money.p * x / (money.p * x + money.q - 1)
+        expected = (1 - weight) * expected + weight * total / x
+    labels = set()
+    for moment_us in (at_us, at_us - SECOND_US):
+        age_weeks = np.array([max((moment_us - facts["first_us"]) / WEEK_US, float(one.recency_weeks[0]))])
+        worth = expected * expected_purchases(model, one, age_weeks, product.clv.horizon / timedelta(weeks=1))[0]
+        medium_from, high_from = (cut / 10 ** minor_digits(product.currency) for cut in rules.cuts.clv_minor)
+        label = "medium" if worth >= medium_from else "low"
+        labels.add("high" if worth >= high_from else label)
+    return "any" if at_us < facts["last_us"] or len(labels) > 1 else labels.pop()
+
+
+BY_HAND: dict[str, Callable[[Settings, Rules, dict[str, Any], int], str]] = {
+    "lifecycle": lifecycle_by_hand,
+    "rfm": rfm_by_hand,
+    "price": price_by_hand,
+    "cadence": cadence_by_hand,
+    "satisfaction": satisfaction_by_hand,
+    "engagement": engagement_by_hand,
+    "value": value_by_hand,
+    "churn": churn_by_hand,
+    "clv": clv_by_hand,
+    "payment": payment_by_hand,
+}
+
+
+@pytest.mark.parametrize("name", DIMENSIONS)
+@given(made=some_rules(), seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_every_row_of_the_table_is_read_as_it_is_written(name: str, made: tuple[Rules, Settings], seed: int) -> None:
+    """Whole columns give what plain Python gives one customer at a time."""
+    rules, product = made
+    dice = np.random.default_rng(seed)
+    near_us = thresholds_us(rules, product)
+    facts = some_facts(dice, near_us, duration_us(product.engagement.half_life), duration_us(product.slot))
+    at_us = moments_for(dice, facts, near_us)
+    column = [model.name for model in rules.models].index(name)
+    codes = rules.classify(facts, at_us)[:, column].tolist()
+    for row, code in enumerate(codes):
+        one = {field: getattr(facts, field)[row].tolist() for field in COLUMNS if field != "attributes"}
+        assert BY_HAND[name](product, rules, one, int(at_us[row])) in {rules.models[column].labels[code], "any"}
+
+
+@given(product=some_settings())
+@settings(max_examples=50, deadline=None)
+def test_fixed_cuts_are_the_settings_thresholds_in_whole_numbers(product: Settings) -> None:
+    """Microseconds, orders, and minor units of the settings' currency."""
+    cuts, fixed = from_settings(product).cuts, product.rfm.fixed
+    assert cuts.version == 0
+    assert cuts.recency_us == tuple(map(duration_us, fixed.recency))
+    assert cuts.frequency == fixed.frequency
+    digits = minor_digits(product.currency)
+    assert cuts.monetary_minor == tuple(to_minor(money, digits) for money in fixed.monetary)
+    classes = product.value.fixed
+    assert cuts.value_minor == (to_minor(classes.b_from, digits), to_minor(classes.a_from, digits))
+
+
+def test_a_customer_starts_without_a_lifecycle_and_neutral_in_all_else() -> None:
+    """Null, and `none`, `unknown` or `dormant`, in the settings' order; the labels of sections start at the code 0."""
+    order = ("rfm", "lifecycle", "price", "cadence", "satisfaction", "engagement", "value", "churn", "clv", "payment")
+    rules = from_settings(Settings.model_validate({"dimensions": order}))
+    assert rules.names == order
+    assert rules.start.tolist() == [0, 255, 0, 0, 0, 0, 0, 0, 0, 0]
+    neutral = [model.labels[0] for model in rules.models if model.start != 255]
+    assert neutral == ["none", "unknown", "none", "unknown", "dormant", "none", "none", "none", "unknown"]

@@ -1,0 +1,126 @@
+"""All the faults, one method each, and a random choice among them."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing, suppress
+from random import Random
+from typing import Final
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from segflow.embedded.redis_server import RedisServer
+from segflow.embedded.server_process import started
+from tests.faults.installation import Installation
+from tests.faults.stream import Stream
+from tests.faults.upstream import in_transactions
+from tests.soak.workers import Crew
+from tests.support.proxied_kafka import ProxiedKafka
+from tests.support.proxy import END_TXN, PRODUCE, Proxy, kafka_request, redis_exec
+from tests.support.until import until
+
+REPLY_S: Final = 10.0
+"""Requests come many a second: within that one must have met its fault."""
+WIPE_SHARE: Final = 0.1
+"""Redis is wiped in the first part of the soak only: it is filled again from all that was read by then."""
+
+
+class Hurt:
+    """Kafka, Redis, their wires and the crew, and what can be done to them."""
+
+    def __init__(
+        self, installed: Installation, kafka: ProxiedKafka, redis: RedisServer, wire: Proxy, crew: Crew, random: Random
+    ) -> None:
+        self._installed, self._kafka, self._redis, self._wire = installed, kafka, redis, wire
+        self._crew, self._random = crew, random
+        self._upstream = Stream(random.randrange(2**31), customers=50, step_hours=0.01)
+        self.fired: Counter[str] = Counter()
+
+    def once(self, progress: float) -> str:
+        """One random fault, over when this returns; its name. `progress`: how much of the soak is over, 0 to 1."""
+        faults: dict[str, tuple[int, Callable[[], None]]] = {
+            "worker killed": (40, self._crew.kill),
+            "two workers killed at once": (12, lambda: self._crew.kill(2)),
+            "worker killed at a step of a commit or a take": (24, self._crew.crash),
+            "worker halted beyond its session": (4, lambda: self._crew.pause(self._random.uniform(2.5, 5))),
+            "rebalance": (4, lambda: self._crew.visit(self._random.uniform(0.5, 3))),
+            "Redis connections cut": (3, self._wire.cut),
+            "Redis reply to EXEC lost": (4, lambda: self._drop(self._wire, redis_exec)),
+            "EXEC lost": (4, self._lose_exec),
+            "Redis silent": (2, lambda: self._stall(self._wire)),
+            "Redis restarted in place": (2, self._restart_redis),
+            "Redis rolled back": (4, self._roll_back_redis),
+            "Redis failed over to a stale replica": (3, self._fail_over),
+            "Redis wiped": (6 if progress < WIPE_SHARE else 0, self._wipe_redis),
+            "Kafka connections cut": (3, self._kafka.wire.cut),
+            "Kafka reply to a commit lost": (4, lambda: self._drop(self._kafka.wire, kafka_request(END_TXN))),
+            "Kafka reply to a produce lost": (3, lambda: self._drop(self._kafka.wire, kafka_request(PRODUCE))),
+            "Kafka silent": (2, lambda: self._stall(self._kafka.wire)),
+            "Kafka killed": (2, self._kill_kafka),
+            "upstream transactions aborted": (3, self._abort_upstream),
+        }
+        (name,) = self._random.choices(list(faults), [weight for weight, _ in faults.values()])
+        faults[name][1]()
+        self.fired[name] += 1
+        return name
+
+    def _drop(self, wire: Proxy, request: Callable[[bytes], bool]) -> None:
+        before = wire.dropped
+        wire.drop_reply_to(request)
+        until(lambda: wire.dropped > before, "no reply was dropped", REPLY_S)
+
+    def _lose_exec(self) -> None:
+        before = self._wire.lost
+        self._wire.lose_request(redis_exec)
+        until(lambda: self._wire.lost > before, "no request was lost", REPLY_S)
+
+    def _stall(self, wire: Proxy) -> None:
+        wire.silence()
+        time.sleep(self._random.uniform(0.5, 4))
+        wire.resume()
+
+    def _client(self) -> Redis:
+        return Redis.from_url(self._redis.url)
+
+    def _restart_redis(self) -> None:
+        with closing(self._client()) as client, suppress(RedisError):
+            client.shutdown(save=True)
+        until(lambda: not self._redis.running, "Redis does not end", REPLY_S)
+        time.sleep(self._random.uniform(0, 2))
+        self._redis.start()
+
+    def _roll_back_redis(self) -> None:
+        with closing(self._client()) as client:
+            client.save()
+        time.sleep(self._random.uniform(0.2, 3))
+        self._redis.kill()
+        self._redis.start()
+
+    def _fail_over(self) -> None:
+        replica = started(RedisServer())
+        with closing(Redis.from_url(replica.url)) as client:
+            client.replicaof("127.0.0.1", self._redis.ports[0])
+            until(lambda: client.info("replication")["master_link_status"] == "up", "no replica", REPLY_S)
+            client.replicaof("NO", "ONE")
+        time.sleep(self._random.uniform(0.2, 2))  # what is written now does not reach it
+        self._wire.target = replica.ports[0]
+        self._wire.cut()
+        self._redis.close()
+        self._redis = replica
+
+    def _wipe_redis(self) -> None:
+        with closing(self._client()) as client:
+            client.flushall()
+
+    def _kill_kafka(self) -> None:
+        self._kafka.kill()
+        self._kafka.start()
+
+    def _abort_upstream(self) -> None:
+        asyncio.run(in_transactions(self._installed, self._upstream.take(10)))
+
+    def close(self) -> None:
+        """End the Redis that is the one now."""
+        self._redis.close()

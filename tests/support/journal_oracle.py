@@ -1,0 +1,46 @@
+"""The oracle over an installation's inputs, with new rules adopted where the journal says that each shard did."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
+from tests.support.service import Service
+
+Record = dict[str, Any]
+"""A control record's content."""
+
+
+def by_journal(installed: Service, first: OracleRules, adopted: Callable[[int, Record], Adopt]) -> list[Record]:
+    """The changes of all shards: purchases only, swept to the clock after the last commit.
+
+    `adopted` gives what a version of the control topic is to the oracle.
+    """
+    changes: list[Record] = []
+    records, entries = installed.read("purchases"), installed.journal()
+    versions = {each.offset: json.loads(each.value) for each in installed.read("control")}
+    for shard in range(installed.partitions):
+        oracle = Shard(first)
+        mine = [record for record in records if record.partition == shard]
+        commits = [each for each in entries if each["partition"] == shard]
+        for entry in sorted(commits, key=lambda each: each["plan"]["sequence"]):
+            if entry["adopts"] is not None:
+                changes += oracle.step(adopted(entry["adopts"], versions[entry["adopts"]]))
+            for record in mine:
+                if entry["purchases_from"] <= record.offset < entry["plan"]["purchases_to"]:
+                    changes += oracle.step(Event(json.loads(record.value)))
+        changes += oracle.step(Sweep(None))
+    return changes
+
+
+def quintiles(version: int, cuts: Record) -> Adopt:
+    """Cuts of rfm's scores."""
+    rules = OracleRules(
+        recency_cuts=tuple(timedelta(microseconds=cut) for cut in cuts["recency_us"]),
+        frequency_cuts=tuple(cuts["frequency"]),
+        monetary_cuts=tuple(Decimal(cut) / 100 for cut in cuts["monetary_minor"]),
+        cuts=version,
+    )
+    return Adopt(rules, "recut")

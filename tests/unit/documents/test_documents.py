@@ -1,0 +1,142 @@
+"""The documents: their links lead somewhere, and what they name exists."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from segflow.cli.commands import SUMMARIES
+from segflow.schemas.settings import Settings
+from segflow.streams.health.metrics import Metrics
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "examples" / "README.md"])
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+def text_of(path: Path) -> str:
+    """A document."""
+    return path.read_text(encoding="utf-8")
+
+
+def heading_anchors(path: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text_of(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def code_of(path: Path) -> list[str]:
+    """The lines of code blocks and the pieces between backquotes."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text_of(path), re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```\w*\n.*?^```", "", text_of(path), flags=re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", prose)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_within_the_project_leads_somewhere(path: Path) -> None:
+    """Files and folders exist, and so do the headings that anchors name."""
+    links = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", text_of(path))
+    for link in (markdown or html for markdown, html in links):
+        if re.match(r"https?://", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), link
+        assert not anchor or anchor in heading_anchors(target), link
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_file_named_in_code_exists(path: Path) -> None:
+    """Paths such as `state/record.py`, from the root or from the document."""
+    for piece in code_of(path):
+        for name in re.findall(r"(?<![\w./])((?:[a-z_]+/)+[\w.-]*\w\.(?:py|md|yaml|json|svg))(?![\w/])", piece):
+            assert any((folder / name).exists() for folder in (ROOT, path.parent)), name
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_command_named_exists(path: Path) -> None:
+    """`segflow x` in code is a command x."""
+    for piece in code_of(path):
+        for name in re.findall(r"(?:^|[\s/$])segflow ([a-z]+)", piece):
+            assert name in SUMMARIES, piece
+
+
+def test_the_readme_has_every_command() -> None:
+    """One row each, in the order of the help."""
+    rows = re.findall(r"^\| `segflow ([a-z]+)` \|", text_of(ROOT / "README.md"), re.MULTILINE)
+    assert rows == list(SUMMARIES)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_make_target_named_exists(path: Path) -> None:
+    """`make x` in code is a target x."""
+    targets = set(re.findall(r"^([a-z-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    for piece in code_of(path):
+        for name in re.findall(r"^make ([a-z-]+)", piece):
+            assert name in targets, piece
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_setting_named_exists(path: Path) -> None:
+    """`section.name` in code is a path in the settings."""
+    for piece in code_of(path):
+        for section, name in re.findall(r"\b(kafka|redis|lifecycle|rfm|worker)\.([a-z_]+)(?![\w(/])", piece):
+            if name in ("py", "md", "sh"):
+                continue
+            fields = Settings.model_fields[section].annotation
+            assert isinstance(fields, type)
+            assert issubclass(fields, BaseModel)
+            assert name in fields.model_fields, piece
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_path_of_a_machine_is_named(path: Path) -> None:
+    """Nothing from the root of somebody's disk, nobody's home."""
+    assert not re.findall(r"(?<![\w.~>:])/(?:work|root|home|tmp|Users|mnt|opt)\b", text_of(path))
+
+
+def test_the_readme_s_python_and_yaml_are_well_formed() -> None:
+    """The subscriber parses; the settings of the analyst's example are settings."""
+    readme = text_of(ROOT / "README.md")
+    (subscriber,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    ast.parse(subscriber)
+    (written,) = re.findall(r"printf '(.+?)' >", readme)
+    Settings.model_validate(yaml.safe_load(written.replace("\\n", "\n")))
+
+
+def test_every_metric_is_in_the_operations_table() -> None:
+    """With its labels; and no other is."""
+    rows = re.findall(r"^\| `(segflow_\w+)` \| (.*?) \|", OPERATIONS, re.MULTILINE)
+    metrics = Metrics()
+    labels = {each._name: each._labelnames for each in vars(metrics).values() if hasattr(each, "_labelnames")}
+    labels |= {each.name: tuple(each._labelnames) for each in metrics.shards.collect()}
+    found = {
+        metric.name + ("_total" if metric.type == "counter" else ""): labels[metric.name]
+        for metric in metrics.registry.collect()
+    }
+    assert {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows} == found
+
+
+def test_the_errors_in_the_operations_tables_are_those_of_the_code() -> None:
+    """Each piece of a quoted message stands in a message of the code."""
+    messages = "\n".join(
+        "".join(part.value for part in _parts(node) if isinstance(part.value, str))
+        for room in (ROOT / "streams", ROOT / "segflow")
+        for path in room.glob("**/*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.JoinedStr | ast.Constant)
+    )
+    section = OPERATIONS.partition("## Errors and what to do")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (?!message|-)(.+?) \|", section, re.MULTILINE)
+    assert len(rows) > 10
+    for row in rows:
+        for piece in row.split("…"):
+            assert piece.strip() in messages, row
+
+
+def _parts(node: ast.JoinedStr | ast.Constant) -> list[ast.Constant]:
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return [part for part in parts if isinstance(part, ast.Constant)]

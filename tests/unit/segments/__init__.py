@@ -1,0 +1,1 @@
+"""Tests of the segments that start no server."""

@@ -1,0 +1,104 @@
+"""The clv dimension: money by hand, ends against the curve, late and returned purchases, terciles."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segflow.schemas.settings import Settings
+from segflow.segments import histogram
+from segflow.segments.gamma_gamma import expected_money
+from segflow.segments.mbg_nbd import FOR_EVER_WEEKS, History, expected_falls_to_weeks, expected_purchases
+from segflow.segments.parameters import CDNOW, MbgNbd
+from segflow.segments.recut import Scan, next_cuts
+from segflow.segments.rules import from_settings, recuts_of
+from tests.unit.segments.test_churn import course, purchases
+
+SETTINGS = Settings(dimensions=("clv",))
+
+
+def test_expected_money_lies_between_the_own_mean_and_everybodys() -> None:
+    """CDNOW's mean is 35.24; with more repeat days the own counts more; without any, or below zero, not at all."""
+    money = expected_money(CDNOW.gamma_gamma, np.array([0.0, 1, 10, 3, 3]), np.array([0.0, 80, 800, 0, -5]))
+    assert money.round(2).tolist() == [35.24, 66.36, 78.12, 35.24, 35.24]
+
+
+@settings(deadline=None)  # the first call imports SciPy
+@given(
+    numbers=st.lists(st.floats(0.05, 20), min_size=4, max_size=4),
+    x=st.integers(0, 300),
+    t_x=st.floats(0, 500),
+    wanted=st.floats(0.001, 50),
+)
+def test_the_crossing_found_is_where_the_curve_falls_to_what_was_wanted(
+    numbers: list[float], x: int, t_x: float, wanted: float
+) -> None:
+    """The expectation there is what was wanted, or it is below at the latest purchase, or above for ever."""
+    model = MbgNbd(**dict(zip(("r", "alpha_weeks", "a", "b"), numbers, strict=True)))
+    one = History(repeats=np.array([float(x)]), recency_weeks=np.array([t_x]))
+    found = float(expected_falls_to_weeks(model, one, np.array([[wanted]]), 26)[0, 0])
+    if found == -np.inf:
+        assert expected_purchases(model, one, np.array([t_x]), 26)[0] < wanted
+    elif found < FOR_EVER_WEEKS:
+        assert found >= t_x * (1 - 1e-12)
+        assert expected_purchases(model, one, np.array([found]), 26)[0] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_one_customer_is_cut_as_among_many() -> None:
+    """Neighbours in the column change no digit."""
+    dice = np.random.default_rng(3)
+    many = History(repeats=dice.integers(0, 40, 200).astype(float), recency_weeks=dice.uniform(0, 80, 200))
+    wanted = dice.uniform(0.01, 5, (200, 2))
+    together = expected_falls_to_weeks(CDNOW.mbg_nbd, many, wanted, 26)
+    for row in range(200):
+        alone = History(repeats=many.repeats[row : row + 1], recency_weeks=many.recency_weeks[row : row + 1])
+        assert (expected_falls_to_weeks(CDNOW.mbg_nbd, alone, wanted[row : row + 1], 26)[0] == together[row]).all()
+
+
+def with_amounts(*amounts: float) -> list[dict[str, Any]]:
+    """A purchase every two weeks, of these amounts."""
+    log = purchases(*(14.0 * number for number in range(len(amounts))))
+    return [event | {"amount": amount} for event, amount in zip(log, amounts, strict=True)]
+
+
+def test_who_comes_often_and_pays_much_is_high_until_silence_says_otherwise() -> None:
+    """Each class ends at its own moment; in whatever order purchases came, the end is the same."""
+    log = with_amounts(20, 90, 90, 90, 90)
+    way = course(log, SETTINGS)
+    assert [label for _, label, _ in way][-3:] == ["high", "medium", "low"]
+    late = course([log[place] for place in (2, 4, 0, 3, 1)], SETTINGS)
+    assert late[-2:] == way[-2:]
+    dearer_first_day = course(with_amounts(900, 90, 90, 90, 90), SETTINGS)
+    assert dearer_first_day[-2:] == way[-2:]  # what the first day brought says nothing
+
+
+def test_refunds_come_off_the_repeat_days_and_returning_everything_is_none() -> None:
+    """Less money is worth less; no order that counts is none."""
+    log = with_amounts(20, 90, 90, 90, 90)
+    money = {
+        "type": "refund",
+        "event_id": "r",
+        "customer_id": "c",
+        "order_id": "o",
+        "occurred_at": log[-1]["occurred_at"],
+    }
+    assert course([*log, money | {"amount": 300}], SETTINGS)[-1][0] < course(log, SETTINGS)[-1][0]
+    all_back = [money | {"event_id": f"r{number}", "amount": 1, "full": True} for number in range(5)]
+    assert course([*log, *all_back], SETTINGS)[-1][1] == "none"
+
+
+def test_terciles_are_thirds_of_what_the_living_are_worth() -> None:
+    """With enough of them; fixed below."""
+    product = Settings.model_validate(
+        {"dimensions": ["clv"], "clv": {"cuts": "terciles"}, "recut": {"min_population": 30}}
+    )
+    recuts, held = recuts_of(product), from_settings(product).cuts
+    assert recuts.wanted
+    scan = Scan(living=30, worth=histogram.count(np.arange(100, 3100, 100)))
+    new = next_cuts(scan, held, recuts)
+    assert new is not None
+    assert new.clv_minor == pytest.approx((1000, 2000), rel=0.02)
+    assert next_cuts(Scan(living=29, worth=scan.worth), held, recuts) is None
+    assert not recuts_of(SETTINGS).wanted

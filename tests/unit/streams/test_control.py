@@ -1,0 +1,118 @@
+"""The control topic: what earlier versions wrote, and which of what is written there counts."""
+
+import json
+from typing import Any
+
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import DAY_US
+from segflow.segments.models.lifecycle import Lifecycle
+from segflow.streams.control.definitions import definition_of
+from segflow.streams.control.topic import Control
+
+OLD_CUTS = {
+    "kind": "cuts",
+    "at_us": 10,
+    "population": 600,
+    "recency_us": [1, 2, 3, 4],
+    "frequency": [2, 3, 4, 5],
+    "monetary_minor": [5, 6, 7, 8],
+}
+OF_THE_POPULATION: dict[str, Any] = {
+    "dimensions": ["lifecycle", "rfm", "value"],
+    "rfm": {"cuts": "quantile"},
+    "value": {"cuts": "share"},
+}
+
+
+def read_by(settings: Settings, *contents: dict[str, Any]) -> Control:
+    """A worker that has read these records from the beginning of the topic."""
+    control = Control(settings)
+    for offset, content in enumerate(contents):
+        control._take(offset, json.dumps(content).encode(), 1_700_000_000_000 + offset)
+    return control
+
+
+def test_a_definition_of_before_is_the_same_definition() -> None:
+    """As it was before `recut` had a section of its own, before windows and lengths of slots; with defaults and not."""
+    for own in ({}, {"recut": {"every": "2h", "min_population": 7}}):
+        settings = Settings.model_validate(own)
+        now = definition_of(settings)
+        recut = now["recut"]
+        rfm = now["rfm"] | {"recut_every": recut["every"], "min_population": recut["min_population"]}
+        del rfm["window"]
+        before = {name: part for name, part in now.items() if name not in ("recut", "slot")} | {"rfm": rfm}
+        control = read_by(settings, {"kind": "definition", "content": before})
+        assert [each.content for each in control.definitions] == [now]
+
+
+def test_cuts_without_those_of_value_leave_them_as_the_settings_have_them() -> None:
+    """Version, quintiles, and value's fixed thresholds."""
+    settings = Settings.model_validate(OF_THE_POPULATION)
+    control = read_by(settings, {"kind": "definition", "content": definition_of(settings)}, OLD_CUTS)
+    cuts = control.rulebook.latest.cuts
+    assert (cuts.version, cuts.monetary_minor, cuts.value_minor) == (1, (5, 6, 7, 8), (25_000, 100_000))
+    control = read_by(
+        settings, {"kind": "definition", "content": definition_of(settings)}, OLD_CUTS | {"value_minor": [4, 9]}
+    )
+    assert control.rulebook.latest.cuts.value_minor == (4, 9)
+
+
+def test_a_count_without_sums_of_money_is_a_count() -> None:
+    """One shard that counted before there was `value`, one after."""
+    settings = Settings()
+    old = {"kind": "histogram", "at_us": 5, "partition": 0, "recency": [], "frequency": [[1, 3]], "monetary": [[9, 3]]}
+    new = old | {"partition": 1, "money": [[9, 33]]}
+    control = read_by(settings, {"kind": "definition", "content": definition_of(settings)}, old, new)
+    complete = control.histograms.complete(2)
+    assert complete is not None
+    assert (complete[1].population, dict(complete[1].money)) == (6, {9: 33})
+
+
+def defined(**content: Any) -> dict[str, Any]:
+    """A record with the definition of these settings."""
+    return {"kind": "definition", "content": definition_of(Settings.model_validate(content))}
+
+
+def test_a_definition_that_says_what_the_latest_says_is_none() -> None:
+    """Workers that start at once may all write it, and cuts may come in between; another that comes back is one."""
+    one, other = defined(), defined(lifecycle={"at_risk_after": "30d"})
+    control = read_by(Settings(), one, one, other, OLD_CUTS, other | {"quiet": True}, one)
+    assert [each.version for each in control.definitions] == [0, 2, 5]
+    assert [each.quiet for each in control.definitions] == [False] * 3
+    assert [rules.definition for rules in control.rulebook.definitions] == [0, 2, 5]
+    assert control.definitions[1].written_us == 1_700_000_000_002_000
+
+
+def test_the_rules_are_those_of_the_topic_whatever_the_settings() -> None:
+    """A worker that runs when another brings a new definition takes it, and so does what does commits again."""
+    control = read_by(Settings(), defined(), defined(lifecycle={"at_risk_after": "30d"}, holdout_share=0.5))
+    rules = control.rulebook.latest
+    lifecycle = rules.models[0]
+    assert isinstance(lifecycle, Lifecycle)
+    assert lifecycle.at_risk_after_us == 30 * DAY_US
+    assert (rules.holdout_share, control.settings.holdout_share) == (0.5, 0.5)
+
+
+def test_cuts_of_the_population_outlive_a_definition_that_wants_them_too() -> None:
+    """Else the fixed ones hold; and cuts that were decided while a definition came that wants none do not count."""
+    first = {"kind": "definition", "content": definition_of(Settings.model_validate(OF_THE_POPULATION))}
+    made = OLD_CUTS | {"value_minor": [4, 9]}
+    kept = defined(**OF_THE_POPULATION, lifecycle={"at_risk_after": "30d"})
+    control = read_by(Settings(), first, made, kept)
+    cuts = control.rulebook.latest.cuts
+    assert (cuts.version, cuts.frequency, cuts.value_minor) == (1, (2, 3, 4, 5), (4, 9))
+    half = defined(**OF_THE_POPULATION | {"rfm": {"cuts": "fixed"}})
+    cuts = read_by(Settings(), first, made, half, made).rulebook.latest.cuts
+    assert (cuts.version, cuts.frequency, cuts.value_minor) == (3, (2, 3, 5, 10), (4, 9))
+    control = read_by(Settings(), first, made, defined(), made)
+    assert control.rulebook.latest.version == 2
+    assert control.rulebook.latest.cuts.version == 0
+
+
+def test_decoding_serves_every_definition_there_was() -> None:
+    """A shard may still be under a definition with a dimension that the latest lacks."""
+    weighty = {"dimensions": ["engagement"], "engagement": {"other_weight": 7.0}}
+    control = read_by(Settings(), defined(**weighty), defined())
+    assert set(control.decoding.dimensions) == {"engagement", "lifecycle", "rfm"}
+    assert control.decoding.engagement.other_weight == 7.0
+    assert control.settings.dimensions == ("lifecycle", "rfm")

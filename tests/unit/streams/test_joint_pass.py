@@ -1,0 +1,377 @@
+"""Commits of several shards worked in one pass: each comes to what it comes to alone, and none can harm another."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, get_args
+
+import msgspec
+import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segflow.engine.advance.erasures import start_labels
+from segflow.engine.columns import events as columns
+from segflow.engine.columns.events import PURCHASES
+from segflow.engine.commit.execute import Executor, Outcome, together
+from segflow.engine.commit.load import Loaded
+from segflow.engine.commit.plan import Plan, plan_for
+from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.decode.records import Decoder
+from segflow.engine.decode.transfers import decoders
+from segflow.engine.encode.change_json import Encoder
+from segflow.schemas.dimension_settings import Dimension
+from segflow.schemas.settings import Settings
+from segflow.schemas.settings_file import parse
+from segflow.segments.cuts import Cuts
+from segflow.segments.instant import LATEST_US, UNKNOWN, to_us
+from segflow.segments.rules import from_settings
+from segflow.state import record
+from segflow.state.head import Head
+from segflow.state.memory import MemoryStore
+from segflow.state.store import ShardLostError, Write
+from segflow.streams.consume.inbox import Inbox, Side, decode_together
+from segflow.streams.consume.transport import Batch
+from segflow.streams.shard import joint_pass
+from segflow.streams.shard.joint_pass import Draft, JointPass
+from tests.support.histories import histories, moments
+from tests.unit.engine.test_alias import merging_histories
+from tests.unit.engine.test_erase import Log, event
+from tests.unit.streams.test_inbox import Record
+
+ALL = parse(
+    {"dimensions": list(get_args(Dimension)), "alerts": {"into": {"lifecycle": ["at_risk", "churned"]}, "value": []}},
+    name="all",
+)
+
+
+@dataclass
+class Standing:
+    """One shard over the memory store."""
+
+    settings: Settings
+    rulebook: Rulebook
+    partition: int
+    store: MemoryStore = field(default_factory=MemoryStore)
+
+    def __post_init__(self) -> None:
+        self.executor = Executor(self.settings, self.rulebook, self.partition)
+        self.store.take(Head(rules=self.rulebook.first.version), None)
+
+    @property
+    def head(self) -> Head:
+        """What the store has."""
+        head = self.store.head()
+        assert head is not None
+        return head
+
+    def load(self, log: Log, until_us: int = UNKNOWN) -> Loaded:
+        """The commit of these events and of a slice of whoever is due."""
+        chunk = Decoder(self.settings, None).decode([json.dumps(each).encode() for each in log], None, range(len(log)))
+        head = self.head
+        plan: Plan = plan_for(
+            self.settings,
+            head,
+            purchases_to=head.purchases.offset + len(chunk),
+            interactions_to=0,
+            wall_us=1000 + self.partition,
+            rules=self.rulebook.after(head.rules),
+        )
+        plan = msgspec.structs.replace(plan, future_us=LATEST_US, sweep_us=until_us, sweep_limit=3)
+        return self.executor.load(plan, chunk, columns.none(), head, self.store)
+
+
+def content(outcome: Outcome) -> dict[str, Any]:
+    """All there is in an outcome, as far as it can be compared."""
+    found = {each.name: getattr(outcome, each.name) for each in fields(Outcome)}
+    del found["make_current"]
+    for name in ("changes", "alerts"):
+        found[name] = list(found[name])
+    found["current"] = list(outcome.current)
+    found["told"] = [
+        (rules.version, [column.tolist() for table in (changes.steps, changes.moves) for column in table_of(table)])
+        for rules, changes in outcome.told
+    ]
+    return found
+
+
+def table_of(table: Any) -> list[Any]:
+    """A table's columns."""
+    return [getattr(table, each.name) for each in fields(table)]
+
+
+def recut(version: int) -> Cuts:
+    """Cuts that move customers."""
+    return Cuts(
+        version=version,
+        recency_us=(1, 2, 3, 4),
+        frequency=(1, 2, 3, version + 4),
+        monetary_minor=(1, 2, 3, 4),
+        value_minor=(0, 100),
+    )
+
+
+logs = st.lists(histories() | merging_histories(), min_size=2, max_size=4)
+turns = st.lists(
+    st.tuples(st.lists(st.integers(0, 9), min_size=4, max_size=4), st.none() | moments, st.integers(0, 9)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(logs=logs, turns=turns, chosen=st.sampled_from((Settings(), ALL)))
+@settings(max_examples=150, deadline=None)
+def test_a_commit_worked_with_others_comes_to_what_it_comes_to_alone(
+    logs: list[Log], turns: list[tuple[list[int], datetime | None, int]], chosen: Settings
+) -> None:
+    """Every shard, every commit: the same bytes published and stored, whatever the others bring.
+
+    Repeats, late events, erases, aliases, sweeps ahead of the clock, and new cuts that some shards adopt sooner.
+    """
+    rulebook = Rulebook(from_settings(chosen))
+    alone, joint = ([Standing(chosen, rulebook, each) for each in range(len(logs))] for _ in range(2))
+    left = [list(log) for log in logs]
+    encoder = Encoder(chosen.currency)
+    for number, (counts, until, dice) in enumerate(turns):
+        if dice == 0:
+            rulebook.add_cuts(recut(number + 1))
+        until_us = UNKNOWN if until is None else to_us(until)
+        taken = [log[:count] for log, count in zip(left, counts, strict=False)]
+        left = [log[count:] for log, count in zip(left, counts, strict=False)]
+        outcomes = together([each.load(batch, until_us) for each, batch in zip(joint, taken, strict=True)], encoder)
+        for mine, its, batch, outcome in zip(alone, joint, taken, outcomes, strict=True):
+            expected = mine.executor.work(mine.load(batch, until_us))
+            assert isinstance(outcome, Outcome)
+            assert content(outcome) == content(expected)
+            mine.store.commit(expected.write)
+            its.store.commit(outcome.write)
+
+
+def purchase_of(customer: str) -> bytes:
+    """A purchase's record."""
+    return json.dumps(event(1, 0, customer=customer)).encode()
+
+
+def test_records_of_several_shards_are_decoded_at_once_and_each_keeps_its_own() -> None:
+    """Unusable ones too; sides with another decoder have theirs."""
+    made = decoders(Settings())
+    inboxes = [Inbox(*made), Inbox(*made), Inbox(*decoders(Settings()))]
+    for number, inbox in enumerate(inboxes):
+        inbox.sides[PURCHASES].begin(10 * number)
+        held = [Record(10 * number, b"c", purchase_of("c")), Record(10 * number + 1, b"c", b"no event")]
+        inbox.offer(PURCHASES, Batch(held[: 2 - number % 2], 10 * number, 10 * number + 2))
+    decode_together([side for inbox in inboxes for side in inbox.sides])
+    for number, inbox in enumerate(inboxes):
+        chunk = inbox.sides[PURCHASES].peek(10)
+        assert not inbox.sides[PURCHASES].raw
+        assert chunk.offsets.tolist() == [10 * number, 10 * number + 1][: 2 - number % 2]
+        assert list(chunk.unusable) == [1][: 1 - number % 2]
+
+
+@dataclass
+class Asking:
+    """A member of the pass: a shard with one commit after the other."""
+
+    standing: Standing
+    logs: Iterator[Log]
+    error: Exception | None = None
+    is_ready: bool = True
+
+    def ready(self) -> bool:
+        """As told."""
+        return self.is_ready
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """None: its events are decoded."""
+        return ()
+
+    def draft(self) -> Draft | None:
+        """The next one."""
+        if self.error is not None:
+            raise self.error
+        log = next(self.logs, None)
+        if log is None:
+            return None
+        loaded = self.standing.load(log)
+        return Draft(loaded=loaded, control=[], records=len(log), started_s=0.0, loading_s=0.0, loaded_s=0.0)
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many commits each pass had."""
+    sizes: list[int] = []
+
+    def noted(loads: list[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
+        sizes.append(len(loads))
+        return together(loads, encoder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(joint_pass, "together", noted)
+        yield sizes
+
+
+def members(count: int, *logs: Log) -> list[Asking]:
+    """Shards that all have these commits to do."""
+    rulebook = Rulebook(from_settings(Settings()))
+    return [Asking(Standing(Settings(), rulebook, each), iter(logs)) for each in range(count)]
+
+
+async def commits(joint: JointPass, member: Asking) -> int:
+    """Work until there is nothing to do; how many commits there were."""
+    count = 0
+    while (outcome := (await joint.work(member)).outcome) is not None:
+        await asyncio.sleep(0)  # publishing
+        member.standing.store.commit(outcome.write)
+        count += 1
+    return count
+
+
+def test_shards_that_ask_while_a_pass_is_away_are_the_next_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight shards with three commits each: three passes of eight."""
+
+    async def everybody() -> list[int]:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        logs = [[event(number, number)] for number in range(3)]
+        return await asyncio.gather(*(commits(joint, each) for each in members(8, *logs)))
+
+    with counted(monkeypatch) as sizes:
+        assert asyncio.run(everybody()) == [3] * 8
+    assert [size for size in sizes if size] == [8, 8, 8]
+
+
+def test_a_shard_that_does_not_come_back_holds_nobody_up_for_longer_than_a_moment() -> None:
+    """Its server hangs: the others go on without it."""
+
+    async def without_one() -> list[int]:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        hanging, *others = members(3, *([event(number, number)] for number in range(3)))
+        first = joint.work(hanging)
+        counts = asyncio.gather(*(commits(joint, each) for each in others))
+        assert (await first).outcome is not None
+        return await asyncio.wait_for(counts, 30)
+
+    assert asyncio.run(without_one()) == [3, 3]
+
+
+def rich(standing: Standing) -> Standing:
+    """A shard whose customer has nearly all the money there is: one more purchase is too much."""
+    first = standing.executor.work(standing.load([event(0, 0)]))
+    rules = standing.rulebook.first
+    customers = record.decode(["c1"], [first.write.records[0][1]], start_labels(rules), 0)
+    customers.fixed["net_minor"] = 2**63 - 2
+    standing.store.commit(
+        Write(records=[("c1", record.encode(customers)[0])], timers=[], born=["c1"], head=first.write.head)
+    )
+    return standing
+
+
+def test_what_hinders_one_shard_in_working_is_told_to_that_shard_alone() -> None:
+    """Its money no longer fits: the others are worked, each event once, aliases too."""
+
+    async def together_with_one_that_fails() -> list[Any]:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        failing, aliasing, *others = members(4, [event(1, 0)])
+        rich(failing.standing)
+        aliasing.logs = iter([[event(0, 0, customer="c2"), event(1, 1, "alias", "c1", previous_id="c2")]])
+        everybody = (joint.work(each) for each in (failing, aliasing, *others))
+        return await asyncio.gather(*everybody, return_exceptions=True)
+
+    failed, aliased, *others = asyncio.run(together_with_one_that_fails())
+    assert isinstance(failed, OverflowError)
+    (alone,) = members(1)
+    expected = alone.standing.executor.work(
+        alone.standing.load([event(0, 0, customer="c2"), event(1, 1, "alias", "c1", previous_id="c2")])
+    )
+    assert (aliased.outcome.digest, aliased.outcome.merged) == (expected.digest, 1)
+    assert [len(each.outcome.changes) for each in others] == [2, 2]
+
+
+class Broken(MemoryStore):
+    """Its connection breaks at the first look into the directory, and is there again at the next."""
+
+    asked = 0
+
+    def places(self, ids: Sequence[str], population: int) -> dict[str, int]:
+        """See Store."""
+        self.asked += 1
+        if self.asked == 1:
+            raise redis.ConnectionError("closed by the server")
+        return super().places(ids, population)
+
+
+def test_a_store_that_failed_is_not_asked_again() -> None:
+    """A new connection does not watch the head, so a commit that went on would not see that it is another's."""
+    rulebook = Rulebook(from_settings(Settings()))
+    broken = Standing(Settings(), rulebook, 0, Broken())
+    fine = Standing(Settings(), rulebook, 1)
+    broken.store.commit(broken.executor.work(broken.load([event(0, 0)])).write)
+    loads = [broken.load([event(1, 1, "erase"), event(2, 2)]), fine.load([event(0, 0)])]
+    failed, outcome = together(loads, Encoder("EUR"))
+    assert isinstance(failed, redis.ConnectionError)
+    assert isinstance(outcome, Outcome)
+    assert isinstance(broken.store, Broken)
+    assert broken.store.asked == 1
+
+
+def test_where_one_shard_cannot_load_the_others_look_for_themselves() -> None:
+    """Their server may be gone, too: nobody waits for one timeout after the other, and nothing is taken from them."""
+
+    async def three() -> list[Any]:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        unready, lost, last = members(3, [event(1, 0)])
+        unready.is_ready = False
+        lost.error = ShardLostError("another has it")
+        everybody = (joint.work(each) for each in (unready, lost, last))
+        return [*await asyncio.gather(*everybody, return_exceptions=True), *unready.logs, *last.logs]
+
+    unready, lost, last, *left = asyncio.run(three())
+    assert unready.alone
+    assert isinstance(lost, ShardLostError)
+    assert last.alone
+    assert left == [[event(1, 0)]] * 2
+
+
+def test_a_shard_that_is_to_stop_does_not_wait_for_the_pause() -> None:
+    """The pause after a pass may be long; whoever stops asks for the next one at once."""
+
+    async def hurried() -> Any:
+        joint = JointPass(Encoder("EUR"), linger_s=3600.0)
+        (member,) = members(1, [event(1, 0)])
+        await joint.work(member)
+        last = asyncio.create_task(joint.work(member))
+        await asyncio.sleep(0)  # it asks
+        joint.hurry()
+        return await asyncio.wait_for(last, 30)
+
+    assert asyncio.run(hurried()).draft is None
+
+
+def test_a_pass_of_many_customers_leaves_the_other_shards_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five slices of a wave are worked two at a time, so that the event loop is free in between."""
+
+    async def everybody() -> list[int]:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        wave = [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_SIZE * 3 // 5)]
+        return await asyncio.gather(*(commits(joint, each) for each in members(5, wave)))
+
+    with counted(monkeypatch) as sizes:
+        assert asyncio.run(everybody()) == [1] * 5
+    assert [size for size in sizes if size] == [2, 2, 1]
+
+
+def test_a_large_commit_is_left_to_its_shard() -> None:
+    """A wave of one shard is not worked on the event loop, where all would wait for it."""
+
+    async def one() -> Any:
+        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        (large,) = members(1, [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_SIZE + 1)])
+        return await joint.work(large)
+
+    answer = asyncio.run(one())
+    assert answer.outcome is None
+    assert len(answer.draft.loaded.ids) == joint_pass.PASS_SIZE + 1

@@ -1,0 +1,240 @@
+"""What tells that a worker hangs, and what keeps its waiting quiet: bookkeeping, pauses, log, pages, metrics."""
+
+import json
+import logging
+import threading
+from collections import Counter as TallyOf
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from segflow.embedded.free_port import free_ports
+from segflow.engine.file_run import FileRun
+from segflow.schemas.settings import Settings
+from segflow.streams.health.calm_log import SHOWN, WINDOW_S, Repeats
+from segflow.streams.health.metrics import Metrics, Standing
+from segflow.streams.health.pages import Pages, Verdict
+from segflow.streams.health.probe import Probe, Pulse
+from segflow.streams.health.stalls import Reach, Stalls
+from segflow.streams.health.watch import Watch
+from segflow.streams.runtime.backoff import Pauses
+from segflow.streams.runtime.errors import UsageError
+from tests.support.agreement import parsed
+from tests.support.health import Health
+from tests.support.histories import START, written
+from tests.support.until import until
+
+A, B = ("purchases", 0), ("purchases", 1)
+
+
+def test_a_partition_that_stands_still_while_it_is_behind_is_told_with_its_time() -> None:
+    """Time counts from the first look at which it was where it still is."""
+    stalls = Stalls()
+    assert stalls.look({A: Reach(5, 5), B: Reach(1, 1)}, 10.0) == {A: 0.0, B: 0.0}
+    assert stalls.look({A: Reach(5, 5), B: Reach(2, 1)}, 17.0) == {A: 7.0, B: 0.0}
+
+
+def test_a_partition_that_was_not_behind_in_between_starts_anew() -> None:
+    """Held back, caught up, let go of, or Kafka away: none of these is a hang."""
+    stalls = Stalls()
+    stalls.look({A: Reach(5, 5)}, 0.0)
+    stalls.look({}, 50.0)
+    assert stalls.look({A: Reach(5, 5)}, 60.0) == {A: 0.0}
+
+
+@given(st.floats(0.01, 5), st.floats(1, 10), st.integers(1, 40))
+def test_pauses_grow_to_their_bound_and_no_further(first_s: float, times: float, count: int) -> None:
+    """Each is between half of its step and the step; the step doubles up to the longest."""
+    pauses = Pauses(first_s, first_s * times)
+    step_s = first_s
+    for _ in range(count):
+        assert step_s / 2 <= pauses.next_s() <= step_s
+        step_s = min(first_s * times, 2 * step_s)
+    pauses.reset()
+    assert pauses.next_s() <= first_s
+
+
+def said(times: int, *, level: int = logging.WARNING, shown: Callable[[logging.LogRecord], bool]) -> list[str]:
+    """What gets through of one message said `times` times."""
+    records = [
+        logging.LogRecord("segflow", level, __file__, 1, "shard %d failed", (number,), None) for number in range(times)
+    ]
+    return [record.getMessage() for record in records if shown(record)]
+
+
+def test_of_a_message_said_over_and_over_only_the_first_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a minute later one says how many were left out."""
+    now_s = 0.0
+    monkeypatch.setattr("segflow.streams.health.calm_log.time.monotonic", lambda: now_s)
+    repeats = Repeats()
+    assert said(100, shown=repeats.filter) == [f"shard {number} failed" for number in range(SHOWN)]
+    now_s = WINDOW_S
+    assert said(1, shown=repeats.filter) == [f"shard 0 failed (and {100 - SHOWN} like it since)"]
+    assert len(said(100, level=logging.INFO, shown=repeats.filter)) == 100
+
+
+def test_a_probe_keeps_the_last_answer_and_says_why_there_is_none() -> None:
+    """It asks again and again, and has an answer again when there is one."""
+    broken = threading.Event()
+    broken.set()
+
+    def ask() -> int:
+        if broken.is_set():
+            raise ConnectionError("gone")
+        return 7
+
+    probe = Probe("Kafka", ask, 0.01)
+    assert probe.problem == "not asked yet"
+    probe.start()
+    until(lambda: probe.problem == "ConnectionError: gone", "not asked", 5)
+    assert (probe.answer, probe.up()) == (None, 0.0)
+    broken.clear()
+    until(lambda: not probe.problem, "not answered", 5)
+    assert (probe.answer, probe.up()) == (7, 1.0)
+    broken.set()
+    until(lambda: bool(probe.problem), "not broken", 5)
+    assert probe.answer == 7
+    probe.end()
+    probe.join(5)
+    assert not probe.is_alive()
+
+
+def test_a_pulse_grows_while_the_loop_leaves_things_undone() -> None:
+    """What the loop was given first counts, however often it is asked."""
+    given_to_loop: list[Callable[[], None]] = []
+    pulse = Pulse(given_to_loop.append)
+    assert pulse.idle_s == 0
+    pulse.ask()
+    pulse.ask()
+    assert len(given_to_loop) == 1
+    until(lambda: pulse.idle_s > 0.02, "not idle", 5)
+    given_to_loop[0]()
+    assert pulse.idle_s == 0
+
+
+def test_the_watchdog_sees_a_hang_only_where_kafka_has_more_and_answers() -> None:
+    """Behind Kafka's end and standing still; at the end, or with Kafka silent, it is none."""
+    settings = Settings.model_validate({"worker": {"watchdog_after": "1us"}})
+    reaches = {A: Reach(5, 5)}
+    watch = Watch(settings, partitions=list, reaches=lambda: reaches, fail=lambda: None)
+    watch.kafka.answer = {A: 9}
+    assert [watch._hangs(), watch._hangs()] == [None, None], "Kafka has not answered yet"
+    watch.kafka._problem = ""
+    assert watch._hangs() is None
+    why = watch._hangs()
+    assert why is not None
+    assert "purchases, partition 0, ends at 9" in why
+    assert why.endswith("beyond 5")
+    reaches = {A: Reach(9, 9)}
+    assert [watch._hangs(), watch._hangs()] == [None, None]
+
+
+class FakeSource:
+    """A worker that is live and not ready."""
+
+    def live(self) -> Verdict:
+        """Yes."""
+        return Verdict(why_not=[])
+
+    def ready(self) -> Verdict:
+        """No."""
+        return Verdict(why_not=["shard 3 is not taken"], more={"shards": [1]})
+
+    def registry(self) -> CollectorRegistry:
+        """A worker's metrics."""
+        return Metrics().registry
+
+
+def served(**worker: Any) -> Pages:
+    """Pages under these settings."""
+    return Pages(Settings.model_validate({"worker": worker}).worker)
+
+
+def test_the_pages_say_whether_and_why_not() -> None:
+    """Before there is a worker it is starting; then its own word counts, and the status goes with it."""
+    (port,) = free_ports(1)
+    health = Health(port)
+    with served(http_port=port) as pages:
+        assert health.verdict("ready") == {"ready": False, "why_not": ["starting"]}
+        pages.source = FakeSource()
+        assert health.verdict("ready") == {"ready": False, "why_not": ["shard 3 is not taken"], "shards": [1]}
+        assert health.verdict("live") == {"live": True, "why_not": []}
+        assert health.metrics()["segflow_commits_total"] == {(): 0.0}
+        answer = health.ask("/else")
+        assert answer is not None
+        assert answer[0] == HTTPStatus.NOT_FOUND
+    assert health.ask("/live") is None
+
+
+def test_an_address_that_cannot_be_served_is_a_usage_error() -> None:
+    """The port is another's: the message names the settings."""
+    (port,) = free_ports(1)
+    with served(http_port=port), pytest.raises(UsageError, match=r"worker\.http_host and worker\.http_port"):
+        served(http_port=port).__enter__()
+
+
+def standing(partition: int) -> Standing:
+    """A shard of which everything is known."""
+    return Standing(
+        partition=partition,
+        taken=True,
+        sequence=4,
+        clock_s=1.5,
+        freshness_s=0.6,
+        timer_lag_s=0.0,
+        lags=(7, None, 0),
+    )
+
+
+def test_a_freed_shard_s_gauges_are_gone() -> None:
+    """A scrape shows the shards held at that moment, and of each what is known."""
+    metrics = Metrics()
+    held = [standing(0), standing(3)]
+    metrics.shards.standings = lambda: held
+    value = metrics.registry.get_sample_value
+    assert value("segflow_sequence", {"shard": "3"}) == 4
+    assert value("segflow_lag_records", {"shard": "3", "input": "purchases"}) == 7
+    assert value("segflow_lag_records", {"shard": "3", "input": "interactions"}) is None
+    held.pop()
+    assert value("segflow_sequence", {"shard": "3"}) is None
+    assert value("segflow_sequence", {"shard": "0"}) == 4
+
+
+def test_changes_are_counted_by_dimension_label_and_cause() -> None:
+    """As many of each kind as the published changes themselves say; also for a commit without any."""
+    metrics, run = Metrics(), FileRun(Settings())
+    lines = [
+        json.dumps(
+            {
+                "type": "purchase",
+                "event_id": f"p{number}",
+                "order_id": "o",
+                "customer_id": f"c{number % 7}",
+                "occurred_at": written(START + timedelta(days=40 * number)),
+                "amount": "60.00",
+            }
+        ).encode()
+        for number in range(30)
+    ]
+    outcomes = [*run.feed([*lines, b"{"], 1), *run.finish()]
+    for outcome in outcomes:
+        metrics.committed(outcome, 1, 0.1)
+    published = parsed(message.value for outcome in outcomes for message in outcome.changes)
+    kinds = TallyOf((change["dimension"], change["current"], change["cause"]["kind"]) for change in published)
+    assert len(kinds) > 5
+    counted = {
+        tuple(sample.labels.values()): sample.value
+        for family in metrics.changes.collect()
+        for sample in family.samples
+        if sample.name == "segflow_changes_total"
+    }
+    assert counted == dict(kinds)
+    assert metrics.registry.get_sample_value("segflow_events_total") == 30
+    assert metrics.registry.get_sample_value("segflow_dead_letters_total", {"reason": "not_json"}) == 1
+    assert metrics.registry.get_sample_value("segflow_batch_records_count") == len(outcomes)
