@@ -10,8 +10,8 @@ from segflow.embedded.kafka import ApacheKafka
 from segflow.state.keys import Keys
 from segflow.state.redis_connection import client
 from tests.support.command import segflow
+from tests.support.events import event
 from tests.support.service import Service
-from tests.unit.engine.test_erase import event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 

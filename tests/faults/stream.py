@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
+from tests.support.events import Log
 from tests.support.histories import START, written
 
 PURCHASES: Final = "purchases"
@@ -27,6 +28,19 @@ class Record:
     customer: str  # decides the partition
     key: bytes | None
     value: bytes | None
+
+
+def records_of(log: Log) -> list[Record]:
+    """Events as records of their topics."""
+    return [
+        Record(
+            role=PURCHASES if body["type"] == "purchase" else INTERACTIONS,
+            customer=body["customer_id"],
+            key=body["customer_id"].encode(),
+            value=json.dumps(body).encode(),
+        )
+        for body in log
+    ]
 
 
 def unusable(customer: str, number: int, random: Random) -> Record:

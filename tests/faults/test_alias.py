@@ -15,15 +15,15 @@ from segflow.state.keys import Keys
 from segflow.state.redis_connection import client
 from segflow.streams.runtime.failpoints import COMMIT
 from tests.faults.installation import Installation, Make
-from tests.faults.test_erase import put, records_of
+from tests.faults.stream import records_of
 from tests.support.agreement import by_customer, parsed
 from tests.support.command import segflow
-from tests.unit.engine.test_alias import alias, name_in, purchases
-from tests.unit.engine.test_erase import Log, event
+from tests.support.events import Log, alias, event
+from tests.support.placement import SHARDS, name_in
+from tests.support.stored_customer import purchases_in
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
-SHARDS = 3
 HOPS = 4
 """Commits in which an alias of a customer of shard 1 and one of shard 2 is done: shards 1, 0, 2 and 1 again."""
 MEMBER, VISITOR, THIRD = name_in(1), name_in(2), name_in(0)
@@ -57,11 +57,11 @@ def test_a_worker_killed_at_any_step_of_any_shard_merges_once(point: str, instal
     before = [event(1, 0, customer=MEMBER), event(2, 1, customer=VISITOR), event(3, 2, customer=THIRD)]
     merging = [alias(4, 3, MEMBER, VISITOR)]
     after = [event(5, 4, customer=VISITOR), alias(6, 5, THIRD, MEMBER), alias(7, 6, VISITOR, THIRD)]
-    put(installed, before)
+    installed.put(records_of(before))
     with installed.worker() as each:
         installed.settles()
         each.stop()
-    put(installed, merging)
+    installed.put(records_of(merging))
     nth = 2 if point in COMMIT[:2] else 1
     for _ in range(HOPS - 1):
         with installed.worker(crash_at=f"{point}:{nth}") as each:
@@ -70,11 +70,11 @@ def test_a_worker_killed_at_any_step_of_any_shard_merges_once(point: str, instal
     with installed.worker() as last:
         installed.settles()
         for more in [*after, event(8, 70, "erase", VISITOR), event(9, 80, customer=VISITOR)]:
-            put(installed, [more])  # one by one: a file is in one order, shards are not
+            installed.put(records_of([more]))  # one by one: a file is in one order, shards are not
             installed.settles()
             log.append(more)
         end = at_the_end(90, 20)
-        put(installed, end)
+        installed.put(records_of(end))
         installed.settles()
         last.stop()
     is_right(installed, log + end)
@@ -110,7 +110,7 @@ def test_merges_that_meet_each_other_under_kills_lose_nothing(installation: Make
     log = merging(random, 400)
     half = len(log) // 2
     with installed.worker() as steady:
-        put(installed, log[:half])
+        installed.put(records_of(log[:half]))
         installed.settles()
         for _ in range(3):
             with installed.worker() as each:
@@ -119,7 +119,7 @@ def test_merges_that_meet_each_other_under_kills_lose_nothing(installation: Make
                 installed.put(records_of(log[half : half + some]), rate=40)
                 each.kill()  # in the middle of what it makes of them
                 half += some
-        put(installed, log[half:])
+        installed.put(records_of(log[half:]))
         installed.settles()
         steady.stop()
     nobody_is_lost(installed, log)
@@ -140,7 +140,7 @@ def nobody_is_lost(installed: Installation, log: Log) -> None:
             name = became[name]
         orders[name] += body["type"] == "purchase"
     assert became, "nobody became another"
-    assert {name: purchases(value) for name, value in values.items()} == {name: orders[name] for name in names}
+    assert {name: purchases_in(value) for name, value in values.items()} == {name: orders[name] for name in names}
     name, whom = next(iter(became.items()))
     shown = segflow("show", name, "--settings", installed.file)
     assert (shown.code, f"is {whom} by now" in shown.err) == (1, True)

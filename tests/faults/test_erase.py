@@ -2,22 +2,21 @@
 
 import json
 from random import Random
-from typing import Any
 
 import pytest
 
 from segflow.streams.runtime.failpoints import COMMIT
-from tests.faults.installation import Installation, Make
-from tests.faults.stream import INTERACTIONS, PURCHASES, Record
+from tests.faults.installation import Make
+from tests.faults.stream import records_of
 from tests.support.agreement import by_customer
 from tests.support.command import segflow
+from tests.support.events import Log, event
 from tests.support.lockstep import Engine
-from tests.unit.engine.test_erase import event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 
-def erasing(random: Random, count: int) -> list[dict[str, Any]]:
+def erasing(random: Random, count: int) -> Log:
     """Purchases, visits and erases of ten customers in turn, in time order but for some that come late."""
     log = []
     for number in range(count):
@@ -29,25 +28,7 @@ def erasing(random: Random, count: int) -> list[dict[str, Any]]:
     return log
 
 
-def records_of(log: list[dict[str, Any]]) -> list[Record]:
-    """Events as records of their topics."""
-    return [
-        Record(
-            role=PURCHASES if body["type"] == "purchase" else INTERACTIONS,
-            customer=body["customer_id"],
-            key=body["customer_id"].encode(),
-            value=json.dumps(body).encode(),
-        )
-        for body in log
-    ]
-
-
-def put(installed: Installation, log: list[dict[str, Any]]) -> None:
-    """Events into their topics."""
-    installed.put(records_of(log))
-
-
-def in_the_shards_order(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def in_the_shards_order(log: Log) -> Log:
     """The earlier head of the two inputs first, interactions in a tie."""
     queues = [[body for body in log if (body["type"] == "purchase") is side] for side in (False, True)]
     merged = []
@@ -62,7 +43,7 @@ def test_a_worker_killed_at_any_step_forgets_each_customer_once(point: str, inst
     """Every erase tells once, across kills, a rollback and an audit: as without any fault."""
     installed = installation(partitions=1, worker={"batch_max_records": 20, "merge_wait": "60s"})
     log = erasing(Random(seed), 200)
-    put(installed, log)
+    installed.put(records_of(log))
     for nth in (3, 2):
         with installed.worker(crash_at=f"{point}:{nth}") as each:
             each.is_killed()

@@ -18,8 +18,9 @@ from segflow.segments.rules import from_settings
 from tests.oracle.rules import DESIGN_GRID
 from tests.oracle.simulation import Adopt, OracleRules
 from tests.support.agreement import by_customer
+from tests.support.events import Log
 from tests.support.histories import histories, varied_moments
-from tests.support.lockstep import Engine, Events, Oracle
+from tests.support.lockstep import Engine, Oracle
 
 WITH_PRICE = ("lifecycle", "rfm", "price")
 VIP_GRID = tuple(tuple("vip" if label == "champion" else label for label in row) for row in GRID)
@@ -75,7 +76,7 @@ def adopting(engine: Engine, oracle: Oracle, definition: Definition, *, quiet: b
 )
 @settings(max_examples=60, deadline=None)
 def test_definitions_adopted_anywhere_give_the_oracles_changes(
-    log: Events, turns: list[tuple[int, Definition]], sizes: list[int]
+    log: Log, turns: list[tuple[int, Definition]], sizes: list[int]
 ) -> None:
     """Thresholds, grids whose codes move, labels that vanish, dimensions off and on again, in any batches."""
     engine, oracle = Engine(), Oracle()
@@ -92,7 +93,7 @@ def test_definitions_adopted_anywhere_give_the_oracles_changes(
     assert by_customer(engine.changes) == by_customer(oracle.changes)
 
 
-def _feed(engine: Engine, oracle: Oracle, log: Events, sizes: list[int]) -> None:
+def _feed(engine: Engine, oracle: Oracle, log: Log, sizes: list[int]) -> None:
     for event in log:
         oracle.take(event)
     turn = 0
@@ -104,7 +105,7 @@ def _feed(engine: Engine, oracle: Oracle, log: Events, sizes: list[int]) -> None
 @given(log=histories(25, FINE, varied=True), stop=st.integers(0, 25), definition=st.sampled_from(DEFINITIONS[1:5]))
 @settings(max_examples=30, deadline=None)
 def test_a_quiet_definition_moves_labels_and_neither_tells_nor_counts(
-    log: Events, stop: int, definition: Definition
+    log: Log, stop: int, definition: Definition
 ) -> None:
     """What is told is what the oracle tells but for `definition`; versions have no gap; `previous` is what holds."""
     engine, oracle = Engine(), Oracle()

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 START = datetime(2024, 2, 20, tzinfo=UTC)  # just before a leap day
 CUSTOMERS = ("c1", "c2", "ü3")
+MERGING = ("a", "b", "c", "d", "e", "ü")
+"""The customers of whom many become others."""
 MICROSECOND = timedelta(microseconds=1)
 # Days that meet the default thresholds of the models, ends of 28-day slots (23, 51, 79, 107) and half-lives among them,
 # and a microsecond to either side of them.
@@ -164,4 +166,29 @@ def histories(
     log = draw(st.lists(events(times, varied=varied, erasing=erasing, merging=merging), min_size=least, max_size=most))
     if draw(st.booleans()):
         log.sort(key=lambda event: event["occurred_at"])
+    return log
+
+
+@st.composite
+def merging_histories(
+    draw: st.DrawFn, most: int = 24, *, erasing: bool = True, in_order: bool = False
+) -> list[dict[str, Any]]:
+    """Logs of a few customers, of whom many become others, in chains and cycles, and are erased."""
+    log = []
+    kinds = ["purchase"] * 4 + ["alias"] * 4 + ["interaction"] + ["erase"] * erasing
+    for number in range(draw(st.integers(1, most))):
+        kind = draw(st.sampled_from(kinds))
+        repeated = draw(st.integers(0, 9)) == 0
+        more: dict[str, Any] = {"previous_id": draw(st.sampled_from(MERGING))} if kind == "alias" else {}
+        more |= {"kind": "visit"} if kind == "interaction" else {}
+        more |= {"order_id": "o", "amount": draw(amounts)} if kind == "purchase" else {}
+        body = {
+            "type": kind,
+            "event_id": f"e{draw(st.integers(0, number))}" if repeated else f"e{number}",
+            "customer_id": draw(st.sampled_from(MERGING)),
+            "occurred_at": written(draw(moments)),
+        }
+        log.append(body | more)
+    if in_order or draw(st.booleans()):
+        log.sort(key=lambda body: datetime.fromisoformat(body["occurred_at"]))
     return log

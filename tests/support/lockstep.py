@@ -14,10 +14,10 @@ from segflow.segments.instant import UNKNOWN, to_us
 from segflow.segments.rules import from_settings
 from tests.oracle.simulation import Event, OracleRules, Shard, Sweep
 from tests.support.agreement import by_customer, parsed
+from tests.support.events import Log
 
 SETTINGS = Settings()
 
-Events = list[dict[str, Any]]
 Changes = dict[str, list[dict[str, Any]]]
 
 
@@ -30,7 +30,7 @@ class Engine:
         self.decoder = Decoder(product_settings, None)
         self.changes: list[dict[str, Any]] = []
 
-    def feed(self, log: Events) -> None:
+    def feed(self, log: Log) -> None:
         """One batch."""
         chunk = self.decoder.decode([json.dumps(event).encode() for event in log], None, range(len(log)))
         assert not chunk.unusable
@@ -40,6 +40,14 @@ class Engine:
         """Everybody up to max(C, until)."""
         for outcome in self.shard.sweep(UNKNOWN if until is None else to_us(until), wall_us=0):
             self.changes += parsed(message.value for message in outcome.changes)
+
+
+def fed(*log: dict[str, Any], product_settings: Settings | None = None) -> Engine:
+    """An engine that had these events, each in a batch of its own; default settings without others."""
+    engine = Engine(product_settings or SETTINGS)
+    for each in log:
+        engine.feed([each])
+    return engine
 
 
 class Oracle:
@@ -58,7 +66,7 @@ class Oracle:
         self.changes += self.shard.step(Sweep(until))
 
 
-def cut(log: Events, sizes: list[int]) -> Iterator[Events]:
+def cut(log: Log, sizes: list[int]) -> Iterator[Log]:
     """The log in batches of the given sizes, over and over."""
     start = turn = 0
     while start < len(log):
@@ -68,7 +76,7 @@ def cut(log: Events, sizes: list[int]) -> Iterator[Events]:
 
 
 def in_batches(
-    engine: Engine, oracle: Oracle, log: Events, sizes: list[int], until: datetime | None
+    engine: Engine, oracle: Oracle, log: Log, sizes: list[int], until: datetime | None
 ) -> tuple[Changes, Changes]:
     """What both make of the log, which the engine gets in batches, swept to `until`."""
     for event in log:
@@ -80,7 +88,7 @@ def in_batches(
     return by_customer(engine.changes), by_customer(oracle.changes)
 
 
-def at_every_prefix(engine: Engine, oracle: Oracle, log: Events) -> Iterator[tuple[Changes, Changes]]:
+def at_every_prefix(engine: Engine, oracle: Oracle, log: Log) -> Iterator[tuple[Changes, Changes]]:
     """What both have made of it after each event, swept to the clock."""
     for event in log:
         oracle.take(event)
@@ -91,7 +99,7 @@ def at_every_prefix(engine: Engine, oracle: Oracle, log: Events) -> Iterator[tup
 
 
 def under_sweeps(
-    engine: Engine, oracle: Oracle, log: Events, sweeps: list[tuple[int, datetime]]
+    engine: Engine, oracle: Oracle, log: Log, sweeps: list[tuple[int, datetime]]
 ) -> tuple[Changes, Changes]:
     """What both make of the log where everybody is swept to some moment after the event of some place."""
     for place, event in enumerate(log):

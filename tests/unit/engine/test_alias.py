@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segflow.engine.advance.erasures import start_labels
 from segflow.engine.columns import events as columns
 from segflow.engine.columns import merge_messages as errand
 from segflow.engine.columns.merge_messages import Errand
@@ -26,7 +24,6 @@ from segflow.engine.partitioner import partition_of
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import to_us
 from segflow.segments.rules import from_settings
-from segflow.state import record
 from segflow.state.forward import Forward, is_forward
 from segflow.state.head import Head, Position
 from segflow.state.store import HOLE
@@ -36,55 +33,12 @@ from segflow.streams.consume.transport import Batch, Reading
 from segflow.streams.journal.journal import Entry, JournalError
 from segflow.streams.journal.replay import positioned
 from tests.support.agreement import by_customer, parsed
-from tests.support.histories import amounts, moments, written
-from tests.support.lockstep import Engine, Oracle, at_every_prefix, cut, in_batches
-from tests.unit.engine.test_erase import Log, at, event, fed
-
-NAMES = ("a", "b", "c", "d", "e", "ü")
-SHARDS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Raw:
-    """A record as Kafka brings it."""
-
-    value: bytes
-    offset: int
-    key: bytes = b""
-
-
-def alias(number: int, days: float, customer: str, previous: str) -> dict[str, Any]:
-    """On that day, the previous one is the customer."""
-    return event(number, days, "alias", customer, previous_id=previous)
-
-
-def name_in(shard: int, start: str = "c") -> str:
-    """An id that begins so, of a customer of this shard of three."""
-    names = (f"{start}{number}" for number in range(1000))
-    return next(name for name in names if partition_of(name.encode(), "murmur2", SHARDS) == shard)
-
-
-@st.composite
-def merging_histories(draw: st.DrawFn, most: int = 24, *, erasing: bool = True, in_order: bool = False) -> Log:
-    """Logs of a few customers, of whom many become others, in chains and cycles, and are erased."""
-    log = []
-    kinds = ["purchase"] * 4 + ["alias"] * 4 + ["interaction"] + ["erase"] * erasing
-    for number in range(draw(st.integers(1, most))):
-        kind = draw(st.sampled_from(kinds))
-        repeated = draw(st.integers(0, 9)) == 0
-        more: dict[str, Any] = {"previous_id": draw(st.sampled_from(NAMES))} if kind == "alias" else {}
-        more |= {"kind": "visit"} if kind == "interaction" else {}
-        more |= {"order_id": "o", "amount": draw(amounts)} if kind == "purchase" else {}
-        body = {
-            "type": kind,
-            "event_id": f"e{draw(st.integers(0, number))}" if repeated else f"e{number}",
-            "customer_id": draw(st.sampled_from(NAMES)),
-            "occurred_at": written(draw(moments)),
-        }
-        log.append(body | more)
-    if in_order or draw(st.booleans()):
-        log.sort(key=lambda body: datetime.fromisoformat(body["occurred_at"]))
-    return log
+from tests.support.events import Log, alias, at, event
+from tests.support.histories import MERGING, merging_histories, moments
+from tests.support.kafka_records import Record
+from tests.support.lockstep import Engine, Oracle, at_every_prefix, cut, fed, in_batches
+from tests.support.placement import SHARDS, name_in
+from tests.support.stored_customer import purchases_in
 
 
 @given(
@@ -165,7 +119,7 @@ def test_chains_cycles_self_aliases_and_unknown_ids() -> None:
     one, two = alias(3, 1, "b", "a"), alias(4, 2, "c", "b")
     for log in ([one, two], [two, one]):
         engine = fed(*people, *log, event(5, 3, customer="a"))
-        assert purchases(engine.shard.store.load(["c"])[0]) == 4
+        assert purchases_in(engine.shard.store.load(["c"])[0]) == 4
         assert {*engine.shard.store.forwards} == {"a", "b"}
     merged = fed(*people, one)
     for again in (alias(4, 2, "a", "b"), alias(4, 2, "b", "b"), alias(4, 2, "c", "a"), alias(4, 2, "b", "a")):
@@ -198,13 +152,6 @@ def test_an_id_that_was_erased_and_became_another_goes_on_counting() -> None:
     log = [event(1, 0, customer="a"), event(2, 1, "erase", "a"), alias(3, 2, "b", "a"), event(4, 3, "erase", "b")]
     engine = fed(*log, event(5, 4, customer="a"))
     assert [each[4] for each in in_short(engine.changes, "a")] == [1, 2, 3, 4, 5, 6]
-
-
-def purchases(value: bytes | None) -> int:
-    """How many are remembered in what is stored of an id."""
-    if value is None or is_forward(value):
-        return 0
-    return int(record.decode(["?"], [value], start_labels(from_settings(Settings())), 0).fixed["purchases"][0])
 
 
 class Apart:
@@ -257,9 +204,9 @@ def test_shards_that_are_not_in_step_lose_nothing_and_count_nothing_twice(
     orders: dict[str, int] = defaultdict(int)
     for body in log:
         orders[book.end_of(body["customer_id"])] += body["type"] == "purchase"
-    for name in NAMES:
+    for name in MERGING:
         assert is_forward(apart.value_of(name)) == (book.end_of(name) != name)
-        assert purchases(apart.value_of(name)) == orders[name]
+        assert purchases_in(apart.value_of(name)) == orders[name]
     for name, changes in by_customer(apart.changes).items():
         assert [change["version"] for change in changes] == list(range(1, len(changes) + 1)), name
         for dimension in Settings().dimensions:
@@ -280,7 +227,7 @@ def test_claims_of_each_other_at_once_end_in_one_customer() -> None:
         for number in range(SHARDS):
             apart.step(number, [], len(apart.queues[number]))
     (root,) = [name for name in names if not is_forward(apart.value_of(name))]
-    assert purchases(apart.value_of(root)) == 3
+    assert purchases_in(apart.value_of(root)) == 3
 
 
 def test_a_journal_from_before_shards_handed_anything_over_goes_on() -> None:
@@ -325,7 +272,7 @@ def test_an_errand_of_a_shard_that_is_ahead_waits() -> None:
     feed = Feed()
     intake = Intake(settings=Settings(), partition=0, feed=feed, inbox=inbox)
     errands = [Errand(kind="event", to="a", value=json.dumps(event(number, number)).encode()) for number in (1, 3)]
-    raw = [Raw(value=errand.message(each).value, offset=number) for number, each in enumerate(errands)]
+    raw = [Record(value=errand.message(each).value, offset=number) for number, each in enumerate(errands)]
     inbox.offer(2, Batch(raw, 0, 2))
     at_us = [to_us(datetime.fromisoformat(at(days))) for days in (0, 2)]
     feed.position = 1  # one more purchase is still to come

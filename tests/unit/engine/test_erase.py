@@ -19,36 +19,17 @@ from segflow.segments.rules import fixed_cuts, from_settings
 from segflow.state.erasure import Erasure, pseudonym
 from segflow.state.store import HOLE
 from tests.support.agreement import by_customer
+from tests.support.events import Log, at, event
 from tests.support.histories import START, events, moments, written
-from tests.support.lockstep import Engine, cut
+from tests.support.lockstep import Engine, cut, fed
 
 ALL = Settings(dimensions=get_args(Dimension))
-Log = list[dict[str, Any]]
-
-
-def at(days: float) -> str:
-    """So many days after the start."""
-    return written(START + timedelta(days=days))
-
-
-def event(number: int, days: float, kind: str = "purchase", customer: str = "c1", **more: object) -> dict[str, Any]:
-    """One event of a customer."""
-    body = {"type": kind, "event_id": f"e{number}", "customer_id": customer, "occurred_at": at(days)}
-    return body | ({"order_id": "o", "amount": "60"} if kind == "purchase" else {}) | more
 
 
 def told(engine: Engine) -> list[tuple[Any, ...]]:
     """What the changes say, in short."""
     names = ("dimension", "previous", "current", "effective_at", "previous_since", "version")
     return [(*(change[name] for name in names), change["cause"]["kind"]) for change in engine.changes]
-
-
-def fed(*log: dict[str, Any], product_settings: Settings | None = None) -> Engine:
-    """An engine that had these events, each in a batch of its own."""
-    engine = Engine(product_settings or Settings())
-    for each in log:
-        engine.feed([each])
-    return engine
 
 
 def stays(engine: Engine, customer: str = "c1") -> Erasure | None:

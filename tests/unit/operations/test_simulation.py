@@ -22,8 +22,9 @@ from segflow.streams.control.definitions import definition_of
 from segflow.streams.control.topic import Control
 from segflow.streams.runtime.errors import UsageError
 from tests.support.command import segflow, settings_file
+from tests.support.events import Log
 from tests.support.histories import histories
-from tests.support.lockstep import Engine, Events
+from tests.support.lockstep import Engine
 
 VIP = [["vip" if label == "new" else label for label in row] for row in GRID]
 CHANGES: tuple[dict[str, Any], ...] = (
@@ -44,7 +45,7 @@ def control_of(settings: Settings) -> Control:
 
 @given(log=histories(30), change=st.sampled_from(CHANGES))
 @trials(max_examples=60, deadline=None)
-def test_a_simulation_says_what_the_adoption_then_does(log: Events, change: dict[str, Any]) -> None:
+def test_a_simulation_says_what_the_adoption_then_does(log: Log, change: dict[str, Any]) -> None:
     """As many moves of each kind as changes with the cause `definition`; the store is as it was."""
     engine, new = Engine(), Settings.model_validate(change)
     engine.feed(log)

@@ -20,8 +20,9 @@ from segflow.segments.rules import from_settings
 from segflow.state import record
 from segflow.state.customers import Customers
 from segflow.state.layout import SECTIONS
+from tests.support.events import Log
 from tests.support.histories import histories
-from tests.support.lockstep import Engine, Events
+from tests.support.lockstep import Engine
 
 ALL = ("lifecycle", "rfm", "value", "price", "cadence", "satisfaction", "engagement", "payment", "churn", "clv")
 RULED = {
@@ -63,7 +64,7 @@ def read(engine: Engine, customer: str) -> Customers:
 
 @given(log=histories(30, varied=True), later_us=st.integers(0, 500 * DAY_US))
 @trials(max_examples=80, deadline=None)
-def test_every_explanation_ends_in_the_label_and_names_the_next(log: Events, later_us: int) -> None:
+def test_every_explanation_ends_in_the_label_and_names_the_next(log: Log, later_us: int) -> None:
     """For whatever history, and whenever asked; the next label is the one that silence brings."""
     engine = Engine(EVERYTHING)
     engine.feed(log)

@@ -1,22 +1,12 @@
 """What a shard holds between the fetch and the commit: nothing is skipped, nothing is taken twice."""
 
-from dataclasses import dataclass
-
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import HandoverDecoder
 from segflow.schemas.settings import Settings
 from segflow.streams.consume.inbox import Inbox
 from segflow.streams.consume.transport import Batch
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the inbox reads of a Kafka record."""
-
-    offset: int
-    key: bytes = b"c1"
-    value: bytes = b"{}"
+from tests.support.kafka_records import Record
 
 
 def inbox(offset: int = 0) -> Inbox:

@@ -38,10 +38,9 @@ from segflow.streams.consume.inbox import Inbox, Side, decode_together
 from segflow.streams.consume.transport import Batch
 from segflow.streams.shard import joint_pass
 from segflow.streams.shard.joint_pass import Draft, JointPass
-from tests.support.histories import histories, moments
-from tests.unit.engine.test_alias import merging_histories
-from tests.unit.engine.test_erase import Log, event
-from tests.unit.streams.test_inbox import Record
+from tests.support.events import Log, event
+from tests.support.histories import histories, merging_histories, moments
+from tests.support.kafka_records import Record
 
 ALL = parse(
     {"dimensions": list(get_args(Dimension)), "alerts": {"into": {"lifecycle": ["at_risk", "churned"]}, "value": []}},

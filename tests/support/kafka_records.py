@@ -1,0 +1,12 @@
+"""Records as the consumer hands them to a shard."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a shard reads of a Kafka record."""
+
+    offset: int
+    key: bytes = b"c1"
+    value: bytes = b"{}"
