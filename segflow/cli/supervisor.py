@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from segflow.streams.runtime.backoff import Pauses
+from segflow.streams.runtime.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class _Place:
     process: "subprocess.Popen[bytes]"
     started_s: float
     due_s: float | None = None  # when it is started anew, while none runs
-    pauses: Pauses = field(default_factory=lambda: Pauses(*PAUSE_S, steady_s=STEADY_S))
+    backoff: Backoff = field(default_factory=lambda: Backoff(*PAUSE_S, steady_s=STEADY_S))
 
 
 class Supervisor:
@@ -80,7 +80,7 @@ class Supervisor:
             return None
         code = place.process.poll()
         if code not in (None, USAGE_EXIT) and not self._stopping:
-            pause_s = place.pauses.next_s(after_s=now_s - place.started_s)
+            pause_s = place.backoff.next_s(after_s=now_s - place.started_s)
             place.due_s = now_s + pause_s
             log.warning("worker %d ended with exit code %d; started anew in %.1f s", place.number, code, pause_s)
         return code

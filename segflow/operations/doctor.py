@@ -44,7 +44,7 @@ class Finding:
     advice: str = ""  # what to do, where it is not OK
 
 
-def checkup(settings: Settings, file: Path | None) -> Iterator[Finding]:
+def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
     """Look at everything, one finding after the other; an outage of one thing does not hide the rest."""
     yield _settings(file)
     report = None

@@ -8,7 +8,7 @@ from segflow.engine.columns.messages import Message, Messages
 from segflow.schemas.settings import Settings
 from segflow.streams.publish.packing import Packing
 from segflow.streams.publish.transactional_producer import TransactionalProducer
-from segflow.streams.runtime.failpoints import reach
+from segflow.streams.runtime.failpoints import failpoint
 
 Records = Mapping[str, Messages]
 """Topic to messages, all for one partition each."""
@@ -74,12 +74,12 @@ class Publisher:
         if self._transactional:
             await self._producer.begin(filled)
             await self._producer.send(filled)
-            reach("commit:produced")
+            failpoint("commit:produced")
             await self._producer.end()
             return
         for place, listed in filled.items():  # the journal's record, the last, only once all others are there
             await self._producer.send({place: listed})
-        reach("commit:produced")
+        failpoint("commit:produced")
 
     def _handed_over(self, handover: Sequence[tuple[int, Message]]) -> dict[TopicPartition, Messages]:
         """By partition, in their order."""

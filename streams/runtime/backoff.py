@@ -1,4 +1,4 @@
-"""Pauses between tries at something that fails: growing to a bound, and never the same for two who wait together."""
+"""Backoff: pauses between tries, growing to a bound, with jitter so that clients that wait together spread out."""
 
 import random
 from dataclasses import dataclass, field
@@ -6,10 +6,11 @@ from math import inf
 
 
 @dataclass(slots=True)
-class Pauses:
-    """Each pause may be twice as long as the one before, up to `longest_s`; a random half of it is left out.
+class Backoff:
+    """Exponential backoff with jitter.
 
-    What went well for longer than `steady_s` failed for a new reason: the pauses begin with the first again.
+    Each pause may be twice as long as the one before, up to `longest_s`; up to half of it is left out at random. After
+    more than `steady_s` without a failure the next pause is the first again.
     """
 
     first_s: float

@@ -1,4 +1,4 @@
-"""Named points between the steps of a commit and of taking a shard, at which a test can stop this process.
+"""Failpoints: named points between the steps of a commit and of taking a shard, at which a test can stop this process.
 
 `SEGFLOW_CRASH_AT=commit:published:3` kills the process when it reaches that point for the third time. A fourth part
 says what happens instead of `kill`: `stop` (SIGSTOP, as a long pause of the whole machine) or `raise` (as if the reply
@@ -51,7 +51,7 @@ def _unarmed(point: str) -> None:
 
 
 def armed(specification: str | None) -> Callable[[str], None]:
-    """What `reach` is to be.
+    """What `failpoint` is to be.
 
     Raises:
         ValueError: the specification is none.
@@ -59,5 +59,5 @@ def armed(specification: str | None) -> Callable[[str], None]:
     return _Armed(specification) if specification else _unarmed
 
 
-reach: Final = armed(os.environ.get(ENVIRONMENT))
-"""Say that a point was reached."""
+failpoint: Final = armed(os.environ.get(ENVIRONMENT))
+"""Say that the named point was reached."""

@@ -37,8 +37,8 @@ from segflow.streams.journal.journal import Entry, JournalError, JournalReader
 from segflow.streams.journal.replay import Reexecution
 from segflow.streams.publish.packing import Packing
 from segflow.streams.publish.publisher import Publisher
-from segflow.streams.runtime.backoff import Pauses
-from segflow.streams.runtime.failpoints import reach
+from segflow.streams.runtime.backoff import Backoff
+from segflow.streams.runtime.failpoints import failpoint
 from segflow.streams.shard import input_positions as positions
 from segflow.streams.shard.input_positions import InputLostError
 from segflow.streams.shard.joint_pass import SMALL_SIZE, Draft, JointPass
@@ -126,7 +126,7 @@ class Shard:
         Raises:
             ShardStoppedError: it cannot go on without a person.
         """
-        pauses = Pauses(*RETRY_S, steady_s=STEADY_S)
+        backoff = Backoff(*RETRY_S, steady_s=STEADY_S)
         while not self._stopping.is_set():
             started_s = monotonic()
             least_s = 0.0
@@ -148,7 +148,7 @@ class Shard:
             finally:
                 self.taken = False
                 await self._let_go()
-            pause_s = pauses.next_s(after_s=monotonic() - started_s)
+            pause_s = backoff.next_s(after_s=monotonic() - started_s)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), max(least_s, pause_s))
 
@@ -184,28 +184,28 @@ class Shard:
         self._fresh_inbox()
         self._publisher = Publisher(self.settings, self.partition, self.packing)
         await asyncio.wait_for(self._publisher.start(), COMMIT_S)  # 1
-        reach("take:fenced")
+        failpoint("take:fenced")
         stored = await asyncio.to_thread(self.store.head)  # 2
-        reach("take:head-read")
+        failpoint("take:head-read")
         async with (
             JournalReader(self.settings, self.partition) as entries,
             InputReader(self.settings, self.partition) as inputs,
         ):
             await self.control.reaches(await inputs.control_end())  # an earlier owner may have adopted what is newest
             stored = await self._execute_again(stored, entries, inputs)  # 3, 4
-            reach("take:done-again")
+            failpoint("take:done-again")
             head = stored or Head(rules=self.control.rulebook.first.version)
             head = await positions.beginning(
                 self.settings, self.partition, head, self.topic_ids, *await inputs.bounds()
             )
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.take, self.head, stored)  # 5
-        reach("take:owned")
+        failpoint("take:owned")
         offsets = tuple(position.offset for position in self.head.positions)
         for side, offset in zip(self.inbox.sides, offsets, strict=True):
             side.begin(offset)
         await self.feed.open(self.partition, offsets)  # 6
-        reach("take:opened")
+        failpoint("take:opened")
         self.metrics.takes.inc()
         if self.trouble:
             log.warning("shard %d is taken again", self.partition)
@@ -226,7 +226,7 @@ class Shard:
         count = 0
         async for _ in reexecution.run(stored):
             self.metrics.reexecuted.inc()
-            reach("take:one-done-again")
+            failpoint("take:one-done-again")
             count += 1
         if count:
             log.info("shard %d: %d commits of the journal executed again", self.partition, count)
@@ -330,7 +330,7 @@ class Shard:
         """
         outcome, names = prepared.outcome, self.settings.kafka.topics
         assert self._publisher is not None
-        reach("commit:prepared")
+        failpoint("commit:prepared")
         with self.metrics.step("publish"):
             await self._publisher.publish(  # 2
                 {
@@ -344,13 +344,13 @@ class Shard:
                 frozenset({names.control}),
                 outcome.handover,
             )
-        reach("commit:published")
+        failpoint("commit:published")
         with self.metrics.step("store"):  # 3
             if self.store_answers() and prepared.written <= SMALL_SIZE:
                 await self._store(outcome.write)
             else:
                 await asyncio.to_thread(self.store.commit, outcome.write)
-        reach("commit:stored")
+        failpoint("commit:stored")
         self.head = outcome.write.head
         self._more_due = outcome.swept >= prepared.entry.plan.sweep_limit
         if not self._more_due:

@@ -17,7 +17,7 @@ from segflow.streams.health.pages import Pages, Starting
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.group_members import members
 from segflow.streams.kafka.key_samples import check_keys
-from segflow.streams.runtime.backoff import Pauses
+from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.connections import UnreachableError, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.worker.worker import Worker
@@ -60,14 +60,14 @@ def _leave(*_: Any) -> None:
 
 def _prepared(settings: Settings, pages: Pages, *, quiet: bool) -> Worker:
     """A worker that is ready to run, once Kafka and Redis answer."""
-    pauses = Pauses(*RETRY_S)
+    backoff = Backoff(*RETRY_S)
     while True:
         try:
             return prepare(settings, quiet=quiet)
         except UnreachableError as error:
             log.warning("waiting to start: %s", error)
             pages.source = Starting(f"waiting to start: {error}")
-        time.sleep(pauses.next_s())
+        time.sleep(backoff.next_s())
 
 
 def prepare(settings: Settings, *, quiet: bool = False) -> Worker:

@@ -31,7 +31,7 @@ from segflow.streams.health.watch import Watch
 from segflow.streams.kafka.topics import READ
 from segflow.streams.publish.packing import Packing
 from segflow.streams.runtime.allocation import keep_freed_memory
-from segflow.streams.runtime.backoff import Pauses
+from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.collector import calm_collector
 from segflow.streams.shard.joint_pass import JointPass
 from segflow.streams.shard.shard import Shard, ShardStoppedError
@@ -181,7 +181,7 @@ class Worker:
 
     async def _watch_membership(self) -> None:
         """Join the group again after an error; end the worker where that cannot be done any more."""
-        pauses = Pauses(*RETRY_S, steady_s=RETRY_S[1])
+        backoff = Backoff(*RETRY_S, steady_s=RETRY_S[1])
         well_since_s = time.monotonic()
         while not self.app.should_stop:
             await asyncio.sleep(WATCH_S)
@@ -193,7 +193,7 @@ class Worker:
                 return
             if error is not None:
                 log.warning("the group's coordination: %r; joining again", error)
-                await asyncio.sleep(pauses.next_s(after_s=time.monotonic() - well_since_s))
+                await asyncio.sleep(backoff.next_s(after_s=time.monotonic() - well_since_s))
                 well_since_s = time.monotonic()
 
     def _fail(self, code: int) -> None:
@@ -356,14 +356,14 @@ class Worker:
         return not late
 
     async def _follow_control(self) -> None:
-        pauses = Pauses(*RETRY_S, steady_s=RETRY_S[1])
+        backoff = Backoff(*RETRY_S, steady_s=RETRY_S[1])
         while True:
             started_s = time.monotonic()
             try:
                 await self._control.follow()
             except (KafkaError, OSError) as error:
                 log.warning("following the control topic: %s; trying again", error)
-            await asyncio.sleep(pauses.next_s(after_s=time.monotonic() - started_s))
+            await asyncio.sleep(backoff.next_s(after_s=time.monotonic() - started_s))
 
     async def _watch_topics(self) -> None:
         name = await TopicWatch(self.settings, self._topic_ids).changed()

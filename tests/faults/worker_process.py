@@ -65,11 +65,11 @@ class WorkerProcess:
         return self.process.wait(PATIENCE_S)
 
     def is_killed(self) -> None:
-        """Wait for its end, which must be by SIGKILL at its crash point."""
+        """Wait for its end, which must be by SIGKILL at its failpoint."""
         assert self.ends() == -signal.SIGKILL, self.said()
 
     def is_stopped(self) -> None:
-        """Wait until it has halted itself at its crash point."""
+        """Wait until it has halted itself at its failpoint."""
         until(self._halted, lambda: f"it did not halt:\n{self.said()}")
 
     def stop(self) -> None:

@@ -136,7 +136,7 @@ def report(
         "faults": dict(hurt.fired.most_common()),
         "faults_in_all": hurt.fired.total(),
         "kills": crew.kills,
-        "kills_at_crash_points": dict(crew.at_points.most_common()),
+        "kills_at_failpoints": dict(crew.at_points.most_common()),
         "events": found.events,
         "commits": found.commits,
         "changes": found.changes,

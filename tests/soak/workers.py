@@ -15,7 +15,7 @@ from tests.faults.worker_process import WorkerProcess
 FAILED: Final = 1
 """A worker that ends so is started anew, as a supervisor would; any other end by itself is a finding."""
 COMES_S: Final = 12.0
-"""Within that a worker comes to a shard, or to its crash point, where it comes to it at all."""
+"""Within that a worker comes to a shard, or to its failpoint, where it comes to it at all."""
 
 
 def _comes_to(worker: WorkerProcess, words: str | None) -> None:
@@ -35,7 +35,7 @@ class Crew:
         self.steady = installed.worker()
         self.others = [installed.worker() for _ in range(size - 1)]
         self.kills = 0
-        self.at_points: Counter[str] = Counter()  # kills at each crash point
+        self.at_points: Counter[str] = Counter()  # kills at each failpoint
         self.failures: list[str] = []  # of workers that ended by themselves
         self.memory: list[tuple[float, int]] = []  # of the steady worker: seconds, bytes
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from segflow.cli.commands.settings_option import SettingsFile, load
-from segflow.operations.doctor import Finding, checkup
+from segflow.operations.doctor import Finding, diagnose
 from segflow.operations.printable import printable
 
 EPILOG: Final = """\b
@@ -29,7 +29,7 @@ def command(
     loaded = load(settings)
     console = Console(soft_wrap=True, highlight=False)
     findings = []
-    for finding in checkup(loaded, settings):
+    for finding in diagnose(loaded, settings):
         findings.append(finding)
         if not as_json:
             console.print(_line(finding))

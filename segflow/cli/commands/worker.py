@@ -7,7 +7,7 @@ import typer
 
 from segflow.cli.commands.settings_option import SettingsFile, load
 from segflow.cli.supervisor import Supervisor, end_with_supervisor
-from segflow.streams.health.calm_log import Repeats
+from segflow.streams.health.log_rate_limiter import LogRateLimiter
 
 EPILOG: Final = """\b
 Example:
@@ -58,7 +58,7 @@ def command(
     """
     logging.basicConfig(level=logging.INFO, format=FORMAT)
     for handler in logging.getLogger().handlers:
-        handler.addFilter(Repeats())
+        handler.addFilter(LogRateLimiter())
     if not verbose:
         for name in LOUD:
             logging.getLogger(name).setLevel(logging.WARNING)

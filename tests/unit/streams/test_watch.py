@@ -1,4 +1,4 @@
-"""What tells that a worker hangs, and what keeps its waiting quiet: bookkeeping, pauses, log, pages, metrics."""
+"""What tells that a worker hangs, and what keeps its waiting quiet: bookkeeping, backoff, log, pages, metrics."""
 
 import json
 import logging
@@ -17,13 +17,13 @@ from prometheus_client import CollectorRegistry
 from segflow.embedded.free_port import free_ports
 from segflow.engine.file_run import FileRun
 from segflow.schemas.settings import Settings
-from segflow.streams.health.calm_log import SHOWN, WINDOW_S, Repeats
+from segflow.streams.health.log_rate_limiter import SHOWN, WINDOW_S, LogRateLimiter
 from segflow.streams.health.metrics import Metrics, Standing
 from segflow.streams.health.pages import Pages, Verdict
 from segflow.streams.health.probe import Probe, Pulse
 from segflow.streams.health.stalls import Reach, Stalls
 from segflow.streams.health.watch import Watch
-from segflow.streams.runtime.backoff import Pauses
+from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.errors import UsageError
 from tests.support.agreement import parsed
 from tests.support.health import Health
@@ -51,13 +51,13 @@ def test_a_partition_that_was_not_behind_in_between_starts_anew() -> None:
 @given(st.floats(0.01, 5), st.floats(1, 10), st.integers(1, 40))
 def test_pauses_grow_to_their_bound_and_no_further(first_s: float, times: float, count: int) -> None:
     """Each is between half of its step and the step; the step doubles up to the longest."""
-    pauses = Pauses(first_s, first_s * times)
+    backoff = Backoff(first_s, first_s * times)
     step_s = first_s
     for _ in range(count):
-        assert step_s / 2 <= pauses.next_s() <= step_s
+        assert step_s / 2 <= backoff.next_s() <= step_s
         step_s = min(first_s * times, 2 * step_s)
-    pauses.reset()
-    assert pauses.next_s() <= first_s
+    backoff.reset()
+    assert backoff.next_s() <= first_s
 
 
 def said(times: int, *, level: int = logging.WARNING, shown: Callable[[logging.LogRecord], bool]) -> list[str]:
@@ -71,12 +71,12 @@ def said(times: int, *, level: int = logging.WARNING, shown: Callable[[logging.L
 def test_of_a_message_said_over_and_over_only_the_first_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """And a minute later one says how many were left out."""
     now_s = 0.0
-    monkeypatch.setattr("segflow.streams.health.calm_log.time.monotonic", lambda: now_s)
-    repeats = Repeats()
-    assert said(100, shown=repeats.filter) == [f"shard {number} failed" for number in range(SHOWN)]
+    monkeypatch.setattr("segflow.streams.health.log_rate_limiter.time.monotonic", lambda: now_s)
+    limiter = LogRateLimiter()
+    assert said(100, shown=limiter.filter) == [f"shard {number} failed" for number in range(SHOWN)]
     now_s = WINDOW_S
-    assert said(1, shown=repeats.filter) == [f"shard 0 failed (and {100 - SHOWN} like it since)"]
-    assert len(said(100, level=logging.INFO, shown=repeats.filter)) == 100
+    assert said(1, shown=limiter.filter) == [f"shard 0 failed (and {100 - SHOWN} like it since)"]
+    assert len(said(100, level=logging.INFO, shown=limiter.filter)) == 100
 
 
 def test_a_probe_keeps_the_last_answer_and_says_why_there_is_none() -> None:

@@ -1,4 +1,4 @@
-"""A log that stays readable through an outage: of messages that say the same only the first few a minute."""
+"""Log rate limiting: of each message only the first few in a minute are shown, so an outage stays readable."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ class _Window:
     left_out: int = 0
 
 
-class Repeats(logging.Filter):
+class LogRateLimiter(logging.Filter):
     """Lets SHOWN records of each message through in a minute; the next one says how many were left out.
 
     Attach it to a handler, so that it sees what every logger says. Messages are told apart by their logger and their

@@ -1,4 +1,4 @@
-"""Crash points: nothing where none is asked for, an error at the asked place, and a clear word about a wrong one."""
+"""Failpoints: nothing where none is asked for, an error at the asked place, and a clear word about a wrong one."""
 
 import signal
 import subprocess
@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from segflow.streams.runtime import failpoints as crash_points
+from segflow.streams.runtime import failpoints
 from segflow.streams.runtime.failpoints import COMMIT, ENVIRONMENT, TAKE, armed
 
 
 def test_without_the_variable_a_point_is_an_empty_function() -> None:
     """So it costs a call and nothing else."""
-    assert crash_points.reach is crash_points._unarmed
-    assert armed("") is crash_points._unarmed
+    assert failpoints.failpoint is failpoints._unarmed
+    assert armed("") is failpoints._unarmed
 
 
 def test_a_point_strikes_at_its_nth_time_and_only_then() -> None:
     """Other points do not count, and after it has struck nothing more happens."""
-    reach = armed("commit:stored:2:raise")
-    reach("commit:stored")
-    reach("commit:produced")
+    failpoint = armed("commit:stored:2:raise")
+    failpoint("commit:stored")
+    failpoint("commit:produced")
     with pytest.raises(ConnectionResetError, match="the reply at commit:stored was lost"):
-        reach("commit:stored")
-    reach("commit:stored")
+        failpoint("commit:stored")
+    failpoint("commit:stored")
 
 
 @pytest.mark.parametrize("wrong", ["commit:stored", "commit:nowhere:1", "commit:stored:0", "commit:stored:1:explode"])
@@ -36,7 +36,7 @@ def test_a_specification_that_is_none_is_refused(wrong: str) -> None:
 
 def test_the_process_that_reaches_an_armed_point_dies_by_sigkill() -> None:
     """By default; no handler and no clean-up runs."""
-    program = "from segflow.streams.runtime.failpoints import reach; reach('take:owned'); print('alive')"
+    program = "from segflow.streams.runtime.failpoints import failpoint; failpoint('take:owned'); print('alive')"
     done = subprocess.run(
         [sys.executable, "-c", program], env={ENVIRONMENT: "take:owned:1"}, capture_output=True, check=False
     )
@@ -46,6 +46,6 @@ def test_the_process_that_reaches_an_armed_point_dies_by_sigkill() -> None:
 
 def test_every_point_is_reached_somewhere_in_the_code() -> None:
     """A point that a later change forgets would make its fault test wait for nothing."""
-    code = "".join(path.read_text(encoding="utf-8") for path in Path(crash_points.__file__).parents[1].glob("**/*.py"))
+    code = "".join(path.read_text(encoding="utf-8") for path in Path(failpoints.__file__).parents[1].glob("**/*.py"))
     for point in COMMIT + TAKE:
-        assert f'reach("{point}")' in code, point
+        assert f'failpoint("{point}")' in code, point
