@@ -1,7 +1,7 @@
 """Two customers who are one (`alias`), within a batch. Pure.
 
 Where there is one shard, all of it is in that one, and happens in the step of the alias. Where there are more, a shard
-does its part and leaves an errand for the next (docs/decisions/049-alias-across-shards.md). Events around those of
+does its part and leaves an errand for the next (docs/decisions/049-alias-decided-by-shard-0.md). Events around those of
 aliases are worked in stretches, each vectorised as ever.
 """
 
