@@ -70,7 +70,7 @@ def portions(values: Sequence[bytes], sizes: Sequence[int]) -> list[Portion]:
 
 @dataclass(slots=True)
 class Inputs:
-    """A shard's inputs, all that there is of them read at any time; see streams.intake.Feed."""
+    """A shard's inputs, all that there is of them read at any time; see streams.consume.input_gate.Feed."""
 
     read_to: list[int] = field(default_factory=lambda: [0, 0, 0])
 
@@ -117,7 +117,7 @@ class FedShard:
         for side, records in zip((PURCHASES, INTERACTIONS), portion, strict=True):
             start = self.inputs.read_to[side]
             self.inputs.read_to[side] += len(records)
-            self.shard.inbox.offer(side, Batch(records, start, self.inputs.read_to[side]))
+            self.shard.inputs.offer(side, Batch(records, start, self.inputs.read_to[side]))
         while [each.offset for each in self.shard.head.positions] != self.inputs.read_to:
             self.bell.clear()
             rung = asyncio.create_task(self.bell.wait())

@@ -9,7 +9,7 @@ class Reach(NamedTuple):
     """How far one partition has come on its way into a shard."""
 
     position: int  # the consumer's
-    arrived: int  # the inbox's
+    arrived: int  # the shard's input buffer's
 
 
 @dataclass(slots=True)

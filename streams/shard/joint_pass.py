@@ -12,7 +12,7 @@ from segflow.engine.columns.messages import Message
 from segflow.engine.commit.execute import Outcome, together
 from segflow.engine.commit.load import Loaded
 from segflow.engine.encode.change_json import Encoder
-from segflow.streams.consume.inbox import Side, decode_together
+from segflow.streams.consume.shard_inputs import InputBuffer, decode_buffers
 
 SMALL_SIZE: Final = 256
 """Customers, and records, of a small commit, at most: it takes some milliseconds from one end to the other."""
@@ -51,7 +51,7 @@ class Member(Protocol):
     """A shard that perhaps has something to do."""
 
     @property
-    def sides(self) -> tuple[Side, ...]:
+    def buffers(self) -> tuple[InputBuffer, ...]:
         """Its inputs."""
         ...
 
@@ -113,7 +113,7 @@ class JointPass:
             else:
                 answer.set_result(Answer(alone=True))
         with suppress(Exception):  # the shard that it is about meets it again, alone
-            decode_together([side for member, _ in ready for side in member.sides])
+            decode_buffers([buffer for member, _ in ready for buffer in member.buffers])
         drafted = self._drafts(ready)
         results = together([draft.loaded for _, draft, _ in drafted], self.encoder)
         commits = 0

@@ -25,8 +25,8 @@ from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, duration_us
 from segflow.state.head import Head
 from segflow.state.store import RolledBackError, ShardLostError, Store, TornStateError, Write
-from segflow.streams.consume.inbox import Inbox, Side
-from segflow.streams.consume.intake import Feed, Intake, OutOfRangeError
+from segflow.streams.consume.input_gate import Feed, InputGate, OutOfRangeError
+from segflow.streams.consume.shard_inputs import InputBuffer, ShardInputs
 from segflow.streams.consume.transport import HEARTBEAT_SHARE, now_us
 from segflow.streams.control.recut import Recutting
 from segflow.streams.control.topic import Control
@@ -95,7 +95,7 @@ class Shard:
     joint: JointPass  # of the worker: small commits of its shards together
     packing: Packing  # of the worker
     store_answers: Callable[[], bool] = lambda: True  # as last seen from outside
-    inbox: Inbox = field(init=False)
+    inputs: ShardInputs = field(init=False)
     head: Head = field(init=False)
     taken: bool = False  # by this worker: its inputs are open
     trouble: str = ""  # the error it was last let go of for; empty once it is taken again
@@ -106,16 +106,16 @@ class Shard:
     _more_due: bool = False
     _executor: Executor = field(init=False)
     _recutting: Recutting = field(init=False)
-    _intake: Intake = field(init=False)
+    _gate: InputGate = field(init=False)
 
     def __post_init__(self) -> None:
         self._executor = Executor(self.settings, self.control.rulebook, self.partition)
-        self._fresh_inbox()
+        self._fresh_inputs()
 
     def stop(self) -> None:
         """Finish the commit under way, then let go."""
         self._stopping.set()
-        self.inbox.arrived.set()
+        self.inputs.arrived.set()
         self.joint.hurry()
 
     async def run(self) -> None:
@@ -165,9 +165,9 @@ class Shard:
         elif isinstance(error, ProducerFenced | InvalidProducerEpoch):
             self.metrics.fenced.labels("kafka").inc()
 
-    def _fresh_inbox(self) -> None:
-        self.inbox = Inbox(*self.control.decoders)
-        self._intake = Intake(settings=self.settings, partition=self.partition, feed=self.feed, inbox=self.inbox)
+    def _fresh_inputs(self) -> None:
+        self.inputs = ShardInputs(*self.control.decoders)
+        self._gate = InputGate(settings=self.settings, partition=self.partition, feed=self.feed, inputs=self.inputs)
         self._recutting = Recutting(self.partition, self.partitions, self.control)
 
     async def _take(self) -> None:
@@ -181,7 +181,7 @@ class Shard:
            shard before fails at its next commit.
         6. Open the inputs where the state stands.
         """
-        self._fresh_inbox()
+        self._fresh_inputs()
         self._publisher = Publisher(self.settings, self.partition, self.packing)
         await asyncio.wait_for(self._publisher.start(), COMMIT_S)  # 1
         failpoint("take:fenced")
@@ -202,8 +202,8 @@ class Shard:
         await asyncio.to_thread(self.store.take, self.head, stored)  # 5
         failpoint("take:owned")
         offsets = tuple(position.offset for position in self.head.positions)
-        for side, offset in zip(self.inbox.sides, offsets, strict=True):
-            side.begin(offset)
+        for buffer, offset in zip(self.inputs.buffers, offsets, strict=True):
+            buffer.begin(offset)
         await self.feed.open(self.partition, offsets)  # 6
         failpoint("take:opened")
         self.metrics.takes.inc()
@@ -238,15 +238,15 @@ class Shard:
         linger_s = self.settings.worker.linger.total_seconds()
         most = self.settings.worker.batch_max_records
         while not self._stopping.is_set():
-            self.inbox.arrived.clear()
+            self.inputs.arrived.clear()
             prepared = await self._prepare()
             if prepared is None:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.inbox.arrived.wait(), timeout=sweep_every_s)
+                    await asyncio.wait_for(self.inputs.arrived.wait(), timeout=sweep_every_s)
                 continue
             async with asyncio.timeout(COMMIT_S):
                 await self._commit(prepared)
-            if prepared.written > SMALL_SIZE and max(side.waiting for side in self.inbox.sides) < most:
+            if prepared.written > SMALL_SIZE and max(buffer.waiting for buffer in self.inputs.buffers) < most:
                 await asyncio.sleep(linger_s)  # the next one costs hardly more for having more
 
     async def _prepare(self) -> Prepared | None:
@@ -299,13 +299,13 @@ class Shard:
         return False
 
     def _plan(self, chunks: tuple[Chunk, ...], wall_us: int, horizon_us: int) -> Plan:
-        sides = self.inbox.sides
+        buffers = self.inputs.buffers
         plan = plan_for(
             self.settings,
             self.head,
-            purchases_to=sides[PURCHASES].offset,
-            interactions_to=sides[INTERACTIONS].offset,
-            handover_to=sides[HANDOVER].offset,
+            purchases_to=buffers[PURCHASES].offset,
+            interactions_to=buffers[INTERACTIONS].offset,
+            handover_to=buffers[HANDOVER].offset,
             shards=self.partitions,
             wall_us=wall_us,
             rules=self.control.rulebook.after(self.head.rules),
@@ -370,28 +370,28 @@ class Shard:
         self.store.settle()
 
     @property
-    def sides(self) -> tuple[Side, ...]:
+    def buffers(self) -> tuple[InputBuffer, ...]:
         """See streams.joint_pass.Member."""
-        return self.inbox.sides
+        return self.inputs.buffers
 
     def ready(self) -> bool:
         """See streams.joint_pass.Member."""
-        return self.store_answers() and sum(side.waiting for side in self.inbox.sides) <= SMALL_SIZE
+        return self.store_answers() and sum(buffer.waiting for buffer in self.inputs.buffers) <= SMALL_SIZE
 
     def draft(self) -> Draft | None:
         """See streams.joint_pass.Member."""
         if self._stopping.is_set():
             return None
         started_s, wall_us = perf_counter(), now_us()
-        chunks = self._intake.chunks(wall_us, self.head.clock_us)
+        chunks = self._gate.chunks(wall_us, self.head.clock_us)
         decoded_s = perf_counter()
-        horizon_us = self._intake.horizon_us(wall_us)
-        control = self._recutting.work(self.head, self.store, self._intake.caught_up, horizon_us)
+        horizon_us = self._gate.horizon_us(wall_us)
+        control = self._recutting.work(self.head, self.store, self._gate.caught_up, horizon_us)
         if not (any(map(len, chunks)) or control or self._has_other_work(horizon_us)):
             return None
         self.metrics.steps.labels("decode").observe(decoded_s - started_s)
-        for side, chunk in zip(self.inbox.sides, chunks, strict=True):
-            side.take(len(chunk))
+        for buffer, chunk in zip(self.inputs.buffers, chunks, strict=True):
+            buffer.take(len(chunk))
         plan = self._plan(chunks, wall_us, horizon_us)
         purchases, interactions, handed = chunks
         planned_s = perf_counter()

@@ -20,7 +20,7 @@ from segflow.state.keys import Keys
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
 from segflow.streams.consume.faust_app import App
-from segflow.streams.consume.intake import INPUTS
+from segflow.streams.consume.input_gate import INPUTS
 from segflow.streams.consume.transport import HEARTBEAT_SHARE, Batch, Gate, MembershipEndedError, Reading
 from segflow.streams.control.topic import Control
 from segflow.streams.health.metrics import Metrics
@@ -212,7 +212,7 @@ class Worker:
                 place = TP(self._topics[side], partition)
                 if not shard.taken or place not in self._gate.open or self._full(place):
                     continue
-                arrived = shard.inbox.sides[side].read_to
+                arrived = shard.inputs.buffers[side].read_to
                 reading = self._gate.readings.get(place)
                 position = arrived if reading is None else reading.position
                 if reading is None or arrived >= reading.sent:
@@ -220,7 +220,7 @@ class Worker:
                 reaches[place.topic, partition] = Reach(position, arrived)
         return reaches
 
-    # What the shards need of the consumer (streams.intake.Feed).
+    # What the shards need of the consumer (streams.consume.input_gate.Feed).
 
     async def open(self, partition: int, offsets: tuple[int, ...]) -> None:
         """See Feed."""
@@ -279,7 +279,7 @@ class Worker:
         shard = self._shards.get(place.partition)
         if shard is None:
             return True
-        return shard.inbox.sides[self._side(place)].waiting >= HELD_BATCHES * self.settings.worker.batch_max_records
+        return shard.inputs.buffers[self._side(place)].waiting >= HELD_BATCHES * self.settings.worker.batch_max_records
 
     def _side(self, place: TP) -> int:
         return self._topics.index(place.topic)
@@ -288,7 +288,7 @@ class Worker:
         shard = self._shards.get(place.partition)
         if shard is None or place not in self._gate.open:
             return
-        shard.inbox.offer(self._side(place), batch)
+        shard.inputs.offer(self._side(place), batch)
 
     async def _assigned(self, _app: Any, assigned: set[TP], **_: Any) -> None:
         self.view.joined = True

@@ -8,11 +8,9 @@ from random import Random
 
 import pytest
 
-from segflow.engine.columns.events import INTERACTIONS, PURCHASES
-from segflow.engine.decode.records import Decoder
-from segflow.engine.decode.transfers import HandoverDecoder
+from segflow.engine.decode.transfers import decoders
 from segflow.schemas.settings import Settings
-from segflow.streams.consume.inbox import Inbox
+from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Batch
 from segflow.streams.runtime.failpoints import COMMIT
 from tests.faults.installation import Installation, Make
@@ -44,15 +42,15 @@ def test_the_same_offset_read_again_is_left_out() -> None:
         def __init__(self, offset: int) -> None:
             self.offset, self.key, self.value = offset, b"c1", b"{}"
 
-    async def offered() -> Inbox:
-        inbox = Inbox(Decoder(Settings(), PURCHASES), Decoder(Settings(), INTERACTIONS), HandoverDecoder(Settings()))
-        inbox.sides[0].begin(10)
+    async def offered() -> ShardInputs:
+        inputs = ShardInputs(*decoders(Settings()))
+        inputs.buffers[0].begin(10)
         for start, stop in ((10, 15), (12, 18), (10, 18), (20, 25), (18, 20)):
-            inbox.offer(0, Batch([Kept(each) for each in range(start, stop)], start, stop))
-        return inbox
+            inputs.offer(0, Batch([Kept(each) for each in range(start, stop)], start, stop))
+        return inputs
 
-    inbox = asyncio.run(offered())
-    assert inbox.sides[0].peek(100).offsets.tolist() == list(range(10, 20))
+    inputs = asyncio.run(offered())
+    assert inputs.buffers[0].peek(100).offsets.tolist() == list(range(10, 20))
 
 
 def test_an_event_id_that_comes_again_changes_nothing_across_kills(installation: Make, seed: int) -> None:

@@ -15,7 +15,7 @@ from segflow.engine.columns.events import Chunk, Kind
 from segflow.engine.columns.merge_messages import Errand
 from segflow.engine.commit.plan import Plan
 from segflow.engine.commit.rule_versions import Rulebook
-from segflow.engine.decode.merge_inputs import Merged, merge, refuse_aliases
+from segflow.engine.decode.merge_inputs import OrderedInputs, merge, refuse_aliases
 from segflow.engine.merging import stored as alias_store
 from segflow.engine.merging.processor import Aliases
 from segflow.schemas.settings import Settings
@@ -41,7 +41,7 @@ class Loaded:
     store: Store  # begun
     before: Head  # as it was
     head: Head  # with what the plan adopts
-    merged: Merged
+    merged: OrderedInputs
     asked: list[Errand]  # that are no step of a customer
     in_order: Rows  # (m,) of the events in `merged`
     events: Chunk  # (m,) usable, in the shard's order
@@ -155,7 +155,7 @@ class Loader:
         )
 
 
-def _for_the_book(merged: Merged) -> tuple[list[Errand], Rows]:
+def _for_the_book(merged: OrderedInputs) -> tuple[list[Errand], Rows]:
     """The errands that are no step of a customer, and the usable rows without them; both in the shard's order."""
     in_order = merged.order[merged.chunk.usable[merged.order]]
     if not merged.chunk.errands:

@@ -12,7 +12,7 @@ from segflow.segments.models.payment import OPEN_MOST, SETTLED_MOST
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Merged:
+class OrderedInputs:
     """Records of all inputs in the shard's order.
 
     `chunk` has purchases, interactions and what was handed over as they were read; `order` indexes it in the shard's
@@ -28,7 +28,7 @@ RANKS: Final = np.array([2, 1, 0])
 """Of purchases, interactions and what was handed over, at one moment: a record comes before what follows it."""
 
 
-def merge(purchases: Chunk, interactions: Chunk, latest_us: int, handed: Chunk | None = None) -> Merged:
+def merge(purchases: Chunk, interactions: Chunk, latest_us: int, handed: Chunk | None = None) -> OrderedInputs:
     """Merge by (event time, topic name), interactions first in a tie as their topic's name sorts first.
 
     A usable event after `latest_us` becomes unusable (kind "future"); one that was handed over was looked at where it
@@ -43,7 +43,7 @@ def merge(purchases: Chunk, interactions: Chunk, latest_us: int, handed: Chunk |
     ends = np.cumsum(list(map(len, parts)))[:-1]
     keys = np.concatenate([np.maximum.accumulate(part) for part in np.split(times_us, ends)])
     order = np.lexsort((RANKS[sides], keys))  # stable: a row stays behind its predecessors of the same input
-    return Merged(chunk=both, order=order, sides=sides)
+    return OrderedInputs(chunk=both, order=order, sides=sides)
 
 
 def ready(purchases: Chunk, interactions: Chunk, waits: tuple[bool, bool], latest_us: int) -> tuple[int, int]:
@@ -68,7 +68,7 @@ def ready(purchases: Chunk, interactions: Chunk, waits: tuple[bool, bool], lates
     return stop - taken, taken
 
 
-def refuse_invoices(merged: Merged, rows: npt.NDArray[np.intp]) -> Merged:
+def refuse_invoices(merged: OrderedInputs, rows: npt.NDArray[np.intp]) -> OrderedInputs:
     """The same records, those of `rows` unusable: their customers have more open invoices than are kept."""
     if not len(rows):
         return merged

@@ -5,7 +5,7 @@ from typing import Final
 
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS
 from segflow.engine.columns.messages import Message
-from segflow.engine.decode.merge_inputs import Merged
+from segflow.engine.decode.merge_inputs import OrderedInputs
 from segflow.schemas.change import DeadLetter
 from segflow.schemas.connection_settings import KafkaTopics
 
@@ -13,7 +13,7 @@ DEAD_VALUE_BYTES: Final = 65_536
 """How much of a record's raw bytes a dead letter carries; as much as the largest record that is accepted by default."""
 
 
-def dead_letters(topics: KafkaTopics, shard: int, merged: Merged) -> list[Message]:
+def dead_letters(topics: KafkaTopics, shard: int, merged: OrderedInputs) -> list[Message]:
     """One dead letter a record of the shard's inputs that cannot be used, in their order."""
     letters = []
     for row, why in sorted(merged.chunk.unusable.items()):

@@ -27,8 +27,8 @@ from segflow.segments.rules import from_settings
 from segflow.state.forward import Forward, is_forward
 from segflow.state.head import Head, Position
 from segflow.state.store import HOLE
-from segflow.streams.consume.inbox import Inbox
-from segflow.streams.consume.intake import Intake
+from segflow.streams.consume.input_gate import InputGate
+from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Batch, Reading
 from segflow.streams.journal.journal import Entry, JournalError
 from segflow.streams.journal.replay import positioned
@@ -254,9 +254,9 @@ def test_a_journal_from_before_shards_handed_anything_over_goes_on() -> None:
 
 def test_an_errand_of_a_shard_that_is_ahead_waits() -> None:
     """Behind, a shard takes what is no later than itself; with everything read, all of it. The inputs never wait."""
-    inbox = Inbox(Decoder(Settings(), 0), Decoder(Settings(), 1), HandoverDecoder(Settings()))
-    for side in inbox.sides:
-        side.begin(0)
+    inputs = ShardInputs(Decoder(Settings(), 0), Decoder(Settings(), 1), HandoverDecoder(Settings()))
+    for buffer in inputs.buffers:
+        buffer.begin(0)
 
     class Feed:
         position = 0
@@ -266,20 +266,20 @@ def test_an_errand_of_a_shard_that_is_ahead_waits() -> None:
         def close(self, partition: int) -> None: ...
 
         def reading(self, side: int, partition: int) -> Reading:  # noqa: ARG002 - the protocol's
-            read = inbox.sides[side].read_to
+            read = inputs.buffers[side].read_to
             return Reading(read, read + (side == 0) * self.position, 0, read)
 
     feed = Feed()
-    intake = Intake(settings=Settings(), partition=0, feed=feed, inbox=inbox)
+    gate = InputGate(settings=Settings(), partition=0, feed=feed, inputs=inputs)
     errands = [Errand(kind="event", to="a", value=json.dumps(event(number, number)).encode()) for number in (1, 3)]
     raw = [Record(value=errand.message(each).value, offset=number) for number, each in enumerate(errands)]
-    inbox.offer(2, Batch(raw, 0, 2))
+    inputs.offer(2, Batch(raw, 0, 2))
     at_us = [to_us(datetime.fromisoformat(at(days))) for days in (0, 2)]
     feed.position = 1  # one more purchase is still to come
-    assert [len(intake.chunks(at_us[1], clock_us)[2]) for clock_us in at_us] == [0, 1]
-    assert not intake.caught_up()
+    assert [len(gate.chunks(at_us[1], clock_us)[2]) for clock_us in at_us] == [0, 1]
+    assert not gate.caught_up()
     feed.position = 0
-    assert len(intake.chunks(at_us[1], at_us[0])[2]) == 2
+    assert len(gate.chunks(at_us[1], at_us[0])[2]) == 2
 
 
 def test_a_commit_of_a_version_that_merged_nobody_is_done_again_as_it_was() -> None:

@@ -34,7 +34,7 @@ from segflow.state import record
 from segflow.state.head import Head
 from segflow.state.memory import MemoryStore
 from segflow.state.store import ShardLostError, Write
-from segflow.streams.consume.inbox import Inbox, Side, decode_together
+from segflow.streams.consume.shard_inputs import InputBuffer, ShardInputs, decode_buffers
 from segflow.streams.consume.transport import Batch
 from segflow.streams.shard import joint_pass
 from segflow.streams.shard.joint_pass import Draft, JointPass
@@ -156,17 +156,17 @@ def purchase_of(customer: str) -> bytes:
 
 
 def test_records_of_several_shards_are_decoded_at_once_and_each_keeps_its_own() -> None:
-    """Unusable ones too; sides with another decoder have theirs."""
+    """Unusable ones too; buffers with another decoder have theirs."""
     made = decoders(Settings())
-    inboxes = [Inbox(*made), Inbox(*made), Inbox(*decoders(Settings()))]
-    for number, inbox in enumerate(inboxes):
-        inbox.sides[PURCHASES].begin(10 * number)
+    shards_inputs = [ShardInputs(*made), ShardInputs(*made), ShardInputs(*decoders(Settings()))]
+    for number, inputs in enumerate(shards_inputs):
+        inputs.buffers[PURCHASES].begin(10 * number)
         held = [Record(10 * number, b"c", purchase_of("c")), Record(10 * number + 1, b"c", b"no event")]
-        inbox.offer(PURCHASES, Batch(held[: 2 - number % 2], 10 * number, 10 * number + 2))
-    decode_together([side for inbox in inboxes for side in inbox.sides])
-    for number, inbox in enumerate(inboxes):
-        chunk = inbox.sides[PURCHASES].peek(10)
-        assert not inbox.sides[PURCHASES].raw
+        inputs.offer(PURCHASES, Batch(held[: 2 - number % 2], 10 * number, 10 * number + 2))
+    decode_buffers([buffer for inputs in shards_inputs for buffer in inputs.buffers])
+    for number, inputs in enumerate(shards_inputs):
+        chunk = inputs.buffers[PURCHASES].peek(10)
+        assert not inputs.buffers[PURCHASES].raw
         assert chunk.offsets.tolist() == [10 * number, 10 * number + 1][: 2 - number % 2]
         assert list(chunk.unusable) == [1][: 1 - number % 2]
 
@@ -185,7 +185,7 @@ class Asking:
         return self.is_ready
 
     @property
-    def sides(self) -> tuple[Side, ...]:
+    def buffers(self) -> tuple[InputBuffer, ...]:
         """None: its events are decoded."""
         return ()
 

@@ -9,7 +9,7 @@ from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chu
 from segflow.engine.decode.merge_inputs import ready
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, duration_us
-from segflow.streams.consume.inbox import Inbox
+from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Reading
 from segflow.streams.kafka.topics import READ
 
@@ -37,13 +37,13 @@ class Feed(Protocol):
 
 
 @dataclass(kw_only=True)
-class Intake:
+class InputGate:
     """One shard's, from its being taken to its being let go."""
 
     settings: Settings
     partition: int
     feed: Feed
-    inbox: Inbox
+    inputs: ShardInputs
     _held_since_us: int | None = None  # since when one input keeps the other waiting
 
     def chunks(self, wall_us: int, clock_us: int) -> tuple[Chunk, Chunk, Chunk]:
@@ -56,7 +56,7 @@ class Intake:
             OutOfRangeError: an input cannot be read on.
         """
         most = self.settings.worker.batch_max_records
-        purchases, interactions, handed = (side.peek(most) for side in self.inbox.sides)
+        purchases, interactions, handed = (buffer.peek(most) for buffer in self.inputs.buffers)
         latest_us = wall_us + duration_us(self.settings.worker.future_max)
         waits = (self._more_to_come(PURCHASES, len(purchases)), self._more_to_come(INTERACTIONS, len(interactions)))
         counts = ready(purchases, interactions, waits, latest_us)
@@ -92,10 +92,10 @@ class Intake:
         """
         reading = self.feed.reading(side, self.partition)
         if reading is not None and reading.out_of_range:
-            raise OutOfRangeError(f"{READ[side]} has not got offset {self.inbox.sides[side].read_to}")
+            raise OutOfRangeError(f"{READ[side]} has not got offset {self.inputs.buffers[side].read_to}")
         if reading is None or reading.end is None or reading.position < reading.end:
             return True
-        mine = self.inbox.sides[side]
+        mine = self.inputs.buffers[side]
         return mine.read_to < reading.sent or mine.waiting > seen
 
 

@@ -1,4 +1,4 @@
-"""What a shard has been given to read and has not taken yet, of both inputs."""
+"""What a shard has been given to read and has not taken yet, of all its inputs."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Side:
+class InputBuffer:
     """One input: decoded chunks in their order, and where the next record will be."""
 
     decoder: Decoder | HandoverDecoder
@@ -62,27 +62,27 @@ class Side:
             self.offset = max(self.offset, read_to)  # past the transaction markers behind the last record
 
 
-def decode_together(sides: Sequence[Side]) -> None:
-    """Decode what the sides hold, those with one decoder in one go: what few records cost is the calls."""
-    by_decoder: dict[int, list[Side]] = {}
-    for side in sides:
-        if side.raw and isinstance(side.decoder, Decoder):
-            by_decoder.setdefault(id(side.decoder), []).append(side)
+def decode_buffers(buffers: Sequence[InputBuffer]) -> None:
+    """Decode what the buffers hold, those with one decoder in one go: what few records cost is the calls."""
+    by_decoder: dict[int, list[InputBuffer]] = {}
+    for buffer in buffers:
+        if buffer.raw and isinstance(buffer.decoder, Decoder):
+            by_decoder.setdefault(id(buffer.decoder), []).append(buffer)
     for alike in by_decoder.values():
-        records = [[record for fetched in side.raw for record in fetched] for side in alike]
+        records = [[record for fetched in buffer.raw for record in fetched] for buffer in alike]
         chunk = alike[0].decoder.records(list(chain.from_iterable(records)))
         start = 0
-        for side, its in zip(alike, records, strict=True):
-            side.raw.clear()
-            side.chunks.append(chunk.slice(start, start + len(its)))
+        for buffer, its in zip(alike, records, strict=True):
+            buffer.raw.clear()
+            buffer.chunks.append(chunk.slice(start, start + len(its)))
             start += len(its)
 
 
-class Inbox:
-    """All sides, and a bell that rings when something came."""
+class ShardInputs:
+    """The buffers of all inputs, and an event that is set when records came."""
 
     def __init__(self, purchases: Decoder, interactions: Decoder, handover: HandoverDecoder) -> None:
-        self.sides = (Side(purchases), Side(interactions), Side(handover))
+        self.buffers = (InputBuffer(purchases), InputBuffer(interactions), InputBuffer(handover))
         self.arrived = asyncio.Event()
 
     def offer(self, side: int, batch: Batch) -> None:
@@ -91,15 +91,15 @@ class Inbox:
         What was read before is left out; a batch that does not join on is a leftover of an earlier reading, from
         before the shard was taken, and is left out as a whole.
         """
-        last = self.sides[side]
-        if batch.start > last.read_to:
-            log.info("records from %d on left out: read before the shard was taken at %d", batch.start, last.read_to)
+        buffer = self.buffers[side]
+        if batch.start > buffer.read_to:
+            log.info("records from %d on left out: read before the shard was taken at %d", batch.start, buffer.read_to)
             return
         fresh = batch.records
-        if fresh and fresh[0].offset < last.read_to:
-            fresh = [record for record in fresh if record.offset >= last.read_to]
+        if fresh and fresh[0].offset < buffer.read_to:
+            fresh = [record for record in fresh if record.offset >= buffer.read_to]
         if fresh:
-            last.raw.append(fresh)
-            last.arrived += len(fresh)
-        last.read_to = max(last.read_to, batch.stop)
+            buffer.raw.append(fresh)
+            buffer.arrived += len(fresh)
+        buffer.read_to = max(buffer.read_to, batch.stop)
         self.arrived.set()

@@ -4,21 +4,21 @@ from segflow.engine.columns.events import INTERACTIONS, PURCHASES
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import HandoverDecoder
 from segflow.schemas.settings import Settings
-from segflow.streams.consume.inbox import Inbox
+from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Batch
 from tests.support.kafka_records import Record
 
 
-def inbox(offset: int = 0) -> Inbox:
-    """An inbox whose next purchase is at `offset`."""
-    made = Inbox(Decoder(Settings(), PURCHASES), Decoder(Settings(), INTERACTIONS), HandoverDecoder(Settings()))
-    made.sides[PURCHASES].begin(offset)
+def inputs(offset: int = 0) -> ShardInputs:
+    """Inputs whose next purchase is at `offset`."""
+    made = ShardInputs(Decoder(Settings(), PURCHASES), Decoder(Settings(), INTERACTIONS), HandoverDecoder(Settings()))
+    made.buffers[PURCHASES].begin(offset)
     return made
 
 
-def offsets(made: Inbox, most: int = 100) -> list[int]:
+def offsets(made: ShardInputs, most: int = 100) -> list[int]:
     """The offsets of what is at hand."""
-    found: list[int] = made.sides[PURCHASES].peek(most).offsets.tolist()
+    found: list[int] = made.buffers[PURCHASES].peek(most).offsets.tolist()
     return found
 
 
@@ -29,41 +29,41 @@ def batch(start: int, stop: int, *held: int) -> Batch:
 
 def test_records_are_held_in_their_order_until_they_are_taken() -> None:
     """Two batches join; taking some leaves the rest at the front."""
-    made = inbox()
+    made = inputs()
     made.offer(PURCHASES, batch(0, 3, 0, 1, 2))
     made.offer(PURCHASES, batch(3, 5, 3, 4))
     assert offsets(made, most=4) == [0, 1, 2, 3]
-    made.sides[PURCHASES].take(2)
+    made.buffers[PURCHASES].take(2)
     assert offsets(made) == [2, 3, 4]
-    assert made.sides[PURCHASES].offset == 2
-    assert made.sides[PURCHASES].waiting == 3
+    assert made.buffers[PURCHASES].offset == 2
+    assert made.buffers[PURCHASES].waiting == 3
 
 
 def test_a_gap_of_transaction_markers_does_not_stop_what_follows() -> None:
     """An upstream producer's aborted transaction leaves offsets without records, before a batch and behind one."""
-    made = inbox()
+    made = inputs()
     made.offer(PURCHASES, batch(0, 2, 0))
-    made.sides[PURCHASES].peek(10)
-    made.sides[PURCHASES].take(1)
-    assert made.sides[PURCHASES].offset == 2
+    made.buffers[PURCHASES].peek(10)
+    made.buffers[PURCHASES].take(1)
+    assert made.buffers[PURCHASES].offset == 2
     made.offer(PURCHASES, batch(2, 9, 5, 7))
     assert offsets(made) == [5, 7]
-    made.sides[PURCHASES].take(2)
-    assert made.sides[PURCHASES].offset == 9
+    made.buffers[PURCHASES].take(2)
+    assert made.buffers[PURCHASES].offset == 9
 
 
-def test_nothing_is_taken_for_read_that_is_not_in_the_inbox() -> None:
+def test_nothing_is_taken_for_read_that_is_not_in_the_buffer() -> None:
     """The offset to resume from never passes what was offered, however far the consumer has read."""
-    made = inbox()
+    made = inputs()
     made.offer(PURCHASES, batch(0, 2, 0, 1))
-    made.sides[PURCHASES].peek(1)
-    made.sides[PURCHASES].take(1)
-    assert made.sides[PURCHASES].offset == 1
+    made.buffers[PURCHASES].peek(1)
+    made.buffers[PURCHASES].take(1)
+    assert made.buffers[PURCHASES].offset == 1
 
 
 def test_a_leftover_of_an_earlier_reading_is_left_out_and_repeats_are_skipped() -> None:
     """After a shard is taken anew at 10, records fetched before it from 40 on do not come first; those from 10 do."""
-    made = inbox(offset=10)
+    made = inputs(offset=10)
     made.offer(PURCHASES, batch(40, 42, 40, 41))
     assert offsets(made) == []
     made.offer(PURCHASES, batch(8, 12, 8, 9, 10, 11))
