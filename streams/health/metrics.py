@@ -109,7 +109,7 @@ class Metrics:
         self.takes = Counter("segflow_takes", "shards taken", registry=registry)
         self.retakes = Counter("segflow_retakes", "shards let go of after an error", registry=registry)
         self.fenced = Counter("segflow_fenced", "commits refused: another has the shard", ["by"], registry=registry)
-        self.reexecuted = Counter("segflow_reexecuted", "commits executed again from the journal", registry=registry)
+        self.replayed = Counter("segflow_reexecuted", "commits executed again from the journal", registry=registry)
         self.up = Gauge("segflow_up", "1: the server answers this worker", ["server"], registry=registry)
         self.batch = Histogram("segflow_batch_records", "records of a commit", buckets=BATCH_BUCKETS, registry=registry)
         self.commit_s = Histogram(

@@ -1,7 +1,7 @@
-"""Commits of the journal done again, from the input, into a store, publishing nothing.
+"""Journal replay: execute the journal's commits again from the inputs, into a store, and publish nothing.
 
-What taking a shard does with the commits that did not reach Redis, what `segflow audit` compares the published changes
-with, and how `segflow rebuild` makes a state again.
+A shard that is acquired replays the commits that did not reach Redis. `segflow audit` compares the published changes
+with a replay, and `segflow rebuild` makes a state by one.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ SIDES: Final = ((PURCHASES, "purchases"), (INTERACTIONS, "interactions"), (HANDO
 
 
 class InputGoneError(JournalError):
-    """A commit cannot be done again: what it read is no longer in Kafka."""
+    """A commit cannot be replayed: what it read is no longer in Kafka."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
-    """One commit done again."""
+class ReplayedCommit:
+    """One commit, executed again."""
 
     at: int  # the entry's offset in the journal
     entry: Entry
@@ -39,8 +39,8 @@ class Done:
 
 
 @dataclass(kw_only=True)
-class Reexecution:
-    """Of one shard's commits, into `store`.
+class JournalReplay:
+    """Replays one shard's commits into `store`.
 
     `topic_ids`: those that the inputs have now. `inputs` and `journal` are open.
     """
@@ -60,8 +60,8 @@ class Reexecution:
         self._decoders = self.control.decoders
         self._executor = Executor(self.control.decoding, self.control.rulebook, self.partition)
 
-    async def run(self, stored: Head | None, end: int | None = None) -> AsyncIterator[Done]:
-        """Do the commits beyond `stored`, the store's head, one after the other; each is in the store when it comes.
+    async def run(self, stored: Head | None, end: int | None = None) -> AsyncIterator[ReplayedCommit]:
+        """Replay the commits beyond `stored`, the store's head, in order; each is in the store when it is yielded.
 
         Args:
             stored: None where the store is empty: from the first commit on.
@@ -84,10 +84,10 @@ class Reexecution:
             chunks = [await self._chunk(side, entry) for side, _ in SIDES]
             outcome = await asyncio.to_thread(self._execute, entry, chunks, head, start)
             self.head = head = outcome.write.head
-            yield Done(at=at, entry=entry, outcome=outcome)
+            yield ReplayedCommit(at=at, entry=entry, outcome=outcome)
 
     def check(self, entry: Entry, first: tuple[int, ...]) -> None:
-        """Whether the commit can be done again, as far as that is known without doing it.
+        """Check whether the commit can be replayed, as far as that is known without executing it.
 
         Args:
             entry: the commit.

@@ -17,12 +17,12 @@ COMMIT: Final = ("commit:prepared", "commit:produced", "commit:published", "comm
 TAKE: Final = (
     "take:fenced",
     "take:head-read",
-    "take:one-done-again",
-    "take:done-again",
+    "take:one-replayed",
+    "take:replayed",
     "take:owned",
     "take:opened",
 )
-"""After each step of taking a shard; in step 4 also after each commit that was executed again."""
+"""After each step of taking a shard; in step 4 also after each commit that was replayed."""
 SPECIFICATION: Final = re.compile(rf"({'|'.join(COMMIT + TAKE)}):([1-9]\d{{0,8}})(?::(kill|stop|raise))?")
 
 

@@ -34,7 +34,7 @@ from segflow.streams.health.metrics import Metrics
 from segflow.streams.journal import journal
 from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import Entry, JournalError, JournalReader
-from segflow.streams.journal.replay import Reexecution
+from segflow.streams.journal.replay import JournalReplay
 from segflow.streams.publish.packing import Packing
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.backoff import Backoff
@@ -176,7 +176,7 @@ class Shard:
         1. InitTransactions: an earlier owner's open transaction is ended, and it can commit no more.
         2. Read the stored head.
         3. Read the journal beyond it: commits that were published but did not reach the store.
-        4. Execute them again from the input, unpublished, checking that they give what they gave.
+        4. Replay them from the input, unpublished, checking that they give what they gave.
         5. Write the head with an own token, if it is still the one that was read: from here on, whoever held the
            shard before fails at its next commit.
         6. Open the inputs where the state stands.
@@ -192,8 +192,8 @@ class Shard:
             InputReader(self.settings, self.partition) as inputs,
         ):
             await self.control.reaches(await inputs.control_end())  # an earlier owner may have adopted what is newest
-            stored = await self._execute_again(stored, entries, inputs)  # 3, 4
-            failpoint("take:done-again")
+            stored = await self._replay(stored, entries, inputs)  # 3, 4
+            failpoint("take:replayed")
             head = stored or Head(rules=self.control.rulebook.first.version)
             head = await positions.beginning(
                 self.settings, self.partition, head, self.topic_ids, *await inputs.bounds()
@@ -212,9 +212,9 @@ class Shard:
         self.taken, self.trouble, self.concluded_us = True, "", UNKNOWN
         log.info("took shard %d at commit %d", self.partition, self.head.sequence)
 
-    async def _execute_again(self, stored: Head | None, entries: JournalReader, inputs: InputReader) -> Head | None:
-        """Commits of the journal beyond the stored head, into the store; the head stored then."""
-        reexecution = Reexecution(
+    async def _replay(self, stored: Head | None, entries: JournalReader, inputs: InputReader) -> Head | None:
+        """Replay the journal's commits beyond the stored head into the store; the head stored then."""
+        replay = JournalReplay(
             settings=self.settings,
             partition=self.partition,
             topic_ids=self.topic_ids,
@@ -224,13 +224,13 @@ class Shard:
             store=self.store,
         )
         count = 0
-        async for _ in reexecution.run(stored):
-            self.metrics.reexecuted.inc()
-            failpoint("take:one-done-again")
+        async for _ in replay.run(stored):
+            self.metrics.replayed.inc()
+            failpoint("take:one-replayed")
             count += 1
         if count:
             log.info("shard %d: %d commits of the journal executed again", self.partition, count)
-        return reexecution.head
+        return replay.head
 
     async def _work(self) -> None:
         """Commit whatever there is to do; wait where there is nothing."""

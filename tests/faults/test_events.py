@@ -125,7 +125,7 @@ def test_late_tied_returned_and_silent_customers_come_out_right_across_kills(ins
 
 
 def test_silence_by_the_wall_clock_is_told_once_across_kills(installation: Make, seed: int) -> None:
-    """Deadlines fall due while workers die: sweeps are in the journal with how far they went, and are done again so."""
+    """Deadlines fall due while workers die: sweeps are in the journal with how far they went, and are replayed so."""
     installed = installation(
         partitions=2,
         clock="wall",

@@ -125,7 +125,7 @@ async def another_record(installed: Installation) -> None:
 
 
 def test_gaps_in_the_inputs_offsets_are_no_gaps_in_the_outcome(installation: Make, seed: int) -> None:
-    """Aborted transactions and markers between the records, a kill, and a commit done again across them."""
+    """Aborted transactions and markers between the records, a kill, and a commit replayed across them."""
     installed = installation(worker={"batch_max_records": 5})
     stream = Stream(seed)
     with installed.worker(crash_at="commit:published:4") as first:

@@ -51,13 +51,13 @@ def test_a_commit_whose_reply_from_redis_was_lost_is_neither_lost_nor_repeated(
             until(lambda times=times: wire.dropped == times, "no reply was dropped")  # type: ignore[misc]
             worker.says(ANEW, times)
         found = installed.comes_out_right()
-        assert AGAIN not in worker.said(), "the commits were done: nothing was to be done again"
+        assert AGAIN not in worker.said(), "the commits were done: nothing was to be replayed"
         worker.stop()
     assert found.events == 280
 
 
 def test_an_exec_that_never_arrived_is_done_again_from_the_journal(installation: Make, wire: Proxy, seed: int) -> None:
-    """The connection ends before EXEC reaches Redis: the published commit is executed again, not published again."""
+    """The connection ends before EXEC reaches Redis: the published commit is replayed, not published again."""
     installed = installation(redis=through(wire), partitions=1)
     stream = Stream(seed)
     with installed.worker() as worker:
@@ -115,7 +115,7 @@ def test_a_redis_that_answers_nobody_for_longer_than_its_timeout_changes_nothing
 def test_a_redis_that_lost_its_last_second_is_noticed_and_healed(
     installation: Make, own_redis: RedisServer, seed: int
 ) -> None:
-    """Killed and back as it was some commits ago, under a running worker: those commits are executed again."""
+    """Killed and back as it was some commits ago, under a running worker: those commits are replayed."""
     installed = installation(redis=own_redis.url)
     stream = Stream(seed)
     with installed.worker() as worker, closing(connected(own_redis)) as client:

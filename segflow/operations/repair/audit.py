@@ -1,4 +1,4 @@
-"""The audit: every commit of the journal done again in memory, and what it gives compared with what was published.
+"""The audit: every commit of the journal replayed in memory, and what it gives compared with what was published.
 
 One shard at a time, each record once: memory is that of one shard's customers and 16 bytes a change.
 """
@@ -26,7 +26,7 @@ from segflow.state.redis import RedisStore
 from segflow.streams.control.topic import Control
 from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import JournalError, JournalReader
-from segflow.streams.journal.replay import Done, InputGoneError, Reexecution
+from segflow.streams.journal.replay import InputGoneError, JournalReplay, ReplayedCommit
 from segflow.streams.kafka.partition_reader import PartitionReader
 
 CHANGE_ID: Final = 0
@@ -104,7 +104,7 @@ class _Auditing:
     changes: OutputStream[Told]
     alerts: OutputStream[Told]
     letters: OutputStream[_Letter]
-    reexecution: Reexecution
+    replay: JournalReplay
     memory: MemoryStore
     found: ShardAudit
     chains: Chains
@@ -130,7 +130,7 @@ class _Auditing:
             for name in (names.changes, names.alerts, names.dead_letters)
         ]
         memory = MemoryStore()
-        reexecution = Reexecution(
+        replay = JournalReplay(
             settings=settings,
             partition=partition,
             topic_ids=topic_ids,
@@ -155,7 +155,7 @@ class _Auditing:
             changes=OutputStream(reader=changes, decode=_TOLD.decode, identity=_change_id),
             alerts=OutputStream(reader=alerts, decode=_TOLD.decode, identity=_change_id),
             letters=OutputStream(reader=letters, decode=_LETTER.decode, identity=_letter_id),
-            reexecution=reexecution,
+            replay=replay,
             memory=memory,
             found=found,
             chains=chains,
@@ -198,16 +198,17 @@ class _Auditing:
             self._problem(self.found.broken, f"broken: {wrong} (offset {offset})")
 
     async def _execute(self, first: int, end: int, show: Callable[[int, str], None]) -> bool:
-        """Do every commit again and say what it gives; whether all could be done."""
+        """Replay every commit and compare what it gives; whether all could be replayed."""
         found = self.found
         try:
-            async for done in self.reexecution.run(None, end):
+            async for replayed in self.replay.run(None, end):
                 found.commits += 1
-                found.events += done.outcome.events
-                await self._expect(done)
+                found.events += replayed.outcome.events
+                await self._expect(replayed)
                 if self.state is not None and self._head is not None:
-                    self._compare_state(done.outcome.write.head)
-                show(done.at + 1 - first, f"shard {self.partition}: {found.commits:,} commits, {found.events:,} events")
+                    self._compare_state(replayed.outcome.write.head)
+                note = f"shard {self.partition}: {found.commits:,} commits, {found.events:,} events"
+                show(replayed.at + 1 - first, note)
         except InputGoneError as error:
             await self._only_the_journal(str(error), end)
             return False
@@ -217,8 +218,8 @@ class _Auditing:
             return False
         return True
 
-    async def _expect(self, done: Done) -> None:
-        where, outcome = f"commit {done.entry.plan.sequence}", done.outcome
+    async def _expect(self, replayed: ReplayedCommit) -> None:
+        where, outcome = f"commit {replayed.entry.plan.sequence}", replayed.outcome
         await self.changes.expect([(each.headers[CHANGE_ID][1], each) for each in outcome.changes], where)
         await self.alerts.expect([(each.headers[CHANGE_ID][1], each) for each in outcome.alerts], where)
         await self.letters.expect([(_letter_id(_LETTER.decode(each.value)), each) for each in outcome.dead], where)
@@ -295,7 +296,7 @@ class _Auditing:
         head = self.memory.head() or Head()
         first, end = await self.inputs.bounds()
         for side, position in enumerate(head.positions):
-            ours = position.topic_id == self.reexecution.topic_ids[side]
+            ours = position.topic_id == self.replay.topic_ids[side]
             self.found.unread += max(0, end[side] - max(first[side], position.offset if ours else 0))
 
     def _compare_state(self, head: Head) -> None:

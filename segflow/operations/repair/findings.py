@@ -12,7 +12,7 @@ class ShardAudit:
     """What was found in one shard. Counts, but where said."""
 
     shard: int
-    commits: int = 0  # done again; where that cannot be, read in the journal
+    commits: int = 0  # replayed; where that cannot be, read in the journal
     events: int = 0  # usable records, repeats too
     changes: int = 0  # published, as found
     lost: int = 0  # a commit gave it, and it is not there

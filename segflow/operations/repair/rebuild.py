@@ -21,7 +21,7 @@ from segflow.state.store import HOLE, Store, Write
 from segflow.streams.control.topic import Control
 from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import JournalReader
-from segflow.streams.journal.replay import Reexecution
+from segflow.streams.journal.replay import JournalReplay
 from segflow.streams.publish.publisher import Publisher
 
 OnProgress = Callable[[int, str, int], None]
@@ -92,7 +92,7 @@ async def _remember(
     commits = 0
     async with JournalReader(settings, partition) as journal, InputReader(settings, partition) as inputs:
         first, end = await journal.first(), await journal.end()
-        reexecution = Reexecution(
+        replay = JournalReplay(
             settings=settings,
             partition=partition,
             topic_ids=topic_ids,
@@ -101,9 +101,9 @@ async def _remember(
             journal=journal,
             store=memory,
         )
-        async for done in reexecution.run(None, end):
+        async for replayed in replay.run(None, end):
             commits += 1
-            on_progress(done.at + 1 - first, f"shard {partition}: {commits:,} commits", end - first)
+            on_progress(replayed.at + 1 - first, f"shard {partition}: {commits:,} commits", end - first)
     return commits
 
 

@@ -1,6 +1,6 @@
 """Moving a shard's position by hand: for a shard that stopped because an input no longer has what comes next.
 
-The move is a commit of its own in the journal, so that a later rollback of Redis does it again, and the audit knows.
+The move is a commit of its own in the journal, so that a later rollback of Redis replays it, and the audit knows.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from segflow.streams.control.topic import Control
 from segflow.streams.journal import journal
 from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import JournalReader
-from segflow.streams.journal.replay import Reexecution, positioned
+from segflow.streams.journal.replay import JournalReplay, positioned
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.shard import input_positions as positions
@@ -68,16 +68,16 @@ class Reset:
 
         1. See whether it is called for, without disturbing anybody.
         2. InitTransactions: a worker that has the shard can commit no more.
-        3. Do the commits again that did not reach Redis, write an own token into the head.
+        3. Replay the commits that did not reach Redis, write an own token into the head.
         4. Publish a commit that does nothing but move the positions; then store it. A crash between the two heals as
-           any other: whoever takes the shard does that commit again.
+           any other: whoever acquires the shard replays that commit.
 
         Returns:
             The number of the commit.
 
         Raises:
             NothingToResetError, UsageError: it was not done; the message says why.
-            JournalError: commits that did not reach Redis cannot be done again.
+            JournalError: commits that did not reach Redis cannot be replayed.
             ShardLostError: a worker has taken the shard meanwhile.
             aiokafka.errors.KafkaError, redis.RedisError: type it again; where it was published it is done by now.
         """
@@ -155,7 +155,7 @@ class Reset:
     async def _take(self, entries: JournalReader, inputs: InputReader) -> Head:
         """The head in Redis, ours, with every commit of the journal in it."""
         stored = self.store.head()
-        reexecution = Reexecution(
+        replay = JournalReplay(
             settings=self.settings,
             partition=self.partition,
             topic_ids=self.topic_ids,
@@ -164,11 +164,11 @@ class Reset:
             journal=entries,
             store=self.store,
         )
-        async for _ in reexecution.run(stored):
+        async for _ in replay.run(stored):
             pass
-        assert reexecution.head is not None  # `_ahead` saw to that
-        head = msgspec.structs.replace(reexecution.head, owner=secrets.token_hex(8))
-        await asyncio.to_thread(self.store.take, head, reexecution.head)
+        assert replay.head is not None  # `_ahead` saw to that
+        head = msgspec.structs.replace(replay.head, owner=secrets.token_hex(8))
+        await asyncio.to_thread(self.store.take, head, replay.head)
         return head
 
     async def _commit(self, publisher: Publisher, head: Head, moved: Head) -> None:
