@@ -14,7 +14,7 @@ from tests.oracle.rules import OracleRules
 from tests.oracle.simulation import Event, Shard
 from tests.oracle.value import is_counted, population_cuts
 from tests.support.histories import START, written
-from tests.unit.engine.test_quantile_run import EVERY, run
+from tests.support.quantile_run import EVERY, run
 
 RULES = OracleRules(dimensions=("value",))
 # The contract's: bins are so far apart at most, and a cut that would move by less than this share stays.

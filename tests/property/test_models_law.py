@@ -1,6 +1,6 @@
 """The law of every model: a label is constant until its deadline, and a deadline is the future."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
@@ -13,237 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segflow.schemas.currency import minor_digits, to_minor
-from segflow.schemas.dimension_settings import (
-    Cadence,
-    Churn,
-    ChurnThresholds,
-    Engagement,
-    FixedClasses,
-    FixedCuts,
-    Lifecycle,
-    MbgNbd,
-    Parameters,
-    Payment,
-    Price,
-    Rfm,
-    Satisfaction,
-    Value,
-)
-from segflow.schemas.labels import LABELS as CONTRACT
-from segflow.schemas.rule_dimensions import RuleDimension, key_of
 from segflow.schemas.settings import Settings
-from segflow.segments.attributes import ENTRY, TOLD, Attributes, told
-from segflow.segments.cuts import Cuts
-from segflow.segments.facts import COLUMNS, Facts
+from segflow.segments.facts import COLUMNS
 from segflow.segments.instant import DAY_US, LATEST_US, NEVER, SECOND_US, UNKNOWN, duration_us
 from segflow.segments.mbg_nbd import WEEK_US, History, expected_purchases
 from segflow.segments.models.engagement import NOTHING
-from segflow.segments.recut import Four
 from segflow.segments.rules import Rules, from_settings
-from segflow.segments.slots import NO_SLOT
-from segflow.segments.window import ENTRY as SLOT
 from segflow.segments.window import KEY_OF_SLOT_0
-from tests.support.expressions import NAMES, conditions
+from tests.support.random_facts import CUSTOMERS, moments_for, some_facts, thresholds_us
+from tests.support.random_rules import DIMENSIONS, MICROSECOND, RULED, ruled_settings, some_rules, some_settings
 
-DIMENSIONS = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "clv", "payment")
-RULED = ("tier", "act")
-"""Rule dimensions: random rules over attributes, facts and the labels of whatever stands before them."""
-CUSTOMERS = 150
 PROBES = 12
-MICROSECOND = timedelta(microseconds=1)
-LABELS = st.sampled_from(["a", "b", "c", "loyal", "none_such"])
-
-spans = st.one_of(
-    st.integers(1, 400).map(lambda days: timedelta(days=days)),
-    st.integers(1, 20).map(lambda count: count * MICROSECOND),
-    st.timedeltas(MICROSECOND, timedelta(days=3_652_059)),
-)
-counts = st.integers(1, 12)
-monies = st.decimals(-2000, 2000, places=2)
-shares = st.decimals(0, 1, places=4)
-chances = st.lists(st.decimals("0.0001", "0.9999", places=4), min_size=3, max_size=3, unique=True).map(
-    lambda some: dict(zip(("high_from", "medium_from", "low_from"), sorted(some), strict=True))
-)
-parameters = st.floats(0.001, 20)
-
-
-def ascending(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    """Four different values in their order."""
-    return st.lists(values, min_size=4, max_size=4, unique=True).map(sorted)
-
-
-def four(values: Iterable[int]) -> Four:
-    """Four numbers as cuts keep them."""
-    first, second, third, fourth = values
-    return first, second, third, fourth
-
-
-@st.composite
-def some_settings(draw: st.DrawFn) -> Settings:
-    """Settings with odd thresholds, and grids that repeat labels."""
-    at_risk, churned = sorted(draw(st.lists(spans, min_size=2, max_size=2, unique=True)))
-    grid = draw(st.lists(st.lists(LABELS, min_size=5, max_size=5).map(tuple), min_size=5, max_size=5).map(tuple))
-    fixed = {"recency": ascending(spans), "frequency": ascending(counts), "monetary": ascending(monies)}
-    full_price, sensitive = sorted(draw(st.lists(shares, min_size=2, max_size=2, unique=True)))
-    passive, promoter = sorted(draw(st.lists(st.integers(1, 10), min_size=2, max_size=2, unique=True)))
-    visitor, active, core = sorted(draw(st.lists(st.floats(0.01, 1000), min_size=3, max_size=3, unique=True)))
-    b_from, a_from = sorted(draw(st.lists(monies, min_size=2, max_size=2, unique=True)))
-    of_slots = draw(st.sampled_from([1, 6, 13, 64]))
-    slot = draw(st.sampled_from([timedelta(days=28), timedelta(days=1), timedelta(days=30, hours=7)]))
-    window = draw(st.sampled_from([None, 1, 2, 13, 40]))
-    return Settings(
-        currency=draw(st.sampled_from(["EUR", "JPY", "KWD"])),
-        dimensions=tuple(draw(st.permutations(DIMENSIONS))),
-        lifecycle=Lifecycle(
-            at_risk_after=at_risk, churned_after=churned, loyal_orders=draw(counts), reactivated_for=draw(spans)
-        ),
-        rfm=Rfm(
-            grid=grid,
-            fixed=FixedCuts.model_validate({name: draw(some) for name, some in fixed.items()}),
-            window=None if window is None else window * slot + timedelta(hours=1),
-        ),
-        slot=slot,
-        price=Price(min_purchases=draw(counts), sensitive_from=sensitive, full_price_up_to=full_price),
-        cadence=Cadence(regular_slots=draw(st.integers(1, of_slots)), of_slots=of_slots),
-        payment=Payment(slow_above=draw(shares)),
-        satisfaction=Satisfaction(promoter_from=promoter, passive_from=passive, unknown_after=draw(spans)),
-        value=Value(fixed=FixedClasses(b_from=b_from, a_from=a_from)),
-        engagement=Engagement(
-            core_from=core,
-            active_from=active,
-            visitor_from=visitor,
-            half_life=draw(spans.filter(lambda span: span >= timedelta(seconds=1))),
-        ),
-        churn=Churn(
-            **draw(chances), one_time=draw(st.none() | st.builds(lambda some: ChurnThresholds(**some), chances))
-        ),
-        parameters=Parameters(
-            mbg_nbd=MbgNbd(r=draw(parameters), alpha_weeks=draw(parameters), a=draw(parameters), b=draw(parameters))
-        ),
-    )
-
-
-@st.composite
-def ruled_settings(draw: st.DrawFn) -> Settings:
-    """Settings by default with two rule dimensions behind some others, at whose labels they look."""
-    order = draw(st.lists(st.sampled_from(DIMENSIONS), max_size=4, unique=True))
-    before = {name: CONTRACT[name] for name in order}
-    rules = {}
-    for name in RULED:
-        labels = draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=3))
-        each = [{"label": label, "when": draw(conditions(before))} for label in labels]
-        rules[name] = RuleDimension.model_validate({"rules": each, "otherwise": draw(st.sampled_from("abd"))})
-        before[name] = rules[name].labels
-    return Settings(dimensions=(*order, *RULED), rule_dimensions=rules)
-
-
-@st.composite
-def some_rules(draw: st.DrawFn) -> tuple[Rules, Settings]:
-    """The rules of such settings, some with cuts of a population, which may be equal to each other."""
-    product = draw(some_settings())
-    rules = from_settings(product)
-    if draw(st.booleans()):
-        recency = sorted(draw(st.lists(spans.map(duration_us), min_size=4, max_size=4)))
-        recency = [draw(st.sampled_from(recency)) for _ in recency] if draw(st.booleans()) else recency
-        few = sorted(draw(st.lists(st.integers(1, 4), min_size=4, max_size=4)))
-        money = sorted(draw(st.lists(st.integers(-500, 500), min_size=4, max_size=4)))
-        cuts = Cuts(
-            version=9,
-            recency_us=four(sorted(recency)),
-            frequency=four(few),
-            monetary_minor=four(money),
-            value_minor=(money[1], money[2]),
-        )
-        rules = rules.with_cuts(cuts)
-    return rules, product
-
-
-def thresholds_us(rules: Rules, product: Settings) -> list[int]:
-    """Every idle time at which something may change."""
-    lifecycle = product.lifecycle
-    own = (
-        lifecycle.at_risk_after,
-        lifecycle.churned_after,
-        lifecycle.reactivated_for,
-        product.satisfaction.unknown_after,
-        product.engagement.half_life,
-    )
-    return [*map(duration_us, own), *rules.cuts.recency_us]
-
-
-def some_facts(
-    dice: np.random.Generator, near_us: list[int], half_life_us: int = DAY_US, slot_us: int = 28 * DAY_US
-) -> Facts:
-    """Customers whose purchases lie near thresholds from each other, some at the ends of the calendar."""
-    shape = CUSTOMERS
-    last_us = dice.integers(-2000 * DAY_US, 20_000 * DAY_US, shape)
-    last_us = np.where(dice.random(shape) < 0.1, LATEST_US - dice.integers(0, 500 * DAY_US, shape), last_us)
-    gaps_us = dice.choice([0, *near_us], shape) + dice.integers(-2, 3, shape)
-    gaps_us = np.where(dice.random(shape) < 0.3, dice.integers(0, 500 * DAY_US, shape), gaps_us)
-    before_us = np.maximum(last_us - np.maximum(gaps_us, 0), -(2**61))
-    purchases = dice.integers(0, 8, shape)
-    last_us = np.where(purchases == 0, UNKNOWN, last_us)
-    before_us = np.where(purchases < 2, UNKNOWN, before_us)
-    settled = dice.choice([0, 0, 1, 10, 100], shape)
-    window = np.zeros((shape, 6), dtype=SLOT)  # the last place stays empty
-    slots = (np.where(purchases == 0, 0, last_us) // slot_us)[:, None] - np.cumsum(
-        dice.integers(1, 9, (shape, 5)), axis=1
-    )
-    window["key"][:, :5] = np.sort(slots + dice.integers(1, 5), axis=1) + KEY_OF_SLOT_0
-    orders = dice.integers(-1, 4, (shape, 5))
-    window["orders"][:, :5] = np.where((purchases == 0)[:, None], np.minimum(orders, 0), orders)
-    window["net_minor"][:, :5] = dice.integers(-20_000, 100_000, (shape, 5))
-    few = np.arange(6) >= dice.integers(0, 6, shape)[:, None]
-    window[few] = np.zeros((), dtype=SLOT)
-    return Facts(
-        window=window,
-        first_us=np.where(purchases < 2, last_us, before_us),
-        last_us=last_us,
-        before_last_us=before_us,
-        purchases=purchases,
-        full_refunds=np.where(dice.random(shape) < 0.7, 0, dice.integers(0, 9, shape)),
-        net_minor=dice.integers(-200_000, 200_000, shape) // dice.choice([1, 100, 1000], shape),
-        discounted=(purchases * dice.choice([0.0, 0.2, 0.5, 0.6, 1.0], shape)).astype(np.uint32),
-        latest_slot=np.where(purchases == 0, NO_SLOT, last_us // slot_us).astype(np.int32),
-        slot_mask=np.where(
-            purchases == 0, 0, dice.integers(0, 2**63, shape) >> dice.choice([0, 50, 58, 62], shape) | 1
-        ).astype(np.uint64),
-        latest_day=np.where(purchases == 0, NO_SLOT, last_us // DAY_US).astype(np.int32),
-        day_mask=(purchases > 0).astype(np.uint64),
-        first_day_minor=dice.integers(0, 50_000, shape),
-        purchase_days=dice.integers(0, purchases + 1).clip(np.minimum(purchases, 1)).astype(np.uint32),
-        feedback_us=np.where(dice.random(shape) < 0.2, UNKNOWN, last_us),
-        score=dice.integers(0, 11, shape).astype(np.uint8),
-        level_log2=np.where(
-            purchases == 0, NOTHING, np.where(purchases == 0, 0, last_us) / half_life_us + dice.uniform(-3, 12, shape)
-        ),
-        attributes=some_attributes(dice),
-        settled_invoices=settled.astype(np.uint32),
-        late_invoices=(settled * dice.choice([0, 0.3, 0.31, 1], shape)).astype(np.uint32),
-        next_due_us=np.where(dice.random(shape) < 0.5, NEVER, np.where(purchases == 0, 0, last_us)),
-    )
-
-
-def some_attributes(dice: np.random.Generator) -> Attributes:
-    """Anything told of them, or nothing, or a removal."""
-    keys = tuple(sorted(map(key_of, NAMES)))
-    values = np.array([told(value) for value in (None, True, False, 0.0, 1.0, 2.5, 70.0, -3.0, "DE")], dtype=TOLD)
-    chosen = values[dice.integers(0, len(values), (CUSTOMERS, len(keys)))]
-    entries = np.zeros((CUSTOMERS, len(keys)), dtype=ENTRY)
-    entries["key"] = np.where(dice.random(entries.shape) < 0.8, np.array(keys, dtype=np.uint32), 0)
-    for name in ("kind", "value"):
-        entries[name] = np.where(entries["key"] != 0, chosen[name], 0)
-    return Attributes(keys, entries)
-
-
-def moments_for(
-    dice: np.random.Generator, facts: Facts, near_us: list[int]
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """A moment for each: about a threshold after the latest purchase, or anywhere, also before it."""
-    known = np.where(facts.last_us == UNKNOWN, 0, facts.last_us)
-    at_us = known + dice.choice([0, *near_us], CUSTOMERS) + dice.integers(-1, 2, CUSTOMERS)
-    anywhere = known + dice.integers(-30 * DAY_US, 500 * DAY_US, CUSTOMERS)
-    return np.minimum(np.where(dice.random(CUSTOMERS) < 0.3, anywhere, at_us), LATEST_US)
 
 
 @given(product=ruled_settings(), name=st.sampled_from(RULED), seed=st.integers(0, 2**32))

@@ -1,6 +1,5 @@
 """Quantile cuts in a run over a file: made at a stated event time, adopted as the oracle says, however it is cut."""
 
-import json
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,18 +10,14 @@ import numpy as np
 import pytest
 
 from segflow.engine.file_run import FileRun
-from segflow.schemas.dimension_settings import Rfm
-from segflow.schemas.settings import Recut, Settings
+from segflow.schemas.settings import Settings
 from segflow.segments.instant import MICROSECOND, to_us
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
 from tests.oracle.value import population_cuts
-from tests.support.agreement import by_customer, parsed
+from tests.support.agreement import by_customer
 from tests.support.histories import START, written
+from tests.support.quantile_run import EVERY, RECUT, SETTINGS, run
 from tests.support.translation import rules_of
-
-EVERY = timedelta(days=30)
-RECUT = Recut(min_population=50, every=EVERY)
-SETTINGS = Settings(rfm=Rfm(cuts="quantile"), recut=RECUT)
 
 
 def population(customers: int, events: int, seed: int = 7) -> list[dict[str, Any]]:
@@ -40,19 +35,6 @@ def population(customers: int, events: int, seed: int = 7) -> list[dict[str, Any
         }
         for number, second in enumerate(seconds)
     ]
-
-
-def run(
-    log: list[dict[str, Any]], batch: int, shards: int = 1, settings: Settings = SETTINGS
-) -> tuple[FileRun, list[dict[str, Any]]]:
-    """The run of `log` in batches, swept in the end, and its changes."""
-    file_run = FileRun(settings, shards=shards)
-    values: list[bytes] = []
-    for start in range(0, len(log), batch):
-        lines = [json.dumps(event).encode() for event in log[start : start + batch]]
-        values += [each.value for outcome in file_run.feed(lines, start + 1) for each in outcome.changes]
-    values += [each.value for outcome in file_run.finish() for each in outcome.changes]
-    return file_run, parsed(values)
 
 
 def oracle_of(log: list[dict[str, Any]], file_run: FileRun, settings: Settings = SETTINGS) -> list[dict[str, Any]]:

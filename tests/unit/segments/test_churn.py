@@ -1,33 +1,27 @@
 """The churn dimension: known answers, the closed crossing against the curve, distinct days, examples by hand."""
 
-import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from math import log
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segflow.engine.commit.rule_versions import Rulebook
-from segflow.engine.decode.records import Decoder
-from segflow.engine.file_run import MemoryShard
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import DAY_US
 from segflow.segments.mbg_nbd import History, falls_to_weeks, p_alive
 from segflow.segments.parameters import CDNOW, MbgNbd, Parameters
 from segflow.segments.purchase_days import with_purchase
 from segflow.segments.recut import Scan, next_cuts
-from segflow.segments.rules import fixed_cuts, from_settings, recuts_of
+from segflow.segments.rules import fixed_cuts, recuts_of
 from segflow.segments.slots import NO_SLOT
-from tests.support.agreement import parsed
 from tests.support.histories import written
+from tests.support.one_customer import FIRST, course, purchases
 
 SETTINGS = Settings(dimensions=("churn",))
-FIRST = datetime(2024, 1, 4, tzinfo=UTC)
 
 
 def histories(*pairs: tuple[float, float]) -> History:
@@ -89,26 +83,6 @@ def test_distinct_days_are_counted_whatever_the_order_within_the_mask(bought: li
         assert count[0] == len(set(bought))
 
 
-def course(log: list[dict[str, Any]], product: Settings = SETTINGS) -> list[tuple[str, str, str]]:
-    """One customer's way: when, to what, why; swept to the end of time."""
-    shard, decoder = MemoryShard(product, Rulebook(from_settings(product))), Decoder(product, None)
-    chunk = decoder.decode([json.dumps(event).encode() for event in log], None, range(len(log)))
-    assert not chunk.unusable
-    outcomes = [shard.feed(chunk, 0), *shard.sweep(4 * 10**17, 0)]
-    found = parsed(message.value for outcome in outcomes for message in outcome.changes)
-    return [(change["effective_at"], change["current"], change["cause"]["kind"]) for change in found]
-
-
-def purchases(*on: float) -> list[dict[str, Any]]:
-    """A purchase on each of these days after FIRST."""
-    bodies = [{"event_id": f"e{number}", "customer_id": "c", "type": "purchase"} for number in range(len(on))]
-    money = {"order_id": "o", "amount": 10}
-    return [
-        body | money | {"occurred_at": written(FIRST + timedelta(days=day))}
-        for body, day in zip(bodies, on, strict=True)
-    ]
-
-
 def crossing(x: int, t_x_days: float, chance: float) -> str:
     """The second after P falls to `chance`, by bisection of the curve itself."""
     model = CDNOW.mbg_nbd
@@ -123,7 +97,7 @@ def crossing(x: int, t_x_days: float, chance: float) -> str:
 
 def test_churn_by_hand() -> None:
     """A new buyer starts at 0.64: medium. Silence ends each label the second after the curve falls to its threshold."""
-    assert course(purchases(0)) == [
+    assert course(purchases(0), "churn") == [
         ("2024-01-04T00:00:00Z", "medium", "event"),
         (crossing(0, 0, 0.4), "high", "time"),
         (crossing(0, 0, 0.1), "lost", "time"),
@@ -131,7 +105,7 @@ def test_churn_by_hand() -> None:
     weekly = [7 * week for week in range(10)]
     monthly = [28 * month for month in range(10)]
     for on in (weekly, monthly):
-        way = course(purchases(*on))
+        way = course(purchases(*on), "churn")
         assert [at for at, _, cause in way if cause == "time"][-3:] == [crossing(9, on[-1], p) for p in (0.7, 0.4, 0.1)]
         assert [label for _, label, _ in way[-4:]] == ["low", "medium", "high", "lost"]
     silence = [
@@ -142,42 +116,39 @@ def test_churn_by_hand() -> None:
 
 def test_a_second_purchase_on_one_day_is_no_repeat() -> None:
     """The repeats stay 0; only t_x grows, by hours."""
-    assert [label for _, label, _ in course(purchases(0, 0.3, 0.9))] == ["medium", "high", "lost"]
-    assert course(purchases(0, 0.5))[1][0] == crossing(0, 0.5, 0.4)
-    assert course(purchases(0, 1))[2][0] == crossing(1, 1, 0.7)
+    assert [label for _, label, _ in course(purchases(0, 0.3, 0.9), "churn")] == ["medium", "high", "lost"]
+    assert course(purchases(0, 0.5), "churn")[1][0] == crossing(0, 0.5, 0.4)
+    assert course(purchases(0, 1), "churn")[2][0] == crossing(1, 1, 0.7)
 
 
 def test_one_time_buyers_can_have_thresholds_of_their_own() -> None:
     """Only with a single purchase day."""
-    own = Settings.model_validate(
-        {"dimensions": ["churn"], "churn": {"one_time": {"low_from": 0.6, "medium_from": 0.3, "high_from": 0.2}}}
-    )
-    assert course(purchases(0), own) == [
+    own = {"one_time": {"low_from": 0.6, "medium_from": 0.3, "high_from": 0.2}}
+    assert course(purchases(0), "churn", churn=own) == [
         ("2024-01-04T00:00:00Z", "low", "event"),
         (crossing(0, 0, 0.6), "medium", "time"),
         (crossing(0, 0, 0.3), "high", "time"),
         (crossing(0, 0, 0.2), "lost", "time"),
     ]
-    assert course(purchases(0, 30), own)[-3:] == course(purchases(0, 30))[-3:]
+    assert course(purchases(0, 30), "churn", churn=own)[-3:] == course(purchases(0, 30), "churn")[-3:]
 
 
 def test_returning_everything_is_none_and_late_purchases_count() -> None:
     """No order that counts: none. A purchase before the first one moves the whole curve."""
     back = {"event_id": "r", "customer_id": "c", "type": "refund", "order_id": "o", "amount": 10, "full": True}
-    assert [label for _, label, _ in course([*purchases(0), back | {"occurred_at": written(FIRST)}])] == [
+    assert [label for _, label, _ in course([*purchases(0), back | {"occurred_at": written(FIRST)}], "churn")] == [
         "medium",
         "none",
     ]
-    in_order, late = course(purchases(0, 40, 100)), course([purchases(0, 40, 100)[place] for place in (1, 2, 0)])
+    bought = purchases(0, 40, 100)
+    in_order, late = course(bought, "churn"), course([bought[place] for place in (1, 2, 0)], "churn")
     assert [each for each in late if each[2] == "time"][-2:] == [each for each in in_order if each[2] == "time"][-2:]
 
 
 def test_a_chance_that_stays_above_until_the_year_9999_never_falls() -> None:
     """No deadline, also with parameters whose crossing no double holds."""
-    slow = Settings.model_validate(
-        {"dimensions": ["churn"], "parameters": {"mbg_nbd": {"r": 0.001, "a": 0.001, "b": 1000.0}}}
-    )
-    assert course(purchases(0), slow) == [("2024-01-04T00:00:00Z", "low", "event")]
+    slow = {"mbg_nbd": {"r": 0.001, "a": 0.001, "b": 1000.0}}
+    assert course(purchases(0), "churn", parameters=slow) == [("2024-01-04T00:00:00Z", "low", "event")]
 
 
 def test_parameters_come_from_the_settings_and_outlive_a_recut() -> None:

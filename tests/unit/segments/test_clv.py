@@ -14,7 +14,7 @@ from segflow.segments.mbg_nbd import FOR_EVER_WEEKS, History, expected_falls_to_
 from segflow.segments.parameters import CDNOW, MbgNbd
 from segflow.segments.recut import Scan, next_cuts
 from segflow.segments.rules import from_settings, recuts_of
-from tests.unit.segments.test_churn import course, purchases
+from tests.support.one_customer import course, purchases
 
 SETTINGS = Settings(dimensions=("clv",))
 
@@ -66,11 +66,11 @@ def with_amounts(*amounts: float) -> list[dict[str, Any]]:
 def test_who_comes_often_and_pays_much_is_high_until_silence_says_otherwise() -> None:
     """Each class ends at its own moment; in whatever order purchases came, the end is the same."""
     log = with_amounts(20, 90, 90, 90, 90)
-    way = course(log, SETTINGS)
+    way = course(log, "clv")
     assert [label for _, label, _ in way][-3:] == ["high", "medium", "low"]
-    late = course([log[place] for place in (2, 4, 0, 3, 1)], SETTINGS)
+    late = course([log[place] for place in (2, 4, 0, 3, 1)], "clv")
     assert late[-2:] == way[-2:]
-    dearer_first_day = course(with_amounts(900, 90, 90, 90, 90), SETTINGS)
+    dearer_first_day = course(with_amounts(900, 90, 90, 90, 90), "clv")
     assert dearer_first_day[-2:] == way[-2:]  # what the first day brought says nothing
 
 
@@ -84,9 +84,9 @@ def test_refunds_come_off_the_repeat_days_and_returning_everything_is_none() -> 
         "order_id": "o",
         "occurred_at": log[-1]["occurred_at"],
     }
-    assert course([*log, money | {"amount": 300}], SETTINGS)[-1][0] < course(log, SETTINGS)[-1][0]
+    assert course([*log, money | {"amount": 300}], "clv")[-1][0] < course(log, "clv")[-1][0]
     all_back = [money | {"event_id": f"r{number}", "amount": 1, "full": True} for number in range(5)]
-    assert course([*log, *all_back], SETTINGS)[-1][1] == "none"
+    assert course([*log, *all_back], "clv")[-1][1] == "none"
 
 
 def test_terciles_are_thirds_of_what_the_living_are_worth() -> None:

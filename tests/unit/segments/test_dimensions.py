@@ -1,7 +1,5 @@
 """The dimensions that are off by default: examples by hand, and the engine over histories with all of them."""
 
-import json
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -11,51 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segflow.engine.commit.rule_versions import Rulebook
-from segflow.engine.decode.records import Decoder
-from segflow.engine.file_run import MemoryShard
 from segflow.schemas.settings import Settings
-from segflow.segments.instant import DAY_US, UNKNOWN, to_us
+from segflow.segments.instant import DAY_US, UNKNOWN
 from segflow.segments.models import cadence, engagement, satisfaction
-from segflow.segments.rules import from_settings
 from segflow.segments.slots import NO_SLOT
-from tests.support.agreement import by_customer, parsed
+from tests.support.agreement import by_customer
 from tests.support.histories import histories, written
+from tests.support.one_customer import FIRST, changes, course, event
 
 EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "clv", "payment")
 SLOT_US = 28 * DAY_US
-FIRST = datetime(2024, 1, 4, tzinfo=UTC)  # day 19,726 since 1970; slot 704 is days 19,712 to 19,739
-
-
-def changes(log: list[dict[str, Any]], product: Settings, sizes: Iterable[int] = (100,)) -> list[dict[str, Any]]:
-    """What a shard publishes when it reads the log in batches of those sizes, then sees everybody's silence to 2040."""
-    shard, decoder = MemoryShard(product, Rulebook(from_settings(product))), Decoder(product, None)
-    found: list[dict[str, Any]] = []
-    start = 0
-    for size in [*sizes, len(log)]:
-        batch = [json.dumps(event).encode() for event in log[start : start + size]]
-        chunk = decoder.decode(batch, None, range(len(batch)))
-        assert not chunk.unusable
-        found += parsed(message.value for message in shard.feed(chunk, wall_us=0).changes)
-        start += size
-    for outcome in shard.sweep(to_us(datetime(2040, 1, 1, tzinfo=UTC)), wall_us=0):
-        found += parsed(message.value for message in outcome.changes)
-    return found
-
-
-def event(number: int, days: float, name: str, **fields: Any) -> dict[str, Any]:
-    """An event so many days after FIRST."""
-    if name == "purchase":
-        fields = {"order_id": "o", "amount": 10} | fields
-    body = {"event_id": f"e{number}", "customer_id": "c", "type": name}
-    return body | {"occurred_at": written(FIRST + timedelta(days=days))} | fields
-
-
-def course(log: list[dict[str, Any]], dimension: str, **more: Any) -> list[tuple[str, str, str]]:
-    """The customer's way through one dimension: when, to what, why; with that dimension alone."""
-    found = changes(log, Settings.model_validate({"dimensions": [dimension], **more}))
-    assert [change["previous"] for change in found[1:]] == [change["current"] for change in found[:-1]]
-    return [(change["effective_at"], change["current"], change["cause"]["kind"]) for change in found]
 
 
 def buys(*discounts: int, refunds: tuple[int, ...] = ()) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from segflow.schemas.dimension_settings import Dimension
 from segflow.schemas.settings import Settings
 from segflow.segments.parameters import MbgNbd
 from segflow.segments.rules import Rules, from_settings
-from tests.property.test_models_law import moments_for, some_facts, some_rules, thresholds_us
+from tests.support.random_facts import moments_for, some_facts, thresholds_us
+from tests.support.random_rules import some_rules
 
 RULED = Settings.model_validate(
     {

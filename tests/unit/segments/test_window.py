@@ -17,7 +17,7 @@ from segflow.segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN
 from segflow.segments.recut import Scan
 from segflow.segments.rules import from_settings, recuts_of
 from segflow.segments.window import ENTRY, KEY_OF_SLOT_0
-from tests.unit.segments.test_dimensions import course, event
+from tests.support.one_customer import course, event
 
 SLOT_US = 28 * DAY_US
 YEAR = {"window": "365d", "grid": [[f"r{r}m{m}" for m in range(1, 6)] for r in range(5, 0, -1)]}
