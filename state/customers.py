@@ -22,8 +22,8 @@ from segflow.state.layout import (
     RECORD,
     REMEMBERED,
     SECTIONS,
+    empty_section,
     needed,
-    untold,
 )
 from segflow.state.tails import TAILS, Keys
 
@@ -64,7 +64,7 @@ class Customers:
             ids,
             fixed,
             seen,
-            {name: untold(name, len(ids)) for name in kept},
+            {name: empty_section(name, len(ids)) for name in kept},
             {name: tails.none(tail, len(ids), keys.get(name, ())) for name, tail in tails.of(kept).items()},
             keys,
         )
@@ -112,7 +112,7 @@ class Customers:
         for mine, its in zip(self.seen, blank.seen, strict=True):
             mine[rows] = its[0]
         for name, section in self.sections.items():
-            section[rows] = untold(name, 1)[0]
+            section[rows] = empty_section(name, 1)[0]
         for name, entries in self.tails.items():
             entries[rows] = tails.none(TAILS[name], 1, self.keys.get(name, ()))[0]
 

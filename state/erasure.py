@@ -13,7 +13,7 @@ class Erasure(NamedTuple):
     """One customer's; stored under the pseudonym."""
 
     at_us: int  # `occurred_at` of the erase: what comes later and happened before stays out
-    told_us: int  # when the receipts are effective; UNKNOWN: nothing was held, so there were none
+    published_us: int  # when the receipts are effective; UNKNOWN: nothing was held, so there were none
     version: int  # the customer's changes so far, receipts included
     rules: int  # version of the rules at the receipts: of which dimensions there is one
 

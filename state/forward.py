@@ -9,22 +9,25 @@ _FIXED: Final = struct.Struct("<cqII")
 
 
 class Forward(NamedTuple):
-    """Whose events the id's are, and what was told under the id until then: as in an Erasure, which it may become."""
+    """Whose events the id's are, and what was published under the id until then.
+
+    That is as in an Erasure, which it may become.
+    """
 
     to: str  # the customer it became, who may have become another since
-    told_us: int  # when its last changes are effective; UNKNOWN: nothing was held of it
+    published_us: int  # when its last changes are effective; UNKNOWN: nothing was held of it
     version: int  # its changes so far
-    rules: int  # version of the rules then: of which dimensions it was told
+    rules: int  # version of the rules then: of which dimensions changes of it were published
 
     def encode(self) -> bytes:
         """As stored: the mark, a 64-bit and two 32-bit numbers, little-endian, then the id."""
-        return _FIXED.pack(MARK, self.told_us, self.version, self.rules) + self.to.encode()
+        return _FIXED.pack(MARK, self.published_us, self.version, self.rules) + self.to.encode()
 
     @classmethod
     def decode(cls, value: bytes) -> "Forward":
         """A stored one."""
-        _, told_us, version, rules = _FIXED.unpack_from(value)
-        return cls(value[_FIXED.size :].decode(), told_us, version, rules)
+        _, published_us, version, rules = _FIXED.unpack_from(value)
+        return cls(value[_FIXED.size :].decode(), published_us, version, rules)
 
 
 def is_forward(value: bytes | None) -> bool:

@@ -71,7 +71,7 @@ SECTION_BYTES: Final = np.array([section.itemsize for section in SECTIONS.values
 NO_FACTS: Final = frozenset({"label", "since_us", "tails"})
 NEEDS: Final[dict[str, tuple[str, ...]]] = {"clv": ("churn",)}
 """Whose sections a dimension needs beside its own: clv looks at the same days of purchases as churn."""
-UNTOLD: Final[dict[str, Any]] = {
+EMPTY: Final[dict[str, Any]] = {
     "since_us": UNKNOWN,
     "latest_slot": NO_SLOT,
     "feedback_us": UNKNOWN,
@@ -97,9 +97,9 @@ def named(mask: int) -> list[str]:
     return [name for bit, name in enumerate(SECTIONS) if mask >> bit & 1]
 
 
-def untold(name: str, count: int) -> npt.NDArray[np.void]:
+def empty_section(name: str, count: int) -> npt.NDArray[np.void]:
     """A section of `count` customers nothing is known of."""
     section = np.zeros(count, dtype=SECTIONS[name])
     for each in section.dtype.names or ():
-        section[each] = UNTOLD.get(each, 0)
+        section[each] = EMPTY.get(each, 0)
     return section

@@ -19,8 +19,8 @@ from segflow.state.layout import (
     SECTION_BYTES,
     SECTIONS,
     LayoutError,
+    empty_section,
     named,
-    untold,
 )
 from segflow.state.tails import TAILS
 
@@ -34,7 +34,7 @@ def encode(customers: Customers) -> list[bytes]:
     masks = np.zeros(len(customers), dtype=np.uint16)
     for bit, name in enumerate(SECTIONS):
         if name in customers.sections:
-            masks |= _told(name, customers.sections[name]).astype(np.uint16) << np.uint16(bit)
+            masks |= _known(name, customers.sections[name]).astype(np.uint16) << np.uint16(bit)
     if not masks.any():
         return _encode_alike(customers, 0)
     records = [b""] * len(customers)
@@ -218,10 +218,10 @@ def _decode_tails(
     return starts
 
 
-def _told(name: str, section: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+def _known(name: str, section: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     """Who has anything in a section."""
-    told: npt.NDArray[np.bool_] = (_as_bytes(section) != _as_bytes(untold(name, 1))).any(axis=1)
-    return told
+    known: npt.NDArray[np.bool_] = (_as_bytes(section) != _as_bytes(empty_section(name, 1))).any(axis=1)
+    return known
 
 
 def _as_bytes(part: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:

@@ -32,7 +32,7 @@ BEHIND_SHARE: Final = 0.98
 """Of the events must have brought their change in the end, else the peer cannot keep up and has no delay."""
 
 
-class Told(msgspec.Struct, gc=False):
+class PublishedChange(msgspec.Struct, gc=False):
     """What is read of a change, whoever wrote it."""
 
     customer_id: str
@@ -117,4 +117,4 @@ async def _poll(reader: Any, seen: Seen) -> None:
             seen.seen_us.append(now_us)
 
 
-DECODER: Final = msgspec.json.Decoder(Told)
+DECODER: Final = msgspec.json.Decoder(PublishedChange)

@@ -13,8 +13,8 @@ def summary(board: Board) -> str:
     lines = [f"{board.sent:,} events of {board.customers:,} customers made {board.changes:,} changes"]
     for dimension, labels in board.labels.items():
         counts = sorted(((board.moved_to[dimension, label], label) for label in labels), reverse=True)
-        told = ", ".join(f"{label} {count:,}" for count, label in counts if count)
-        lines.append(f"  {dimension}: {told or 'none'}")
+        counted = ", ".join(f"{label} {count:,}" for count, label in counts if count)
+        lines.append(f"  {dimension}: {counted or 'none'}")
     if "lifecycle" in board.labels:
         lines += _at_risk(board)
     return "\n".join(lines)

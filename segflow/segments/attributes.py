@@ -1,4 +1,4 @@
-"""What profiles say of a customer: of each attribute that some rule looks at, the latest value and when it was told.
+"""What profiles say of a customer: of each attribute that some rule looks at, the latest value and when it was stated.
 
 Texts are kept as hashes: rules only ask whether they are equal, and a record stays small and says nothing in clear.
 """
@@ -16,8 +16,8 @@ from segflow.schemas.rule_dimensions import key_of
 from segflow.segments.instant import UNKNOWN
 
 ENTRY: Final = np.dtype([("key", "<u4"), ("us", "<i8"), ("kind", "u1"), ("value", "<u8")])
-"""Hash of the attribute's name (0: never told), when the event that told it happened, what it is, and its bits."""
-TOLD: Final = np.dtype([("kind", "u1"), ("value", "<u8")])
+"""Hash of the attribute's name (0: never stated), when the event that stated it happened, what it is, and its bits."""
+STATED: Final = np.dtype([("kind", "u1"), ("value", "<u8")])
 """What an event says of an attribute."""
 
 ATTRIBUTE: Final = "attributes."
@@ -28,16 +28,16 @@ Times = npt.NDArray[np.int64]
 
 
 class Kind(IntEnum):
-    """What an attribute is. Of two told at the same time the greater wins, then the greater value."""
+    """What an attribute is. Of two stated at the same time the greater wins, then the greater value."""
 
     REMOVED = 0
     FLAG = 1  # value 0 or 1
     NUMBER = 2  # value: the bits of a float64
     TEXT = 3  # value: its hash
-    NOT_TOLD = 255  # in an event that says nothing of it
+    ABSENT = 255  # in an event that says nothing of it
 
 
-def told(value: float | Decimal | str | None) -> tuple[int, int]:
+def kind_and_bits(value: float | Decimal | str | None) -> tuple[int, int]:
     """Kind and bits of a value: a bool, a number, a text, or None, which removes."""
     if value is None:
         return Kind.REMOVED, 0
@@ -85,7 +85,7 @@ def with_profile(held: Entries, keys: npt.NDArray[np.uint32], events: Entries, o
     Args:
         held: shape (n, k) of ENTRY.
         keys: of the columns, shape (k,).
-        events: shape (n, k) of TOLD.
+        events: shape (n, k) of STATED.
         occurred_us: shape (n,).
     """
     return _latest(held, keys, events, occurred_us[:, None])
@@ -93,19 +93,19 @@ def with_profile(held: Entries, keys: npt.NDArray[np.uint32], events: Entries, o
 
 def united(held: Entries, keys: npt.NDArray[np.uint32], other: Entries) -> Entries:
     """The attributes of n customers and of n others who are one; both of shape (n, k) of ENTRY."""
-    told = other.copy()
-    told["kind"][told["key"] == 0] = Kind.NOT_TOLD
-    return _latest(held, keys, told, other["us"])
+    stated = other.copy()
+    stated["kind"][stated["key"] == 0] = Kind.ABSENT
+    return _latest(held, keys, stated, other["us"])
 
 
 def _latest(held: Entries, keys: npt.NDArray[np.uint32], events: Entries, times_us: Times) -> Entries:
-    """Of each attribute what was told last; `times_us`: when `events` told, shape (n, k) or (n, 1)."""
+    """Of each attribute what was stated last; `times_us`: when `events` stated it, shape (n, k) or (n, 1)."""
     since_us = np.where(held["key"] == 0, UNKNOWN, held["us"])
     same_kind = events["kind"] == held["kind"]
     is_number = events["kind"] == Kind.NUMBER
     above = np.where(is_number, _numbers(events) > _numbers(held), events["value"] > held["value"])
     greater = (events["kind"] > held["kind"]) | (same_kind & above)
-    wins = (events["kind"] != Kind.NOT_TOLD) & ((times_us > since_us) | ((times_us == since_us) & greater))
+    wins = (events["kind"] != Kind.ABSENT) & ((times_us > since_us) | ((times_us == since_us) & greater))
     after = held.copy()
     for name, column in (
         ("key", keys[None, :]),

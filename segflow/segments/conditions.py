@@ -103,7 +103,7 @@ def _of_attributes(condition: AttributeCondition, customers: Customers) -> Flags
         case meaning.AttributeIn(name=name, values=values, negated=negated):
             entries = _attribute(customers, name)
             found, alike = np.zeros((2, len(customers)), dtype=np.bool_)
-            for kind, bits in map(attributes.told, values):
+            for kind, bits in map(attributes.kind_and_bits, values):
                 alike |= entries["kind"] == kind
                 found |= (entries["kind"] == kind) & (entries["value"] == bits)
             return _present(entries) & alike & (found ^ negated)

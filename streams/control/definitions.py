@@ -42,7 +42,7 @@ class Definition:
     version: int
     written_us: int
     content: Content
-    quiet: bool  # what moved by it was not told
+    quiet: bool  # what moved by it was not published
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -109,7 +109,7 @@ class Control:
 
         Args:
             others: how many workers are at work now; asked where the settings would go back to an earlier definition.
-            quiet: what moves by the new definition is not told.
+            quiet: what moves by the new definition is not published.
 
         Raises:
             DefinitionRefusedError: the settings' definition cannot become the installation's.

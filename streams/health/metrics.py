@@ -142,10 +142,10 @@ class Metrics:
         self.swept.inc(outcome.swept)
         for kind in outcome.dead_kinds:
             self.dead.labels(kind).inc()
-        for rules, changes in outcome.told:
-            self._told(rules, changes)
+        for rules, changes in outcome.published:
+            self._count_published(rules, changes)
 
-    def _told(self, rules: Rules, changes: Changes) -> None:
+    def _count_published(self, rules: Rules, changes: Changes) -> None:
         moves = changes.moves
         causes = changes.steps.causes[moves.steps]
         kinds = (moves.dimensions.astype(np.int64) << 16) | (moves.current.astype(np.int64) << 8) | causes

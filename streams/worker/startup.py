@@ -38,7 +38,7 @@ def work(settings: Settings, *, wait: bool, quiet: bool = False) -> int:
     Args:
         settings: of the installation, or the first with a new definition.
         wait: for servers that cannot be reached, as long as it takes.
-        quiet: what moves by a new definition is not told.
+        quiet: what moves by a new definition is not published.
 
     Returns:
         The exit code, see streams.worker.

@@ -151,8 +151,8 @@ def test_a_worker_with_a_changed_definition_classifies_every_customer_anew(servi
     assert len(definitions) == 2
     assert {each["setting"] for each in definitions[1]["changes"]} >= {"dimensions", "lifecycle.at_risk_after", "value"}
     assert by_customer(found) == by_customer(expected)
-    told = {each["customer_id"] for each in found if each["cause"]["kind"] == "definition"}
-    assert len(told) > CUSTOMERS // 2
+    moved = {each["customer_id"] for each in found if each["cause"]["kind"] == "definition"}
+    assert len(moved) > CUSTOMERS // 2
     assert simulated == Counter(
         (each["dimension"], each["previous"], each["current"])
         for each in found
@@ -181,7 +181,7 @@ def assert_all_are_of(installed: Service, content: dict[str, Any], definition: i
                 assert customers.fixed["rules"][0] == definition
 
 
-def test_a_quiet_change_of_definition_is_not_told_and_leaves_no_gap(service: Service) -> None:
+def test_a_quiet_change_of_definition_is_not_published_and_leaves_no_gap(service: Service) -> None:
     """`segments.current` has what holds, `segments.changes` nothing of it; the audit is clean."""
     before, after = purchases(0, 2400), purchases(2400, 300)
     with service.worker():

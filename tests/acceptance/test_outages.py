@@ -132,7 +132,7 @@ def expected_of(events: list[dict[str, Any]], installed: Service) -> dict[str, l
     return by_customer(changes)
 
 
-def is_told(installed: Service, expected: dict[str, list[dict[str, Any]]]) -> None:
+def are_published(installed: Service, expected: dict[str, list[dict[str, Any]]]) -> None:
     """Every change is published, once."""
     found = installed.changes(sum(map(len, expected.values())))
     assert by_customer(found) == expected
@@ -193,7 +193,7 @@ def test_a_worker_waits_for_a_server_and_goes_on_by_itself(server: str, way: str
         link.pass_on()
         installed.send(events[400:])
         until(health.is_ready, "not ready again", PATIENCE_S)
-        is_told(installed, expected_of(events, installed))
+        are_published(installed, expected_of(events, installed))
         until(
             lambda: told_to_kafka(installed) == in_redis(installed),
             lambda: (
@@ -228,7 +228,7 @@ def test_a_worker_without_a_server_stops_within_ten_seconds(server: str, way: st
     installed.links[server].pass_on()
     with installed.worker():
         is_worked(installed, len(events))
-        is_told(installed, expected_of(events, installed))
+        are_published(installed, expected_of(events, installed))
 
 
 def test_a_worker_in_the_middle_of_its_batches_stops_within_ten_seconds(site: Callable[..., Site]) -> None:
@@ -244,7 +244,7 @@ def test_a_worker_in_the_middle_of_its_batches_stops_within_ten_seconds(site: Ca
     assert sum(in_redis(installed).values()) < len(events), "the stop came too late to prove anything"
     with installed.worker():
         is_worked(installed, len(events))
-        is_told(installed, expected_of(events, installed))
+        are_published(installed, expected_of(events, installed))
         assert Health(port).metrics()["segflow_reexecuted_total"] == {(): 0.0}
 
 
@@ -268,7 +268,7 @@ def test_a_worker_told_to_wait_starts_when_its_servers_do(server: str, site: Cal
         until(lambda: "waiting to start" in str(health.verdict("ready")), "not waiting", PATIENCE_S)
         installed.links[server].pass_on()
         until(health.is_ready, "not ready", PATIENCE_S)
-        is_told(installed, expected_of(events, installed))
+        are_published(installed, expected_of(events, installed))
 
 
 def test_workers_killed_in_an_outage_are_started_anew_and_wait_for_its_end(site: Callable[..., Site]) -> None:
@@ -289,7 +289,7 @@ def test_workers_killed_in_an_outage_are_started_anew_and_wait_for_its_end(site:
         link.pass_on()
         until(health.is_ready, "not ready again", PATIENCE_S)
         is_worked(installed, len(events))
-        is_told(installed, expected_of(events, installed))
+        are_published(installed, expected_of(events, installed))
 
 
 def test_a_worker_whose_consumer_hangs_is_ended_and_started_anew(site: Callable[..., Site]) -> None:
@@ -305,4 +305,4 @@ def test_a_worker_whose_consumer_hangs_is_ended_and_started_anew(site: Callable[
         installed.send(events[200:])
         until(lambda: "this worker hangs and is ended" in installed.log, "not ended", PATIENCE_S)
         until(lambda: "ended with exit code 1; started anew" in installed.log, "not started anew", PATIENCE_S)
-        is_told(installed, expected_of(events, installed))
+        are_published(installed, expected_of(events, installed))

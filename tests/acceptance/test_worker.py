@@ -124,7 +124,7 @@ def test_a_worker_stopped_in_mid_stream_and_started_again_misses_and_repeats_not
     assert sequences == list(range(1, len(sequences) + 1))
 
 
-def test_silence_is_told_at_its_exact_deadline(service: Make) -> None:
+def test_silence_is_published_at_its_exact_deadline(service: Make) -> None:
     """A customer who buys once is at risk from the exact microsecond on, told soon after and never before.
 
     How soon is a benchmark's business; a whole slow machine fits into the bound here.
@@ -239,10 +239,10 @@ def test_changes_and_current_segments_follow_their_contract(service: Make) -> No
         installed.changes(1)
         latest = {change["customer_id"]: change for change in expected}
 
-        def all_told(found: list[Any]) -> bool:
+        def all_published(found: list[Any]) -> bool:
             return {record.key.decode() for record in found} == set(latest)
 
-        records = installed.read("current", all_told)
+        records = installed.read("current", all_published)
     for record in installed.read("changes"):
         Change.model_validate_json(record.value)
         headers = dict(record.headers)

@@ -71,8 +71,8 @@ def test_a_definition_is_adopted_once_by_every_customer_while_workers_die(instal
         found = installed.comes_out_right()
         last.stop()
     assert found.events == CUSTOMERS + 300
-    told = [json.loads(each.value) for each in installed.read("changes")]
-    by_definition = Counter(each["definition"] for each in told if each["cause"]["kind"] == "definition")
+    published = [json.loads(each.value) for each in installed.read("changes")]
+    by_definition = Counter(each["definition"] for each in published if each["cause"]["kind"] == "definition")
     assert len(by_definition) == 2
     assert min(by_definition.values()) > CUSTOMERS // 10
     audited = segflow("audit", "--settings", installed.file, "--state")

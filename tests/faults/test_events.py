@@ -124,7 +124,7 @@ def test_late_tied_returned_and_silent_customers_come_out_right_across_kills(ins
     assert found.events == len(records)
 
 
-def test_silence_by_the_wall_clock_is_told_once_across_kills(installation: Make, seed: int) -> None:
+def test_silence_by_the_wall_clock_is_published_once_across_kills(installation: Make, seed: int) -> None:
     """Deadlines fall due while workers die: sweeps are in the journal with how far they went, and are replayed so."""
     installed = installation(
         partitions=2,
@@ -144,7 +144,7 @@ def test_silence_by_the_wall_clock_is_told_once_across_kills(installation: Make,
         last.stop()
     changes = [json.loads(each) for each in values(installed)]
     assert len(changes) == 120
-    told: dict[str, list[str]] = {}
+    published: dict[str, list[str]] = {}
     for change in changes:
-        told.setdefault(change["customer_id"], []).append(change["current"])
-    assert all(labels == ["new", "at_risk", "churned"] for labels in told.values())
+        published.setdefault(change["customer_id"], []).append(change["current"])
+    assert all(labels == ["new", "at_risk", "churned"] for labels in published.values())

@@ -107,18 +107,20 @@ def _feed(engine: Engine, oracle: Oracle, log: Log, sizes: list[int]) -> None:
 def test_a_quiet_definition_moves_labels_and_neither_tells_nor_counts(
     log: Log, stop: int, definition: Definition
 ) -> None:
-    """What is told is what the oracle tells but for `definition`; versions have no gap; `previous` is what holds."""
+    """The changes are what the oracle tells but for `definition`; versions have no gap; `previous` is what holds."""
     engine, oracle = Engine(), Oracle()
     _feed(engine, oracle, log[:stop], [5])
     adopting(engine, oracle, definition, quiet=True)
     _feed(engine, oracle, log[stop:], [5])
     engine.sweep()
     oracle.sweep()
-    told = {who: [each for each in some if each["cause"]["kind"] != "definition"] for who, some in by(oracle).items()}
-    for changes in told.values():
+    published = {
+        who: [each for each in some if each["cause"]["kind"] != "definition"] for who, some in by(oracle).items()
+    }
+    for changes in published.values():
         for number, change in enumerate(changes, start=1):
             change["version"] = number
-    assert by_customer(engine.changes) == {who: changes for who, changes in told.items() if changes}
+    assert by_customer(engine.changes) == {who: changes for who, changes in published.items() if changes}
 
 
 def by(oracle: Oracle) -> dict[str, list[dict[str, Any]]]:

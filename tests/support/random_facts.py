@@ -6,7 +6,7 @@ import numpy as np
 
 from segflow.schemas.rule_dimensions import key_of
 from segflow.schemas.settings import Settings
-from segflow.segments.attributes import ENTRY, TOLD, Attributes, told
+from segflow.segments.attributes import ENTRY, STATED, Attributes, kind_and_bits
 from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, duration_us
 from segflow.segments.models.engagement import NOTHING
@@ -89,7 +89,9 @@ def some_facts(
 def some_attributes(dice: np.random.Generator) -> Attributes:
     """Anything told of them, or nothing, or a removal."""
     keys = tuple(sorted(map(key_of, NAMES)))
-    values = np.array([told(value) for value in (None, True, False, 0.0, 1.0, 2.5, 70.0, -3.0, "DE")], dtype=TOLD)
+    values = np.array(
+        [kind_and_bits(value) for value in (None, True, False, 0.0, 1.0, 2.5, 70.0, -3.0, "DE")], dtype=STATED
+    )
     chosen = values[dice.integers(0, len(values), (CUSTOMERS, len(keys)))]
     entries = np.zeros((CUSTOMERS, len(keys)), dtype=ENTRY)
     entries["key"] = np.where(dice.random(entries.shape) < 0.8, np.array(keys, dtype=np.uint32), 0)

@@ -43,15 +43,17 @@ def command(
         raise UsageError(f"--dimension {dimension}: the dimensions are {', '.join(rules.names)}")
     clock_us = UNKNOWN if found.head is None else found.head.clock_us
     now_us = max(clock_us, time_ns() // 1000) if loaded.clock == "wall" else clock_us
-    told = [
+    chosen = [
         each
         for each in explanations(customers, rules, control.settings.currency, int(now_us))
         if dimension in (None, each.dimension)
     ]
     if as_json:
-        print(json.dumps({"customer_id": customer, "dimensions": [asdict(each) for each in told]}, ensure_ascii=False))
+        print(
+            json.dumps({"customer_id": customer, "dimensions": [asdict(each) for each in chosen]}, ensure_ascii=False)
+        )
         return
-    for each in told:
+    for each in chosen:
         print(f"{each.dimension}: {each.label or '-'} (on {each.at})")
         for line in each.because:
             print(f"  {line}")

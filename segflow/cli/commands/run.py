@@ -132,7 +132,7 @@ class Summary:
         self.outdated += outcome.outdated
         self.erased += outcome.erased
         self.customers += len(outcome.write.born) - len(outcome.write.holes)
-        for _, each in outcome.told:
+        for _, each in outcome.published:
             columns = each.moves
             pairs = columns.dimensions * 256 + columns.current
             for pair, count in zip(*(found.tolist() for found in np.unique(pairs, return_counts=True)), strict=True):

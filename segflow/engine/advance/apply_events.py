@@ -109,13 +109,13 @@ def _apply_to_sections(
             )
         )
     if "satisfaction" in kept:
-        tells = kinds == Kind.FEEDBACK
-        section, told = sections["satisfaction"], rows[tells]
-        section["feedback_us"][told], section["score"][told] = satisfaction.with_feedback(
-            section["feedback_us"][told],
-            section["score"][told],
-            happened.occurred_us[events[tells]],
-            happened.more["score"][events[tells]],
+        rates = kinds == Kind.FEEDBACK
+        section, rated = sections["satisfaction"], rows[rates]
+        section["feedback_us"][rated], section["score"][rated] = satisfaction.with_feedback(
+            section["feedback_us"][rated],
+            section["score"][rated],
+            happened.occurred_us[events[rates]],
+            happened.more["score"][events[rates]],
         )
     if "engagement" in kept:
         level = sections["engagement"]["level_log2"]
@@ -124,26 +124,26 @@ def _apply_to_sections(
         _apply_profiles(customers, happened, rules, rows, events)
     pays = kinds == Kind.PAYMENT
     if "payment" in kept and pays.any():
-        section, told = sections["payment"], rows[pays]
-        invoices = payment.with_payments(_invoices(customers, told), *_payments(happened, events[pays]))
-        customers.tails["open_invoices"][told] = invoices.open
-        customers.tails["settled_invoices"][told] = invoices.settled
-        section["settled_invoices"][told] = invoices.settled_total
-        section["late_invoices"][told] = invoices.late_total
-        section["next_due_us"][told] = invoices.next_due_us
+        section, paid = sections["payment"], rows[pays]
+        invoices = payment.with_payments(_invoices(customers, paid), *_payments(happened, events[pays]))
+        customers.tails["open_invoices"][paid] = invoices.open
+        customers.tails["settled_invoices"][paid] = invoices.settled
+        section["settled_invoices"][paid] = invoices.settled_total
+        section["late_invoices"][paid] = invoices.late_total
+        section["next_due_us"][paid] = invoices.next_due_us
 
 
 def _apply_profiles(customers: Customers, happened: Chunk, rules: Rules, rows: Rows, events: Rows) -> None:
     """Attributes."""
-    told = happened.more["attributes"][events]
-    tells = np.flatnonzero((told["kind"] != attributes.Kind.NOT_TOLD).any(axis=1))
-    if len(tells):
+    profiles = happened.more["attributes"][events]
+    present = np.flatnonzero((profiles["kind"] != attributes.Kind.ABSENT).any(axis=1))
+    if len(present):
         keys, held = customers.keys["attributes"], customers.tails["attributes"]
         wanted = sorted(map(key_of, rules.attributes))
         columns = np.searchsorted(keys, wanted)
-        where = np.ix_(rows[tells], columns)
+        where = np.ix_(rows[present], columns)
         held[where] = attributes.with_profile(
-            held[where], np.array(wanted, dtype=np.uint32), told[tells], happened.occurred_us[events[tells]]
+            held[where], np.array(wanted, dtype=np.uint32), profiles[present], happened.occurred_us[events[present]]
         )
 
 

@@ -34,8 +34,8 @@ class Erasures:
 
     known: npt.NDArray[np.bool_]  # has a record, or had an event since
     at_us: Times  # of the erase, UNKNOWN: never erased
-    told_us: Times  # when its receipts are effective, UNKNOWN: there were none
-    versions: npt.NDArray[np.int64]  # changes told until then, the receipts included
+    published_us: Times  # when its receipts are effective, UNKNOWN: there were none
+    versions: npt.NDArray[np.int64]  # changes published until then, the receipts included
     rules: npt.NDArray[np.int64]  # version of the rules of the receipts
     new: npt.NDArray[np.bool_]  # erased in this batch
     dimensions: dict[int, tuple[str, ...]] = field(default_factory=dict)  # those of each version in `rules`
@@ -54,7 +54,7 @@ class Erasures:
         erasures = cls(
             known=known,
             at_us=np.full(count, UNKNOWN, dtype=np.int64),
-            told_us=np.full(count, UNKNOWN, dtype=np.int64),
+            published_us=np.full(count, UNKNOWN, dtype=np.int64),
             versions=np.zeros(count, dtype=np.int64),
             rules=np.zeros(count, dtype=np.int64),
             new=np.zeros(count, dtype=np.bool_),
@@ -69,7 +69,7 @@ class Erasures:
     @property
     def columns(self) -> tuple[npt.NDArray[np.int64], ...]:
         """By field of Erasure."""
-        return self.at_us, self.told_us, self.versions, self.rules
+        return self.at_us, self.published_us, self.versions, self.rules
 
     def part(self, start: int, stop: int) -> Self:
         """Those of rows [start, stop), not copied."""
@@ -78,18 +78,20 @@ class Erasures:
             self,
             known=self.known[rows],
             at_us=self.at_us[rows],
-            told_us=self.told_us[rows],
+            published_us=self.published_us[rows],
             versions=self.versions[rows],
             rules=self.rules[rows],
             new=self.new[rows],
         )
 
-    def note(self, rows: Rows, occurred_us: Times, told: Rows, told_us: Times, versions: Any, rules: Rules) -> None:
-        """`rows` were erased at these times, and `told`, those of them who were known, had their receipts."""
+    def note(
+        self, rows: Rows, occurred_us: Times, published: Rows, published_us: Times, versions: Any, rules: Rules
+    ) -> None:
+        """`rows` were erased at these times, and `published`, those of them who were known, had their receipts."""
         self.at_us[rows] = occurred_us
-        self.told_us[told] = told_us
-        self.versions[told] = versions
-        self.rules[told] = rules.version
+        self.published_us[published] = published_us
+        self.versions[published] = versions
+        self.rules[published] = rules.version
         self.dimensions[rules.version] = rules.names
         self.known[rows] = False
         self.new[rows] = True
@@ -105,19 +107,19 @@ class Erasures:
     def forget(self, customers: Customers, rows: Rows, rules: Rules) -> None:
         """Make `rows` what is left of them.
 
-        Where they were told of, that is their number of changes, and null in those dimensions. A dimension that came
-        since begins as for anybody.
+        Where changes of them were published, that is their number of changes, and null in those dimensions. A dimension
+        that came since begins as for anybody.
         """
         customers.forget(rows, start_labels(rules), rules.version)
-        told = rows[self.told_us[rows] != UNKNOWN]
-        told_us = self.told_us[told]
-        customers.fixed["changes"][told] = self.versions[told]
-        customers.fixed["concluded_us"][told] = told_us
-        for version in np.unique(self.rules[told]).tolist():
-            mine = self.rules[told] == version
+        published = rows[self.published_us[rows] != UNKNOWN]
+        published_us = self.published_us[published]
+        customers.fixed["changes"][published] = self.versions[published]
+        customers.fixed["concluded_us"][published] = published_us
+        for version in np.unique(self.rules[published]).tolist():
+            mine = self.rules[published] == version
             nothing = np.full(np.count_nonzero(mine), NO_LABEL, dtype=np.uint8)
             for name in set(rules.names) & set(self.dimensions[version]):
-                customers.move(name, told[mine], nothing, told_us[mine])
+                customers.move(name, published[mine], nothing, published_us[mine])
 
     def expire(self, customers: Customers, rows: Rows, horizons_us: Times, rules: Rules) -> None:
         """Let go of what stayed of `rows` long enough; a horizon is the shard's time at the row's event."""
@@ -125,7 +127,7 @@ class Erasures:
         over = rows[erased][horizons_us[erased] - self.at_us[rows][erased] > self.kept_us]
         if not len(over):
             return
-        self.at_us[over] = self.told_us[over] = UNKNOWN
+        self.at_us[over] = self.published_us[over] = UNKNOWN
         self.versions[over] = 0
         self.forget(customers, over[~self.known[over]], rules)
 

@@ -33,7 +33,7 @@ class Adoption:
     old: Rules
     at_us: int
     cause: Cause
-    quiet: bool = False  # what moves by the adoption itself is no change: neither told nor counted
+    quiet: bool = False  # what moves by the adoption itself is no change: neither published nor counted
 
 
 class Fate(IntFlag):
@@ -186,13 +186,13 @@ class Advancing:
         fixed, erasures = self.customers.fixed, self.work.erasures
         occurred_us = self.work.events.occurred_us[events]
         known = erasures.known[rows]
-        told = rows[known]
+        published = rows[known]
         self._mark(events[known], Fate.ERASED)
-        late = occurred_us[known] < fixed["concluded_us"][told]
+        late = occurred_us[known] < fixed["concluded_us"][published]
         self._mark(events[known][late], Fate.LATE)
-        at_us = np.maximum(fixed["concluded_us"][told], occurred_us[known])
-        self._tell_gone(told, at_us, Cause.ERASE)
-        erasures.note(rows, occurred_us, told, at_us, fixed["changes"][told], self.rules)
+        at_us = np.maximum(fixed["concluded_us"][published], occurred_us[known])
+        self._tell_gone(published, at_us, Cause.ERASE)
+        erasures.note(rows, occurred_us, published, at_us, fixed["changes"][published], self.rules)
         erasures.forget(self.customers, rows, self.rules)
         self.due_us[rows] = NEVER
 
@@ -200,7 +200,7 @@ class Advancing:
         self.fates[events] |= np.uint8(fate)
 
     def _tell_gone(self, rows: Rows, at_us: Times, cause: Cause) -> None:
-        """Every label of `rows` becomes null: the last that is told of them as long as they do not come back."""
+        """Every label of `rows` becomes null: the last that is published of them as long as they do not come back."""
         if not len(rows):
             return
         old = self._codes(rows)
@@ -325,11 +325,11 @@ class Advancing:
         """
         fixed = self.customers.fixed
         moved = new != old
-        told = np.zeros_like(moved) if quiet else moved
-        step, dimension = np.nonzero(told)  # by customer, then in the settings' order
-        count = np.count_nonzero(told, axis=1)
+        published = np.zeros_like(moved) if quiet else moved
+        step, dimension = np.nonzero(published)  # by customer, then in the settings' order
+        count = np.count_nonzero(published, axis=1)
         versions = fixed["changes"][rows].astype(np.int64) + count
-        move_versions = (versions - count)[:, None] + np.cumsum(told, axis=1)
+        move_versions = (versions - count)[:, None] + np.cumsum(published, axis=1)
         since_us = self.customers.since_us(self.rules.names, rows)
         fixed["changes"][rows] = versions
         for column, name in enumerate(self.rules.names):
@@ -338,7 +338,7 @@ class Advancing:
         fixed["concluded_us"][rows] = at_us
         self.touched[rows] = True
         next_dimensions, next_labels, next_us = (upcoming if ahead else nothing_ahead)(self.rules, facts, at_us, new)
-        stakes = self._at_stake(facts, at_us, new, told)
+        stakes = self._at_stake(facts, at_us, new, published)
         steps = Steps(
             rows=rows,
             effective_us=at_us,
@@ -360,19 +360,19 @@ class Advancing:
         moves = Moves(
             steps=step,
             dimensions=dimension,
-            previous=old[told].astype(np.int16),
-            current=new[told],
-            previous_since_us=since_us[told],
-            versions=move_versions[told],
+            previous=old[published].astype(np.int16),
+            current=new[published],
+            previous_since_us=since_us[published],
+            versions=move_versions[published],
         )
         self.parts.append(Changes(steps=steps, moves=moves))
 
-    def _at_stake(self, facts: Facts, at_us: Times, labels: Labels, told: npt.NDArray[np.bool_]) -> AtStake:
+    def _at_stake(self, facts: Facts, at_us: Times, labels: Labels, published: npt.NDArray[np.bool_]) -> AtStake:
         """What is at stake of the customers of whom a change is an alert, and unknown of all others."""
         stakes = AtStake.unknown(len(at_us))
         if not self.rules.actions.alerts:
             return stakes
-        rows = np.flatnonzero((told & self.rules.alerts(labels)).any(axis=1))
+        rows = np.flatnonzero((published & self.rules.alerts(labels)).any(axis=1))
         if len(rows):
             found = at_stake(self.rules, facts.take(rows), at_us[rows])
             stakes.last_12_months_minor[rows] = found.last_12_months_minor

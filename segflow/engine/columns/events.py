@@ -65,7 +65,7 @@ class Chunk:
     more: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     """Columns that only some dimensions need, where the settings have them: `discounted` bool, `score` uint8 (of a
     feedback), `level_log2` float64 (segments/models/engagement.py), `invoice` of INVOICE (segments/models/payment.py);
-    `attributes` of TOLD (segments/attributes.py), shape (n, attributes), columns by key."""
+    `attributes` of STATED (segments/attributes.py), shape (n, attributes), columns by key."""
 
     def __len__(self) -> int:
         return len(self.customer_ids)

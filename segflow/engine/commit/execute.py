@@ -63,7 +63,7 @@ class Outcome:
     merged: int  # customers who became another, and of whom something was held
     handover: list[tuple[int, Message]]  # for other shards, and for this one later: partition and record
     swept: int
-    told: list[tuple[Rules, Changes]]  # the changes as columns, and the rules they were made under
+    published: list[tuple[Rules, Changes]]  # the changes as columns, and the rules they were made under
     adopts: int | None  # version of the rules adopted before the events, None where none were
     digest: str  # hash of the changes' content, for the journal
 
@@ -164,15 +164,15 @@ def _pass(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
     event_ids = work.events.event_ids
     encoded = [[each] for each in encoder.encode(changes, shares, customers, event_ids, rules, old, at)]
     firsts = zip(first_rows.tolist(), first_events[:-1].tolist(), strict=False)
-    told = [[(rules, changes.part(shares, shard, *first))] for shard, first in enumerate(firsts)]
+    published = [[(rules, changes.part(shares, shard, *first))] for shard, first in enumerate(firsts)]
     if done.before is not None and old is not None:
         before, ends = done.before.by_shard(first_rows[:-1])
         encoded[0] += encoder.encode(before, ends, customers, event_ids, old, None, at, changes)
         encoded[0].reverse()
-        told[0].insert(0, (old, before))
+        published[0].insert(0, (old, before))
     fates = np.split(done.fates, first_events[1:-1])
     parts = split(customers, done, work.erasures, first_rows)
-    return list(zip(loads, parts, encoded, told, fates, strict=True))
+    return list(zip(loads, parts, encoded, published, fates, strict=True))
 
 
 def _erasures(loads: Sequence[Loaded], found: dict[int, Erasure]) -> Erasures:
@@ -181,7 +181,7 @@ def _erasures(loads: Sequence[Loaded], found: dict[int, Erasure]) -> Erasures:
     stays: list[Erasure | Forward] = [*found.values()]
     for each in loads:
         stays += [] if each.aliases is None else each.aliases.forwards.values()
-    versions = {each.rules for each in stays if each.told_us != UNKNOWN}
+    versions = {each.rules for each in stays if each.published_us != UNKNOWN}
     dimensions = {version: loads[0].rulebook.rules(version).names for version in versions}
     return Erasures.of(known, found, dimensions, loads[0].plan.erased_for_us)
 
@@ -196,7 +196,7 @@ def _outcome(
     load: Loaded,
     advanced: Advanced,
     encoded: list[Encoded],
-    told: list[tuple[Rules, Changes]],
+    published: list[tuple[Rules, Changes]],
     fates: npt.NDArray[np.uint8],
 ) -> Outcome:
     """What one shard's commit comes to."""
@@ -223,7 +223,7 @@ def _outcome(
         merged=0 if aliases is None else aliases.merged,
         handover=handover,
         swept=load.swept,
-        told=told,
+        published=published,
         adopts=load.head.rules if load.head.rules != load.before.rules else None,
         digest=_digest([*(each.change_ids for each in encoded), *(each.value for _, each in handover)]),
     )

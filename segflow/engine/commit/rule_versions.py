@@ -11,7 +11,7 @@ from segflow.segments.rules import Rules
 class Version:
     """One version of the rules.
 
-    cause: what adopting it is called. quiet: what moves by its adoption is not told.
+    cause: what adopting it is called. quiet: what moves by its adoption is not published.
     """
 
     rules: Rules
@@ -53,7 +53,8 @@ class Rulebook:
     def after(self, version: int) -> int:
         """The version that a shard with rules of `version` adopts next; `version` itself where it has the latest.
 
-        Each definition has its turn, so that what it moves is told as its doing; cuts that are outdated are left out.
+        Each definition has its turn, so that what it moves is published as its doing; cuts that are outdated are left
+        out.
         """
         for number, each in self._versions.items():  # ascending: versions only grow
             if number > version and each.cause is Cause.DEFINITION:

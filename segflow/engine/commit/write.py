@@ -71,12 +71,12 @@ def write(load: Loaded, advanced: Advanced, book: Book) -> Write:
     erased, between = _erased(load, advanced)
     records = advanced.records
     taken = known & ~erasures.known
-    forwards, told = head.forwards, head.aliases
+    forwards, claimed = head.forwards, head.aliases
     if aliases is not None:
         records = records + alias_store.records(aliases, customers)
         taken[list(aliases.forwards)] = False
         taken[alias_store.ended(aliases, erasures.known)] = True
-        forwards, told = forwards + len(aliases.forwards) - len(aliases.before), told + aliases.told
+        forwards, claimed = forwards + len(aliases.forwards) - len(aliases.before), claimed + aliases.claimed
     return Write(
         records=records,
         timers=list(zip([customers.ids[row] for row in moved.tolist()], timers_us, strict=True)),
@@ -93,7 +93,7 @@ def write(load: Loaded, advanced: Advanced, book: Book) -> Write:
             adopting=_adopting(load),
             erasures=between,
             forwards=forwards,
-            aliases=told,
+            aliases=claimed,
         ),
         gone=[customers.ids[row] for row in np.flatnonzero(taken).tolist()],
         holes=holes,

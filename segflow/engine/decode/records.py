@@ -22,7 +22,7 @@ from segflow.schemas.currency import convert, minor_digits, to_minor
 from segflow.schemas.rule_dimensions import key_of
 from segflow.schemas.settings import Settings
 from segflow.segments import attributes
-from segflow.segments.attributes import TOLD
+from segflow.segments.attributes import STATED
 from segflow.segments.instant import UNKNOWN, duration_us, to_us
 from segflow.segments.models.engagement import NOTHING, level_of, weight_log2
 from segflow.segments.models.payment import INVOICE
@@ -197,12 +197,12 @@ class Decoder:
             more["score"] = np.zeros(len(occurred_us), dtype=np.uint8)
             more["score"][list(columns.scores)] = list(columns.scores.values())
         if self._attributes:
-            more["attributes"] = np.zeros((len(occurred_us), len(self._attributes)), dtype=TOLD)
-            more["attributes"]["kind"] = attributes.Kind.NOT_TOLD
+            more["attributes"] = np.zeros((len(occurred_us), len(self._attributes)), dtype=STATED)
+            more["attributes"]["kind"] = attributes.Kind.ABSENT
             for row, profile in columns.profiles.items():
                 for column, name in enumerate(self._attributes):
                     if name in profile:
-                        more["attributes"][row, column] = attributes.told(profile[name])
+                        more["attributes"][row, column] = attributes.kind_and_bits(profile[name])
         if "payment" in self._dimensions:
             more["invoice"] = np.zeros(len(occurred_us), dtype=INVOICE)
             more["invoice"][list(columns.invoices)] = list(columns.invoices.values())

@@ -263,10 +263,10 @@ class Encoder:
     def _money(self, amounts_minor: npt.NDArray[np.int64]) -> Text:
         """Each amount as a JSON string; UNKNOWN is null."""
         known = np.flatnonzero(amounts_minor != UNKNOWN)
-        told = joined(b'"', text.money(amounts_minor[known], self._digits), b'"') if len(known) else text.column([])
+        quoted = joined(b'"', text.money(amounts_minor[known], self._digits), b'"') if len(known) else text.column([])
         places = np.zeros(len(amounts_minor), dtype=np.intp)
         places[known] = np.arange(1, len(known) + 1)
-        return gathered(text.end_to_end([text.column([b"null"]), told]), places)
+        return gathered(text.end_to_end([text.column([b"null"]), quoted]), places)
 
     def _current(
         self,

@@ -39,7 +39,7 @@ class Aliases:
     gone: set[int] = field(default_factory=set)  # rows of customers who became another
     became: list[tuple[str, str, bool]] = field(default_factory=list)  # see Write
     sent: list[tuple[int, Errand]] = field(default_factory=list)  # by which event, in their order
-    told: int = 0  # aliases of customers of this shard
+    claimed: int = 0  # aliases of customers of this shard
     merged: int = 0  # customers of whom something was held
 
 
@@ -127,7 +127,7 @@ class _Merging(Advancing):
         elif self.aliases.alone:
             self._alias_here(event, row, self.aliases.rows[asked.previous])
         else:
-            self.aliases.told += 1
+            self.aliases.claimed += 1
             concluded_us = int(self.customers.fixed["concluded_us"][row])
             self._send(
                 event,
@@ -142,7 +142,7 @@ class _Merging(Advancing):
         if previous in self.aliases.forwards or previous == row:
             self._round(np.array([event]))
             return
-        self.aliases.told += 1
+        self.aliases.claimed += 1
         self.aliases.became.append((self.customers.ids[previous], self.customers.ids[row], True))
         if self.work.erasures.known[previous]:
             self._silence(np.array([previous]), self.work.horizons_us[[event]])
@@ -152,7 +152,10 @@ class _Merging(Advancing):
             self._round(np.array([event]))
 
     def _merge(self, event: int, row: int, other: int, *, tell: bool = False) -> None:
-        """The event is an alias, and the record of `other` is added to that of `row`; `tell`: `other` is told so."""
+        """The event is an alias, and the record of `other` is added to that of `row`.
+
+        `tell`: changes of `other` are published, too.
+        """
         rows, fixed = np.array([row]), self.customers.fixed
         self.touched[row] = True
         horizon_us = self.work.horizons_us[[event]]
@@ -175,7 +178,7 @@ class _Merging(Advancing):
         """The customer of `row` becomes another: what is held of it goes there, what comes under its id later, too."""
         asked = self.aliases.errands[event]
         if row in self.aliases.forwards:
-            return  # told twice, where nothing keeps a record from being written twice
+            return  # sent twice, where nothing keeps a record from being written twice
         answer = Errand(kind=errand.ANSWER, to=asked.customer, previous=asked.previous, customer=asked.customer)
         if self.work.erasures.known[row]:
             rows = np.array([row])
@@ -192,7 +195,7 @@ class _Merging(Advancing):
         """All labels become null, and what stays is as after an erase, but for the time of one."""
         rows, erasures = np.array([row]), self.work.erasures
         self._tell_gone(rows, at_us, Cause.MERGE)
-        erasures.told_us[rows] = at_us
+        erasures.published_us[rows] = at_us
         erasures.versions[rows] = self.customers.fixed["changes"][rows]
         erasures.rules[rows] = self.rules.version
         erasures.dimensions[self.rules.version] = self.rules.names
@@ -203,7 +206,7 @@ class _Merging(Advancing):
         erasures = self.work.erasures
         self.aliases.forwards[row] = Forward(
             to=row_id,
-            told_us=int(erasures.told_us[row]),
+            published_us=int(erasures.published_us[row]),
             version=int(erasures.versions[row]),
             rules=int(erasures.rules[row]),
         )
@@ -214,7 +217,7 @@ class _Merging(Advancing):
         """The id of `row` forwards no more: the customer it became was erased, and it with that one."""
         erasures, forward = self.work.erasures, self.aliases.forwards.pop(row)
         self.aliases.moved.add(row)
-        erasures.at_us[row], erasures.told_us[row] = erased_us, forward.told_us
+        erasures.at_us[row], erasures.published_us[row] = erased_us, forward.published_us
         erasures.versions[row], erasures.rules[row] = forward.version, forward.rules
         erasures.new[row] = True
         if self.aliases.alone:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from segflow.operations.repair.chains import Chains, Told, starts_of
+from segflow.operations.repair.chains import Chains, PublishedChange, starts_of
 from segflow.operations.repair.comparison import Differences, Item
 from segflow.operations.repair.findings import PROBLEMS_MAX, Audit, ShardAudit
 from segflow.operations.repair.output_stream import OutputStream
@@ -43,7 +43,7 @@ class _Letter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     offset: int
 
 
-_TOLD: Final = msgspec.json.Decoder(Told)
+_CHANGE: Final = msgspec.json.Decoder(PublishedChange)
 _LETTER: Final = msgspec.json.Decoder(_Letter)
 
 
@@ -101,8 +101,8 @@ class _Auditing:
     state: redis.Redis | None
     journal: JournalReader
     inputs: InputReader
-    changes: OutputStream[Told]
-    alerts: OutputStream[Told]
+    changes: OutputStream[PublishedChange]
+    alerts: OutputStream[PublishedChange]
     letters: OutputStream[_Letter]
     replay: JournalReplay
     memory: MemoryStore
@@ -152,8 +152,8 @@ class _Auditing:
             state=state,
             journal=journal,
             inputs=inputs,
-            changes=OutputStream(reader=changes, decode=_TOLD.decode, identity=_change_id),
-            alerts=OutputStream(reader=alerts, decode=_TOLD.decode, identity=_change_id),
+            changes=OutputStream(reader=changes, decode=_CHANGE.decode, identity=_change_id),
+            alerts=OutputStream(reader=alerts, decode=_CHANGE.decode, identity=_change_id),
             letters=OutputStream(reader=letters, decode=_LETTER.decode, identity=_letter_id),
             replay=replay,
             memory=memory,
@@ -163,7 +163,7 @@ class _Auditing:
 
     async def run(self, show: Callable[[int, str], None]) -> ShardAudit:
         """The audit of this shard."""
-        self.changes.note = self._told
+        self.changes.note = self._note_change
         if self.state is not None:
             self._head = lookup.heads(self.state, self.settings.redis.prefix, self.partition + 1)[self.partition]
         patience_s = self.settings.worker.transaction_timeout.total_seconds()
@@ -190,9 +190,9 @@ class _Auditing:
             self._state_not_compared(whole=whole)
         return self.found
 
-    def _told(self, told: Told, offset: int) -> None:
+    def _note_change(self, change: PublishedChange, offset: int) -> None:
         """A published change, in its order."""
-        wrong = self.chains.add(told)
+        wrong = self.chains.add(change)
         if wrong is not None:
             self.found.broken += 1
             self._problem(self.found.broken, f"broken: {wrong} (offset {offset})")
@@ -252,11 +252,11 @@ class _Auditing:
             ("dead letters", self.letters, letters, "dead_letters_"),
             ("alerts", self.alerts, alerts, "alerts_"),
         )
-        for name, stream, told, field in outputs:
+        for name, stream, published, field in outputs:
             there = stream.comparison.published
-            if there != told and not stream.cut:
-                found.problems.append(f"the journal's commits published {told} {name}, the topic has {there}")
-                setattr(found, field + ("lost" if there < told else "foreign"), abs(told - there))
+            if there != published and not stream.cut:
+                found.problems.append(f"the journal's commits published {published} {name}, the topic has {there}")
+                setattr(found, field + ("lost" if there < published else "foreign"), abs(published - there))
 
     def _judge_changes(self, differences: Differences, *, whole: bool) -> None:
         found = self.found
@@ -338,8 +338,8 @@ class _Auditing:
             self.found.problems.append(text)
 
 
-def _change_id(told: Told) -> bytes:
-    return told.change_id.encode()
+def _change_id(change: PublishedChange) -> bytes:
+    return change.change_id.encode()
 
 
 def _letter_id(letter: _Letter) -> bytes:
@@ -364,10 +364,10 @@ def _paired(lost: list[Item], foreign: list[Item], altered: list[Item]) -> tuple
 def _slot(item: Item) -> tuple[str, int] | None:
     """Whose change it is, and the how-manieth."""
     try:
-        told = _TOLD.decode(item.value or b"")
+        change = _CHANGE.decode(item.value or b"")
     except msgspec.MsgspecError:
         return None
-    return told.customer_id, told.version
+    return change.customer_id, change.version
 
 
 def _described(item: Item) -> str:
@@ -375,10 +375,10 @@ def _described(item: Item) -> str:
     if item.value is None:
         return item.where
     try:
-        told = _TOLD.decode(item.value)
+        change = _CHANGE.decode(item.value)
     except msgspec.MsgspecError:
         return f"{item.where}: {json.dumps(item.value[:80].decode(errors='replace'))}"
     return (
-        f"customer {told.customer_id!r}, version {told.version}, {told.dimension} {told.previous} → {told.current} "
-        f"({item.where})"
+        f"customer {change.customer_id!r}, version {change.version}, {change.dimension} "
+        f"{change.previous} → {change.current} ({item.where})"
     )

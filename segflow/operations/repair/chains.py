@@ -9,7 +9,7 @@ from segflow.segments.model import NO_LABEL
 from segflow.segments.rules import Rules
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class PublishedChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What of a published change its chain depends on; other fields are not read."""
 
     change_id: str
@@ -28,7 +28,7 @@ class Chains:
 
     cut: the topic's beginning is gone, so that a customer's first change there may have any version.
     start: by dimension the label a customer begins with: at first, and again when the dimension was off meanwhile.
-    quiet: definitions whose changes were not told: behind one a customer may go on from another label.
+    quiet: definitions whose changes were not published: behind one a customer may go on from another label.
     Memory: a version, the labels and their definitions a customer.
     """
 
@@ -37,41 +37,41 @@ class Chains:
     quiet: frozenset[int] = frozenset()
     _versions: dict[str, int] = field(default_factory=dict)
     _erased: set[str] = field(default_factory=set)  # of whom no change came since
-    _told: dict[tuple[str, str], tuple[str | None, int]] = field(default_factory=dict)
-    """By (customer_id, dimension): the label told last, and under which definition."""
+    _published: dict[tuple[str, str], tuple[str | None, int]] = field(default_factory=dict)
+    """By (customer_id, dimension): the label published last, and under which definition."""
 
-    def add(self, told: Told) -> str | None:
+    def add(self, change: PublishedChange) -> str | None:
         """The next published change; what is wrong with it, None where it goes on from the one before."""
-        who = told.customer_id
+        who = change.customer_id
         version = self._versions.get(who)
-        if told.version == 1 and who in self._erased:  # what stayed of the customer was let go of
+        if change.version == 1 and who in self._erased:  # what stayed of the customer was let go of
             for dimension in self.start:
-                self._told.pop((who, dimension), None)
+                self._published.pop((who, dimension), None)
             version = None
-        if version is not None and told.version <= version:
-            return f"customer {who!r}: version {told.version} comes again or too late, after version {version}"
+        if version is not None and change.version <= version:
+            return f"customer {who!r}: version {change.version} comes again or too late, after version {version}"
         wrong = None
-        if told.version != (version or 0) + 1 and not (version is None and self.cut):
+        if change.version != (version or 0) + 1 and not (version is None and self.cut):
             after = f"version {version} is followed by" if version is not None else "the first is"
-            wrong = f"customer {who!r}: {after} version {told.version}"
+            wrong = f"customer {who!r}: {after} version {change.version}"
         else:
-            place = (who, told.dimension)
-            start = self.start.get(told.dimension)
-            before, definition = self._told.get(place, (start, 0))
-            anew = told.previous_since is None and told.previous == start and told.definition > definition
-            untold = any(definition < each <= told.definition for each in self.quiet)
-            known = place in self._told or not self.cut
-            if told.previous != before and known and not (anew or untold):
+            place = (who, change.dimension)
+            start = self.start.get(change.dimension)
+            before, definition = self._published.get(place, (start, 0))
+            anew = change.previous_since is None and change.previous == start and change.definition > definition
+            unpublished = any(definition < each <= change.definition for each in self.quiet)
+            known = place in self._published or not self.cut
+            if change.previous != before and known and not (anew or unpublished):
                 wrong = (
-                    f"customer {who!r}, version {told.version}: {told.dimension} was {before!r}, but the change says "
-                    f"{told.previous!r}"
+                    f"customer {who!r}, version {change.version}: {change.dimension} was {before!r}, "
+                    f"but the change says {change.previous!r}"
                 )
-        if told.current is None:
+        if change.current is None:
             self._erased.add(who)
         else:
             self._erased.discard(who)
-        self._versions[who] = told.version
-        self._told[who, told.dimension] = (told.current, told.definition)
+        self._versions[who] = change.version
+        self._published[who, change.dimension] = (change.current, change.definition)
         return wrong
 
 

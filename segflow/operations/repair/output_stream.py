@@ -18,8 +18,8 @@ Content = TypeVar("Content")
 class OutputStream(Generic[Content]):
     """One output partition beside what should be in it.
 
-    decode: a record's content, from its value. identity: what says which record it is. note: told of every published
-    record's content and offset, in order.
+    decode: a record's content, from its value. identity: what says which record it is. note: called with every
+    published record's content and offset, in order.
     """
 
     reader: PartitionReader

@@ -50,7 +50,7 @@ class Reset:
     """The reset of one shard.
 
     to: where the position goes. role: of which input; None: of each that has a problem. force: also where nothing is
-    wrong. say: told what will be skipped or read again, before it is done.
+    wrong. say: called with what will be skipped or read again, before it is done.
     """
 
     settings: Settings
@@ -94,8 +94,8 @@ class Reset:
             await publisher.start()  # 2
             try:
                 head = await self._take(entries, inputs)  # 3
-                moved, told = self._decide(head, places)
-                self.say("\n".join(told))
+                moved, lines = self._decide(head, places)
+                self.say("\n".join(lines))
                 await self._commit(publisher, head, moved)  # 4
             finally:
                 await publisher.close()
@@ -127,17 +127,17 @@ class Reset:
             raise UsageError(
                 "several inputs would go to that offset: say which with --input purchases, interactions or handover"
             )
-        told = []
+        lines = []
         for side, role in enumerate(ROLES):
             if role not in roles:
                 continue
             position = Position(topic_id=places.topic_ids[side], offset=self._offset(role, side, places))
             where = f"shard {self.partition}: {getattr(self.settings.kafka.topics, role)}"
-            told.append(
+            lines.append(
                 f"{where} {positions.move(getattr(head, role), position, places.first[side], places.end[side])}"
             )
             head = msgspec.structs.replace(head, **{role: position})
-        return head, told
+        return head, lines
 
     def _offset(self, role: str, side: int, places: Places) -> int:
         first, end = places.first[side], places.end[side]

@@ -9,9 +9,9 @@ from segflow.segments.models.churn import Churn
 
 @explain.register
 def _(model: Churn, case: Case) -> list[str]:
-    told = [case.orders_said()]
+    lines = [case.orders_said()]
     if case.label == "none":
-        return [*told, "Without an order that counts: none."]
+        return [*lines, "Without an order that counts: none."]
     history, parameters = History.of(case.facts), case.cuts.parameters.mbg_nbd
     age_us = max(case.at_us - case.fact("first_us"), 0)
     chance = float(p_alive(parameters, history, np.array([age_us / WEEK_US]))[0])
@@ -20,7 +20,7 @@ def _(model: Churn, case: Case) -> list[str]:
     lasted = span(case.fact("last_us") - case.fact("first_us"))
     fitted = f"r {parameters.r:g}, alpha {parameters.alpha_weeks:g} weeks, a {parameters.a:g}, b {parameters.b:g}"
     return [
-        *told,
+        *lines,
         f"{days} purchase day{'s' * (days != 1)}; the first to the latest {lasted}, the first to now {span(age_us)}.",
         f"MBG/NBD with {fitted} gives a chance of {chance:.3f} that this is still a customer.",
         f"low from {low:g}, medium from {medium:g}, high from {high:g}, held to the whole second after: {case.label}.",

@@ -11,8 +11,8 @@ from segflow.segments.models.windowed_rfm import WindowedRfm
 
 @explain.register
 def _(model: Rfm, case: Case) -> list[str]:  # noqa: ARG001 - whose words these are
-    told = [case.orders_said(), case.idle_said()]
-    return told + _scored(case, case.fact("orders"), case.fact("net_minor"))
+    lines = [case.orders_said(), case.idle_said()]
+    return lines + _scored(case, case.fact("orders"), case.fact("net_minor"))
 
 
 @explain.register
@@ -21,8 +21,8 @@ def _(model: WindowedRfm, case: Case) -> list[str]:
         int(each[0]) for each in window.sums_at(case.facts.window, np.array([case.at_us]), model.slot_us, model.slots)
     )
     length = span(model.slots * model.slot_us)
-    told = f"In the present slot of {span(model.slot_us)} and those before it, {length} in all, {orders} orders count."
-    return [told, case.idle_said(), *_scored(case, orders, net_minor)]
+    first = f"In the present slot of {span(model.slot_us)} and those before it, {length} in all, {orders} orders count."
+    return [first, case.idle_said(), *_scored(case, orders, net_minor)]
 
 
 def _scored(case: Case, orders: int, net_minor: int) -> list[str]:

@@ -20,15 +20,15 @@ from segflow.segments.models.rule_dimension import RuleDimension
 @explain.register
 def _(model: RuleDimension, case: Case) -> list[str]:
     customers, at_us = _looked_at(model, case), np.array([case.at_us], dtype=np.int64)
-    told = []
+    lines = []
     for number, ((label, condition), text) in enumerate(zip(model.rules, model.texts, strict=True), 1):
-        told.append(f"Rule {number}, {label}: {' '.join(text.splitlines())}")
+        lines.append(f"Rule {number}, {label}: {' '.join(text.splitlines())}")
         singles = [part for part in meaning.parts(condition) if isinstance(part, get_args(Single))]
-        told += [_said(single, customers, case) for single in dict.fromkeys(singles)]
+        lines += [_said(single, customers, case) for single in dict.fromkeys(singles)]
         if holds(condition, customers, at_us)[0]:
-            return [*told, f"So rule {number} holds, as the first: {label}."]
-        told.append(f"So rule {number} does not hold.")
-    return [*told, f"No rule holds: {model.otherwise}."]
+            return [*lines, f"So rule {number} holds, as the first: {label}."]
+        lines.append(f"So rule {number} does not hold.")
+    return [*lines, f"No rule holds: {model.otherwise}."]
 
 
 def _looked_at(model: RuleDimension, case: Case) -> Customers:
@@ -46,13 +46,13 @@ def _said(single: Single, customers: Customers, case: Case) -> str:
     at_us = np.array([case.at_us], dtype=np.int64)
     held = holds(single, customers, at_us)[0]
     values = "; ".join(_values(single, customers, case))
-    told = f"{wording.condition_text(single)} {'holds' if held else 'does not hold'}"
-    told += f": {values}" if values else ""
+    line = f"{wording.condition_text(single)} {'holds' if held else 'does not hold'}"
+    line += f": {values}" if values else ""
     if isinstance(single, meaning.Compared) and single.moves:
         turn_us = int(crossing(single, customers).at_us[0])
         if case.at_us < turn_us <= LATEST_US:
-            told += f"; {'until' if held else 'from'} {to_text(turn_us)}{'' if held else ' on'}"
-    return f"{told}."
+            line += f"; {'until' if held else 'from'} {to_text(turn_us)}{'' if held else ' on'}"
+    return f"{line}."
 
 
 def _values(single: Single, customers: Customers, case: Case) -> Iterable[str]:
@@ -104,15 +104,15 @@ def _attribute(name: str, customers: Customers, values: tuple[Scalar, ...] = ())
     """An attribute as far as it is remembered: of a text only whether it is one of `values`."""
     entry = customers.facts.attributes.column(name)[0]
     kind, bits = Kind(int(entry["kind"])), int(entry["value"])
-    alike = [value for value in values if attributes.told(value) == (kind, bits)]
+    alike = [value for value in values if attributes.kind_and_bits(value) == (kind, bits)]
     if not entry["key"] or kind == Kind.REMOVED:
-        told = "absent"
+        text = "absent"
     elif alike:
-        told = wording.scalar_text(alike[0])
+        text = wording.scalar_text(alike[0])
     elif kind == Kind.FLAG:
-        told = wording.scalar_text(bool(bits))
+        text = wording.scalar_text(bool(bits))
     elif kind == Kind.NUMBER:
-        told = f"{float(np.uint64(bits).view(np.float64)):.12g}"
+        text = f"{float(np.uint64(bits).view(np.float64)):.12g}"
     else:
-        told = "another text" if any(isinstance(value, str) for value in values) else "a text"
-    return f"{wording.attribute_text(name)} is {told}"
+        text = "another text" if any(isinstance(value, str) for value in values) else "a text"
+    return f"{wording.attribute_text(name)} is {text}"

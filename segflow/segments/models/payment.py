@@ -75,54 +75,54 @@ class Invoices:
         return np.where(first["key"] == 0, NEVER, first["due_us"])
 
 
-def too_many(held: Invoices, told: Entries, occurred_us: Times) -> Flags:
+def too_many(held: Invoices, payments: Entries, occurred_us: Times) -> Flags:
     """Which events, each telling one of n customers (n,) of INVOICE, are about an open invoice that cannot be taken.
 
     There is no place for it; or it may be one that was settled and forgotten, as all that are remembered were settled
     later than the event.
     """
-    known = _at(held.open, told["key"]).any(axis=1) | _at(held.settled, told["key"]).any(axis=1)
+    known = _at(held.open, payments["key"]).any(axis=1) | _at(held.settled, payments["key"]).any(axis=1)
     is_full = (held.open["key"] != 0).all(axis=1)
     forgets = (held.settled["key"] != 0).all(axis=1) & (occurred_us <= held.settled["us"][:, 0])
-    refused: Flags = (told["paid_us"] == UNKNOWN) & ~known & (is_full | forgets)
+    refused: Flags = (payments["paid_us"] == UNKNOWN) & ~known & (is_full | forgets)
     return refused
 
 
-def with_payments(held: Invoices, told: Entries, occurred_us: Times) -> Invoices:
+def with_payments(held: Invoices, payments: Entries, occurred_us: Times) -> Invoices:
     """The invoices after events that tell (n,) of INVOICE, one a customer, none of them `too_many`.
 
     An invoice that was settled stays so. Else the event that happened last says when it is due and whether it was late;
     of two at the same time the earlier `due_at`, and the late one. So their order does not matter.
     """
     opened, settled = held.open.copy(), held.settled.copy()
-    row = np.arange(len(told["key"]))
-    is_open, was_settled = _at(opened, told["key"]), _at(settled, told["key"])
+    row = np.arange(len(payments["key"]))
+    is_open, was_settled = _at(opened, payments["key"]), _at(settled, payments["key"])
     was_open = is_open.any(axis=1)
     known = was_settled.any(axis=1)
-    pays = told["paid_us"] != UNKNOWN
-    late = pays & (told["paid_us"] > told["due_us"])
+    pays = payments["paid_us"] != UNKNOWN
+    late = pays & (payments["paid_us"] > payments["due_us"])
 
     place = was_settled.argmax(axis=1)
     before = settled[row, place]
     newer = (occurred_us > before["us"]) | ((occurred_us == before["us"]) & late & (before["late"] == 0))
     again = pays & known & newer
     late_total = held.late_total + np.where(again, late.astype(np.int64) - before["late"], 0)
-    _put(settled, row[again], place[again], (told["key"], occurred_us, late), again)
+    _put(settled, row[again], place[again], (payments["key"], occurred_us, late), again)
 
     new = pays & ~known
     count = np.count_nonzero(settled["key"], axis=1)
     is_full = count == SETTLED_MOST
     oldest = settled[:, 0]
-    newer = (occurred_us > oldest["us"]) | ((occurred_us == oldest["us"]) & (told["key"] > oldest["key"]))
+    newer = (occurred_us > oldest["us"]) | ((occurred_us == oldest["us"]) & (payments["key"] > oldest["key"]))
     kept = new & (~is_full | newer)
-    _put(settled, row[kept], np.where(is_full, 0, count)[kept], (told["key"], occurred_us, late), kept)
+    _put(settled, row[kept], np.where(is_full, 0, count)[kept], (payments["key"], occurred_us, late), kept)
     opened[row[pays & was_open], is_open.argmax(axis=1)[pays & was_open]] = np.zeros((), dtype=OPEN)
 
     place = np.where(was_open, is_open.argmax(axis=1), np.count_nonzero(held.open["key"], axis=1))
     before = opened[row, np.minimum(place, OPEN_MOST - 1)]
-    newer = (occurred_us > before["us"]) | ((occurred_us == before["us"]) & (told["due_us"] < before["due_us"]))
+    newer = (occurred_us > before["us"]) | ((occurred_us == before["us"]) & (payments["due_us"] < before["due_us"]))
     opens = ~pays & ~known & (~was_open | newer)
-    _put(opened, row[opens], place[opens], (told["key"], occurred_us, told["due_us"]), opens)
+    _put(opened, row[opens], place[opens], (payments["key"], occurred_us, payments["due_us"]), opens)
     return Invoices(
         open=_in_order(opened, "due_us"),
         settled=_in_order(settled, "us"),

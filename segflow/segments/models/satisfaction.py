@@ -11,7 +11,7 @@ from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER, UNKNOWN, after
 
 LABELS: Final = ("unknown", "detractor", "passive", "promoter")
-NOT_TOLD, DETRACTOR, PASSIVE, PROMOTER = range(len(LABELS))
+ABSENT, DETRACTOR, PASSIVE, PROMOTER = range(len(LABELS))
 
 Scores = npt.NDArray[np.uint8]
 
@@ -25,18 +25,18 @@ class Satisfaction:
     unknown_after_us: int
     name: str = "satisfaction"
     labels: tuple[str, ...] = LABELS
-    start: int = NOT_TOLD
+    start: int = ABSENT
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
         """Codes into LABELS, shape (n,)."""
         code = np.where(facts.score >= self.passive_from, PASSIVE, DETRACTOR)
         code = np.where(facts.score >= self.promoter_from, PROMOTER, code)
-        told = (facts.feedback_us != UNKNOWN) & (at_us < after(facts.feedback_us, self.unknown_after_us))
-        return np.where(told, code, NOT_TOLD).astype(np.uint8)
+        known = (facts.feedback_us != UNKNOWN) & (at_us < after(facts.feedback_us, self.unknown_after_us))
+        return np.where(known, code, ABSENT).astype(np.uint8)
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
         """When the feedback is too long ago."""
-        return np.where(labels[self.name] == NOT_TOLD, NEVER, after(facts.feedback_us, self.unknown_after_us))
+        return np.where(labels[self.name] == ABSENT, NEVER, after(facts.feedback_us, self.unknown_after_us))
 
 
 def with_feedback(held_us: Times, held: Scores, times_us: Times, scores: Scores) -> tuple[Times, Scores]:

@@ -87,7 +87,7 @@ def in_short(changes: list[dict[str, Any]], customer: str) -> list[tuple[Any, ..
     return [(*(change[name] for name in names), change["cause"]["kind"]) for change in mine]
 
 
-def test_both_are_told_and_one_record_is_left() -> None:
+def test_both_are_published_and_one_record_is_left() -> None:
     """The previous one's labels go to null, the customer has the orders of both; the id only says whose it is."""
     engine = fed(event(1, 0, customer="a"), event(2, 1, customer="b"), alias(3, 5, "b", "a"))
     assert in_short(engine.changes, "a")[2:] == [
@@ -100,7 +100,9 @@ def test_both_are_told_and_one_record_is_left() -> None:
     assert (store.page(0), head.population, head.holes, head.forwards) == ([HOLE, "b"], 2, 1, 1)
     (value,) = store.load(["a"])
     assert value is not None
-    assert Forward.decode(value) == Forward(to="b", told_us=to_us(datetime.fromisoformat(at(5))), version=4, rules=0)
+    assert Forward.decode(value) == Forward(
+        to="b", published_us=to_us(datetime.fromisoformat(at(5))), version=4, rules=0
+    )
     assert (store.became(["a", "b"]), store.members("b")) == (["b", None], ["a"])
 
 

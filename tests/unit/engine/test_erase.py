@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segflow.engine.file_run import FileRun
-from segflow.operations.repair.chains import Chains, Told
+from segflow.operations.repair.chains import Chains, PublishedChange
 from segflow.schemas.change import Change
 from segflow.schemas.dimension_settings import Dimension
 from segflow.schemas.settings import Settings
@@ -26,7 +26,7 @@ from tests.support.lockstep import Engine, cut, fed
 ALL = Settings(dimensions=get_args(Dimension))
 
 
-def told(engine: Engine) -> list[tuple[Any, ...]]:
+def published(engine: Engine) -> list[tuple[Any, ...]]:
     """What the changes say, in short."""
     names = ("dimension", "previous", "current", "effective_at", "previous_since", "version")
     return [(*(change[name] for name in names), change["cause"]["kind"]) for change in engine.changes]
@@ -40,7 +40,7 @@ def stays(engine: Engine, customer: str = "c1") -> Erasure | None:
 def test_every_label_becomes_null_and_nothing_is_held_any_more() -> None:
     """The receipt is a change a dimension; record, timer and place in the directory are gone, a hash is left."""
     engine = fed(event(1, 0), event(2, 5, "erase"))
-    assert told(engine)[2:] == [
+    assert published(engine)[2:] == [
         ("lifecycle", "new", None, at(5), at(0), 3, "erase"),
         ("rfm", "potential_loyalist", None, at(5), at(0), 4, "erase"),
     ]
@@ -80,7 +80,7 @@ def test_the_compacted_topic_gets_a_tombstone() -> None:
 def test_who_comes_back_begins_with_nothing_and_counts_on() -> None:
     """Versions have no gap, the chain goes on from null, and what was before is forgotten."""
     engine = fed(event(1, 0), event(2, 5, "erase"), event(3, 9))
-    assert told(engine)[4:] == [
+    assert published(engine)[4:] == [
         ("lifecycle", None, "new", at(9), at(5), 5, "event"),
         ("rfm", None, "potential_loyalist", at(9), at(5), 6, "event"),
     ]
@@ -98,11 +98,11 @@ def test_what_happened_before_the_erase_stays_out_whenever_it_comes(back: Log) -
     """Also after the customer came back; each such event is counted."""
     log = [event(1, 0), event(2, 5, "erase"), *back]
     engine = fed(*log)
-    before = told(engine)
+    before = published(engine)
     outcome = engine.shard.feed(engine.decoder.decode([json.dumps(event(3, 4)).encode()], None, [9]), 0)
     assert (len(outcome.changes), outcome.outdated, outcome.events, len(outcome.write.born)) == (0, 1, 1, 0)
     engine.feed([event(4, 4.5), event(5, 4.9, "erase"), event(2, 5, "erase")])
-    assert told(engine) == before
+    assert published(engine) == before
     assert stays(engine) == stays(fed(*log))
 
 
@@ -114,7 +114,7 @@ def test_a_tie_with_the_erase_that_comes_after_it_is_new() -> None:
 def test_a_late_erase_takes_all_that_is_held_and_is_effective_where_the_customer_was_concluded() -> None:
     """What happens after the erase and comes after it counts, as late; effective times never go back."""
     engine = fed(event(1, 0), event(2, 9), event(3, 5, "erase"), event(4, 7), event(5, 4))
-    assert told(engine)[-4:] == [
+    assert published(engine)[-4:] == [
         ("lifecycle", "active", None, at(9), at(9), engine.changes[-4]["version"], "erase"),
         ("rfm", "potential_loyalist", None, at(9), at(0), engine.changes[-3]["version"], "erase"),
         ("lifecycle", None, "new", at(9), at(9), engine.changes[-2]["version"], "late"),
@@ -122,18 +122,18 @@ def test_a_late_erase_takes_all_that_is_held_and_is_effective_where_the_customer
     ]
 
 
-def test_silence_before_the_erase_is_told_before_it() -> None:
+def test_silence_before_the_erase_is_published_before_it() -> None:
     """Deadlines come first, as before any event."""
     engine = fed(event(1, 0), event(2, 70, "erase"))
     assert [change["cause"]["kind"] for change in engine.changes[2:]] == ["time", "time", "erase", "erase"]
 
 
-def test_nothing_is_told_of_an_erase_of_whom_nothing_is_held() -> None:
+def test_nothing_is_published_of_an_erase_of_whom_nothing_is_held() -> None:
     """There is no receipt; older events stay out all the same, and newer ones begin at version 1."""
     engine = fed(event(1, 5, "erase"), event(2, 3))
     assert (engine.changes, engine.shard.head.population) == ([], 0)
     engine.feed([event(3, 6)])
-    assert [(*each[:3], each[5]) for each in told(engine)] == [
+    assert [(*each[:3], each[5]) for each in published(engine)] == [
         ("lifecycle", None, "new", 1),
         ("rfm", "none", "potential_loyalist", 2),
     ]
@@ -142,7 +142,7 @@ def test_nothing_is_told_of_an_erase_of_whom_nothing_is_held() -> None:
 def test_an_erase_again_of_who_did_not_come_back_moves_the_time() -> None:
     """No second receipt, and the first goes on being where the chain stands."""
     engine = fed(event(1, 0), event(2, 5, "erase"), event(3, 8, "erase"), event(4, 7), event(5, 9))
-    assert [(*each[:2], *each[3:6]) for each in told(engine)[4:]] == [
+    assert [(*each[:2], *each[3:6]) for each in published(engine)[4:]] == [
         ("lifecycle", None, at(9), at(5), 5),
         ("rfm", None, at(9), at(5), 6),
     ]
@@ -158,7 +158,7 @@ def test_what_stays_is_let_go_of_after_its_time() -> None:
     engine.feed([event(5, 36, customer="c3")])
     assert (stays(engine), engine.shard.head.erasures) == (None, None)
     engine.feed([event(6, 1)])
-    assert [(*each[:3], each[5]) for each in told(engine)[-2:]] == [
+    assert [(*each[:3], each[5]) for each in published(engine)[-2:]] == [
         ("lifecycle", None, "new", 1),
         ("rfm", "none", "about_to_sleep", 2),
     ] or engine.changes[-1]["version"] == 2
@@ -256,7 +256,7 @@ def test_a_dimension_that_came_since_the_erase_begins_as_for_anybody() -> None:
     engine = fed(event(1, 0), event(2, 5, "erase"), product_settings=Settings(dimensions=("lifecycle",)))
     engine.rulebook.add_definition(from_settings(Settings(dimensions=("rfm", "lifecycle")), definition=9))
     engine.feed([event(3, 9)])
-    assert [(*each[:3], *each[4:6]) for each in told(engine)[2:]] == [
+    assert [(*each[:3], *each[4:6]) for each in published(engine)[2:]] == [
         ("rfm", "none", "potential_loyalist", None, 3),
         ("lifecycle", None, "new", at(5), 4),
     ]
@@ -286,10 +286,10 @@ def test_the_audit_takes_a_customer_who_was_let_go_of_for_a_new_one() -> None:
     chains = Chains(cut=False, start={"rfm": "none"})
 
     def add(version: int, previous: str | None, current: str | None) -> str | None:
-        told = Told(
+        change = PublishedChange(
             change_id="", customer_id="c1", dimension="rfm", previous=previous, current=current, version=version
         )
-        return chains.add(told)
+        return chains.add(change)
 
     assert [add(1, "none", "new"), add(2, "new", None), add(3, None, "new"), add(4, "new", None)] == [None] * 4
     assert add(1, "none", "new") is None

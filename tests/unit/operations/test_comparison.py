@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segflow.operations.repair.chains import Chains, Told, start_of
+from segflow.operations.repair.chains import Chains, PublishedChange, start_of
 from segflow.operations.repair.comparison import Comparison, Differences
 from segflow.schemas.settings import Settings
 from segflow.segments.rules import from_settings
@@ -74,33 +74,35 @@ def test_where_not_all_was_expected_the_unknown_is_not_foreign() -> None:
     assert ([item.identity for item in found.repeated], found.foreign) == ([b"2"], [])
 
 
-def told(version: int, previous: str | None, current: str | None, dimension: str = "lifecycle") -> Told:
+def change(version: int, previous: str | None, current: str | None, dimension: str = "lifecycle") -> PublishedChange:
     """A change of one customer."""
-    return Told(change_id="", customer_id="c", dimension=dimension, previous=previous, current=current, version=version)
+    return PublishedChange(
+        change_id="", customer_id="c", dimension=dimension, previous=previous, current=current, version=version
+    )
 
 
 def test_a_chain_begins_at_the_models_start_and_goes_on_from_label_to_label() -> None:
     """Rfm starts at none, lifecycle at null; a dimension that did not move keeps its label."""
     chains = Chains(cut=False, start=start_of(from_settings(Settings())))
-    assert chains.add(told(1, None, "new")) is None
-    assert chains.add(told(2, "none", "promising", "rfm")) is None
-    assert chains.add(told(3, "promising", "none", "rfm")) is None
-    assert chains.add(told(4, "new", "active")) is None
+    assert chains.add(change(1, None, "new")) is None
+    assert chains.add(change(2, "none", "promising", "rfm")) is None
+    assert chains.add(change(3, "promising", "none", "rfm")) is None
+    assert chains.add(change(4, "new", "active")) is None
 
 
 def test_each_way_a_chain_can_break_is_told() -> None:
     """A version left out, one again, one too late, a label nobody left, a customer who begins in the middle."""
     chains = Chains(cut=False, start={"lifecycle": None})
-    assert "the first is version 2" in (chains.add(told(2, None, "new")) or "")
-    assert "version 2 is followed by version 4" in (chains.add(told(4, "new", "active")) or "")
-    assert "version 4 comes again or too late" in (chains.add(told(4, "new", "active")) or "")
-    assert "version 3 comes again or too late" in (chains.add(told(3, "new", "active")) or "")
-    assert "was 'active', but the change says 'loyal'" in (chains.add(told(5, "loyal", "new")) or "")
+    assert "the first is version 2" in (chains.add(change(2, None, "new")) or "")
+    assert "version 2 is followed by version 4" in (chains.add(change(4, "new", "active")) or "")
+    assert "version 4 comes again or too late" in (chains.add(change(4, "new", "active")) or "")
+    assert "version 3 comes again or too late" in (chains.add(change(3, "new", "active")) or "")
+    assert "was 'active', but the change says 'loyal'" in (chains.add(change(5, "loyal", "new")) or "")
 
 
 def test_where_the_beginning_is_cut_a_chain_begins_where_it_is_first_seen() -> None:
     """Any version and any label, once a dimension."""
     chains = Chains(cut=True, start={"lifecycle": None, "rfm": "none"})
-    assert chains.add(told(7, "new", "active")) is None
-    assert chains.add(told(8, "promising", "loyal", "rfm")) is None
-    assert chains.add(told(9, "promising", "loyal", "rfm")) is not None
+    assert chains.add(change(7, "new", "active")) is None
+    assert chains.add(change(8, "promising", "loyal", "rfm")) is None
+    assert chains.add(change(9, "promising", "loyal", "rfm")) is not None

@@ -57,15 +57,15 @@ def test_a_simulation_says_what_the_adoption_then_does(log: Log, change: dict[st
     assert (store.page(0), store.load(page), store.head()) == (page, records, head)
     assert comparison.customers == len(page)
     engine.rulebook.add_definition(from_settings(new, definition=1))
-    told = len(engine.changes)
+    before = len(engine.changes)
     engine.sweep()
-    moved = Counter((each["dimension"], each["previous"], each["current"]) for each in engine.changes[told:])
+    moved = Counter((each["dimension"], each["previous"], each["current"]) for each in engine.changes[before:])
     expected = {
         (name, was, now): count
         for (name, was, now), count in comparison.moves.items()
         if was != now and name in new.dimensions
     }
-    if "value" in new.dimensions:  # told as from the neutral label, where it is shown that nobody was anything
+    if "value" in new.dimensions:  # published as from the neutral label, where it is shown that nobody was anything
         expected = {move if move[1] else (move[0], "none", move[2]): count for move, count in expected.items()}
         expected = {move: count for move, count in expected.items() if move[1] != move[2]}
     assert moved == expected

@@ -14,7 +14,7 @@ from segflow.schemas.expression.syntax import DEPTH_MAX, LENGTH_MAX, ExpressionE
 from segflow.schemas.expression.wording import condition_text
 from segflow.schemas.rule_dimensions import key_of
 from segflow.segments import conditions as evaluation
-from segflow.segments.attributes import ENTRY, Attributes, told
+from segflow.segments.attributes import ENTRY, Attributes, kind_and_bits
 from segflow.segments.conditions import Customers
 from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, to_us
@@ -118,7 +118,7 @@ def some_customers(dice: np.random.Generator) -> tuple[Customers, list[One], Any
         for place, name in enumerate(NAMES):
             value = VALUES[chosen[row, place]]
             if value is not None or dice.random() < 0.5:  # removed, or never told
-                entries[row, keys.index(key_of(name))] = (key_of(name), 0, *told(value))
+                entries[row, keys.index(key_of(name))] = (key_of(name), 0, *kind_and_bits(value))
     facts = Facts(
         first_us=np.where(nobody, UNKNOWN, first_us),
         last_us=np.where(nobody, UNKNOWN, last_us),

@@ -143,10 +143,10 @@ def test_the_money_of_twelve_months_is_that_of_the_slots_kept(content: dict[str,
     """Kept for rfm's window where it is long enough, else where alerts ask; a refund comes off its own slot."""
     content = content | {"alerts": content["alerts"] | {"into": {"lifecycle": ["new", "at_risk", "churned", "active"]}}}
     alerts = made(HISTORY, **content)[1]
-    told = [each["at_stake"]["last_12_months"] for each in alerts]
-    assert told == [spent(each["effective_at"], 30 if "slot" in content else 28) for each in alerts]
-    assert told[0] == "1000.00"
-    assert set(told) == {"1000.00", "1050.00", "62.50", "12.50"}
+    at_stake = [each["at_stake"]["last_12_months"] for each in alerts]
+    assert at_stake == [spent(each["effective_at"], 30 if "slot" in content else 28) for each in alerts]
+    assert at_stake[0] == "1000.00"
+    assert set(at_stake) == {"1000.00", "1050.00", "62.50", "12.50"}
 
 
 def test_without_such_slots_nobody_knows_the_money_of_twelve_months() -> None:

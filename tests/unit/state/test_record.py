@@ -115,11 +115,11 @@ def test_a_record_comes_back_as_it_was_written(customers: Customers) -> None:
     nobody = Customers.unknown(["nobody"], START, 0, SECTIONS).sections
     for row, value in enumerate(values):
         ids = int(customers.fixed["remembered"][row].sum())
-        told = [name for name, each in customers.sections.items() if each[row].tobytes() != nobody[name].tobytes()]
+        known = [name for name, each in customers.sections.items() if each[row].tobytes() != nobody[name].tobytes()]
         tails = sum(len(entries[row][entries[row]["key"] != 0].tobytes()) for entries in customers.tails.values())
-        assert len(value) == FIXED_BYTES + ID_BYTES * ids + sum(SECTIONS[name].itemsize for name in told) + tails
+        assert len(value) == FIXED_BYTES + ID_BYTES * ids + sum(SECTIONS[name].itemsize for name in known) + tails
         alone = decode([customers.ids[row]], [value], START, 0)
-        assert list(alone.sections) == needed(told)
+        assert list(alone.sections) == needed(known)
         assert encode(alone) == [value]
     assert timers_us(values) == customers.fixed["timer_us"].tolist()
 

@@ -91,9 +91,9 @@ def content(outcome: Outcome) -> dict[str, Any]:
     for name in ("changes", "alerts"):
         found[name] = list(found[name])
     found["current"] = list(outcome.current)
-    found["told"] = [
+    found["published"] = [
         (rules.version, [column.tolist() for table in (changes.steps, changes.moves) for column in table_of(table)])
-        for rules, changes in outcome.told
+        for rules, changes in outcome.published
     ]
     return found
 
