@@ -25,7 +25,7 @@ from segflow.streams.shard.shard import Shard
 PARTITION: Final = 0
 """All customers are in this shard, whatever their keys: what a commit costs does not depend on the others."""
 POLL_S: Final = 0.05
-"""Between two looks whether the shard is taken, which takes some tenths of a second."""
+"""Between two looks whether the shard is acquired, which takes some tenths of a second."""
 GIVE_UP_S: Final = 60.0
 """For that, or for a commit; a shard gives one up itself after so long."""
 
@@ -133,7 +133,7 @@ class FedShard:
             WorkerFailedError: the shard stopped, or it takes longer than GIVE_UP_S.
         """
         give_up_s = monotonic() + GIVE_UP_S
-        while not self.shard.taken:
+        while not self.shard.acquired:
             if self.working.done() or monotonic() > give_up_s:
                 raise WorkerFailedError(f"the shard was not taken: {self.shard.trouble}")
             await asyncio.sleep(POLL_S)
@@ -141,7 +141,7 @@ class FedShard:
 
 @asynccontextmanager
 async def fed_shard(site: Installation) -> AsyncIterator[FedShard]:
-    """The shard, taken, while the block lasts; worked on this event loop as a worker does it."""
+    """The shard, acquired, while the block lasts; worked on this event loop as a worker does it."""
     settings, inputs, metrics = site.settings, Inputs(), _Committed()
     control = Control(settings)
     await asyncio.to_thread(control.start, lambda: 0)

@@ -58,7 +58,7 @@ class FilledShard:
     def __post_init__(self) -> None:
         self._executor = Executor(self.settings, self.rulebook, self.partition)
         self.head = Head(rules=self.rulebook.first.version)
-        self.store.take(self.head, None)
+        self.store.acquire(self.head, None)
 
     def apply(self, chunk: Chunk, sweep_us: int = UNKNOWN) -> int:
         """One commit: the events of `chunk`, then due customers up to `sweep_us`; returns how many were due."""
@@ -79,7 +79,7 @@ class FilledShard:
 
     def done(self) -> None:
         """Count the commits from 0 again: the journal has none, and a worker stops where it ends before the state."""
-        self.store.take(msgspec.structs.replace(self.head, sequence=0), self.head)
+        self.store.acquire(msgspec.structs.replace(self.head, sequence=0), self.head)
 
 
 def fill(

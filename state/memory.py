@@ -138,7 +138,7 @@ class MemoryStore:
                 self._became.pop(customer_id, None)
                 self._members.get(parent, set()).discard(customer_id)
 
-    def take(self, head: Head, expected: Head | None) -> None:
+    def acquire(self, head: Head, expected: Head | None) -> None:
         """See Store."""
         if self._head != expected:
             raise ShardLostError(f"the head is {self._head}, expected {expected}")
@@ -150,7 +150,7 @@ class MemoryStore:
 
     def clear(self, mark: Head, expected: Head | None) -> None:
         """See Store."""
-        self.take(mark, expected)
+        self.acquire(mark, expected)
         self.wipe()
         self._head = mark
 

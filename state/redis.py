@@ -34,7 +34,7 @@ class RedisStore:
 
     All of it shares one hash tag, so a commit is one MULTI/EXEC also on a cluster. `begin` WATCHes the head on the
     connection that will EXEC: whatever happens to the head, the server or the connection in between, the EXEC fails.
-    Any connection error leaves the store disconnected; the shard then has to be taken anew.
+    Any connection error leaves the store disconnected; the shard then has to be acquired anew.
     """
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
@@ -124,7 +124,7 @@ class RedisStore:
         """See Store."""
         self._end_execute()
 
-    def take(self, head: Head, expected: Head | None) -> None:
+    def acquire(self, head: Head, expected: Head | None) -> None:
         """See Store."""
         self._watch(None if expected is None else head_codec.encode(expected))
         self._execute([("SET", self._keys.head, head_codec.encode(head))])
@@ -145,7 +145,7 @@ class RedisStore:
 
     def clear(self, mark: Head, expected: Head | None) -> None:
         """See Store. Looks through all keys of the server: the directory may be what is missing."""
-        self.take(mark, expected)
+        self.acquire(mark, expected)
         cursor = b"0"
         while True:
             command = ("SCAN", cursor, "MATCH", self._keys.pattern(self._keys.shard), "COUNT", SCANNED)
@@ -290,7 +290,7 @@ def _is_same(stored: bytes | None, expected: bytes | None) -> bool:
 
 
 def _is_older(stored: bytes | None, expected: bytes | None) -> bool:
-    """Whether a stored head comes before an expected one. A worker that takes a shard never goes back in sequence."""
+    """Whether a stored head comes before an expected one. Acquiring a shard never goes back in sequence."""
     if stored is None or expected is None:
         return stored is None
     return head_codec.decode(stored).sequence < head_codec.decode(expected).sequence

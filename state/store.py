@@ -123,7 +123,7 @@ class Store(Protocol):
         """
         ...
 
-    def take(self, head: Head, expected: Head | None) -> None:
+    def acquire(self, head: Head, expected: Head | None) -> None:
         """Write `head` (with the own token) where the stored head is still `expected`.
 
         Raises:
@@ -148,5 +148,5 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Release the connections."""
         ...

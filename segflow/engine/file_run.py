@@ -42,7 +42,7 @@ class MemoryShard:
 
     def __post_init__(self) -> None:
         self.executor = Executor(self.settings, self.rulebook, self.partition)
-        self.store.take(Head(rules=self.rulebook.first.version), None)
+        self.store.acquire(Head(rules=self.rulebook.first.version), None)
 
     def feed(self, chunk: Chunk, wall_us: int, handed: Chunk | None = None) -> Outcome:
         """Apply the next records of the log, in their order, and sweep what they make due.

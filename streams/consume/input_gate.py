@@ -17,7 +17,7 @@ INPUTS: Final = (PURCHASES, INTERACTIONS, HANDOVER)
 
 
 class OutOfRangeError(Exception):
-    """An input has not got the offset that is next; taking the shard says why."""
+    """An input has not got the offset that is next; acquiring the shard says why."""
 
 
 class Feed(Protocol):
@@ -38,7 +38,7 @@ class Feed(Protocol):
 
 @dataclass(kw_only=True)
 class InputGate:
-    """One shard's, from its being taken to its being let go."""
+    """One shard's, from when it is acquired until it is released."""
 
     settings: Settings
     partition: int

@@ -1,4 +1,4 @@
-"""What a shard has been given to read and has not taken yet, of all its inputs."""
+"""What a shard has been given to read and has not consumed yet, of all its inputs."""
 
 import asyncio
 import logging
@@ -22,17 +22,17 @@ class InputBuffer:
     """One input: decoded chunks in their order, and where the next record will be."""
 
     decoder: Decoder | HandoverDecoder
-    offset: int = 0  # the next one to take
+    offset: int = 0  # the next one to consume
     read_to: int = 0  # the next one to come
     arrived: int = 0  # records ever put in, counted by the event loop
-    taken: int = 0  # records ever taken out, counted by the shard, at times in a thread
+    consumed: int = 0  # records ever taken out, counted by the shard, at times in a thread
     chunks: deque[Chunk] = field(default_factory=deque)
     raw: deque[Sequence[Any]] = field(default_factory=deque)  # fetched, not decoded yet
 
     @property
     def waiting(self) -> int:
         """Records held."""
-        return self.arrived - self.taken
+        return self.arrived - self.consumed
 
     def peek(self, most: int) -> Chunk:
         """At most `most` records from the front; decodes what it needs. The rest stays raw."""
@@ -46,12 +46,12 @@ class InputBuffer:
         return joined if len(joined) <= most else joined.slice(0, most)
 
     def begin(self, offset: int) -> None:
-        """The next record to come and to take is the one at `offset`."""
+        """The next record to come and to consume is the one at `offset`."""
         self.offset = self.read_to = offset
 
-    def take(self, count: int) -> None:
+    def consume(self, count: int) -> None:
         """Drop the first `count` records."""
-        self.taken += count
+        self.consumed += count
         if count:
             front = self.chunks.popleft()
             self.offset = int(front.offsets[count - 1]) + 1
@@ -89,7 +89,7 @@ class ShardInputs:
         """Put a batch in.
 
         What was read before is left out; a batch that does not join on is a leftover of an earlier reading, from
-        before the shard was taken, and is left out as a whole.
+        before the shard was acquired, and is left out as a whole.
         """
         buffer = self.buffers[side]
         if batch.start > buffer.read_to:

@@ -128,7 +128,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Nothing to seek: a shard seeks when it has been taken."""
+        """Nothing to seek: a shard seeks when it is acquired."""
         return {}
 
     async def open(self, offsets: Mapping[TP, int]) -> None:
@@ -298,8 +298,8 @@ class Consumer(driver.Consumer):
     def _message(self, arrived: Mapping[TP, Batch]) -> ConsumerMessage:
         """The message of one poll; its offset is the poll's number.
 
-        Faust drops what lies before the last offset it has seen of a partition. A shard that is taken anew reads again
-        what it had read and not committed.
+        Faust drops what lies before the last offset it has seen of a partition. A shard that is acquired anew reads
+        again what it had read and not committed.
         """
         self._polls += 1
         place = next(iter(arrived))

@@ -28,7 +28,7 @@ class Standing:
     """Where one shard of this worker stands; None: not known yet."""
 
     partition: int
-    taken: bool
+    acquired: bool
     sequence: int
     clock_s: float | None  # event clock, seconds since 1970
     freshness_s: float | None  # age of the moment up to which everything is concluded
@@ -46,7 +46,7 @@ class ShardGauges(Collector):
         """One family a gauge, one sample a shard."""
         shards = self.standings()
         yield _gauge(
-            "segflow_taken", "1: the shard is taken; 0: not yet, or not any more after an error", shards, _taken
+            "segflow_taken", "1: the shard is taken; 0: not yet, or not any more after an error", shards, _acquired
         )
         yield _gauge("segflow_sequence", "commits of a shard so far", shards, lambda shard: shard.sequence)
         yield _gauge("segflow_clock_seconds", "event clock of a shard", shards, lambda shard: shard.clock_s)
@@ -72,8 +72,8 @@ class ShardGauges(Collector):
         yield lag
 
 
-def _taken(shard: Standing) -> float:
-    return float(shard.taken)
+def _acquired(shard: Standing) -> float:
+    return float(shard.acquired)
 
 
 def _gauge(
@@ -106,8 +106,8 @@ class Metrics:
         )
         self.swept = Counter("segflow_swept", "customers whose timer was due", registry=registry)
         self.commits = Counter("segflow_commits", "commits", registry=registry)
-        self.takes = Counter("segflow_takes", "shards taken", registry=registry)
-        self.retakes = Counter("segflow_retakes", "shards let go of after an error", registry=registry)
+        self.acquisitions = Counter("segflow_takes", "shards taken", registry=registry)
+        self.reacquisitions = Counter("segflow_retakes", "shards let go of after an error", registry=registry)
         self.fenced = Counter("segflow_fenced", "commits refused: another has the shard", ["by"], registry=registry)
         self.replayed = Counter("segflow_reexecuted", "commits executed again from the journal", registry=registry)
         self.up = Gauge("segflow_up", "1: the server answers this worker", ["server"], registry=registry)

@@ -78,7 +78,7 @@ class JournalReplay:
         async for at, entry in self.journal.after(0 if head is None else head.sequence, end):
             if head is None:
                 head = Head(rules=self.control.rulebook.first.version)
-                await asyncio.to_thread(self.store.take, head, None)
+                await asyncio.to_thread(self.store.acquire, head, None)
             self.check(entry, first)
             start = positioned(head, entry)
             chunks = [await self._chunk(side, entry) for side, _ in SIDES]
@@ -127,7 +127,7 @@ class JournalReplay:
         mark = msgspec.structs.replace(stored, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.clear, mark, stored)
         head = Head(rules=self.control.rulebook.first.version)
-        await asyncio.to_thread(self.store.take, head, mark)
+        await asyncio.to_thread(self.store.acquire, head, mark)
         return head
 
     async def _chunk(self, side: int, entry: Entry) -> Chunk:

@@ -144,7 +144,7 @@ class TransactionalProducer:
             return
 
     async def close(self) -> None:
-        """Let go of the connections; an open transaction is left to the next producer of this id, which ends it."""
+        """Release the connections; an open transaction is left to the next producer of this id, which ends it."""
         await self._client.close()
 
     async def _produce(self, batches: Mapping[TopicPartition, RecordBatch]) -> None:

@@ -1,4 +1,4 @@
-"""Failpoints: named points between the steps of a commit and of taking a shard, at which a test can stop this process.
+"""Failpoints: named points in a commit and in the acquisition of a shard, at which a test can stop this process.
 
 `SEGFLOW_CRASH_AT=commit:published:3` kills the process when it reaches that point for the third time. A fourth part
 says what happens instead of `kill`: `stop` (SIGSTOP, as a long pause of the whole machine) or `raise` (as if the reply
@@ -14,16 +14,16 @@ from typing import Final
 ENVIRONMENT: Final = "SEGFLOW_CRASH_AT"
 COMMIT: Final = ("commit:prepared", "commit:produced", "commit:published", "commit:stored")
 """Worked out; produced, and the transaction open; the transaction committed; written to Redis."""
-TAKE: Final = (
-    "take:fenced",
-    "take:head-read",
-    "take:one-replayed",
-    "take:replayed",
-    "take:owned",
-    "take:opened",
+ACQUIRE: Final = (
+    "acquire:fenced",
+    "acquire:head-read",
+    "acquire:one-replayed",
+    "acquire:replayed",
+    "acquire:owned",
+    "acquire:opened",
 )
-"""After each step of taking a shard; in step 4 also after each commit that was replayed."""
-SPECIFICATION: Final = re.compile(rf"({'|'.join(COMMIT + TAKE)}):([1-9]\d{{0,8}})(?::(kill|stop|raise))?")
+"""After each step of acquiring a shard; in step 4 also after each commit that was replayed."""
+SPECIFICATION: Final = re.compile(rf"({'|'.join(COMMIT + ACQUIRE)}):([1-9]\d{{0,8}})(?::(kill|stop|raise))?")
 
 
 class _Armed:

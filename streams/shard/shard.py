@@ -1,6 +1,6 @@
-"""One shard's life: take it, work it batch by batch, let go of it.
+"""One shard's life: acquire it, work it batch by batch, release it.
 
-The commit is one numbered protocol, in `_commit`; taking a shard, in `_take`, is its other half.
+The commit is one numbered protocol, in `_commit`; acquiring a shard, in `_acquire`, is its other half.
 """
 
 import asyncio
@@ -47,10 +47,10 @@ from segflow.streams.shard.readable import readable
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = (0.1, 5.0)
-"""First and longest pause before a shard is taken anew after an error."""
+"""First and longest pause before a shard is acquired anew after an error."""
 HEARTBEATS: Final = 2
-"""Heartbeats that a fenced worker waits before it takes the shard again: in one of them its group says whether the
-shard is still its own. Taking it at once would fence the heir, who would fence this worker in return."""
+"""Heartbeats that a fenced worker waits before it acquires the shard again: in one of them its group says whether the
+shard is still its own. Acquiring it at once would fence the heir, who would fence this worker in return."""
 STEADY_S: Final = 10.0
 """A shard that was held so long met a new error: the pauses begin with the first again."""
 COMMIT_S: Final = 60.0
@@ -97,8 +97,8 @@ class Shard:
     store_answers: Callable[[], bool] = lambda: True  # as last seen from outside
     inputs: ShardInputs = field(init=False)
     head: Head = field(init=False)
-    taken: bool = False  # by this worker: its inputs are open
-    trouble: str = ""  # the error it was last let go of for; empty once it is taken again
+    acquired: bool = False  # by this worker: its inputs are open
+    trouble: str = ""  # the error it was last released for; empty once it is acquired again
     concluded_us: int = UNKNOWN  # everything up to here was worked, silence too, as far as this worker knows
     _publisher: Publisher | None = None
     _closing: set[asyncio.Task[None]] = field(default_factory=set)  # earlier publishers on their way out
@@ -113,15 +113,15 @@ class Shard:
         self._fresh_inputs()
 
     def stop(self) -> None:
-        """Finish the commit under way, then let go."""
+        """Finish the commit under way, then release the shard."""
         self._stopping.set()
         self.inputs.arrived.set()
         self.joint.hurry()
 
     async def run(self) -> None:
-        """Take the shard and work it until it is stopped.
+        """Acquire the shard and work it until it is stopped.
 
-        An error of Kafka or Redis leaves unknown what was committed: everything is dropped and the shard taken anew.
+        An error of Kafka or Redis leaves unknown what was committed: everything is dropped and the shard acquired anew.
 
         Raises:
             ShardStoppedError: it cannot go on without a person.
@@ -131,7 +131,7 @@ class Shard:
             started_s = monotonic()
             least_s = 0.0
             try:
-                await self._take()
+                await self._acquire()
                 await self._work()
             except TornStateError as error:
                 raise ShardStoppedError(
@@ -146,8 +146,8 @@ class Shard:
                 self._failed(error)
                 least_s = self._heartbeats_s if _is_fenced(error) else 0.0
             finally:
-                self.taken = False
-                await self._let_go()
+                self.acquired = False
+                await self._release()
             pause_s = backoff.next_s(after_s=monotonic() - started_s)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), max(least_s, pause_s))
@@ -159,7 +159,7 @@ class Shard:
     def _failed(self, error: Exception) -> None:
         log.warning("shard %d: %s: %s; taking it anew", self.partition, type(error).__name__, error)
         self.trouble = f"{type(error).__name__}: {error}"
-        self.metrics.retakes.inc()
+        self.metrics.reacquisitions.inc()
         if isinstance(error, ShardLostError):
             self.metrics.fenced.labels("redis").inc()
         elif isinstance(error, ProducerFenced | InvalidProducerEpoch):
@@ -170,8 +170,8 @@ class Shard:
         self._gate = InputGate(settings=self.settings, partition=self.partition, feed=self.feed, inputs=self.inputs)
         self._recutting = Recutting(self.partition, self.partitions, self.control)
 
-    async def _take(self) -> None:
-        """Take the shard.
+    async def _acquire(self) -> None:
+        """Acquire the shard.
 
         1. InitTransactions: an earlier owner's open transaction is ended, and it can commit no more.
         2. Read the stored head.
@@ -184,32 +184,32 @@ class Shard:
         self._fresh_inputs()
         self._publisher = Publisher(self.settings, self.partition, self.packing)
         await asyncio.wait_for(self._publisher.start(), COMMIT_S)  # 1
-        failpoint("take:fenced")
+        failpoint("acquire:fenced")
         stored = await asyncio.to_thread(self.store.head)  # 2
-        failpoint("take:head-read")
+        failpoint("acquire:head-read")
         async with (
             JournalReader(self.settings, self.partition) as entries,
             InputReader(self.settings, self.partition) as inputs,
         ):
             await self.control.reaches(await inputs.control_end())  # an earlier owner may have adopted what is newest
             stored = await self._replay(stored, entries, inputs)  # 3, 4
-            failpoint("take:replayed")
+            failpoint("acquire:replayed")
             head = stored or Head(rules=self.control.rulebook.first.version)
             head = await positions.beginning(
                 self.settings, self.partition, head, self.topic_ids, *await inputs.bounds()
             )
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
-        await asyncio.to_thread(self.store.take, self.head, stored)  # 5
-        failpoint("take:owned")
+        await asyncio.to_thread(self.store.acquire, self.head, stored)  # 5
+        failpoint("acquire:owned")
         offsets = tuple(position.offset for position in self.head.positions)
         for buffer, offset in zip(self.inputs.buffers, offsets, strict=True):
             buffer.begin(offset)
         await self.feed.open(self.partition, offsets)  # 6
-        failpoint("take:opened")
-        self.metrics.takes.inc()
+        failpoint("acquire:opened")
+        self.metrics.acquisitions.inc()
         if self.trouble:
             log.warning("shard %d is taken again", self.partition)
-        self.taken, self.trouble, self.concluded_us = True, "", UNKNOWN
+        self.acquired, self.trouble, self.concluded_us = True, "", UNKNOWN
         log.info("took shard %d at commit %d", self.partition, self.head.sequence)
 
     async def _replay(self, stored: Head | None, entries: JournalReader, inputs: InputReader) -> Head | None:
@@ -226,7 +226,7 @@ class Shard:
         count = 0
         async for _ in replay.run(stored):
             self.metrics.replayed.inc()
-            failpoint("take:one-replayed")
+            failpoint("acquire:one-replayed")
             count += 1
         if count:
             log.info("shard %d: %d commits of the journal executed again", self.partition, count)
@@ -325,8 +325,8 @@ class Shard:
            record of this commit. It is the commit: from here on the changes are published.
         3. In one Redis transaction that fails if the head was touched since 1: records, timers, directory, head.
 
-        A crash before 2 leaves nothing; between 2 and 3, the journal has a commit that the store lacks, which taking
-        the shard executes again.
+        A crash before 2 leaves nothing; between 2 and 3, the journal has a commit that the store lacks, which a
+        replay makes good when the shard is acquired.
         """
         outcome, names = prepared.outcome, self.settings.kafka.topics
         assert self._publisher is not None
@@ -391,7 +391,7 @@ class Shard:
             return None
         self.metrics.steps.labels("decode").observe(decoded_s - started_s)
         for buffer, chunk in zip(self.inputs.buffers, chunks, strict=True):
-            buffer.take(len(chunk))
+            buffer.consume(len(chunk))
         plan = self._plan(chunks, wall_us, horizon_us)
         purchases, interactions, handed = chunks
         planned_s = perf_counter()
@@ -406,7 +406,7 @@ class Shard:
             loaded_s=loaded_s,
         )
 
-    async def _let_go(self) -> None:
+    async def _release(self) -> None:
         self.feed.close(self.partition)
         if self._publisher is not None:
             publisher, self._publisher = self._publisher, None

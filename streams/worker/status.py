@@ -52,11 +52,10 @@ class View:
         why_not += [
             f"shard {number} is not taken{': ' if shard.trouble else ''}{shard.trouble}"
             for number, shard in shards
-            if not shard.taken
+            if not shard.acquired
         ]
-        return Verdict(
-            why_not=why_not + self.watch.stuck(), more={"shards": [number for number, shard in shards if shard.taken]}
-        )
+        acquired = [number for number, shard in shards if shard.acquired]
+        return Verdict(why_not=why_not + self.watch.stuck(), more={"shards": acquired})
 
     def registry(self) -> CollectorRegistry:
         """See Source."""
@@ -72,7 +71,7 @@ class View:
         read = zip((getattr(names, role) for role in READ), head.positions, strict=True)
         return Standing(
             partition=shard.partition,
-            taken=shard.taken,
+            acquired=shard.acquired,
             sequence=head.sequence,
             clock_s=None if clock_us is None else clock_us / SECOND_US,
             freshness_s=None if shard.concluded_us == UNKNOWN else max(0, wall_us - shard.concluded_us) / SECOND_US,

@@ -138,14 +138,14 @@ class Worker:
         """Let the shards finish, tell Kafka how far they came, leave the group; all of it within STOP_S.
 
         A server that does not answer must not keep the process: some of what waits for it (threads, Faust's own stop)
-        cannot be called off, so the process then ends without it. Nothing is lost; the shards heal when they are taken.
+        cannot be called off, so the process then ends without it. Nothing is lost; shards heal when they are acquired.
         """
         self._end_soon()
-        taken = [shard for shard in self._shards.values() if shard.taken]
+        acquired = [shard for shard in self._shards.values() if shard.acquired]
         finished = await self._release(set(self._shards))
         if not self._watch.kafka.problem:
             if finished:
-                await self._tell(taken)
+                await self._tell(acquired)
             await self.app.stop()
         self._watch.end()
         if not finished or self._watch.kafka.problem or self._watch.redis.problem:
@@ -210,7 +210,7 @@ class Worker:
         for partition, shard in list(self._shards.items()):
             for side in INPUTS:
                 place = TP(self._topics[side], partition)
-                if not shard.taken or place not in self._gate.open or self._full(place):
+                if not shard.acquired or place not in self._gate.open or self._full(place):
                     continue
                 arrived = shard.inputs.buffers[side].read_to
                 reading = self._gate.readings.get(place)
@@ -334,7 +334,7 @@ class Worker:
         await self._release({place.partition for place in revoked})
 
     async def _release(self, partitions: set[int]) -> bool:
-        """Let shards finish the commit under way, for FINISH_S; one that is not taken has nothing to finish.
+        """Let shards finish the commit under way, for FINISH_S; one that is not acquired has nothing to finish.
 
         Returns:
             Whether none had to be broken off in the middle of a commit.
@@ -344,7 +344,7 @@ class Worker:
         for shard, task in zip(held, tasks, strict=True):
             self.close(shard.partition)  # at once: what is assigned anew has no position until its shard opens it
             shard.stop()
-            if not shard.taken:
+            if not shard.acquired:
                 task.cancel()
         if not tasks:
             return True
@@ -373,10 +373,10 @@ class Worker:
     async def _tell_kafka(self) -> None:
         if self._watch.kafka.problem:
             return
-        await self._tell([shard for shard in self._shards.values() if shard.taken])
+        await self._tell([shard for shard in self._shards.values() if shard.acquired])
 
     async def _tell(self, shards: list[Shard]) -> None:
-        """Commit the group's offsets as the state of taken shards has them: never beyond what Redis holds."""
+        """Commit the group's offsets as the state of acquired shards has them: never beyond what Redis holds."""
         offsets: dict[TP, int] = {}
         for shard in shards:
             for topic, position in zip(self._topics, shard.head.positions, strict=True):

@@ -260,7 +260,7 @@ def test_a_rebuild_killed_halfway_is_finished_by_the_next_or_by_a_worker(
     class KilledError(BaseException):
         """Stands for SIGKILL: nothing after it runs."""
 
-    for method in ("clear", "begin", "commit", "take"):
+    for method in ("clear", "begin", "commit", "acquire"):
         with monkeypatch.context() as patched:
             done = getattr(RedisStore, method)
 
@@ -269,15 +269,14 @@ def test_a_rebuild_killed_halfway_is_finished_by_the_next_or_by_a_worker(
                 done(self, *arguments)
                 raise KilledError
 
-            if method == "take":  # the last one, not the one that marks
-                patched.setattr(
-                    rebuilding, "_write", _then(rebuilding._write, lambda: patched.setattr(RedisStore, "take", killed))
-                )
+            if method == "acquire":  # the last one, not the one that marks
+                killing = _then(rebuilding._write, lambda: patched.setattr(RedisStore, "acquire", killed))
+                patched.setattr(rebuilding, "_write", killing)
             else:
                 patched.setattr(RedisStore, method, killed)
             with pytest.raises(KilledError):
                 segflow("rebuild", "--settings", installed.file)
-        if method != "take":
+        if method != "acquire":
             assert head(installed).partial is True
         if method in ("clear", "commit"):
             with installed.worker():

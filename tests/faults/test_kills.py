@@ -2,7 +2,7 @@
 
 import pytest
 
-from segflow.streams.runtime.failpoints import COMMIT, TAKE
+from segflow.streams.runtime.failpoints import ACQUIRE, COMMIT
 from tests.faults.installation import Make
 from tests.faults.stream import Stream
 
@@ -47,7 +47,7 @@ def test_a_worker_killed_at_every_step_of_taking_a_shard_loses_and_repeats_nothi
     installed.put(stream.take(200))
     with installed.worker(crash_at="commit:published:2") as first:
         first.is_killed()
-    for point in TAKE:
+    for point in ACQUIRE:
         with installed.worker(crash_at=f"{point}:1") as each:
             each.is_killed()
         if point.endswith("replayed"):  # that commit is in Redis now: another one for those that follow
@@ -58,4 +58,4 @@ def test_a_worker_killed_at_every_step_of_taking_a_shard_loses_and_repeats_nothi
     with installed.worker() as last:
         found = installed.comes_out_right()
         last.stop()
-    assert found.events == 250 + 20 * sum(point.endswith("replayed") for point in TAKE)
+    assert found.events == 250 + 20 * sum(point.endswith("replayed") for point in ACQUIRE)

@@ -112,7 +112,7 @@ class _Kept:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def take(self, *_: object) -> None:
+    def acquire(self, *_: object) -> None:
         """Leave the head alone."""
 
     def __getattr__(self, name: str) -> Any:

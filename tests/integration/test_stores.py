@@ -31,7 +31,7 @@ def test_an_unused_shard_has_no_head(store: Store) -> None:
 def test_what_is_committed_is_read_back(store: Store) -> None:
     """Records, timers, directory and head come back as they went in."""
     first = Head(owner="me")
-    store.take(first, None)
+    store.acquire(first, None)
     store.begin(first)
     head = Head(owner="me", sequence=1, purchases=Position(offset=7), population=2)
     store.commit(write(head, records=[("a", b"1"), ("ü", b"\x00\xff")], timers=[("ü", 5), ("a", 5)], born=["ü", "a"]))
@@ -47,7 +47,7 @@ def test_what_is_committed_is_read_back(store: Store) -> None:
 def test_a_commit_in_two_halves_is_a_commit(store: Store) -> None:
     """Where the answer is still to come, it can be waited for before it is read."""
     first = Head(owner="me")
-    store.take(first, None)
+    store.acquire(first, None)
     head = Head(owner="me", sequence=1, population=1)
     store.begin(first)
     answer = store.send(write(head, records=[("a", b"1")], timers=[("a", 5)], born=["a"]))
@@ -61,7 +61,7 @@ def test_a_commit_in_two_halves_is_a_commit(store: Store) -> None:
 def test_clearing_leaves_the_mark_and_nothing_else(store: Store) -> None:
     """Ended halfway it would be marked, too: the mark is written first, over the expected head only."""
     first = Head(owner="me")
-    store.take(first, None)
+    store.acquire(first, None)
     head = Head(owner="me", sequence=1, population=600)
     ids = [f"c{number}" for number in range(600)]
     records = [(each, b"1") for each in ids]
@@ -80,7 +80,7 @@ def test_clearing_leaves_the_mark_and_nothing_else(store: Store) -> None:
 
 def test_a_timer_moves_and_goes(store: Store) -> None:
     """A customer has one timer; NO_TIMER takes it out."""
-    store.take(Head(), None)
+    store.acquire(Head(), None)
     for sequence, timers in enumerate(([("a", 10), ("b", 20)], [("a", 30)], [("b", NO_TIMER)]), start=1):
         before = store.head()
         assert before is not None
@@ -93,22 +93,22 @@ def test_a_timer_moves_and_goes(store: Store) -> None:
 def test_a_head_that_is_not_ours_stops_the_commit_before_it_begins(store: Store) -> None:
     """Another owner has taken the shard."""
     mine = Head(owner="me")
-    store.take(mine, None)
-    store.take(Head(owner="other"), mine)
+    store.acquire(mine, None)
+    store.acquire(Head(owner="other"), mine)
     with pytest.raises(ShardLostError):
         store.begin(mine)
 
 
 def test_a_shard_is_taken_only_from_the_head_that_was_read(store: Store) -> None:
     """Two workers that both read an empty shard cannot both take it."""
-    store.take(Head(owner="one"), None)
+    store.acquire(Head(owner="one"), None)
     with pytest.raises(ShardLostError):
-        store.take(Head(owner="two"), None)
+        store.acquire(Head(owner="two"), None)
 
 
 def test_the_directory_fills_page_after_page(store: Store) -> None:
     """Pages hold the ids in the order they came, however many a commit brings."""
-    store.take(Head(), None)
+    store.acquire(Head(), None)
     ids = [f"c{number}" for number in range(2 * PAGE_CUSTOMERS + 10)]
     population = 0
     for count in (10, PAGE_CUSTOMERS, PAGE_CUSTOMERS):
@@ -126,7 +126,7 @@ def test_the_directory_fills_page_after_page(store: Store) -> None:
 def test_who_is_erased_leaves_a_hole_and_who_comes_back_goes_to_the_end(store: Store, count: int) -> None:
     """Record and timer go, pages keep their size, every other customer its place."""
     ids = [f"c{number}" for number in range(PAGE_CUSTOMERS + 100)]
-    store.take(Head(), None)
+    store.acquire(Head(), None)
     store.begin(Head())
     first = Head(sequence=1, population=len(ids))
     store.commit(write(first, records=[(each, b"1") for each in ids], timers=[(each, 5) for each in ids], born=ids))
@@ -150,7 +150,7 @@ def test_who_is_erased_leaves_a_hole_and_who_comes_back_goes_to_the_end(store: S
 def test_what_stays_of_erased_customers_is_found_by_name_and_by_time(store: Store) -> None:
     """Replaced, let go of, and cleared away with the rest."""
     one, two, three = (Erasure(at_us, at_us + 1, 7, 3) for at_us in (30, -10, 20))
-    store.take(Head(), None)
+    store.acquire(Head(), None)
     store.begin(Head())
     store.commit(write(Head(sequence=1), erased=[(b"\x00a", one), (b"b", two), (b"c", three)]))
     assert store.erased([b"c", b"x", b"\x00a"]) == [three, None, one]
@@ -169,9 +169,9 @@ def test_a_head_changed_by_another_during_a_commit_fails_the_commit(redis_db: st
     connected = client(Redis(url=redis_db))
     zombie, other = (RedisStore(connected, Keys("zombie", 0)) for _ in range(2))
     mine = Head(owner="zombie")
-    zombie.take(mine, None)
+    zombie.acquire(mine, None)
     zombie.begin(mine)
-    other.take(Head(owner="other"), mine)
+    other.acquire(Head(owner="other"), mine)
     with pytest.raises(ShardLostError):
         zombie.commit(write(Head(owner="zombie", sequence=1), records=[("a", b"1")]))
     assert other.load(["a"]) == [None]
@@ -188,7 +188,7 @@ def test_a_redis_that_lost_something_is_told_apart_from_one_that_another_has_tak
     for stored, rolled_back in ((None, True), (Head(owner="me", sequence=4), True), (Head(sequence=5), False)):
         connected.delete(Keys("rolled", 0).head)
         if stored is not None:
-            store.take(stored, None)
+            store.acquire(stored, None)
         with pytest.raises(ShardLostError) as error:
             store.begin(Head(owner="me", sequence=5))
         assert isinstance(error.value, RolledBackError) == rolled_back
@@ -213,7 +213,7 @@ def test_memory_and_redis_find_the_same_timers_due_in_the_same_order(
     found = []
     for each in stores:
         each.wipe()
-        each.take(Head(), None)
+        each.acquire(Head(), None)
         for sequence, timers in enumerate(commits, start=1):
             before = each.head()
             assert before is not None
@@ -227,7 +227,7 @@ def test_memory_and_redis_find_the_same_timers_due_in_the_same_order(
 
 def test_the_book_of_who_became_whom_is_read_both_ways(store: Store) -> None:
     """By id and by whom it became; what ends is gone from both; clearing forgets all of it."""
-    store.take(Head(), None)
+    store.acquire(Head(), None)
     store.begin(Head())
     store.commit(write(Head(sequence=1), became=[("a", "c", True), ("ü", "c", True), ("c", "d", True)]))
     assert store.became(["a", "b", "ü", "c"]) == ["c", None, "c", "d"]
@@ -251,8 +251,8 @@ def test_a_head_from_before_it_had_a_field_is_the_same_head(redis_db: str) -> No
         old = store.head()
         assert old == Head(owner="old", sequence=3)
         with pytest.raises(ShardLostError):
-            store.take(Head(owner="me", sequence=3), Head(owner="other", sequence=3))
-        store.take(Head(owner="me", sequence=3), old)
+            store.acquire(Head(owner="me", sequence=3), Head(owner="other", sequence=3))
+        store.acquire(Head(owner="me", sequence=3), old)
         assert store.head() == Head(owner="me", sequence=3)
         store.close()
 
@@ -267,7 +267,7 @@ def test_a_look_at_a_few_keys_shows_what_is_torn(redis_db: str) -> None:
         assert store.torn(None) is None
         head = Head(sequence=1, population=1030)
         ids = [f"c{number}" for number in range(1030)]
-        store.take(Head(), None)
+        store.acquire(Head(), None)
         store.begin(Head())
         store.commit(write(head, records=[(each, b"1") for each in ids], born=ids))
         assert store.torn(head) is None

@@ -43,7 +43,7 @@ class Hurt:
         faults: dict[str, tuple[int, Callable[[], None]]] = {
             "worker killed": (40, self._crew.kill),
             "two workers killed at once": (12, lambda: self._crew.kill(2)),
-            "worker killed at a step of a commit or a take": (24, self._crew.crash),
+            "worker killed at a step of a commit or an acquisition": (24, self._crew.crash),
             "worker halted beyond its session": (4, lambda: self._crew.pause(self._random.uniform(2.5, 5))),
             "rebalance": (4, lambda: self._crew.visit(self._random.uniform(0.5, 3))),
             "Redis connections cut": (3, self._wire.cut),

@@ -8,7 +8,7 @@ from typing import Final
 
 import psutil
 
-from segflow.streams.runtime.failpoints import COMMIT, TAKE
+from segflow.streams.runtime.failpoints import ACQUIRE, COMMIT
 from tests.faults.installation import Installation
 from tests.faults.worker_process import WorkerProcess
 
@@ -51,11 +51,11 @@ class Crew:
             self.others[number] = self._installed.worker()
 
     def crash(self) -> None:
-        """One is replaced by one that dies at a random step of a commit or of taking a shard."""
+        """One is replaced by one that dies at a random step of a commit or of acquiring a shard."""
         number = self._random.randrange(len(self.others))
         self.others[number].kill()
         self.kills += 1
-        point = self._random.choice(COMMIT * 2 + TAKE)
+        point = self._random.choice(COMMIT * 2 + ACQUIRE)
         nth = self._random.randrange(1, 20) if point in COMMIT else 1
         crashing = self._installed.worker(crash_at=f"{point}:{nth}")
         _comes_to(crashing, None)

@@ -73,7 +73,7 @@ async def rebuild(
         mark = Head(owner=secrets.token_hex(8), partial=True)
         store.clear(mark, stored)  # 3
         mark = _write(memory, store, mark, lambda done: on_progress(done, f"shard {partition}", head.population))  # 4
-        store.take(msgspec.structs.replace(head, owner=mark.owner), mark)  # 5
+        store.acquire(msgspec.structs.replace(head, owner=mark.owner), mark)  # 5
     finally:
         await publisher.close()
         store.close()

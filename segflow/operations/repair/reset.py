@@ -168,7 +168,7 @@ class Reset:
             pass
         assert replay.head is not None  # `_ahead` saw to that
         head = msgspec.structs.replace(replay.head, owner=secrets.token_hex(8))
-        await asyncio.to_thread(self.store.take, head, replay.head)
+        await asyncio.to_thread(self.store.acquire, head, replay.head)
         return head
 
     async def _commit(self, publisher: Publisher, head: Head, moved: Head) -> None:

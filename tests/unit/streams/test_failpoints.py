@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segflow.streams.runtime import failpoints
-from segflow.streams.runtime.failpoints import COMMIT, ENVIRONMENT, TAKE, armed
+from segflow.streams.runtime.failpoints import ACQUIRE, COMMIT, ENVIRONMENT, armed
 
 
 def test_without_the_variable_a_point_is_an_empty_function() -> None:
@@ -36,9 +36,9 @@ def test_a_specification_that_is_none_is_refused(wrong: str) -> None:
 
 def test_the_process_that_reaches_an_armed_point_dies_by_sigkill() -> None:
     """By default; no handler and no clean-up runs."""
-    program = "from segflow.streams.runtime.failpoints import failpoint; failpoint('take:owned'); print('alive')"
+    program = "from segflow.streams.runtime.failpoints import failpoint; failpoint('acquire:owned'); print('alive')"
     done = subprocess.run(
-        [sys.executable, "-c", program], env={ENVIRONMENT: "take:owned:1"}, capture_output=True, check=False
+        [sys.executable, "-c", program], env={ENVIRONMENT: "acquire:owned:1"}, capture_output=True, check=False
     )
     assert done.returncode == -signal.SIGKILL
     assert done.stdout == b""
@@ -47,5 +47,5 @@ def test_the_process_that_reaches_an_armed_point_dies_by_sigkill() -> None:
 def test_every_point_is_reached_somewhere_in_the_code() -> None:
     """A point that a later change forgets would make its fault test wait for nothing."""
     code = "".join(path.read_text(encoding="utf-8") for path in Path(failpoints.__file__).parents[1].glob("**/*.py"))
-    for point in COMMIT + TAKE:
+    for point in COMMIT + ACQUIRE:
         assert f'failpoint("{point}")' in code, point

@@ -59,7 +59,7 @@ class Standing:
 
     def __post_init__(self) -> None:
         self.executor = Executor(self.settings, self.rulebook, self.partition)
-        self.store.take(Head(rules=self.rulebook.first.version), None)
+        self.store.acquire(Head(rules=self.rulebook.first.version), None)
 
     @property
     def head(self) -> Head:

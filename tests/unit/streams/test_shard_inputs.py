@@ -27,13 +27,13 @@ def batch(start: int, stop: int, *held: int) -> Batch:
     return Batch([Record(offset) for offset in held], start, stop)
 
 
-def test_records_are_held_in_their_order_until_they_are_taken() -> None:
-    """Two batches join; taking some leaves the rest at the front."""
+def test_records_are_held_in_their_order_until_they_are_consumed() -> None:
+    """Two batches join; consuming some leaves the rest at the front."""
     made = inputs()
     made.offer(PURCHASES, batch(0, 3, 0, 1, 2))
     made.offer(PURCHASES, batch(3, 5, 3, 4))
     assert offsets(made, most=4) == [0, 1, 2, 3]
-    made.buffers[PURCHASES].take(2)
+    made.buffers[PURCHASES].consume(2)
     assert offsets(made) == [2, 3, 4]
     assert made.buffers[PURCHASES].offset == 2
     assert made.buffers[PURCHASES].waiting == 3
@@ -44,11 +44,11 @@ def test_a_gap_of_transaction_markers_does_not_stop_what_follows() -> None:
     made = inputs()
     made.offer(PURCHASES, batch(0, 2, 0))
     made.buffers[PURCHASES].peek(10)
-    made.buffers[PURCHASES].take(1)
+    made.buffers[PURCHASES].consume(1)
     assert made.buffers[PURCHASES].offset == 2
     made.offer(PURCHASES, batch(2, 9, 5, 7))
     assert offsets(made) == [5, 7]
-    made.buffers[PURCHASES].take(2)
+    made.buffers[PURCHASES].consume(2)
     assert made.buffers[PURCHASES].offset == 9
 
 
@@ -57,12 +57,12 @@ def test_nothing_is_taken_for_read_that_is_not_in_the_buffer() -> None:
     made = inputs()
     made.offer(PURCHASES, batch(0, 2, 0, 1))
     made.buffers[PURCHASES].peek(1)
-    made.buffers[PURCHASES].take(1)
+    made.buffers[PURCHASES].consume(1)
     assert made.buffers[PURCHASES].offset == 1
 
 
 def test_a_leftover_of_an_earlier_reading_is_left_out_and_repeats_are_skipped() -> None:
-    """After a shard is taken anew at 10, records fetched before it from 40 on do not come first; those from 10 do."""
+    """A shard is acquired anew at 10: records fetched before it from 40 on do not come first; those from 10 do."""
     made = inputs(offset=10)
     made.offer(PURCHASES, batch(40, 42, 40, 41))
     assert offsets(made) == []

@@ -183,7 +183,7 @@ def standing(partition: int) -> Standing:
     """A shard of which everything is known."""
     return Standing(
         partition=partition,
-        taken=True,
+        acquired=True,
         sequence=4,
         clock_s=1.5,
         freshness_s=0.6,
