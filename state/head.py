@@ -47,7 +47,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     rules: int = 0  # version of the rules adopted last
     adopting: Adopting | None = None
     erasures: Erasures | None = None  # None: nothing stays of anybody
-    forwards: int = 0  # ids that became another customer's
+    redirects: int = msgspec.field(default=0, name="forwards")  # ids that became another customer's
     aliases: int = 0  # aliases of this shard's customers so far; 0: no erase has other ids to tell of
     partial: bool = False  # what stands beside it is being wiped or made again (`segflow rebuild`): take it for nothing
 

@@ -6,9 +6,9 @@ from itertools import count
 
 from segflow.segments.instant import UNKNOWN
 from segflow.state.erasure import Erasure
-from segflow.state.forward import is_forward
 from segflow.state.head import PAGE_CUSTOMERS, Head
 from segflow.state.layout import NO_TIMER
+from segflow.state.redirect import is_redirect
 from segflow.state.store import HOLE, Found, ShardLostError, Write
 
 
@@ -88,9 +88,9 @@ class MemoryStore:
         return bool(self._became)
 
     @property
-    def forwards(self) -> dict[str, bytes]:
+    def redirects(self) -> dict[str, bytes]:
         """What is stored of ids that became another."""
-        return {customer_id: value for customer_id, value in self._records.items() if is_forward(value)}
+        return {customer_id: value for customer_id, value in self._records.items() if is_redirect(value)}
 
     def commit(self, write: Write) -> None:
         """See Store."""

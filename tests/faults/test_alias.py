@@ -10,8 +10,8 @@ import pytest
 from segflow.engine.file_run import FileRun
 from segflow.engine.partitioner import partition_of
 from segflow.segments.instant import UNKNOWN
-from segflow.state.forward import Forward, is_forward
 from segflow.state.keys import Keys
+from segflow.state.redirect import Redirect, is_redirect
 from segflow.state.redis_connection import client
 from segflow.streams.runtime.failpoints import COMMIT
 from tests.faults.installation import Installation, Make
@@ -132,7 +132,7 @@ def nobody_is_lost(installed: Installation, log: Log) -> None:
     """Who is still an id of their own has the orders of all ids that became them; the others say who they are."""
     names = {body["customer_id"] for body in log} | {body.get("previous_id", "c0") for body in log}
     values = {name: held(installed, name) for name in names}
-    became = {name: Forward.decode(value).to for name, value in values.items() if value and is_forward(value)}
+    became = {name: Redirect.decode(value).to for name, value in values.items() if value and is_redirect(value)}
     orders: dict[str, int] = defaultdict(int)
     for body in log:
         name = body["customer_id"]

@@ -2,11 +2,11 @@
 
 How the contract is read, over the whole population, shards ignored: the merge happens in the step of the alias.
 
-- An id forwards for good once it was a previous one: whatever comes under it is an event of the customer it became,
+- An id redirects for good once it was a previous one: whatever comes under it is an event of the customer it became,
   with changes under that customer's id. Chains are followed to their end. So an alias of an id that has become this
   very customer (told again, a cycle, an id of itself), and an alias of an id that has become somebody else, merge
   nothing: the earlier one wins. They are then events without facts.
-- An alias of an id of whom nothing is held merges nothing either, but the id forwards from then on.
+- An alias of an id of whom nothing is held merges nothing either, but the id redirects from then on.
 - Both go through step 1 first, up to the alias or the clock, the later. Then every label of the previous customer goes
   to null, as with an erase, and this customer is classified with the facts of both; effective at the alias or at the
   time up to which either was concluded, the latest. The cause of all of that is `merge`, without an `event_id`.
@@ -14,7 +14,7 @@ How the contract is read, over the whole population, shards ignored: the merge h
   count twice, of more than 8 open invoices those due first are kept. Of invoices told under both ids that are
   remembered, one counts.
 - Event ids of both are remembered, the previous customer's as the older ones, 16 and 8 at most.
-- An erase, under whichever id, forgets the one customer there is, and that other ids became it: they forward no more.
+- An erase, under whichever id, forgets the one customer there is, and that other ids became it: they redirect no more.
   Each of those ids is erased with it: what is older stays out, and who comes back under it begins at null, with the
   version at which it was merged.
 """
@@ -30,7 +30,7 @@ from tests.oracle.payment import OPEN_TRACKED, SETTLED_REMEMBERED, Invoices
 EventIds = deque[tuple[str, str]]
 
 
-class Forwards:
+class Redirects:
     """Which id became which."""
 
     def __init__(self) -> None:
@@ -44,14 +44,14 @@ class Forwards:
         return some_id
 
     def take(self, previous_id: str, customer_id: str) -> bool:
-        """Let an id forward to a customer, who is at the end of a chain; return whether it does so from now on."""
+        """Let an id redirect to a customer, who is at the end of a chain; return whether it does so from now on."""
         if previous_id in self._became or previous_id == customer_id:
             return False
         self._became[previous_id] = customer_id
         return True
 
     def forget(self, customer_id: str) -> list[str]:
-        """Let the ids that became a customer forward no more, and return them."""
+        """Let the ids that became a customer redirect no more, and return them."""
         forgotten = [each for each in self._became if self.customer_of(each) == customer_id]
         for each in forgotten:
             del self._became[each]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from tests.oracle.customer import NEVER_HELD, Customer, Erased, identity_of, left_behind
-from tests.oracle.merging import Forwards, absorb
+from tests.oracle.merging import Redirects, absorb
 from tests.oracle.models import labels_at, neutral_of
 from tests.oracle.rules import OracleRules
 from tests.oracle.times import read_time, written_time
@@ -47,7 +47,7 @@ class Shard:
         self.clock: datetime | None = None
         self.customers: dict[str, Customer] = {}
         self.erased: dict[str, Erased] = {}
-        self.forwards = Forwards()
+        self.redirects = Redirects()
         self.merged: dict[str, Erased] = {}
 
     def step(self, item: Event | Sweep | Adopt) -> list[Change]:
@@ -61,7 +61,7 @@ class Shard:
     def _take_event(self, body: Mapping[str, Any]) -> list[Change]:
         """Take one event through steps 0 to 4."""
         occurred_at = read_time(body["occurred_at"])
-        customer_id = self.forwards.customer_of(body["customer_id"])
+        customer_id = self.redirects.customer_of(body["customer_id"])
         if self._is_refused(customer_id, body):
             return []  # a dead letter moves no clock
         horizon = occurred_at if self.clock is None else max(occurred_at, self.clock)
@@ -88,7 +88,7 @@ class Shard:
         customer.concluded_at = occurred_at if c is None else max(c, occurred_at)
         cause = {"kind": "late" if late else "event", "event_id": body["event_id"]}
         previous = None
-        if body["type"] == "alias" and self.forwards.take(body["previous_id"], customer_id):
+        if body["type"] == "alias" and self.redirects.take(body["previous_id"], customer_id):
             previous = self.customers.get(body["previous_id"])
         if previous is not None:
             changes += self._conclude(previous, horizon)
@@ -177,7 +177,7 @@ class Shard:
     def _remember_erased(self, customer_id: str, left: Erased, occurred_at: datetime) -> None:
         """Keep what stays of an erased customer, and of the ids that became it."""
         self.erased[customer_id] = replace(left, at=occurred_at)
-        for other_id in self.forwards.forget(customer_id):
+        for other_id in self.redirects.forget(customer_id):
             before = self.erased.get(other_id, NEVER_HELD)  # of an id of whom nothing was held when it became this one
             self.erased[other_id] = replace(self.merged.pop(other_id, before), at=occurred_at)
 

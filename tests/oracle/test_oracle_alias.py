@@ -101,7 +101,7 @@ def test_cycles_and_second_aliases_merge_nothing() -> None:
         assert simulate(more, RULES) == simulate(log, RULES)
 
 
-def test_an_alias_of_somebody_unknown_forwards_what_comes() -> None:
+def test_an_alias_of_somebody_unknown_redirects_what_comes() -> None:
     """Nothing is merged, so the alias is an event without facts: it makes the member a prospect."""
     log: list[Item] = [alias("a", 0, "member", "visitor")]
     assert moves(simulate(log, RULES)) == [("2026-01-01", "lifecycle", None, "prospect", "event")]

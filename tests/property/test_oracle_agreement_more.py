@@ -135,7 +135,7 @@ class Decidable(Oracle):
     def take(self, event: dict[str, Any]) -> None:
         """See Oracle."""
         super().take(event)
-        customer = self.shard.customers.get(self.shard.forwards.customer_of(event["customer_id"]))
+        customer = self.shard.customers.get(self.shard.redirects.customer_of(event["customer_id"]))
         assume(customer is None or not is_undecidable(customer.facts, self.shard.rules))
 
 

@@ -10,8 +10,8 @@ from segflow.engine.partitioner import partition_of
 from segflow.operations.printable import printable
 from segflow.schemas.settings import Settings
 from segflow.state import lookup, redis_connection
-from segflow.state.forward import Forward, is_forward
 from segflow.state.keys import Keys
+from segflow.state.redirect import Redirect, is_redirect
 from segflow.streams.control.topic import Control
 from segflow.streams.runtime.connections import address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
@@ -42,8 +42,8 @@ def find(settings: Settings, customer: str) -> tuple[int, lookup.Found]:
         _unknown(
             f"nothing is known of the customer {printable(customer)} (shard {partition}): no usable event came yet"
         )
-    if is_forward(found.record):
-        became = Forward.decode(found.record).to
+    if is_redirect(found.record):
+        became = Redirect.decode(found.record).to
         _unknown(
             f"the customer {printable(customer)} is {printable(became)} by now: `segflow show {printable(became)}`"
         )

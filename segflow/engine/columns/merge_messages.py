@@ -21,9 +21,9 @@ ANSWER: Final = "answer"
 EVENT: Final = "event"
 """To the shard of the customer whom the event's customer became: the event is one of `to`."""
 ERASED: Final = "erased"
-"""To shard 0: `customer` was erased, so all ids that became it forward no more."""
+"""To shard 0: `customer` was erased, so all ids that became it redirect no more."""
 FORGET: Final = "forget"
-"""From shard 0 to the shard of `to`, which forwards no more, and is erased with whom it became."""
+"""From shard 0 to the shard of `to`, which redirects no more, and is erased with whom it became."""
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

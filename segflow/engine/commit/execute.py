@@ -34,8 +34,8 @@ from segflow.segments.instant import UNKNOWN
 from segflow.segments.rules import Rules
 from segflow.state import record
 from segflow.state.erasure import Erasure
-from segflow.state.forward import Forward
 from segflow.state.head import Head
+from segflow.state.redirect import Redirect
 from segflow.state.store import Store, Write
 
 DIGEST_BYTES: Final = 16
@@ -178,9 +178,9 @@ def _pass(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
 def _erasures(loads: Sequence[Loaded], found: dict[int, Erasure]) -> Erasures:
     """What stays of erased customers, and the dimensions of the versions of the rules in it."""
     known = np.concatenate([each.known for each in loads])
-    stays: list[Erasure | Forward] = [*found.values()]
+    stays: list[Erasure | Redirect] = [*found.values()]
     for each in loads:
-        stays += [] if each.aliases is None else each.aliases.forwards.values()
+        stays += [] if each.aliases is None else each.aliases.redirects.values()
     versions = {each.rules for each in stays if each.published_us != UNKNOWN}
     dimensions = {version: loads[0].rulebook.rules(version).names for version in versions}
     return Erasures.of(known, found, dimensions, loads[0].plan.erased_for_us)

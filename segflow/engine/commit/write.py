@@ -71,12 +71,12 @@ def write(load: Loaded, advanced: Advanced, book: Book) -> Write:
     erased, between = _erased(load, advanced)
     records = advanced.records
     taken = known & ~erasures.known
-    forwards, claimed = head.forwards, head.aliases
+    redirects, claimed = head.redirects, head.aliases
     if aliases is not None:
         records = records + alias_store.records(aliases, customers)
-        taken[list(aliases.forwards)] = False
+        taken[list(aliases.redirects)] = False
         taken[alias_store.ended(aliases, erasures.known)] = True
-        forwards, claimed = forwards + len(aliases.forwards) - len(aliases.before), claimed + aliases.claimed
+        redirects, claimed = redirects + len(aliases.redirects) - len(aliases.before), claimed + aliases.claimed
     return Write(
         records=records,
         timers=list(zip([customers.ids[row] for row in moved.tolist()], timers_us, strict=True)),
@@ -92,7 +92,7 @@ def write(load: Loaded, advanced: Advanced, book: Book) -> Write:
             holes=head.holes + len(holes),
             adopting=_adopting(load),
             erasures=between,
-            forwards=forwards,
+            redirects=redirects,
             aliases=claimed,
         ),
         gone=[customers.ids[row] for row in np.flatnonzero(taken).tolist()],

@@ -1,7 +1,7 @@
 """Who became whom: the book of shard 0, where all aliases of several shards are decided, in one order.
 
 An id is merged once: the first alias wins. An id is never merged into itself, however long the chain: what the book has
-is without a cycle, so whatever is forwarded comes to an end.
+is without a cycle, so whatever is redirected comes to an end.
 """
 
 from dataclasses import dataclass, field

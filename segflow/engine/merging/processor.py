@@ -21,8 +21,8 @@ from segflow.segments.instant import NEVER
 from segflow.segments.rules import Rules
 from segflow.state import record
 from segflow.state.customers import Customers
-from segflow.state.forward import Forward
 from segflow.state.merging import merge
+from segflow.state.redirect import Redirect
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,11 +31,11 @@ class Aliases:
 
     alone: bool  # one shard has all customers
     rows: dict[str, int]  # customer id → row, of all who are loaded
-    forwards: dict[int, Forward]  # by row, of ids that became another's
+    redirects: dict[int, Redirect]  # by row, of ids that became another's
     errands: dict[int, Errand]  # by event
     guests: dict[int, int] = field(default_factory=dict)  # by event: the row of the record that was handed over with it
-    before: set[int] = field(default_factory=set)  # rows that forwarded before
-    moved: set[int] = field(default_factory=set)  # rows that began or ceased to forward
+    before: set[int] = field(default_factory=set)  # rows that redirected before
+    moved: set[int] = field(default_factory=set)  # rows that began or ceased to redirect
     gone: set[int] = field(default_factory=set)  # rows of customers who became another
     became: list[tuple[str, str, bool]] = field(default_factory=list)  # see Write
     sent: list[tuple[int, Errand]] = field(default_factory=list)  # by which event, in their order
@@ -55,7 +55,7 @@ def advance(
 
 
 class _Merging(Advancing):
-    """An alias, and whatever is handed over, is worked alone; so is an erase, which ends forwarding."""
+    """An alias, and whatever is handed over, is worked alone; so is an erase, which ends redirection."""
 
     aliases: Aliases
     _event: int = 0  # the one that is worked alone
@@ -80,7 +80,7 @@ class _Merging(Advancing):
         if kind == Kind.GRANT:
             self._grant(event, row)
         elif kind == Kind.FORGET:
-            if row in self.aliases.forwards:
+            if row in self.aliases.redirects:
                 self._release(row, int(self.work.events.occurred_us[event]))
         elif not len(self._of_their_customers(np.array([event]))):
             return  # handed over
@@ -91,22 +91,22 @@ class _Merging(Advancing):
 
     def _of_their_customers(self, events: Rows) -> Rows:
         """Give events under an id that became another's to that customer; those of other shards are handed over."""
-        forwards, rows = self.aliases.forwards, self.work.rows
-        if not forwards:
+        redirects, rows = self.aliases.redirects, self.work.rows
+        if not redirects:
             return events
-        elsewhere = np.isin(rows[events], list(forwards))
+        elsewhere = np.isin(rows[events], list(redirects))
         for event in events[elsewhere].tolist():
             if self.aliases.alone:
                 rows[event] = self._end_of(int(rows[event]))
             else:
                 here = self.aliases.errands.get(event, Errand(kind=errand.EVENT))
                 kind = errand.ANSWER if here.kind == errand.ANSWER else errand.EVENT
-                self._send(event, here, kind=kind, to=forwards[int(rows[event])].to)
+                self._send(event, here, kind=kind, to=redirects[int(rows[event])].to)
         return events if self.aliases.alone else events[~elsewhere]
 
     def _end_of(self, row: int) -> int:
-        while row in self.aliases.forwards:
-            row = self.aliases.rows[self.aliases.forwards[row].to]
+        while row in self.aliases.redirects:
+            row = self.aliases.rows[self.aliases.redirects[row].to]
         return row
 
     def _send(self, event: int, base: Errand, **fields: object) -> None:
@@ -139,7 +139,7 @@ class _Merging(Advancing):
 
     def _alias_here(self, event: int, row: int, previous: int) -> None:
         """Both customers are in this shard, which decides, too: an id is merged once, and never into itself."""
-        if previous in self.aliases.forwards or previous == row:
+        if previous in self.aliases.redirects or previous == row:
             self._round(np.array([event]))
             return
         self.aliases.claimed += 1
@@ -148,7 +148,7 @@ class _Merging(Advancing):
             self._silence(np.array([previous]), self.work.horizons_us[[event]])
             self._merge(event, row, previous, tell=True)
         else:
-            self._forward(previous, row_id=self.customers.ids[row])
+            self._redirect(previous, row_id=self.customers.ids[row])
             self._round(np.array([event]))
 
     def _merge(self, event: int, row: int, other: int, *, tell: bool = False) -> None:
@@ -166,7 +166,7 @@ class _Merging(Advancing):
         at_us = np.maximum(fixed["concluded_us"][rows], self.work.events.occurred_us[[event]])
         if tell:
             self._tell_merged(other, at_us)
-            self._forward(other, row_id=self.customers.ids[row])
+            self._redirect(other, row_id=self.customers.ids[row])
         if not repeated:
             self._remember(1, rows, self.work.events.identities[[event]])
         fixed["concluded_us"][rows] = at_us
@@ -177,7 +177,7 @@ class _Merging(Advancing):
     def _grant(self, event: int, row: int) -> None:
         """The customer of `row` becomes another: what is held of it goes there, what comes under its id later, too."""
         asked = self.aliases.errands[event]
-        if row in self.aliases.forwards:
+        if row in self.aliases.redirects:
             return  # sent twice, where nothing keeps a record from being written twice
         answer = Errand(kind=errand.ANSWER, to=asked.customer, previous=asked.previous, customer=asked.customer)
         if self.work.erasures.known[row]:
@@ -189,7 +189,7 @@ class _Merging(Advancing):
             self._send(event, answer, record=held)
         else:
             self._send(event, answer)
-        self._forward(row, row_id=asked.customer)
+        self._redirect(row, row_id=asked.customer)
 
     def _tell_merged(self, row: int, at_us: Times) -> None:
         """All labels become null, and what stays is as after an erase, but for the time of one."""
@@ -201,10 +201,10 @@ class _Merging(Advancing):
         erasures.dimensions[self.rules.version] = self.rules.names
         self.aliases.gone.add(row)
 
-    def _forward(self, row: int, row_id: str) -> None:
+    def _redirect(self, row: int, row_id: str) -> None:
         """What comes under the id of `row` is of another customer from now on."""
         erasures = self.work.erasures
-        self.aliases.forwards[row] = Forward(
+        self.aliases.redirects[row] = Redirect(
             to=row_id,
             published_us=int(erasures.published_us[row]),
             version=int(erasures.versions[row]),
@@ -214,14 +214,14 @@ class _Merging(Advancing):
         self._blank(row)
 
     def _release(self, row: int, erased_us: int) -> None:
-        """The id of `row` forwards no more: the customer it became was erased, and it with that one."""
-        erasures, forward = self.work.erasures, self.aliases.forwards.pop(row)
+        """The id of `row` redirects no more: the customer it became was erased, and it with that one."""
+        erasures, redirect = self.work.erasures, self.aliases.redirects.pop(row)
         self.aliases.moved.add(row)
-        erasures.at_us[row], erasures.published_us[row] = erased_us, forward.published_us
-        erasures.versions[row], erasures.rules[row] = forward.version, forward.rules
+        erasures.at_us[row], erasures.published_us[row] = erased_us, redirect.published_us
+        erasures.versions[row], erasures.rules[row] = redirect.version, redirect.rules
         erasures.new[row] = True
         if self.aliases.alone:
-            self.aliases.became.append((self.customers.ids[row], forward.to, False))
+            self.aliases.became.append((self.customers.ids[row], redirect.to, False))
         self._blank(row)
 
     def _blank(self, row: int) -> None:
@@ -238,7 +238,7 @@ class _Merging(Advancing):
             if not self.aliases.alone:
                 self._send(self._event, Errand(kind=errand.ERASED), customer=self.customers.ids[row])
                 continue
-            for member in [each for each in self.aliases.forwards if self._end_of(each) == row]:
+            for member in [each for each in self.aliases.redirects if self._end_of(each) == row]:
                 self._release(member, erased_us)
 
     def _is_repeated(self, event: int, row: int) -> bool:

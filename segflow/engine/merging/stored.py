@@ -14,8 +14,8 @@ from segflow.engine.merging.processor import Aliases
 from segflow.engine.partitioner import partition_of
 from segflow.schemas.settings import Settings
 from segflow.state.customers import Customers
-from segflow.state.forward import Forward, is_forward
 from segflow.state.head import Head
+from segflow.state.redirect import Redirect, is_redirect
 from segflow.state.store import Store
 
 
@@ -33,17 +33,17 @@ def read(
         store: begun.
         alone: the shard has all customers.
     """
-    forwards: dict[int, Forward] = {}
-    if head.forwards:
-        forwards = {row: Forward.decode(value) for row, value in enumerate(values) if value and is_forward(value)}
+    redirects: dict[int, Redirect] = {}
+    if head.redirects:
+        redirects = {row: Redirect.decode(value) for row, value in enumerate(values) if value and is_redirect(value)}
     erases = bool((events.kinds == Kind.ERASE).any())
-    if not (forwards or events.errands or (head.aliases and erases)):
+    if not (redirects or events.errands or (head.aliases and erases)):
         return None
-    aliases = Aliases(alone=alone, rows=place, forwards=forwards, errands=events.errands)
+    aliases = Aliases(alone=alone, rows=place, redirects=redirects, errands=events.errands)
     if alone:
         _follow(aliases, events, values, store, with_members=erases)
-    aliases.before.update(forwards)
-    for row in forwards:
+    aliases.before.update(redirects)
+    for row in redirects:
         values[row] = None
     for event, each in events.errands.items():
         if each.record is not None:
@@ -55,7 +55,7 @@ def read(
 def _follow(aliases: Aliases, events: Chunk, values: list[bytes | None], store: Store, *, with_members: bool) -> None:
     """Load whom ids became, whom aliases name, and, where somebody is erased, the ids that became them."""
     place, ids = aliases.rows, list(aliases.rows)
-    todo = [ids[row] for row in aliases.forwards] + [each.previous for each in aliases.errands.values()]
+    todo = [ids[row] for row in aliases.redirects] + [each.previous for each in aliases.errands.values()]
     todo += [events.customer_ids[event] for event in np.flatnonzero(events.kinds >= Kind.ERASE).tolist()]
     done: set[str] = set()
     while todo:
@@ -65,9 +65,9 @@ def _follow(aliases: Aliases, events: Chunk, values: list[bytes | None], store: 
         for customer_id, value in zip(new, store.load(new), strict=True):
             place[customer_id] = len(values)
             values.append(value)
-            if value and is_forward(value):
-                aliases.forwards[place[customer_id]] = Forward.decode(value)
-        more = [aliases.forwards[place[each]].to for each in todo if place[each] in aliases.forwards]
+            if value and is_redirect(value):
+                aliases.redirects[place[customer_id]] = Redirect.decode(value)
+        more = [aliases.redirects[place[each]].to for each in todo if place[each] in aliases.redirects]
         if with_members:
             more += [member for each in todo for member in store.members(each)]
         todo = more
@@ -76,13 +76,15 @@ def _follow(aliases: Aliases, events: Chunk, values: list[bytes | None], store: 
 def records(aliases: Aliases, customers: Customers) -> list[tuple[str, bytes]]:
     """What takes the place of a record: whom the id became."""
     return [
-        (customers.ids[row], aliases.forwards[row].encode()) for row in sorted(aliases.moved) if row in aliases.forwards
+        (customers.ids[row], aliases.redirects[row].encode())
+        for row in sorted(aliases.moved)
+        if row in aliases.redirects
     ]
 
 
 def ended(aliases: Aliases, known: npt.NDArray[np.bool_]) -> list[int]:
-    """Rows of which nothing is stored any more: they forwarded, and neither do so nor are `known` now."""
-    return [row for row in sorted(aliases.before) if row not in aliases.forwards and not known[row]]
+    """Rows of which nothing is stored any more: they redirected, and neither do so nor are `known` now."""
+    return [row for row in sorted(aliases.before) if row not in aliases.redirects and not known[row]]
 
 
 def handed_over(

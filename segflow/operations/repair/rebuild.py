@@ -132,10 +132,10 @@ def _write(memory: MemoryStore, store: Store, mark: Head, on_page: Callable[[int
         store.begin(mark)
         slice_ = erased[start : start + PAGE_CUSTOMERS]
         store.commit(Write(records=[], timers=[], born=[], head=mark, erased=slice_))
-    forwards, became = list(memory.forwards.items()), [(*each, True) for each in memory.book.items()]
-    for start in range(0, max(len(forwards), len(became)), PAGE_CUSTOMERS):
+    redirects, became = list(memory.redirects.items()), [(*each, True) for each in memory.book.items()]
+    for start in range(0, max(len(redirects), len(became)), PAGE_CUSTOMERS):
         store.begin(mark)
         stop = start + PAGE_CUSTOMERS
-        write = Write(records=forwards[start:stop], timers=[], born=[], head=mark, became=became[start:stop])
+        write = Write(records=redirects[start:stop], timers=[], born=[], head=mark, became=became[start:stop])
         store.commit(write)
     return mark

@@ -45,14 +45,14 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
     if extra_timers > 0:
         found.append(f"{extra_timers} timers of nobody")
     records = sum(1 for _ in client.scan_iter(keys.pattern(keys.record("")), count=1000))
-    forwards = memory.forwards
+    redirects = memory.redirects
     found += [
         f"{customer_id!r} became another, and Redis does not say so"
-        for (customer_id, expected), stored in zip(forwards.items(), store.load(list(forwards)), strict=True)
+        for (customer_id, expected), stored in zip(redirects.items(), store.load(list(redirects)), strict=True)
         if stored != expected
     ]
     found += _book(memory, store, client, keys)
-    customers = mine.population - mine.holes + len(forwards)
+    customers = mine.population - mine.holes + len(redirects)
     if records > customers:
         found.append(f"{records - customers} records of customers who never came or were erased")
     erased = memory.oldest_erased(sys.maxsize)

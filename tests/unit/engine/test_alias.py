@@ -24,8 +24,8 @@ from segflow.engine.partitioner import partition_of
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import to_us
 from segflow.segments.rules import from_settings
-from segflow.state.forward import Forward, is_forward
 from segflow.state.head import Head, Position
+from segflow.state.redirect import Redirect, is_redirect
 from segflow.state.store import HOLE
 from segflow.streams.consume.input_gate import InputGate
 from segflow.streams.consume.shard_inputs import ShardInputs
@@ -97,10 +97,10 @@ def test_both_are_published_and_one_record_is_left() -> None:
     assert in_short(engine.changes, "b")[2:] == [("lifecycle", "new", "active", at(5), 3, "merge")]
     assert all(change["cause"] == {"kind": "merge"} for change in engine.changes[4:])
     store, head = engine.shard.store, engine.shard.head
-    assert (store.page(0), head.population, head.holes, head.forwards) == ([HOLE, "b"], 2, 1, 1)
+    assert (store.page(0), head.population, head.holes, head.redirects) == ([HOLE, "b"], 2, 1, 1)
     (value,) = store.load(["a"])
     assert value is not None
-    assert Forward.decode(value) == Forward(
+    assert Redirect.decode(value) == Redirect(
         to="b", published_us=to_us(datetime.fromisoformat(at(5))), version=4, rules=0
     )
     assert (store.became(["a", "b"]), store.members("b")) == (["b", None], ["a"])
@@ -116,13 +116,13 @@ def test_a_merged_customer_has_no_current_segments() -> None:
 
 
 def test_chains_cycles_self_aliases_and_unknown_ids() -> None:
-    """A chain is followed in whatever order it was told; an id is merged once, never into itself; any forwards."""
+    """A chain is followed in whatever order it was told; an id is merged once, never into itself; any redirects."""
     people = [event(number, 0, customer=name) for number, name in enumerate("abc")]
     one, two = alias(3, 1, "b", "a"), alias(4, 2, "c", "b")
     for log in ([one, two], [two, one]):
         engine = fed(*people, *log, event(5, 3, customer="a"))
         assert purchases_in(engine.shard.store.load(["c"])[0]) == 4
-        assert {*engine.shard.store.forwards} == {"a", "b"}
+        assert {*engine.shard.store.redirects} == {"a", "b"}
     merged = fed(*people, one)
     for again in (alias(4, 2, "a", "b"), alias(4, 2, "b", "b"), alias(4, 2, "c", "a"), alias(4, 2, "b", "a")):
         engine = fed(*people, one, again)
@@ -134,12 +134,12 @@ def test_chains_cycles_self_aliases_and_unknown_ids() -> None:
 
 
 def test_an_erase_takes_the_ids_that_became_the_customer() -> None:
-    """Nothing forwards any more, nothing is in the book, and under each id what is older stays out."""
+    """Nothing redirects any more, nothing is in the book, and under each id what is older stays out."""
     chain = [event(1, 0, customer="a"), event(2, 1, customer="b"), alias(3, 5, "b", "a"), alias(4, 6, "c", "b")]
     for name in "abc":
         engine = fed(*chain, event(5, 9, "erase", name))
         store, count = engine.shard.store, len(engine.changes)
-        assert (store.forwards, store.book, engine.shard.head.forwards) == ({}, {}, 0)
+        assert (store.redirects, store.book, engine.shard.head.redirects) == ({}, {}, 0)
         engine.feed([event(6 + place, 8, customer=each) for place, each in enumerate("abc")])
         assert len(engine.changes) == count
         engine.feed([event(9, 10, customer="a")])
@@ -207,7 +207,7 @@ def test_shards_that_are_not_in_step_lose_nothing_and_count_nothing_twice(
     for body in log:
         orders[book.end_of(body["customer_id"])] += body["type"] == "purchase"
     for name in MERGING:
-        assert is_forward(apart.value_of(name)) == (book.end_of(name) != name)
+        assert is_redirect(apart.value_of(name)) == (book.end_of(name) != name)
         assert purchases_in(apart.value_of(name)) == orders[name]
     for name, changes in by_customer(apart.changes).items():
         assert [change["version"] for change in changes] == list(range(1, len(changes) + 1)), name
@@ -228,7 +228,7 @@ def test_claims_of_each_other_at_once_end_in_one_customer() -> None:
     while any(apart.queues):
         for number in range(SHARDS):
             apart.step(number, [], len(apart.queues[number]))
-    (root,) = [name for name in names if not is_forward(apart.value_of(name))]
+    (root,) = [name for name in names if not is_redirect(apart.value_of(name))]
     assert purchases_in(apart.value_of(root)) == 3
 
 

@@ -8,7 +8,7 @@ MARK: Final = b"\xff"
 _FIXED: Final = struct.Struct("<cqII")
 
 
-class Forward(NamedTuple):
+class Redirect(NamedTuple):
     """Whose events the id's are, and what was published under the id until then.
 
     That is as in an Erasure, which it may become.
@@ -24,12 +24,12 @@ class Forward(NamedTuple):
         return _FIXED.pack(MARK, self.published_us, self.version, self.rules) + self.to.encode()
 
     @classmethod
-    def decode(cls, value: bytes) -> "Forward":
+    def decode(cls, value: bytes) -> "Redirect":
         """A stored one."""
         _, published_us, version, rules = _FIXED.unpack_from(value)
         return cls(value[_FIXED.size :].decode(), published_us, version, rules)
 
 
-def is_forward(value: bytes | None) -> bool:
+def is_redirect(value: bytes | None) -> bool:
     """Whether what is stored of an id is that it became another."""
     return value is not None and value[:1] == MARK
