@@ -1,4 +1,4 @@
-"""Changes out: one record a transition of one customer in one dimension (design section 2)."""
+"""Changes out: one record a transition of one customer in one dimension (docs/contract.md#changes-out)."""
 
 from datetime import datetime
 from typing import Annotated, Literal

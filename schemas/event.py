@@ -1,4 +1,4 @@
-"""Events in: the contract of design section 1, and the reason a record is refused.
+"""Events in: the contract (docs/contract.md#events-in), and the reason a record is refused.
 
 These pydantic models are the authority. The hot path (engine/decode/records.py) only accepts what they accept and asks
 them about everything it is not sure of.

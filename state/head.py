@@ -41,7 +41,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     purchases: Position = Position()
     interactions: Position = Position()
     handover: Position = Position()
-    clock_us: int = UNKNOWN  # C of design section 3
+    clock_us: int = UNKNOWN  # C of docs/architecture.md#what-c-and-c-are
     population: int = 0  # places in the directory so far; its pages follow from it
     holes: int = 0  # of them, places whose customers were erased
     rules: int = 0  # version of the rules adopted last

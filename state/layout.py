@@ -18,7 +18,7 @@ LAYOUT: Final = 2
 DIMENSION_SLOTS: Final = ("lifecycle", "rfm")
 """Where these dimensions' labels stand in the fixed part, whatever the settings' order: a record outlives an order."""
 REMEMBERED: Final = (16, 8)
-"""Event ids kept a customer: latest purchases, refunds, payments and feedbacks; latest others (design section 3)."""
+"""Event ids kept a customer: latest purchases, refunds, payments and feedbacks; latest others."""
 NO_TIMER: Final = NEVER
 RECORD: Final = np.dtype(
     [
@@ -29,7 +29,7 @@ RECORD: Final = np.dtype(
         ("rules", "<u4"),  # version of the rules the labels were made with
         ("purchases", "<u4"),
         ("full_refunds", "<u4"),
-        ("concluded_us", "<i8"),  # c of design section 3
+        ("concluded_us", "<i8"),  # c of docs/architecture.md#what-c-and-c-are
         ("timer_us", "<i8"),  # where the timer set has this customer; NO_TIMER: not in it
         ("first_us", "<i8"),
         ("last_us", "<i8"),

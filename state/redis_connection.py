@@ -10,7 +10,7 @@ from segflow.schemas.connection_settings import Redis
 
 
 def client(settings: Redis) -> redis.Redis:
-    """A client that never retries by itself: whoever commits looks before repeating (design section 5).
+    """A client that never retries by itself: whoever commits looks before repeating (docs/architecture.md).
 
     Raises:
         ValueError: the address is none.

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 MAY_DIFFER: Final = frozenset({"detected_at", "position", "mode"})
-"""When and where a change was found: design section 2. All else must be the same."""
+"""When and where a change was found: docs/contract.md#changes-out. All else must be the same."""
 DIGEST_BYTES: Final = 16
 """128 bits: no two of a trillion changes collide."""
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from segflow.segments.share import SHARES_PER_ONE
 
 RATIO: Final = 1.01
-"""Neighbouring edges differ by 1 %: the relative error of a quantile (design section 3)."""
+"""Neighbouring edges differ by 1 %: the relative error of a quantile (docs/architecture.md)."""
 BINS: Final = 4400
 """RATIO^4400 is beyond an int64."""
 EDGES: Final = np.unique(np.array([min(ceil(RATIO**power), 2**63 - 1) for power in range(BINS)], dtype=np.int64))

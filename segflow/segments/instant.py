@@ -43,8 +43,8 @@ def after(times_us: npt.NDArray[np.int64], span_us: int | npt.NDArray[np.int64])
 def second_after(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """The first whole second after each of `seconds` since the epoch, in microseconds, shape kept.
 
-    Where a curve crosses its threshold is computed, not exact, so a label that follows one holds until then (design
-    section 3). Whatever falls beyond the year 9999 gives NEVER.
+    Where a curve crosses its threshold is computed, not exact, so a label that follows one holds until then
+    (docs/architecture.md#what-a-model-must-guarantee). Whatever falls beyond the year 9999 gives NEVER.
     """
     whole_s = np.clip(np.floor(seconds + EXACT_S) + 1, -FAR_S, FAR_S)
     ends_us = whole_s.astype(np.int64) * SECOND_US

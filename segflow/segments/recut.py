@@ -15,7 +15,7 @@ from segflow.segments.parameters import CDNOW, Parameters
 QUINTILES: Final = (0.2, 0.4, 0.6, 0.8)
 TERCILES: Final = (1 / 3, 2 / 3)
 STEADY: Final = 0.05
-"""A cut that would move by less than this share keeps its old value, so that labels do not flap (design section 3)."""
+"""A cut that would move by less than this share keeps its old value, so that labels do not flap."""
 
 Four = tuple[int, int, int, int]
 

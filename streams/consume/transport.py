@@ -1,6 +1,6 @@
 """Faust's Kafka transport with one message a poll, its value all that the poll brought, by partition.
 
-Faust gives membership and the worker's life; its way per event is what costs (design section 5). Positions do not
+Faust gives membership and the worker's life; its way per event is what costs (docs/architecture.md). Positions do not
 come from Kafka's committed offsets but from the state: nothing is fetched from a partition until its shard opens it.
 """
 
@@ -99,7 +99,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that holds the aiokafka consumer."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002 - Faust's signature
-        """As Faust does it, but for what design section 5 lists as traps.
+        """As Faust does it, but for what docs/architecture.md#what-does-faust-do-and-what-not lists.
 
         Range: partition i of both inputs to one worker (their counts are equal). read_committed. No silent reset:
         positions are set by the shards. A member is dead after the settings' silence, not after a minute.

@@ -14,10 +14,10 @@ _GRID_ROWS = {
     2: ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"),
     1: ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"),
 }
-DESIGN_GRID: Mapping[tuple[int, int], str] = {
+DEFAULT_GRID: Mapping[tuple[int, int], str] = {
     (r, fm): label for r, row in _GRID_ROWS.items() for fm, label in enumerate(row, start=1)
 }
-DESIGN_WEIGHTS: Mapping[str, Fraction] = {
+DEFAULT_WEIGHTS: Mapping[str, Fraction] = {
     "visit": Fraction(1),
     "view": Fraction(1),
     "search": Fraction(1),
@@ -31,10 +31,10 @@ DESIGN_WEIGHTS: Mapping[str, Fraction] = {
 }
 
 # r, alpha (in weeks), a, b: the contract gives those of CDNOW's sample.
-DESIGN_MBG_NBD = (Fraction("0.525"), Fraction("6.183"), Fraction("0.891"), Fraction("1.614"))
+DEFAULT_MBG_NBD = (Fraction("0.525"), Fraction("6.183"), Fraction("0.891"), Fraction("1.614"))
 
 # p, q, gamma, of the same sample.
-DESIGN_GAMMA_GAMMA = (Fraction("6.25"), Fraction("3.74"), Fraction("15.45"))
+DEFAULT_GAMMA_GAMMA = (Fraction("6.25"), Fraction("3.74"), Fraction("15.45"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class OracleRules:
     )
     frequency_cuts: tuple[int, ...] = (2, 3, 5, 10)
     monetary_cuts: tuple[Decimal, ...] = (Decimal(50), Decimal(100), Decimal(250), Decimal(1000))
-    grid: Mapping[tuple[int, int], str] = field(default_factory=lambda: DESIGN_GRID)
+    grid: Mapping[tuple[int, int], str] = field(default_factory=lambda: DEFAULT_GRID)
     rfm_window: timedelta | None = None
     price_purchases: int = 3
     sensitive_share: Fraction = Fraction(60, 100)
@@ -87,7 +87,7 @@ class OracleRules:
     promoter_from: int = 9
     passive_from: int = 7
     feedback_lasts: timedelta = timedelta(days=180)
-    kind_weights: Mapping[str, Fraction] = field(default_factory=lambda: DESIGN_WEIGHTS)
+    kind_weights: Mapping[str, Fraction] = field(default_factory=lambda: DEFAULT_WEIGHTS)
     other_weight: Fraction = Fraction(1)
     half_life: timedelta = timedelta(days=14)
     engagement_thresholds: tuple[Fraction, Fraction, Fraction] = (Fraction(20), Fraction(5), Fraction(1, 2))
@@ -95,8 +95,8 @@ class OracleRules:
     value_shares: tuple[Fraction, Fraction] = (Fraction(70, 100), Fraction(90, 100))
     churn_thresholds: tuple[Fraction, Fraction, Fraction] = (Fraction(7, 10), Fraction(4, 10), Fraction(1, 10))
     churn_one_time_thresholds: tuple[Fraction, Fraction, Fraction] | None = None
-    mbg_nbd: tuple[Fraction, Fraction, Fraction, Fraction] = DESIGN_MBG_NBD
-    gamma_gamma: tuple[Fraction, Fraction, Fraction] = DESIGN_GAMMA_GAMMA
+    mbg_nbd: tuple[Fraction, Fraction, Fraction, Fraction] = DEFAULT_MBG_NBD
+    gamma_gamma: tuple[Fraction, Fraction, Fraction] = DEFAULT_GAMMA_GAMMA
     clv_horizon: timedelta = timedelta(weeks=26)
     clv_cuts: tuple[Decimal, Decimal] = (Decimal(100), Decimal(25))
     slow_share: Fraction = Fraction(30, 100)

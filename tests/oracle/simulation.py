@@ -1,4 +1,4 @@
-"""How a shard's log is applied: section 3 of the contract, one customer and one event at a time."""
+"""How a shard's log is applied (docs/architecture.md#how-one-event-is-applied): one customer, one event at a time."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

@@ -135,7 +135,7 @@ def test_a_prospect_who_buys_becomes_new() -> None:
     ],
 )
 def test_every_cell_of_the_grid_is_the_contracts(idle_days: int, row: list[str]) -> None:
-    """(F, M) of (1, 1), (2, 2), (3, 3), (4, 4), (5, 5) are FM 1 to 5; each recency row reads as the design's."""
+    """(F, M) of (1, 1), (2, 2), (3, 3), (4, 4), (5, 5) are FM 1 to 5; each recency row reads as the contract's."""
     columns = [(1, "49.99"), (2, "50"), (3, "100"), (5, "250"), (10, "1000")]
     seen = [segment([*orders(n, total=money), Sweep(day(idle_days))], "rfm") for n, money in columns]
     assert seen == row

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.oracle.churn import WEEK_US, alive, crossing_s, first_second_after, number
-from tests.oracle.rules import DESIGN_MBG_NBD, OracleRules
+from tests.oracle.rules import DEFAULT_MBG_NBD, OracleRules
 from tests.oracle.simulation import Shard, Sweep, simulate
 from tests.support.by_hand import MICROSECOND, Item, day, event, moves, only, purchase, refund, segment
 
@@ -25,12 +25,12 @@ BY_HAND = OracleRules(
 @pytest.mark.parametrize(("x", "t_x", "p"), [(0, 0, "0.389"), (1, 10, "0.380"), (2, 20, "0.506"), (5, 30, "0.685")])
 def test_the_chance_to_be_alive_is_the_contracts(x: int, t_x: int, p: str) -> None:
     """Known answers at T = 39 weeks, to the three digits given."""
-    assert f"{float(alive(x, number(t_x), number(39), DESIGN_MBG_NBD)):.3f}" == p
+    assert f"{float(alive(x, number(t_x), number(39), DEFAULT_MBG_NBD)):.3f}" == p
 
 
 def test_a_brand_new_buyer_starts_at_medium() -> None:
     """With CDNOW's parameters P is 0.64 at the first purchase: the threshold of low has been passed already."""
-    assert f"{float(alive(0, number(0), number(0), DESIGN_MBG_NBD)):.2f}" == "0.64"
+    assert f"{float(alive(0, number(0), number(0), DEFAULT_MBG_NBD)):.2f}" == "0.64"
     assert segment([purchase("p", 0)], "churn", CHURN) == "medium"
 
 
@@ -119,7 +119,7 @@ def test_a_day_is_one_of_utc() -> None:
 
 def test_a_crossing_beyond_the_calendar_never_comes() -> None:
     """With an r of a thousandth P of a one-time buyer falls to a half in more years than there are."""
-    rules = replace(BY_HAND, mbg_nbd=(Fraction("0.001"), *DESIGN_MBG_NBD[1:]))
+    rules = replace(BY_HAND, mbg_nbd=(Fraction("0.001"), *DEFAULT_MBG_NBD[1:]))
     (change,) = simulate([purchase("p", 0), Sweep(day(500_000))], rules)
     assert (change["current"], change["next"]) == ("low", None)
 
@@ -133,16 +133,16 @@ def test_a_crossing_beyond_the_calendar_never_comes() -> None:
 @settings(max_examples=50, deadline=None)
 def test_the_closed_crossing_is_where_the_curve_crosses(x: int, first_us: int, life_us: int, p: Fraction) -> None:
     """The label's second is the first at which P is below p, by the formula of P itself."""
-    crossing = crossing_s((x, first_us, first_us + life_us), p, DESIGN_MBG_NBD)
+    crossing = crossing_s((x, first_us, first_us + life_us), p, DEFAULT_MBG_NBD)
     second = first_second_after(crossing)
     if second is None:
         return
 
     def chance(at_s: int) -> Fraction:
         weeks = number(Fraction(at_s * 10**6 - first_us, WEEK_US))
-        p_then = alive(x, number(Fraction(life_us, WEEK_US)), weeks, DESIGN_MBG_NBD)
+        p_then = alive(x, number(Fraction(life_us, WEEK_US)), weeks, DEFAULT_MBG_NBD)
         return Fraction(int(p_then * 10**50), 10**50)
 
-    if Fraction(second * 10**6 - first_us, WEEK_US) > -DESIGN_MBG_NBD[1]:  # before it there is no curve
+    if Fraction(second * 10**6 - first_us, WEEK_US) > -DEFAULT_MBG_NBD[1]:  # before it there is no curve
         assert chance(second) < p
         assert chance(second - 1) >= p - Fraction(1, 10**49)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.churn import SECOND_US, WEEK_US, alive, mp, number
 from tests.oracle.clv import Prospects, expected_money, expected_purchases, first_second_below, prospects_of
-from tests.oracle.rules import DESIGN_GAMMA_GAMMA, DESIGN_MBG_NBD, OracleRules
+from tests.oracle.rules import DEFAULT_GAMMA_GAMMA, DEFAULT_MBG_NBD, OracleRules
 from tests.oracle.simulation import Shard, Sweep, simulate
 from tests.support.by_hand import Item, day, moves, only, purchase, refund, segment
 
@@ -30,12 +30,12 @@ def prospects(log: list[Item]) -> Prospects:
 @settings(max_examples=50, deadline=None)
 def test_expected_purchases_are_the_published_formulas(x: int, t_x: int, silence: int, horizon: int) -> None:
     """Wagner and Hoppe's, with Gauss's function in its first form."""
-    r, alpha, a, b = map(number, DESIGN_MBG_NBD)
+    r, alpha, a, b = map(number, DEFAULT_MBG_NBD)
     t = t_x + silence
     z = mp.mpf(horizon) / (alpha + t + horizon)
     conditional = (a + b + x) / (a - 1) * (1 - (1 - z) ** (r + x) * mp.hyp2f1(r + x, b + x + 1, a + b + x, z))
-    published = conditional * alive(x, number(t_x), number(t), DESIGN_MBG_NBD)
-    mine = expected_purchases(x, number(t_x), number(t), number(horizon), DESIGN_MBG_NBD)
+    published = conditional * alive(x, number(t_x), number(t), DEFAULT_MBG_NBD)
+    mine = expected_purchases(x, number(t_x), number(t), number(horizon), DEFAULT_MBG_NBD)
     assert mp.fabs(mine - published) <= mp.fabs(published) * mp.mpf(10) ** -40
 
 
@@ -45,7 +45,7 @@ def test_expected_purchases_are_what_the_process_gives() -> None:
     Lambda ~ Gamma(r, alpha), p ~ Beta(a, b), alive after the first purchase with 1 - p: what is expected in h weeks is
     E[(1 - p) (1 - exp(-lambda p h)) / p]. For fixed p the Gamma's transform gives 1 - (alpha / (alpha + p h))^r.
     """
-    r, alpha, a, b = map(number, DESIGN_MBG_NBD)
+    r, alpha, a, b = map(number, DEFAULT_MBG_NBD)
     horizon = 26
 
     def density_times_purchases(p: Any) -> Any:
@@ -53,14 +53,14 @@ def test_expected_purchases_are_what_the_process_gives() -> None:
 
     with mp.workdps(20):
         by_definition = mp.quad(density_times_purchases, [0, mp.mpf("0.01"), mp.mpf("0.5"), 1])
-    mine = expected_purchases(0, number(0), number(0), number(horizon), DESIGN_MBG_NBD)
+    mine = expected_purchases(0, number(0), number(0), number(horizon), DEFAULT_MBG_NBD)
     assert mp.fabs(mine - by_definition) < mp.mpf(10) ** -8
 
 
 def test_an_a_of_one_is_no_special_case() -> None:
     """The published formula divides by a - 1; the limit is between its neighbours."""
     below, at, above = (
-        expected_purchases(2, number(5), number(9), number(26), (*DESIGN_MBG_NBD[:2], Fraction(a), DESIGN_MBG_NBD[3]))
+        expected_purchases(2, number(5), number(9), number(26), (*DEFAULT_MBG_NBD[:2], Fraction(a), DEFAULT_MBG_NBD[3]))
         for a in ("0.99", "1", "1.01")
     )
     assert above < at < below
@@ -80,7 +80,7 @@ def test_expected_money_leans_on_the_customers_own_mean_the_more_the_more_they_b
     x: int, repeat_money: int, money: str
 ) -> None:
     """Gamma-Gamma says p (gamma + x m) / (p x + q - 1)."""
-    assert f"{float(expected_money(x, Fraction(repeat_money), DESIGN_GAMMA_GAMMA)):.2f}" == money
+    assert f"{float(expected_money(x, Fraction(repeat_money), DEFAULT_GAMMA_GAMMA)):.2f}" == money
 
 
 def test_the_first_days_money_is_left_out_wherever_the_first_day_turns_out_to_be() -> None:

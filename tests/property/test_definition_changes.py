@@ -15,7 +15,7 @@ from segflow.schemas.dimension_settings import GRID
 from segflow.schemas.settings import Settings
 from segflow.segments.model import NO_LABEL
 from segflow.segments.rules import from_settings
-from tests.oracle.rules import DESIGN_GRID
+from tests.oracle.rules import DEFAULT_GRID
 from tests.oracle.simulation import Adopt, OracleRules
 from tests.support.agreement import by_customer
 from tests.support.events import Log
@@ -171,6 +171,6 @@ def test_labels_are_carried_by_name(new: tuple[tuple[str, ...], ...]) -> None:
     assert found[-1] == NO_LABEL
 
 
-def test_the_grids_of_this_test_are_the_designs_but_for_what_they_say() -> None:
+def test_the_grids_of_this_test_are_the_defaults_but_for_what_they_say() -> None:
     """The oracle's way of writing a grid is read as it should be."""
-    assert grid_of(GRID) == dict(DESIGN_GRID)
+    assert grid_of(GRID) == dict(DEFAULT_GRID)

@@ -92,7 +92,7 @@ def holds_until_its_deadline(name: str, rules: Rules, product: Settings, seed: i
 
 
 def lifecycle_by_hand(product: Settings, rules: Rules, facts: dict[str, int], at_us: int) -> str:
-    """Design section 3, row by row."""
+    """The table of docs/contract.md#dimensions, row by row."""
     del rules
     table = product.lifecycle
     n = max(0, facts["purchases"] - facts["full_refunds"])
@@ -113,7 +113,7 @@ def lifecycle_by_hand(product: Settings, rules: Rules, facts: dict[str, int], at
 
 
 def rfm_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
-    """Design section 3: scores, then the grid; with a window, of the slots in it."""
+    """As docs/contract.md#dimensions: scores, then the grid; with a window, of the slots in it."""
     n, net_minor = max(0, facts["purchases"] - facts["full_refunds"]), facts["net_minor"]
     if product.rfm.window is not None:
         first = at_us // duration_us(product.slot) - product.rfm.window // product.slot + 1 + KEY_OF_SLOT_0

@@ -140,7 +140,7 @@ class Decidable(Oracle):
 
 
 def test_the_dimensions_drawn_from_are_in_the_settings() -> None:
-    """The two of the design's section 3 at least; others as the settings come to know them."""
+    """The two on by default at least; others as the settings come to know them."""
     assert {"lifecycle", "rfm"} <= set(ALLOWED)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 MAY_DIFFER = ("change_id", "detected_at", "position", "mode")
-"""Design section 2; the id is a hash of the rest, so it is checked apart."""
+"""See docs/contract.md#changes-out; the id is a hash of the rest, so it is checked apart."""
 
 
 def content(change: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What events do to the facts of their customers (design section 3, step 2). Pure."""
+"""What events do to the facts of their customers (docs/architecture.md#how-one-event-is-applied, step 2). Pure."""
 
 import numpy as np
 import numpy.typing as npt

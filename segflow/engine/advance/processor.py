@@ -1,5 +1,6 @@
-"""The heart: how events, silence and new rules change customers (design section 3), vectorised over a batch.
+"""The heart: how events, silence and new rules change customers, vectorised over a batch.
 
+Steps 0 to 4, C and c are those of docs/architecture.md#how-one-event-is-applied.
 Pure: no clock, no I/O. Customers go in and come out as columns, changes come out as columns.
 """
 
@@ -149,7 +150,7 @@ class Advancing:
         self._conclude(rows, at_us, causes, facts=facts, previous=previous, held=held, quiet=adoption.quiet)
 
     def _round(self, events: Rows) -> None:
-        """One event of each of many customers (design section 3, steps 0 to 3)."""
+        """One event of each of many customers (steps 0 to 3)."""
         if self.erases:
             events = self._since_the_erase(events)
         events = events[self._fresh(events)]

@@ -34,7 +34,7 @@ class Kind(IntEnum):
 
 
 REMEMBERED_LONG: Final = Kind.PAYMENT
-"""Kinds up to this one share the longer memory of event ids, the others the shorter (design section 3, step 0)."""
+"""Kinds up to this one share the longer memory of event ids, the others the shorter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,13 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "exam
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
+CODE = sorted(
+    path
+    for room in ("benchmarks", "evaluation", "examples", "schemas", "segflow", "state", "streams", "tests")
+    for path in (ROOT / room).glob("**/*.py")
+)
+
+
 def text_of(path: Path) -> str:
     """A document."""
     return path.read_text(encoding="utf-8")
@@ -54,6 +61,21 @@ def test_every_file_named_in_code_exists(path: Path) -> None:
     for piece in code_of(path):
         for name in re.findall(r"(?<![\w./])((?:[a-z_]+/)+[\w.-]*\w\.(?:py|md|yaml|json|svg))(?![\w/])", piece):
             assert any((folder / name).exists() for folder in (ROOT, path.parent)), name
+
+
+def test_every_document_named_in_the_code_exists() -> None:
+    """A path under docs is a page, its anchor a heading; a decision may stand by its number."""
+    for path in CODE:
+        for name, anchor in re.findall(r"(?<![\w./])(docs/[\w/.-]*\w)(?:#([\w-]+))?", text_of(path)):
+            found = [ROOT / name] if (ROOT / name).exists() else list(ROOT.glob(f"{name}*"))
+            assert len(found) == 1, f"{path}: {name}"
+            assert not anchor or anchor in heading_anchors(found[0]), f"{path}: {name}#{anchor}"
+
+
+def test_the_code_refers_to_no_document_that_is_not_here() -> None:
+    """A section number of a design that nobody can read is no reference."""
+    for path in CODE:
+        assert not re.search(r"\bdesign(?:'s|,)?\s+section|\bsection \d of\b", text_of(path), re.IGNORECASE), path
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
