@@ -19,7 +19,7 @@ from segflow.streams.control.topic import Control
 from segflow.streams.health.metrics import Metrics
 from segflow.streams.kafka import topics
 from segflow.streams.publish.packing import Packing
-from segflow.streams.shard.joint_pass import JointPass
+from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.shard import Shard
 
 PARTITION: Final = 0
@@ -155,7 +155,7 @@ async def fed_shard(site: Installation) -> AsyncIterator[FedShard]:
         feed=inputs,
         metrics=metrics,
         turn=asyncio.Lock(),
-        joint=JointPass(Encoder(settings.currency), linger_s=0.0),  # no other shard is waited for
+        batcher=CommitBatcher(Encoder(settings.currency), linger_s=0.0),  # no other shard is waited for
         packing=Packing(settings),
     )
     following = asyncio.create_task(control.follow())

@@ -1,6 +1,6 @@
 """Record batches of all commits that are to be published at a time, written in one go.
 
-What a batch of few records costs is the calls: a pass has some 25 batches in its shards' commits.
+What a batch of few records costs is the calls: a batch of commits has some 25 record batches in its shards' commits.
 """
 
 import asyncio

@@ -40,8 +40,8 @@ from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.failpoints import failpoint
 from segflow.streams.shard import input_positions as positions
+from segflow.streams.shard.commit_batcher import SMALL_SIZE, CommitBatcher, LoadedCommit
 from segflow.streams.shard.input_positions import InputLostError
-from segflow.streams.shard.joint_pass import SMALL_SIZE, Draft, JointPass
 from segflow.streams.shard.readable import readable
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Shard:
     feed: Feed
     metrics: Metrics
     turn: asyncio.Lock  # of the worker: one large batch at a time, as threads would only fight for the interpreter lock
-    joint: JointPass  # of the worker: small commits of its shards together
+    batcher: CommitBatcher  # of the worker: small commits of its shards together
     packing: Packing  # of the worker
     store_answers: Callable[[], bool] = lambda: True  # as last seen from outside
     inputs: ShardInputs = field(init=False)
@@ -116,7 +116,7 @@ class Shard:
         """Finish the commit under way, then release the shard."""
         self._stopping.set()
         self.inputs.arrived.set()
-        self.joint.hurry()
+        self.batcher.flush()
 
     async def run(self) -> None:
         """Acquire the shard and work it until it is stopped.
@@ -256,35 +256,35 @@ class Shard:
         while the store does not answer, one after the other.
         """
         if self.ready():
-            answer = await self.joint.work(self)
-            if answer.draft is not None and answer.outcome is not None:
-                return self._prepared(answer.draft, answer.outcome, perf_counter() - answer.draft.loaded_s)
-            if answer.draft is not None:
+            reply = await self.batcher.work(self)
+            if reply.commit is not None and reply.outcome is not None:
+                return self._prepared(reply.commit, reply.outcome, perf_counter() - reply.commit.loaded_s)
+            if reply.commit is not None:
                 async with self.turn:
-                    return await asyncio.to_thread(self._execute, answer.draft)
-            if not answer.alone:
+                    return await asyncio.to_thread(self._execute, reply.commit)
+            if not reply.single:
                 return None
         async with self.turn:
-            return await asyncio.to_thread(self._prepare_alone)
+            return await asyncio.to_thread(self._prepare_single)
 
-    def _prepare_alone(self) -> Prepared | None:
-        draft = self.draft()
-        return None if draft is None else self._execute(draft)
+    def _prepare_single(self) -> Prepared | None:
+        commit = self.next_commit()
+        return None if commit is None else self._execute(commit)
 
-    def _execute(self, draft: Draft) -> Prepared:
+    def _execute(self, commit: LoadedCommit) -> Prepared:
         started_s = perf_counter()
-        outcome = self._executor.work(draft.loaded)
-        return self._prepared(draft, outcome, perf_counter() - started_s)
+        outcome = self._executor.work(commit.loaded)
+        return self._prepared(commit, outcome, perf_counter() - started_s)
 
-    def _prepared(self, draft: Draft, outcome: Outcome, took_s: float) -> Prepared:
+    def _prepared(self, commit: LoadedCommit, outcome: Outcome, took_s: float) -> Prepared:
         """`took_s`: working it, loading not included."""
-        self.metrics.steps.labels("execute").observe(draft.loading_s + took_s)
+        self.metrics.steps.labels("execute").observe(commit.loading_s + took_s)
         return Prepared(
-            entry=journal.entry(draft.loaded.plan, self.head, outcome),
+            entry=journal.entry(commit.loaded.plan, self.head, outcome),
             outcome=outcome,
-            control=draft.control,
-            records=draft.records,
-            started_s=draft.started_s,
+            control=commit.control,
+            records=commit.records,
+            started_s=commit.started_s,
         )
 
     def _has_other_work(self, horizon_us: int) -> bool:
@@ -319,8 +319,8 @@ class Shard:
     async def _commit(self, prepared: Prepared) -> None:
         """One commit.
 
-        1. Watch the head: it must be what this worker last wrote. Read the records (`draft`), advance them in memory
-           (`_prepare`).
+        1. Watch the head: it must be what this worker last wrote. Read the records (`next_commit`), advance them in
+           memory (`_prepare`).
         2. In one Kafka transaction: the changes, current segments, dead letters, control records, and the journal's
            record of this commit. It is the commit: from here on the changes are published.
         3. In one Redis transaction that fails if the head was touched since 1: records, timers, directory, head.
@@ -359,27 +359,27 @@ class Shard:
 
     async def _store(self, write: Write) -> None:
         """A small write, on the event loop, which goes on while Redis works on it."""
-        answer = self.store.send(write)
-        if answer is not None:
+        reply = self.store.send(write)
+        if reply is not None:
             timeout_s = self.settings.redis.timeout.total_seconds()
             try:
                 async with asyncio.timeout(timeout_s):
-                    await readable(answer)
+                    await readable(reply)
             except TimeoutError as error:
                 raise redis.TimeoutError(f"no answer within {timeout_s:g} s") from error
         self.store.settle()
 
     @property
     def buffers(self) -> tuple[InputBuffer, ...]:
-        """See streams.joint_pass.Member."""
+        """See streams.shard.commit_batcher.Member."""
         return self.inputs.buffers
 
     def ready(self) -> bool:
-        """See streams.joint_pass.Member."""
+        """See streams.shard.commit_batcher.Member."""
         return self.store_answers() and sum(buffer.waiting for buffer in self.inputs.buffers) <= SMALL_SIZE
 
-    def draft(self) -> Draft | None:
-        """See streams.joint_pass.Member."""
+    def next_commit(self) -> LoadedCommit | None:
+        """See streams.shard.commit_batcher.Member."""
         if self._stopping.is_set():
             return None
         started_s, wall_us = perf_counter(), now_us()
@@ -397,7 +397,7 @@ class Shard:
         planned_s = perf_counter()
         loaded = self._executor.load(plan, purchases, interactions, self.head, self.store, handed=handed)
         loaded_s = perf_counter()
-        return Draft(
+        return LoadedCommit(
             loaded=loaded,
             control=control,
             records=sum(map(len, chunks)),

@@ -33,7 +33,7 @@ from segflow.streams.publish.packing import Packing
 from segflow.streams.runtime.allocation import keep_freed_memory
 from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.collector import calm_collector
-from segflow.streams.shard.joint_pass import JointPass
+from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.shard import Shard, ShardStoppedError
 from segflow.streams.worker.status import View
 
@@ -78,7 +78,7 @@ class Worker:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
         self._packing = Packing(settings)
-        self._joint = JointPass(Encoder(settings.currency), settings.worker.linger.total_seconds())
+        self._batcher = CommitBatcher(Encoder(settings.currency), settings.worker.linger.total_seconds())
         self._ended = asyncio.Event()
         self._exit_code = 0
         self._end: threading.Timer | None = None
@@ -313,7 +313,7 @@ class Worker:
                 feed=self,
                 metrics=self.metrics,
                 turn=self._turn,
-                joint=self._joint,
+                batcher=self._batcher,
                 packing=self._packing,
                 store_answers=lambda: not self._watch.redis.problem,
             )

@@ -1,8 +1,8 @@
 """Commits of one or several shards: what they write and publish.
 
 Everything a commit depends on beside its input and the stored state stands in its plan, so that it can be done again
-from the journal to the same result. Commits of several shards worked in one pass give what each gives alone, and cost
-hardly more than one: what a small commit costs is the calls, not the rows.
+from the journal to the same result. Commits of several shards worked in one batch give what each gives alone, and
+cost hardly more than one: what a small commit costs is the calls, not the rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ DIGEST_BYTES: Final = 16
 """Of the hash over a commit's change ids: no two commits that differ share it."""
 
 Worked = tuple[Loaded, Advanced, list[Encoded], list[tuple[Rules, Changes]], npt.NDArray[np.uint8]]
-"""One shard's part of a pass: what it was, became and publishes, its changes as columns, and its events' fates."""
+"""One shard's part of a batch: what it was, became and publishes, its changes as columns, and its events' fates."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,7 @@ class Outcome:
 
     @property
     def current(self) -> Messages:
-        """The segments of each customer that changed; made, for all of its pass, when first asked for."""
+        """The segments of each customer that changed; made, for all of its batch, when first asked for."""
         return self.make_current()
 
 
@@ -95,13 +95,13 @@ class Executor(Loader):
 
     def work(self, loaded: Loaded) -> Outcome:
         """The outcome of what was loaded: the second half of `execute`."""
-        (result,) = together([loaded], self._encoder)
+        (result,) = execute_batch([loaded], self._encoder)
         if isinstance(result, Exception):
             raise result
         return result
 
 
-def together(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
+def execute_batch(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
     """The outcomes of loaded commits of any shards of one installation, each as if it were alone; or what hinders it.
 
     What failed is not to be tried again: its store may have lost its connection, and with it the watch on the head.
@@ -119,13 +119,13 @@ def together(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Except
 
 
 def _group(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
-    """The outcomes of commits that can be worked in one pass."""
+    """The outcomes of commits that can be worked in one batch."""
     try:
-        worked = _pass(loads, encoder)
+        worked = _batch(loads, encoder)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is that shard's alone
         if len(loads) == 1:
             return [error]
-        return [result for each in loads for result in _group([each], encoder)]  # a pass of several has changed nothing
+        return [result for each in loads for result in _group([each], encoder)]  # nothing has changed yet
     results: list[Outcome | Exception] = []
     for each in worked:
         try:
@@ -135,7 +135,7 @@ def _group(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exceptio
     return results
 
 
-def _pass(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
+def _batch(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
     """Commits under the same rules, advanced and encoded; of one alone, if it brings more than events and silence."""
     rules, adoption, aliases = loads[0].rules, loads[0].adoption, loads[0].aliases
     old = None if adoption is None else adoption.old

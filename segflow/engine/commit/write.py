@@ -26,7 +26,7 @@ LET_GO_MAX: Final = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advanced:
-    """One shard's customers, advanced: its part of what a pass came to."""
+    """One shard's customers, advanced: its part of what a batch came to."""
 
     customers: Customers
     erasures: Erasures

@@ -1,4 +1,4 @@
-"""Commits of several shards worked in one pass: each comes to what it comes to alone, and none can harm another."""
+"""Commits of several shards in one batch: each comes to what it comes to alone, and none can harm another."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from segflow.engine.advance.erasures import start_labels
 from segflow.engine.columns import events as columns
 from segflow.engine.columns.events import PURCHASES
-from segflow.engine.commit.execute import Executor, Outcome, together
+from segflow.engine.commit.execute import Executor, Outcome, execute_batch
 from segflow.engine.commit.load import Loaded
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.engine.commit.rule_versions import Rulebook
@@ -36,8 +36,8 @@ from segflow.state.memory import MemoryStore
 from segflow.state.store import ShardLostError, Write
 from segflow.streams.consume.shard_inputs import InputBuffer, ShardInputs, decode_buffers
 from segflow.streams.consume.transport import Batch
-from segflow.streams.shard import joint_pass
-from segflow.streams.shard.joint_pass import Draft, JointPass
+from segflow.streams.shard import commit_batcher
+from segflow.streams.shard.commit_batcher import CommitBatcher, LoadedCommit
 from tests.support.events import Log, event
 from tests.support.histories import histories, merging_histories, moments
 from tests.support.kafka_records import Record
@@ -132,7 +132,7 @@ def test_a_commit_worked_with_others_comes_to_what_it_comes_to_alone(
     Repeats, late events, erases, aliases, sweeps ahead of the clock, and new cuts that some shards adopt sooner.
     """
     rulebook = Rulebook(from_settings(chosen))
-    alone, joint = ([Standing(chosen, rulebook, each) for each in range(len(logs))] for _ in range(2))
+    alone, batched = ([Standing(chosen, rulebook, each) for each in range(len(logs))] for _ in range(2))
     left = [list(log) for log in logs]
     encoder = Encoder(chosen.currency)
     for number, (counts, until, dice) in enumerate(turns):
@@ -141,8 +141,9 @@ def test_a_commit_worked_with_others_comes_to_what_it_comes_to_alone(
         until_us = UNKNOWN if until is None else to_us(until)
         taken = [log[:count] for log, count in zip(left, counts, strict=False)]
         left = [log[count:] for log, count in zip(left, counts, strict=False)]
-        outcomes = together([each.load(batch, until_us) for each, batch in zip(joint, taken, strict=True)], encoder)
-        for mine, its, batch, outcome in zip(alone, joint, taken, outcomes, strict=True):
+        loads = [each.load(batch, until_us) for each, batch in zip(batched, taken, strict=True)]
+        outcomes = execute_batch(loads, encoder)
+        for mine, its, batch, outcome in zip(alone, batched, taken, outcomes, strict=True):
             expected = mine.executor.work(mine.load(batch, until_us))
             assert isinstance(outcome, Outcome)
             assert content(outcome) == content(expected)
@@ -173,7 +174,7 @@ def test_records_of_several_shards_are_decoded_at_once_and_each_keeps_its_own() 
 
 @dataclass
 class Asking:
-    """A member of the pass: a shard with one commit after the other."""
+    """A member of the batcher: a shard with one commit after the other."""
 
     standing: Standing
     logs: Iterator[Log]
@@ -189,7 +190,7 @@ class Asking:
         """None: its events are decoded."""
         return ()
 
-    def draft(self) -> Draft | None:
+    def next_commit(self) -> LoadedCommit | None:
         """The next one."""
         if self.error is not None:
             raise self.error
@@ -197,20 +198,20 @@ class Asking:
         if log is None:
             return None
         loaded = self.standing.load(log)
-        return Draft(loaded=loaded, control=[], records=len(log), started_s=0.0, loading_s=0.0, loaded_s=0.0)
+        return LoadedCommit(loaded=loaded, control=[], records=len(log), started_s=0.0, loading_s=0.0, loaded_s=0.0)
 
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """How many commits each pass had."""
+    """How many commits each batch had."""
     sizes: list[int] = []
 
     def noted(loads: list[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
         sizes.append(len(loads))
-        return together(loads, encoder)
+        return execute_batch(loads, encoder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(joint_pass, "together", noted)
+        patch.setattr(commit_batcher, "execute_batch", noted)
         yield sizes
 
 
@@ -220,23 +221,23 @@ def members(count: int, *logs: Log) -> list[Asking]:
     return [Asking(Standing(Settings(), rulebook, each), iter(logs)) for each in range(count)]
 
 
-async def commits(joint: JointPass, member: Asking) -> int:
+async def commits(batcher: CommitBatcher, member: Asking) -> int:
     """Work until there is nothing to do; how many commits there were."""
     count = 0
-    while (outcome := (await joint.work(member)).outcome) is not None:
+    while (outcome := (await batcher.work(member)).outcome) is not None:
         await asyncio.sleep(0)  # publishing
         member.standing.store.commit(outcome.write)
         count += 1
     return count
 
 
-def test_shards_that_ask_while_a_pass_is_away_are_the_next_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight shards with three commits each: three passes of eight."""
+def test_shards_that_ask_while_a_batch_is_away_are_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight shards with three commits each: three batches of eight."""
 
     async def everybody() -> list[int]:
-        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
         logs = [[event(number, number)] for number in range(3)]
-        return await asyncio.gather(*(commits(joint, each) for each in members(8, *logs)))
+        return await asyncio.gather(*(commits(batcher, each) for each in members(8, *logs)))
 
     with counted(monkeypatch) as sizes:
         assert asyncio.run(everybody()) == [3] * 8
@@ -247,10 +248,10 @@ def test_a_shard_that_does_not_come_back_holds_nobody_up_for_longer_than_a_momen
     """Its server hangs: the others go on without it."""
 
     async def without_one() -> list[int]:
-        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
         hanging, *others = members(3, *([event(number, number)] for number in range(3)))
-        first = joint.work(hanging)
-        counts = asyncio.gather(*(commits(joint, each) for each in others))
+        first = batcher.work(hanging)
+        counts = asyncio.gather(*(commits(batcher, each) for each in others))
         assert (await first).outcome is not None
         return await asyncio.wait_for(counts, 30)
 
@@ -273,11 +274,11 @@ def test_what_hinders_one_shard_in_working_is_told_to_that_shard_alone() -> None
     """Its money no longer fits: the others are worked, each event once, aliases too."""
 
     async def together_with_one_that_fails() -> list[Any]:
-        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
         failing, aliasing, *others = members(4, [event(1, 0)])
         rich(failing.standing)
         aliasing.logs = iter([[event(0, 0, customer="c2"), event(1, 1, "alias", "c1", previous_id="c2")]])
-        everybody = (joint.work(each) for each in (failing, aliasing, *others))
+        everybody = (batcher.work(each) for each in (failing, aliasing, *others))
         return await asyncio.gather(*everybody, return_exceptions=True)
 
     failed, aliased, *others = asyncio.run(together_with_one_that_fails())
@@ -310,7 +311,7 @@ def test_a_store_that_failed_is_not_asked_again() -> None:
     fine = Standing(Settings(), rulebook, 1)
     broken.store.commit(broken.executor.work(broken.load([event(0, 0)])).write)
     loads = [broken.load([event(1, 1, "erase"), event(2, 2)]), fine.load([event(0, 0)])]
-    failed, outcome = together(loads, Encoder("EUR"))
+    failed, outcome = execute_batch(loads, Encoder("EUR"))
     assert isinstance(failed, redis.ConnectionError)
     assert isinstance(outcome, Outcome)
     assert isinstance(broken.store, Broken)
@@ -321,42 +322,42 @@ def test_where_one_shard_cannot_load_the_others_look_for_themselves() -> None:
     """Their server may be gone, too: nobody waits for one timeout after the other, and nothing is taken from them."""
 
     async def three() -> list[Any]:
-        joint = JointPass(Encoder("EUR"), linger_s=0.0)
+        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
         unready, lost, last = members(3, [event(1, 0)])
         unready.is_ready = False
         lost.error = ShardLostError("another has it")
-        everybody = (joint.work(each) for each in (unready, lost, last))
+        everybody = (batcher.work(each) for each in (unready, lost, last))
         return [*await asyncio.gather(*everybody, return_exceptions=True), *unready.logs, *last.logs]
 
     unready, lost, last, *left = asyncio.run(three())
-    assert unready.alone
+    assert unready.single
     assert isinstance(lost, ShardLostError)
-    assert last.alone
+    assert last.single
     assert left == [[event(1, 0)]] * 2
 
 
 def test_a_shard_that_is_to_stop_does_not_wait_for_the_pause() -> None:
-    """The pause after a pass may be long; whoever stops asks for the next one at once."""
+    """The pause after a batch may be long; whoever stops asks for the next one at once."""
 
     async def hurried() -> Any:
-        joint = JointPass(Encoder("EUR"), linger_s=3600.0)
+        batcher = CommitBatcher(Encoder("EUR"), linger_s=3600.0)
         (member,) = members(1, [event(1, 0)])
-        await joint.work(member)
-        last = asyncio.create_task(joint.work(member))
+        await batcher.work(member)
+        last = asyncio.create_task(batcher.work(member))
         await asyncio.sleep(0)  # it asks
-        joint.hurry()
+        batcher.flush()
         return await asyncio.wait_for(last, 30)
 
-    assert asyncio.run(hurried()).draft is None
+    assert asyncio.run(hurried()).commit is None
 
 
-def test_a_pass_of_many_customers_leaves_the_other_shards_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_of_many_customers_leaves_the_other_shards_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five slices of a wave are worked two at a time, so that the event loop is free in between."""
 
     async def everybody() -> list[int]:
-        joint = JointPass(Encoder("EUR"), linger_s=0.0)
-        wave = [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_SIZE * 3 // 5)]
-        return await asyncio.gather(*(commits(joint, each) for each in members(5, wave)))
+        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
+        wave = [event(n, 0, customer=f"c{n}") for n in range(commit_batcher.BATCH_SIZE * 3 // 5)]
+        return await asyncio.gather(*(commits(batcher, each) for each in members(5, wave)))
 
     with counted(monkeypatch) as sizes:
         assert asyncio.run(everybody()) == [1] * 5
@@ -367,10 +368,10 @@ def test_a_large_commit_is_left_to_its_shard() -> None:
     """A wave of one shard is not worked on the event loop, where all would wait for it."""
 
     async def one() -> Any:
-        joint = JointPass(Encoder("EUR"), linger_s=0.0)
-        (large,) = members(1, [event(n, 0, customer=f"c{n}") for n in range(joint_pass.PASS_SIZE + 1)])
-        return await joint.work(large)
+        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
+        (large,) = members(1, [event(n, 0, customer=f"c{n}") for n in range(commit_batcher.BATCH_SIZE + 1)])
+        return await batcher.work(large)
 
-    answer = asyncio.run(one())
-    assert answer.outcome is None
-    assert len(answer.draft.loaded.ids) == joint_pass.PASS_SIZE + 1
+    reply = asyncio.run(one())
+    assert reply.outcome is None
+    assert len(reply.commit.loaded.ids) == commit_batcher.BATCH_SIZE + 1
