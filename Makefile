@@ -20,7 +20,7 @@ demo: $(READY) ## 23,570 real customers move between segments; starts all it nee
 	$(BIN)/segflow demo
 
 test: lint ## the style and type checks, then every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest --hypothesis-profile=ci -n 2 --dist loadfile
 
 lint: $(READY) ## style (ruff), allowed imports (import-linter) and types (mypy)
 	$(BIN)/ruff check
@@ -28,8 +28,8 @@ lint: $(READY) ## style (ruff), allowed imports (import-linter) and types (mypy)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-test-unit: $(READY) ## the tests that start no server
-	$(BIN)/python -m pytest tests/unit tests/oracle tests/property
+test-unit: $(READY) ## the tests that start no server, with few random examples: a minute
+	$(BIN)/python -m pytest --hypothesis-profile=dev tests/unit tests/oracle tests/property
 
 bench: $(READY) ## how fast it is on this machine; takes minutes
 	$(BIN)/python -m benchmarks

@@ -1,21 +1,25 @@
 """Real servers for the tests: one Apache Kafka and one Redis a session, started when a test first asks for them."""
 
+import os
 import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-import hypothesis
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from segflow.embedded.kafka import ApacheKafka
 from segflow.embedded.options import UnavailableError, real_is_required
 from segflow.embedded.redis_server import RedisServer
 from segflow.embedded.server_process import ServerT, started
+from tests.support.trials import CI, DEV, DEV_EXAMPLES
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy a machine is
-hypothesis.settings.load_profile("untimed")
+# No deadlines: how long an example takes says how busy a machine is. `--hypothesis-profile` overrides the choice.
+settings.register_profile(CI, deadline=None)
+settings.register_profile(DEV, max_examples=DEV_EXAMPLES, deadline=None)
+settings.load_profile(CI if os.environ.get("CI") or real_is_required() else DEV)
 
 # A shell starts what it puts in the background with SIGINT ignored, and the commands under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from segflow.schemas.connection_settings import Redis
@@ -16,6 +16,7 @@ from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
 from segflow.state.store import HOLE, RolledBackError, ShardLostError, Store, Write
 from segflow.streams.shard.readable import readable
+from tests.support.trials import trials
 
 
 def write(head: Head, **changes: object) -> Write:
@@ -203,7 +204,7 @@ moves = st.lists(
 
 @pytest.mark.redis
 @given(commits=moves, until=st.integers(-6, 31), limit=st.integers(1, 4))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@trials(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_memory_and_redis_find_the_same_timers_due_in_the_same_order(
     redis_db: str, commits: list[list[tuple[str, int]]], until: int, limit: int
 ) -> None:

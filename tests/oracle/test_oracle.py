@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle.engagement import Touches, first_second_below
@@ -32,6 +32,7 @@ from tests.support.by_hand import (
     visit,
 )
 from tests.support.histories import histories, varied_moments
+from tests.support.trials import trials
 
 # Shows the scores themselves: "52" is R 5, FM 2.
 SCORES = OracleRules(dimensions=("rfm",), grid={(r, fm): f"{r}{fm}" for r in range(1, 6) for fm in range(1, 6)})
@@ -534,7 +535,6 @@ touches = st.dictionaries(
 
 
 @given(touches=touches, threshold=st.sampled_from([Fraction(20), Fraction(5), Fraction(1, 2)]))
-@settings(deadline=None)
 def test_a_crossing_is_the_first_whole_second_below_the_threshold(touches: Touches, threshold: Fraction) -> None:
     """Summed up term by term with a hundred digits: at or above it a second earlier, below it there."""
     half_life_us = 14 * 86400 * 10**6
@@ -556,7 +556,7 @@ ALL_SIX = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction")
 
 
 @given(log=histories(most=20, times=varied_moments(MICROSECOND), varied=True), at=varied_moments(MICROSECOND))
-@settings(max_examples=50, deadline=None)
+@trials(50)
 def test_silence_swept_gives_what_the_customer_is_at_that_moment(log: list[dict[str, Any]], at: datetime) -> None:
     """No instant is missing: after any history and a sweep, all labels are those of the facts at that moment."""
     rules = OracleRules(dimensions=tuple(MODELS))

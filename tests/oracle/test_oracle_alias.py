@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle.models import MODELS
@@ -13,6 +13,7 @@ from tests.oracle.rules import OracleRules
 from tests.oracle.simulation import Change, Event, Shard, Sweep, final, simulate
 from tests.support.by_hand import RULES, Item, day, event, feedback, moves, payment, purchase, refund, visit
 from tests.support.histories import histories
+from tests.support.trials import trials
 
 # The others count days, of which those of long ago are forgotten: they count once for each of both.
 EXACT = OracleRules(dimensions=tuple(each for each in MODELS if each not in {"churn", "clv"}))
@@ -125,7 +126,7 @@ def test_an_erase_forgets_whom_both_became_and_that_they_did() -> None:
 
 
 @given(log=histories(most=16, varied=True), of_them=st.lists(st.booleans(), min_size=16, max_size=16))
-@settings(max_examples=15, deadline=None)
+@trials(15)
 def test_a_merge_gives_what_one_customer_would_have_been(log: list[dict[str, Any]], of_them: list[bool]) -> None:
     """Whatever happened to both, in all dimensions but two: labels and facts are those of all events together."""
     told = [body | {"event_id": f"n{number}", "invoice_id": "i"} for number, body in enumerate(log)]

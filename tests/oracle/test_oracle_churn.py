@@ -5,13 +5,14 @@ from datetime import datetime
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle.churn import WEEK_US, alive, crossing_s, first_second_after, number
 from tests.oracle.rules import DEFAULT_MBG_NBD, OracleRules
 from tests.oracle.simulation import Shard, Sweep, simulate
 from tests.support.by_hand import MICROSECOND, Item, day, event, moves, only, purchase, refund, segment
+from tests.support.trials import trials
 
 CHURN = only("churn")
 # P = 1 / (1 + (4 + T) / 4): 1/2 at the first purchase, 1/3 after 4 weeks, 1/6 after 16.
@@ -130,7 +131,7 @@ def test_a_crossing_beyond_the_calendar_never_comes() -> None:
     life_us=st.integers(0, 10**14),
     p=st.fractions(Fraction(1, 100), Fraction(99, 100)),
 )
-@settings(max_examples=50, deadline=None)
+@trials(50)
 def test_the_closed_crossing_is_where_the_curve_crosses(x: int, first_us: int, life_us: int, p: Fraction) -> None:
     """The label's second is the first at which P is below p, by the formula of P itself."""
     crossing = crossing_s((x, first_us, first_us + life_us), p, DEFAULT_MBG_NBD)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle.churn import SECOND_US, WEEK_US, alive, mp, number
@@ -13,6 +13,7 @@ from tests.oracle.clv import Prospects, expected_money, expected_purchases, firs
 from tests.oracle.rules import DEFAULT_GAMMA_GAMMA, DEFAULT_MBG_NBD, OracleRules
 from tests.oracle.simulation import Shard, Sweep, simulate
 from tests.support.by_hand import Item, day, moves, only, purchase, refund, segment
+from tests.support.trials import trials
 
 CLV = only("clv")
 LIFE_US = st.integers(0, 10**14)
@@ -27,7 +28,7 @@ def prospects(log: list[Item]) -> Prospects:
 
 
 @given(x=st.integers(0, 40), t_x=st.integers(0, 200), silence=st.integers(0, 500), horizon=st.integers(1, 200))
-@settings(max_examples=50, deadline=None)
+@trials(50)
 def test_expected_purchases_are_the_published_formulas(x: int, t_x: int, silence: int, horizon: int) -> None:
     """Wagner and Hoppe's, with Gauss's function in its first form."""
     r, alpha, a, b = map(number, DEFAULT_MBG_NBD)
@@ -93,7 +94,7 @@ def test_the_first_days_money_is_left_out_wherever_the_first_day_turns_out_to_be
 
 
 @given(x=st.integers(0, 40), life_us=LIFE_US, repeat=st.integers(0, 10**4), cut=st.integers(1, 500))
-@settings(max_examples=30, deadline=None)
+@trials(30)
 def test_clv_is_below_its_cut_from_the_crossing_on_and_not_before(x: int, life_us: int, repeat: int, cut: int) -> None:
     """The whole second, where there is one ahead."""
     some = prospects_like(x, life_us, repeat)
@@ -107,7 +108,7 @@ def test_clv_is_below_its_cut_from_the_crossing_on_and_not_before(x: int, life_u
 
 
 @given(x=st.integers(0, 40), life_us=LIFE_US, silence=st.integers(0, 10**15), more=st.integers(1, 10**14))
-@settings(max_examples=50, deadline=None)
+@trials(50)
 def test_clv_only_falls_with_silence(x: int, life_us: int, silence: int, more: int) -> None:
     """What bisection stands on."""
     some = prospects_like(x, life_us, 0)

@@ -3,13 +3,14 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle.rules import OracleRules
 from tests.oracle.simulation import Adopt, Shard, simulate
 from tests.oracle.value import is_counted, population_cuts
 from tests.support.by_hand import MICROSECOND, Item, day, only, purchase, refund, segment
+from tests.support.trials import trials
 
 VALUE = only("value")
 RATIO = Fraction(101, 100)
@@ -70,7 +71,7 @@ def test_a_population_without_money_has_no_cuts() -> None:
 
 
 @given(moneys=st.lists(st.integers(1, 10**9), min_size=1, max_size=50))
-@settings(max_examples=50, deadline=None)
+@trials(50)
 def test_cuts_of_bins_are_the_exact_ones_or_at_most_a_bin_below(moneys: list[int]) -> None:
     """A bin that straddles a share goes wholly to the higher class: the cut is that bin's lower end."""
     for cut, exact in zip(population_cuts(moneys, VALUE, RATIO), population_cuts(moneys, VALUE), strict=True):

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Chunk
 from segflow.engine.decode.json_text import NESTING_MAX
 from segflow.engine.decode.records import Decoder, _Columns, _Fast
 from segflow.schemas.settings import Settings
+from tests.support.trials import trials
 
 EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "churn", "clv", "payment")
 SETTINGS = (
@@ -212,7 +213,7 @@ def agreed(
     product=st.sampled_from(SETTINGS[:1] * 3 + SETTINGS),
     topic=st.sampled_from(TOPICS[:1] * 5 + TOPICS),
 )
-@settings(max_examples=600, deadline=None)
+@trials(600)
 def test_the_fast_path_agrees_with_the_contract_on_every_record(
     values: list[bytes | None], key: str, product: Settings, topic: int | None
 ) -> None:
@@ -226,7 +227,7 @@ def test_the_fast_path_agrees_with_the_contract_on_every_record(
 
 
 @given(value=st.binary(max_size=40) | st.text(max_size=40).map(str.encode))
-@settings(max_examples=150, deadline=None)
+@trials(150)
 def test_bytes_that_are_nothing_are_refused_by_both(value: bytes) -> None:
     """Random bytes and random text are no event."""
     assert not agreed(SETTINGS[0], None, [value], None).usable.any()
@@ -278,7 +279,7 @@ def test_brackets_within_strings_and_beside_each_other_are_no_nesting() -> None:
 
 
 @given(value=records())
-@settings(max_examples=150, deadline=None)
+@trials(150)
 def test_a_record_is_read_the_same_alone_and_in_any_batch(value: bytes) -> None:
     """Columns of a batch do not leak from one record to its neighbours."""
     decoder = Decoder(SETTINGS[0], None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.label_codes import VANISHED, carried, vanished
@@ -21,6 +21,7 @@ from tests.support.agreement import by_customer
 from tests.support.events import Log
 from tests.support.histories import histories, varied_moments
 from tests.support.lockstep import Engine, Oracle
+from tests.support.trials import trials
 
 WITH_PRICE = ("lifecycle", "rfm", "price")
 VIP_GRID = tuple(tuple("vip" if label == "champion" else label for label in row) for row in GRID)
@@ -74,7 +75,7 @@ def adopting(engine: Engine, oracle: Oracle, definition: Definition, *, quiet: b
     turns=st.lists(st.tuples(st.integers(0, 30), st.sampled_from(DEFINITIONS)), min_size=1, max_size=3),
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3),
 )
-@settings(max_examples=60, deadline=None)
+@trials(60)
 def test_definitions_adopted_anywhere_give_the_oracles_changes(
     log: Log, turns: list[tuple[int, Definition]], sizes: list[int]
 ) -> None:
@@ -103,7 +104,7 @@ def _feed(engine: Engine, oracle: Oracle, log: Log, sizes: list[int]) -> None:
 
 
 @given(log=histories(25, FINE, varied=True), stop=st.integers(0, 25), definition=st.sampled_from(DEFINITIONS[1:5]))
-@settings(max_examples=30, deadline=None)
+@trials(30)
 def test_a_quiet_definition_moves_labels_and_neither_tells_nor_counts(
     log: Log, stop: int, definition: Definition
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.schemas.currency import minor_digits, to_minor
@@ -22,12 +22,13 @@ from segflow.segments.rules import Rules, from_settings
 from segflow.segments.window import KEY_OF_SLOT_0
 from tests.support.random_facts import CUSTOMERS, moments_for, some_facts, thresholds_us
 from tests.support.random_rules import DIMENSIONS, MICROSECOND, RULED, ruled_settings, some_rules, some_settings
+from tests.support.trials import trials
 
 PROBES = 12
 
 
 @given(product=ruled_settings(), name=st.sampled_from(RULED), seed=st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_the_label_of_any_rules_holds_until_its_deadline(product: Settings, name: str, seed: int) -> None:
     """The same law for random rules: own crossings, and those of the dimensions whose labels they look at."""
     holds_until_its_deadline(name, from_settings(product), product, seed)
@@ -35,7 +36,7 @@ def test_the_label_of_any_rules_holds_until_its_deadline(product: Settings, name
 
 @pytest.mark.parametrize("name", DIMENSIONS)
 @given(made=some_rules(), seed=st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
+@trials(150)
 def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_there(
     name: str, made: tuple[Rules, Settings], seed: int
 ) -> None:
@@ -257,7 +258,7 @@ BY_HAND: dict[str, Callable[[Settings, Rules, dict[str, Any], int], str]] = {
 
 @pytest.mark.parametrize("name", DIMENSIONS)
 @given(made=some_rules(), seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@trials(60)
 def test_every_row_of_the_table_is_read_as_it_is_written(name: str, made: tuple[Rules, Settings], seed: int) -> None:
     """Whole columns give what plain Python gives one customer at a time."""
     rules, product = made
@@ -273,7 +274,7 @@ def test_every_row_of_the_table_is_read_as_it_is_written(name: str, made: tuple[
 
 
 @given(product=some_settings())
-@settings(max_examples=50, deadline=None)
+@trials(50)
 def test_fixed_cuts_are_the_settings_thresholds_in_whole_numbers(product: Settings) -> None:
     """Microseconds, orders, and minor units of the settings' currency."""
     cuts, fixed = from_settings(product).cuts, product.rfm.fixed

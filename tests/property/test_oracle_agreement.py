@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.segments.cuts import Cuts
@@ -13,10 +13,11 @@ from tests.oracle.simulation import Adopt, OracleRules
 from tests.support.agreement import by_customer
 from tests.support.histories import histories, moments
 from tests.support.lockstep import Engine, Oracle, at_every_prefix, cut, in_batches, under_sweeps
+from tests.support.trials import trials
 
 
 @given(log=histories(), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4), until=st.none() | moments)
-@settings(max_examples=400, deadline=None)
+@trials(400)
 def test_any_history_in_any_batches_gives_the_oracles_changes(
     log: list[dict[str, Any]], sizes: list[int], until: datetime | None
 ) -> None:
@@ -26,7 +27,7 @@ def test_any_history_in_any_batches_gives_the_oracles_changes(
 
 
 @given(log=histories(most=12))
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_at_every_prefix_the_changes_are_the_oracles(log: list[dict[str, Any]]) -> None:
     """After each event, swept to the clock, nothing is missing and nothing is ahead."""
     for changes, expected in at_every_prefix(Engine(), Oracle(), log):
@@ -34,7 +35,7 @@ def test_at_every_prefix_the_changes_are_the_oracles(log: list[dict[str, Any]]) 
 
 
 @given(log=histories(), sweeps=st.lists(st.tuples(st.integers(0, 40), moments), max_size=4))
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_sweeps_ahead_of_the_clock_conclude_as_the_oracle_says(
     log: list[dict[str, Any]], sweeps: list[tuple[int, datetime]]
 ) -> None:
@@ -53,7 +54,7 @@ monies = st.lists(st.integers(-10, 2000), min_size=4, max_size=4, unique=True).m
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4),
     recuts=st.lists(st.tuples(st.integers(0, 5), days, counts, monies), max_size=3),
 )
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_new_cuts_are_adopted_as_the_oracle_says(
     log: list[dict[str, Any]], sizes: list[int], recuts: list[tuple[int, list[int], list[int], list[int]]]
 ) -> None:
@@ -90,7 +91,7 @@ def test_new_cuts_are_adopted_as_the_oracle_says(
 
 
 @given(log=histories(), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4))
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_change_ids_are_the_same_however_the_log_is_cut_and_never_repeat(
     log: list[dict[str, Any]], sizes: list[int]
 ) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ from tests.oracle.rules import OracleRules
 from tests.support.histories import debts, histories, varied_moments
 from tests.support.lockstep import Engine, Oracle, at_every_prefix, in_batches, under_sweeps
 from tests.support.translation import rules_of, settings_of
+from tests.support.trials import trials
 
 # "One number in log space" is a float: some 1500 half-lives since the epoch, to 0.3 microseconds, and a rounding for
 # each of up to 40 events. Closer to a whole second, without being on it, a crossing has no second to be rounded to.
@@ -149,7 +150,7 @@ def test_the_dimensions_drawn_from_are_in_the_settings() -> None:
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4),
     until=st.none() | FINE,
 )
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_any_dimensions_in_any_order_give_the_oracles_changes(
     case: Case, sizes: list[int], until: datetime | None
 ) -> None:
@@ -160,7 +161,7 @@ def test_any_dimensions_in_any_order_give_the_oracles_changes(
 
 
 @given(case=cases(most=12))
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_any_dimensions_agree_at_every_prefix(case: Case) -> None:
     """After each event, swept to the clock, nothing is missing and nothing is ahead."""
     chosen, log = case
@@ -172,7 +173,7 @@ def test_any_dimensions_agree_at_every_prefix(case: Case) -> None:
     case=cases(),
     sweeps=st.lists(st.tuples(st.integers(0, 40), FINE), max_size=4),
 )
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_any_dimensions_agree_when_sweeps_run_ahead_of_the_clock(
     case: Case, sweeps: list[tuple[int, datetime]]
 ) -> None:
@@ -183,7 +184,7 @@ def test_any_dimensions_agree_when_sweeps_run_ahead_of_the_clock(
 
 
 @given(log=debts(), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4))
-@settings(max_examples=50, deadline=None)
+@trials(50)
 def test_more_invoices_than_are_remembered_give_the_oracles_changes(
     log: list[dict[str, Any]], sizes: list[int]
 ) -> None:

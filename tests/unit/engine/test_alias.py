@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.columns import events as columns
@@ -39,6 +39,7 @@ from tests.support.kafka_records import Record
 from tests.support.lockstep import Engine, Oracle, at_every_prefix, cut, fed, in_batches
 from tests.support.placement import SHARDS, name_in
 from tests.support.stored_customer import purchases_in
+from tests.support.trials import trials
 
 
 @given(
@@ -46,7 +47,7 @@ from tests.support.stored_customer import purchases_in
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4),
     until=st.none() | moments,
 )
-@settings(max_examples=80, deadline=None)
+@trials(80)
 def test_aliases_give_the_oracles_changes(log: Log, sizes: list[int], until: datetime | None) -> None:
     """Chains, cycles, self-aliases, unknown ones, repeats and erases, in any batches."""
     changes, expected = in_batches(Engine(), Oracle(), log, sizes, until)
@@ -54,7 +55,7 @@ def test_aliases_give_the_oracles_changes(log: Log, sizes: list[int], until: dat
 
 
 @given(log=merging_histories(most=12))
-@settings(max_examples=30, deadline=None)
+@trials(30)
 def test_aliases_agree_at_every_prefix(log: Log) -> None:
     """After each event, swept to the clock, nothing is missing and nothing is ahead."""
     for changes, expected in at_every_prefix(Engine(), Oracle(), log):
@@ -62,7 +63,7 @@ def test_aliases_agree_at_every_prefix(log: Log) -> None:
 
 
 @given(log=merging_histories(in_order=True), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@trials(40)
 def test_the_number_of_shards_does_not_show(log: Log, sizes: list[int]) -> None:
     """A file in time order, swept to the same time: each customer's changes are the same with one shard and three."""
     runs = [FileRun(settings=Settings(), shards=shards) for shards in (1, SHARDS)]
@@ -184,7 +185,7 @@ class Apart:
     log=merging_histories(erasing=False),
     turns=st.lists(st.tuples(st.integers(0, SHARDS - 1), st.integers(0, 3), st.integers(0, 3)), max_size=60),
 )
-@settings(max_examples=60, deadline=None)
+@trials(60)
 def test_shards_that_are_not_in_step_lose_nothing_and_count_nothing_twice(
     log: Log, turns: list[tuple[int, int, int]]
 ) -> None:

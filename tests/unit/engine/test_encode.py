@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.columns.messages import Message
@@ -21,6 +21,7 @@ from segflow.segments.instant import LATEST_US, to_text
 from segflow.segments.rules import Rules, from_settings
 from tests.support.agreement import content, parsed
 from tests.support.histories import histories
+from tests.support.trials import trials
 
 odd_ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12) | st.sampled_from(
     [
@@ -84,7 +85,7 @@ def renamed(log: list[dict[str, Any]], names: list[str], event_names: list[str])
     event_names=st.lists(odd_ids, min_size=1, max_size=3),
     currency=st.sampled_from(["EUR", "JPY", "KWD"]),
 )
-@settings(max_examples=150, deadline=None)
+@trials(150)
 def test_everything_written_is_the_json_that_python_would_write(
     log: list[dict[str, Any]], names: list[str], event_names: list[str], currency: str
 ) -> None:
@@ -112,7 +113,7 @@ def test_everything_written_is_the_json_that_python_would_write(
 
 
 @given(log=histories(most=20))
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_current_segments_are_those_of_the_customers_last_change(log: list[dict[str, Any]]) -> None:
     """One record a customer that changed, with the labels, facts, version and outlook of the last change."""
     for outcome in outcomes(log, Settings()):
@@ -127,7 +128,7 @@ def test_current_segments_are_those_of_the_customers_last_change(log: list[dict[
 
 
 @given(log=histories(most=25))
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_a_customers_changes_are_a_chain(log: list[dict[str, Any]]) -> None:
     """Versions count without gaps, and each change starts where the one before it in its dimension ended."""
     held: dict[tuple[str, str], tuple[str | None, str | None]] = {}

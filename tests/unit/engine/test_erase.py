@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.file_run import FileRun
@@ -22,6 +22,7 @@ from tests.support.agreement import by_customer
 from tests.support.events import Log, at, event
 from tests.support.histories import START, events, moments, written
 from tests.support.lockstep import Engine, cut, fed
+from tests.support.trials import trials
 
 ALL = Settings(dimensions=get_args(Dimension))
 
@@ -195,7 +196,7 @@ def state(engine: Engine) -> Any:
     until=st.none() | moments,
     kept=st.sampled_from(["730d", "30d", "1d"]),
 )
-@settings(max_examples=60, deadline=None)
+@trials(60)
 def test_however_the_log_is_cut_the_changes_and_what_is_held_are_the_same(
     log: Log, sizes: list[int], until: datetime | None, kept: str
 ) -> None:
@@ -217,7 +218,7 @@ def test_however_the_log_is_cut_the_changes_and_what_is_held_are_the_same(
 
 
 @given(log=erasing_histories())
-@settings(max_examples=40, deadline=None)
+@trials(40)
 def test_chains_and_versions_have_no_gap(log: Log) -> None:
     """What a change leaves is what the next takes up, through erases and returns; effective times never go back."""
     engine = Engine(ALL)
@@ -237,7 +238,7 @@ def test_chains_and_versions_have_no_gap(log: Log) -> None:
 
 
 @given(log=erasing_histories())
-@settings(max_examples=25, deadline=None)
+@trials(25)
 def test_shards_do_not_show_in_a_log_in_time_order(log: Log) -> None:
     """Swept to the same time, three shards tell what one does."""
     log.sort(key=lambda each: each["occurred_at"])
@@ -263,7 +264,7 @@ def test_a_dimension_that_came_since_the_erase_begins_as_for_anybody() -> None:
 
 
 @given(log=erasing_histories(), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=3), place=st.integers(0, 30))
-@settings(max_examples=25, deadline=None)
+@trials(25)
 def test_new_cuts_pass_over_the_holes(log: Log, sizes: list[int], place: int) -> None:
     """Whoever is erased before the cuts are brought to everybody, or while they are, is not looked for."""
     cuts = replace(fixed_cuts(Settings()), version=7, frequency=(1, 2, 4, 6))

@@ -1,11 +1,12 @@
 """Two inputs, one order: the earlier head first, and nothing taken before its turn is sure."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.columns.events import Chunk, Unusable, none
 from segflow.engine.decode.merge_inputs import merge, ready
+from tests.support.trials import trials
 
 LATEST = 1000
 PURCHASES, INTERACTIONS = False, True
@@ -68,14 +69,14 @@ def by_heads(purchases: Times, interactions: Times) -> list[tuple[bool, int]]:
 
 
 @given(purchases=inputs, interactions=inputs)
-@settings(max_examples=300, deadline=None)
+@trials(300)
 def test_merging_is_taking_the_earlier_head_again_and_again(purchases: Times, interactions: Times) -> None:
     """For any two inputs, out of order, with ties, with records that cannot be used or lie in the future."""
     assert order(purchases, interactions) == by_heads(purchases, interactions)
 
 
 @given(purchases=inputs, interactions=inputs, more=inputs, waiting=st.sampled_from([PURCHASES, INTERACTIONS]))
-@settings(max_examples=300, deadline=None)
+@trials(300)
 def test_what_is_ready_comes_first_whatever_comes_later(
     purchases: Times, interactions: Times, more: Times, waiting: bool
 ) -> None:
@@ -91,7 +92,7 @@ def test_what_is_ready_comes_first_whatever_comes_later(
 
 
 @given(purchases=inputs, interactions=inputs, waits=st.tuples(st.booleans(), st.booleans()))
-@settings(max_examples=300, deadline=None)
+@trials(300)
 def test_no_more_could_be_taken_than_is_ready(purchases: Times, interactions: Times, waits: tuple[bool, bool]) -> None:
     """The next record in the order could still be overtaken by one to come; an empty input that waits holds all up."""
     first, second = ready(chunk(purchases), chunk(interactions), waits, LATEST)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import Erasures, start_labels
@@ -23,6 +23,7 @@ from segflow.segments.rules import from_settings
 from segflow.state import record
 from segflow.state.customers import Customers
 from tests.support.agreement import by_customer, parsed
+from tests.support.trials import trials
 
 RULES = from_settings(Settings())
 DECODER = Decoder(Settings(), None)
@@ -69,7 +70,7 @@ def advanced(customers: Customers, chunk: Chunk, clock_us: int = int(UNKNOWN), u
 
 
 @given(st.lists(st.integers(0, 6), max_size=40))
-@settings(max_examples=300, deadline=None)
+@trials(300)
 def test_round_j_holds_everybodys_jth_event(rows: list[int]) -> None:
     """Each event once; within a round each customer once; over the rounds each customer's events in their order."""
     found = rounds(np.array(rows, dtype=np.intp))

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,6 +12,7 @@ from segflow.engine.columns.text import moments
 from segflow.engine.columns.times import read
 from segflow.schemas.event import Instant
 from segflow.segments.instant import EPOCH, LATEST_US, MICROSECOND, NEVER, SECOND_US, UNKNOWN, after, to_text, to_us
+from tests.support.trials import trials
 
 CONTRACT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
@@ -49,7 +50,7 @@ nearly = st.builds(
 
 
 @given(st.lists(plain | edges | nearly | st.text(max_size=30), min_size=1, max_size=6))
-@settings(max_examples=500, deadline=None)
+@trials(500)
 def test_what_the_reader_is_sure_of_is_what_the_contract_reads(texts: list[str]) -> None:
     """It never gives a time that the contract refuses or reads otherwise."""
     for text, time_us in zip(texts, read(texts).tolist(), strict=True):
@@ -57,7 +58,7 @@ def test_what_the_reader_is_sure_of_is_what_the_contract_reads(texts: list[str])
 
 
 @given(st.lists(plain))
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_the_common_form_is_read_here_and_not_left_to_the_slow_path(texts: list[str]) -> None:
     """UTC with up to nine decimals: what nearly every producer writes."""
     for text, time_us in zip(texts, read(texts).tolist(), strict=True):
@@ -107,7 +108,7 @@ def test_a_text_beside_others_is_read_as_it_is_alone() -> None:
 
 
 @given(st.integers(to_us(EPOCH.replace(year=1)), LATEST_US))
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_a_written_time_is_read_back(time_us: int) -> None:
     """What segflow writes is RFC 3339, and the same instant."""
     assert read([to_text(time_us)]).tolist() == [time_us] == [by_contract(to_text(time_us))]

@@ -9,7 +9,6 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from segflow.operations.migration_matrix import svg
@@ -25,6 +24,7 @@ from tests.support.command import segflow, settings_file
 from tests.support.events import Log
 from tests.support.histories import histories
 from tests.support.lockstep import Engine
+from tests.support.trials import trials
 
 VIP = [["vip" if label == "new" else label for label in row] for row in GRID]
 CHANGES: tuple[dict[str, Any], ...] = (
@@ -44,7 +44,7 @@ def control_of(settings: Settings) -> Control:
 
 
 @given(log=histories(30), change=st.sampled_from(CHANGES))
-@trials(max_examples=60, deadline=None)
+@trials(60)
 def test_a_simulation_says_what_the_adoption_then_does(log: Log, change: dict[str, Any]) -> None:
     """As many moves of each kind as changes with the cause `definition`; the store is as it was."""
     engine, new = Engine(), Settings.model_validate(change)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from segflow.schemas.expression import meaning, syntax
@@ -19,6 +19,7 @@ from segflow.segments.conditions import Customers
 from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, to_us
 from tests.support.expressions import NAMES, One, UndecidableError, conditions, holds
+from tests.support.trials import trials
 
 DIMENSIONS = {"lifecycle": ("new", "at_risk", "churned"), "value": ("a", "b", "none")}
 OTHERS = {"churn": "churn is not among the dimensions before this one"}
@@ -90,7 +91,7 @@ words = st.sampled_from(
 
 
 @given(st.text(max_size=60) | st.lists(words).map(" ".join))
-@settings(max_examples=300, deadline=None)
+@trials(300)
 def test_any_text_is_an_expression_or_an_error_with_a_place(text: str) -> None:
     """Nothing else comes of it."""
     at = 0
@@ -155,7 +156,7 @@ def some_customers(dice: np.random.Generator) -> tuple[Customers, list[One], Any
 
 @given(text=conditions(DIMENSIONS), seed=st.integers(0, 2**32))
 @example(text="( ( idle - idle ) + - ( 1 / attributes.a ) * 1d ) / 1d <= - ( 1 / attributes.a )", seed=0)
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_whole_columns_give_what_is_read_of_one_customer_at_a_time(text: str, seed: int) -> None:
     """Absent values, kinds, labels, arithmetic and crossings, with microseconds to either side."""
     customers, ones, at_us = some_customers(np.random.default_rng(seed))
@@ -170,7 +171,7 @@ def test_whole_columns_give_what_is_read_of_one_customer_at_a_time(text: str, se
 
 
 @given(text=conditions(DIMENSIONS), seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@trials(60)
 def test_a_condition_holds_or_not_until_its_next_turn(text: str, seed: int) -> None:
     """Constant on [at, turn), and the turns come to an end."""
     dice = np.random.default_rng(seed)
@@ -230,7 +231,7 @@ def test_what_a_condition_looks_at_is_known() -> None:
 
 
 @given(text=conditions(DIMENSIONS), seed=st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_a_comparison_in_words_means_the_same(text: str, seed: int) -> None:
     """Read again, it holds of the same customers; but where durations are rounded, and where no label is left."""
     customers, _, at_us = some_customers(np.random.default_rng(seed))

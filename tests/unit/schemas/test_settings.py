@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.schemas import duration
 from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import ENVIRONMENT, SettingsError, load, parse
+from tests.support.trials import trials
 
 HIDDEN = "hunter2"
 
@@ -280,7 +281,7 @@ def test_no_mistake_in_the_file_makes_a_message_show_a_password(tmp_path: Path, 
         lambda count, unit: count * duration.UNITS[unit], st.integers(0, 5000), st.sampled_from([*duration.UNITS])
     )
 )
-@settings(max_examples=300, deadline=None)
+@trials(300)
 def test_a_duration_is_read_back_from_its_text(span: timedelta) -> None:
     """The shortest text is the same span; a timedelta is one already."""
     text = duration.to_text(span)

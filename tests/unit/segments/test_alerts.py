@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as trials
 
 from segflow.engine.commit.rule_versions import Rulebook
 from segflow.engine.decode.records import Decoder
@@ -18,6 +17,7 @@ from segflow.schemas.settings import Settings
 from segflow.segments.rules import from_settings
 from tests.support.command import segflow, settings_file
 from tests.support.histories import histories
+from tests.support.trials import trials
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,7 +43,7 @@ def made(log: list[dict[str, Any]], **content: Any) -> tuple[list[dict[str, Any]
 
 
 @given(log=histories(25))
-@trials(max_examples=60, deadline=None)
+@trials(60)
 def test_alerts_are_the_changes_asked_for_with_what_is_at_stake(log: list[dict[str, Any]]) -> None:
     """By default into at_risk and cant_lose, and with `value` on only of its classes a and b."""
     dimensions = ["lifecycle", "rfm", "value"]
@@ -62,7 +62,7 @@ def test_alerts_are_the_changes_asked_for_with_what_is_at_stake(log: list[dict[s
 
 
 @given(log=histories(25))
-@trials(max_examples=40, deadline=None)
+@trials(40)
 def test_a_strategy_is_copied_into_each_change_into_its_label(log: list[dict[str, Any]]) -> None:
     """And nowhere else; without strategies a change has no such field."""
     for change in made(log, strategies=STRATEGIES, dimensions=["lifecycle"])[0]:
@@ -156,7 +156,7 @@ def test_without_such_slots_nobody_knows_the_money_of_twelve_months() -> None:
 
 
 @given(log=histories(30))
-@trials(max_examples=60, deadline=None)
+@trials(60)
 def test_the_worth_at_stake_goes_with_the_class_of_clv(log: list[dict[str, Any]]) -> None:
     """Both say the same of one moment, to the minor unit; who is in no class is worth nothing that is known."""
     least = {"high": 100, "medium": 25, "low": 0}

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.schemas.settings import Settings
@@ -25,7 +25,6 @@ def test_expected_money_lies_between_the_own_mean_and_everybodys() -> None:
     assert money.round(2).tolist() == [35.24, 66.36, 78.12, 35.24, 35.24]
 
 
-@settings(deadline=None)  # the first call imports SciPy
 @given(
     numbers=st.lists(st.floats(0.05, 20), min_size=4, max_size=4),
     x=st.integers(0, 300),

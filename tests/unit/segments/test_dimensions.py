@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.schemas.settings import Settings
@@ -16,6 +16,7 @@ from segflow.segments.slots import NO_SLOT
 from tests.support.agreement import by_customer
 from tests.support.histories import histories, written
 from tests.support.one_customer import FIRST, changes, course, event
+from tests.support.trials import trials
 
 EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value", "churn", "clv", "payment")
 SLOT_US = 28 * DAY_US
@@ -149,7 +150,7 @@ def test_any_two_dimensions_in_either_order_are_each_as_they_are_alone(pair: tup
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6),
     order=st.permutations(EVERY),
 )
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_batches_are_invisible_with_every_dimension_on(
     log: list[dict[str, Any]], sizes: list[int], order: list[str]
 ) -> None:

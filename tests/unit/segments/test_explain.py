@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import start_labels
@@ -23,6 +22,7 @@ from segflow.state.layout import SECTIONS
 from tests.support.events import Log
 from tests.support.histories import histories
 from tests.support.lockstep import Engine
+from tests.support.trials import trials
 
 ALL = ("lifecycle", "rfm", "value", "price", "cadence", "satisfaction", "engagement", "payment", "churn", "clv")
 RULED = {
@@ -63,7 +63,7 @@ def read(engine: Engine, customer: str) -> Customers:
 
 
 @given(log=histories(30, varied=True), later_us=st.integers(0, 500 * DAY_US))
-@trials(max_examples=80, deadline=None)
+@trials(80)
 def test_every_explanation_ends_in_the_label_and_names_the_next(log: Log, later_us: int) -> None:
     """For whatever history, and whenever asked; the next label is the one that silence brings."""
     engine = Engine(EVERYTHING)

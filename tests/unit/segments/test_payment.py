@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import start_labels
@@ -20,6 +20,7 @@ from segflow.segments.rules import from_settings
 from segflow.state import record
 from tests.support.agreement import parsed
 from tests.support.histories import written
+from tests.support.trials import trials
 
 PRODUCT = Settings(dimensions=("payment",))
 RULES = from_settings(PRODUCT)
@@ -145,7 +146,7 @@ def by_hand(log: list[Event]) -> tuple[int, int, int]:
 
 
 @given(log=st.lists(words, min_size=1, max_size=16, unique_by=lambda event: event["event_id"]), data=st.data())
-@settings(max_examples=80, deadline=None)
+@trials(80)
 def test_the_order_in_which_is_heard_of_invoices_does_not_matter(log: list[Event], data: st.DataObject) -> None:
     """Within the bounds the facts are those of the definition, and the bytes kept are the same."""
     other = data.draw(st.permutations(log))
@@ -193,7 +194,7 @@ def test_what_is_open_again_about_a_forgotten_invoice_is_refused() -> None:
     log=st.lists(words, min_size=1, max_size=40, unique_by=lambda event: event["event_id"]),
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5),
 )
-@settings(max_examples=40, deadline=None)
+@trials(40)
 def test_batches_are_invisible_to_invoices(log: list[Event], sizes: list[int]) -> None:
     """Changes, dead letters and the record are the same however the log is cut."""
     whole, cut = shard(), shard()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.schemas.settings import Settings
@@ -21,6 +21,7 @@ from segflow.segments.rules import recuts_of
 from segflow.segments.share import SHARES_PER_ONE
 from tests.oracle.rules import OracleRules
 from tests.oracle.value import population_cuts
+from tests.support.trials import trials
 
 AT_US = 20_000 * DAY_US
 CHURNED_US = 180 * DAY_US
@@ -42,7 +43,7 @@ populations = st.lists(numbers, min_size=1, max_size=80).map(lambda some: np.arr
 
 
 @given(values=populations, shares=st.lists(st.floats(0.01, 1), min_size=1, max_size=5))
-@settings(max_examples=500, deadline=None)
+@trials(500)
 def test_a_quantile_is_within_one_percent_of_the_exact_one(values: npt.NDArray[np.int64], shares: list[float]) -> None:
     """Never below the exact value in its direction, and small whole numbers are exact."""
     found = histogram.quantiles(histogram.count(values), tuple(shares))
@@ -57,7 +58,7 @@ def test_a_quantile_is_within_one_percent_of_the_exact_one(values: npt.NDArray[n
 
 
 @given(values=populations)
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_quintiles_are_those_of_numpy(values: npt.NDArray[np.int64]) -> None:
     """`inverted_cdf`: the first value at which the share is reached, but for 1 %."""
     found = histogram.quantiles(histogram.count(values), QUINTILES)
@@ -68,14 +69,14 @@ def test_quintiles_are_those_of_numpy(values: npt.NDArray[np.int64]) -> None:
 
 
 @given(values=populations, cut=st.integers(0, 80))
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_parts_of_a_population_add_up_to_the_whole(values: npt.NDArray[np.int64], cut: int) -> None:
     """Shards count apart; the sum is what one would have counted."""
     assert histogram.count(values[:cut]) + histogram.count(values[cut:]) == histogram.count(values)
 
 
 @given(one=numbers, other=numbers)
-@settings(max_examples=300, deadline=None)
+@trials(300)
 def test_bins_keep_the_order_of_what_is_in_them(one: int, other: int) -> None:
     """A smaller value never lies in a later bin, and a bin's largest value lies in it."""
     (bin_one,), (bin_other,) = (histogram.count(np.array([value])) for value in (one, other))
@@ -122,7 +123,7 @@ def many_facts(draw: st.DrawFn) -> Facts:
 
 
 @given(facts=many_facts(), cut=st.integers(0, 60))
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_cuts_are_the_quintiles_of_the_living(facts: Facts, cut: int) -> None:
     """Those with an order that counts, not churned; scanned in slices; a score counts the cuts strictly below."""
     rows = np.arange(len(facts.last_us))
@@ -154,7 +155,7 @@ def test_cuts_are_the_quintiles_of_the_living(facts: Facts, cut: int) -> None:
 
 
 @given(values=populations)
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_equal_values_get_equal_scores_and_larger_ones_no_smaller(values: npt.NDArray[np.int64]) -> None:
     """Ties stay together, at whatever quantile the population is cut."""
     quantiles = histogram.quantiles(histogram.count(values), QUINTILES)
@@ -238,7 +239,7 @@ money = st.lists(st.integers(-(10**6), 10**6) | st.integers(1, 2**62), min_size=
 
 
 @given(values=money, a=st.integers(1, SHARES_PER_ONE - 1), more=st.integers(1, SHARES_PER_ONE))
-@settings(max_examples=300, deadline=None)
+@trials(300)
 def test_a_running_share_begins_with_the_bin_that_reaches_it(values: list[int], a: int, more: int) -> None:
     """From the most valuable down, naively, over whole bins: with it the share is reached, without it not yet."""
     shares = (a, min(a + more, SHARES_PER_ONE))
@@ -260,7 +261,7 @@ def test_a_running_share_begins_with_the_bin_that_reaches_it(values: list[int], 
 
 
 @given(facts=many_facts(), cut=st.integers(0, 60))
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_classes_of_value_are_those_of_the_money_of_the_living(facts: Facts, cut: int) -> None:
     """A until 70 % of their money above zero, B until 90 %; scanned in slices; the cuts of RFM are left alone."""
     rows = np.arange(len(facts.last_us))

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import start_labels
@@ -27,6 +27,7 @@ from segflow.state.layout import FIXED_BYTES
 from segflow.streams.control.definitions import definition_of, fact_differences, facts_of
 from tests.support.agreement import by_customer, parsed
 from tests.support.histories import histories, written
+from tests.support.trials import trials
 
 ALWAYS = {"label": "a", "when": "true"}
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -211,7 +212,7 @@ told = st.sampled_from([None, True, False, 0, 1, -1, 2.5, 1e300, 10**400, "DE", 
 @given(
     data=st.data(), values=st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab"), told), min_size=1, max_size=8)
 )
-@settings(max_examples=60, deadline=None)
+@trials(60)
 def test_the_order_in_which_profiles_come_does_not_matter(
     data: st.DataObject, values: list[tuple[int, str, Any]]
 ) -> None:
@@ -282,7 +283,7 @@ def test_which_attributes_are_kept_is_part_of_the_definition() -> None:
 
 
 @given(log=histories(varied=True), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4))
-@settings(max_examples=25, deadline=None)
+@trials(25)
 def test_batches_are_invisible_to_rules(log: list[dict[str, Any]], sizes: list[int]) -> None:
     """Labels of others, attributes, counts and crossings; each chain is unbroken."""
     rules = {

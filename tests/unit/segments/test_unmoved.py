@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import get_args
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.schemas.dimension_settings import Dimension
@@ -13,6 +13,7 @@ from segflow.segments.parameters import MbgNbd
 from segflow.segments.rules import Rules, from_settings
 from tests.support.random_facts import moments_for, some_facts, thresholds_us
 from tests.support.random_rules import some_rules
+from tests.support.trials import trials
 
 RULED = Settings.model_validate(
     {
@@ -27,7 +28,7 @@ RULED = Settings.model_validate(
 
 
 @given(made=some_rules(), numbers=st.lists(st.integers(1, 50_000), min_size=2, max_size=2).map(sorted), data=st.data())
-@settings(max_examples=30, deadline=None)
+@trials(30)
 def test_labels_of_unmoved_dimensions_and_their_deadlines_stay(
     made: tuple[Rules, Settings], numbers: list[int], data: st.DataObject
 ) -> None:

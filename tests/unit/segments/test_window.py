@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.commit.rule_versions import Rulebook
@@ -18,6 +18,7 @@ from segflow.segments.recut import Scan
 from segflow.segments.rules import from_settings, recuts_of
 from segflow.segments.window import ENTRY, KEY_OF_SLOT_0
 from tests.support.one_customer import course, event
+from tests.support.trials import trials
 
 SLOT_US = 28 * DAY_US
 YEAR = {"window": "365d", "grid": [[f"r{r}m{m}" for m in range(1, 6)] for r in range(5, 0, -1)]}
@@ -37,7 +38,7 @@ happenings = st.lists(st.tuples(st.integers(-60, 60), st.integers(-1, 1), st.int
 
 
 @given(happened=happenings, length=st.sampled_from([1, 2, 13, 40]), again=st.randoms())
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_slots_are_the_sums_of_what_happened_in_them_in_any_order(happened: Happened, length: int, again: Any) -> None:
     """Those within the window of the latest, the earliest first, and no more than the window has."""
     latest = max((slot for slot, _, _ in happened), default=0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import start_labels
@@ -17,6 +17,7 @@ from segflow.state.layout import REMEMBERED, SECTIONS
 from segflow.state.merging import merge
 from tests.support.histories import ATTRIBUTES, events, moments
 from tests.support.lockstep import Engine
+from tests.support.trials import trials
 
 WHEN = [f"attributes.{name} is present" for name in ATTRIBUTES]
 ALL = Settings.model_validate(
@@ -48,7 +49,7 @@ def is_in_reach(log: Log) -> bool:
 
 
 @given(log=st.lists(events(moments, varied=True), min_size=1, max_size=40), whose=st.lists(st.booleans(), min_size=40))
-@settings(max_examples=60, deadline=None)
+@trials(60)
 def test_two_halves_of_a_history_give_the_facts_of_the_whole(log: Log, whose: list[bool]) -> None:
     """However the events are divided; either half may be empty."""
     log = [each | {"event_id": f"e{number}"} for number, each in enumerate(log)]

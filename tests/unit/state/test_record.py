@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.segments.instant import UNKNOWN
@@ -24,6 +24,7 @@ from segflow.state.layout import (
 )
 from segflow.state.record import decode, encode, timers_us, upgraded
 from segflow.state.tails import TAILS
+from tests.support.trials import trials
 
 START = np.array([255, 0], dtype=np.uint8)
 UINT32 = st.integers(0, 2**32 - 1)
@@ -107,7 +108,7 @@ def same(one: Customers, other: Customers) -> bool:
 
 
 @given(many_customers())
-@settings(max_examples=150, deadline=None)
+@trials(150)
 def test_a_record_comes_back_as_it_was_written(customers: Customers) -> None:
     """Every field of every record, with any number of remembered ids, alone and among others."""
     values = encode(customers)
@@ -125,7 +126,7 @@ def test_a_record_comes_back_as_it_was_written(customers: Customers) -> None:
 
 
 @given(many_customers(), st.data())
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_unknown_customers_among_known_ones_start_afresh(customers: Customers, data: st.DataObject) -> None:
     """A customer without a record has the models' starting labels and no facts."""
     stored = [value if data.draw(st.booleans()) else None for value in encode(customers)]

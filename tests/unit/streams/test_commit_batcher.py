@@ -11,7 +11,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 import redis
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import start_labels
@@ -41,6 +41,7 @@ from segflow.streams.shard.commit_batcher import CommitBatcher, LoadedCommit
 from tests.support.events import Log, event
 from tests.support.histories import histories, merging_histories, moments
 from tests.support.kafka_records import Record
+from tests.support.trials import trials
 
 ALL = parse(
     {"dimensions": list(get_args(Dimension)), "alerts": {"into": {"lifecycle": ["at_risk", "churned"]}, "value": []}},
@@ -123,7 +124,7 @@ turns = st.lists(
 
 
 @given(logs=logs, turns=turns, chosen=st.sampled_from((Settings(), ALL)))
-@settings(max_examples=150, deadline=None)
+@trials(150)
 def test_a_commit_worked_with_others_comes_to_what_it_comes_to_alone(
     logs: list[Log], turns: list[tuple[list[int], datetime | None, int]], chosen: Settings
 ) -> None:

@@ -3,12 +3,13 @@
 from random import Random
 
 from aiokafka.record.memory_records import MemoryRecords
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.columns import varint
 from segflow.engine.columns.messages import Message, Messages
 from segflow.streams.publish.record_batch import BATCH_MAX_BYTES, HEADER, LZ4, RecordBatch, batches, batches_together
+from tests.support.trials import trials
 
 PRODUCER = (7, 3, 41)  # id, epoch, first sequence number
 
@@ -35,7 +36,7 @@ def read(written: list[RecordBatch]) -> list[list[Message]]:
 
 
 @given(messages, st.booleans(), st.booleans())
-@settings(max_examples=200, deadline=None)
+@trials(200)
 def test_records_are_read_as_they_were_written(log: list[Message], transactional: bool, compressed: bool) -> None:
     """Keys, values, headers and order, in one batch, by a reader that is not ours; an empty value is a tombstone."""
     columns = Messages.of(log)
@@ -78,7 +79,7 @@ def test_batches_keep_to_the_brokers_limit() -> None:
 
 
 @given(st.lists(messages, max_size=6))
-@settings(max_examples=100, deadline=None)
+@trials(100)
 def test_parts_written_together_are_what_each_is_alone(logs: list[list[Message]]) -> None:
     """Byte by byte, empty ones and those of several batches too."""
     parts = [Messages.of(log) for log in logs]

@@ -1,0 +1,22 @@
+"""How many examples a property test draws: in CI as many as it asks for, while somebody works a few."""
+
+from collections.abc import Collection
+from typing import Final
+
+from hypothesis import HealthCheck, settings
+
+DEV: Final = "dev"
+CI: Final = "ci"
+DEV_EXAMPLES: Final = 25
+"""A quarter of Hypothesis's own default, 100. With it the tests that start no server take a minute of one core."""
+
+
+def trials(count: int, *, suppress_health_check: Collection[HealthCheck] = ()) -> settings:
+    """The settings of a property test that draws `count` examples under the profile `ci`.
+
+    Under `dev` it is a quarter of them, and no more than 25.
+    """
+    quarter = -(-count // 4)
+    most = min(quarter, DEV_EXAMPLES) if settings.get_current_profile_name() == DEV else count
+    drawn = settings(max_examples=most)
+    return settings(drawn, suppress_health_check=suppress_health_check) if suppress_health_check else drawn

@@ -1,0 +1,1 @@
+"""The repository itself: its make targets, its checks, how its tests are built."""
