@@ -19,7 +19,7 @@ class InputLostError(Exception):
     """An input does not hold what comes next; the message has the commands to choose from."""
 
 
-async def beginning(
+async def starting_head(
     settings: Settings,
     partition: int,
     head: Head,
@@ -29,7 +29,7 @@ async def beginning(
 ) -> Head:
     """The head to start with; its positions are those of the inputs' first records where it has none yet.
 
-    Args: see `problems`; `topic_ids` as they were when the worker started.
+    Args: see `position_problems`; `topic_ids` as they were when the worker started.
 
     Raises:
         InputLostError: see there.
@@ -39,16 +39,16 @@ async def beginning(
         return msgspec.structs.replace(head, **dict(zip(ROLES, starts, strict=True)))
     if head.handover == Position():  # a version before shards handed anything over wrote it
         head = msgspec.structs.replace(head, handover=Position(topic_id=topic_ids[HANDOVER], offset=first[HANDOVER]))
-    wrong = problems(settings, partition, head, topic_ids, first, end)
+    wrong = position_problems(settings, partition, head, topic_ids, first, end)
     if wrong:
         with suppress(KafkaError):  # an input may have been made anew since then: then that is what to say
             ids = (await asyncio.to_thread(topics.check, settings)).input_ids
-            wrong = problems(settings, partition, head, ids, first, end) or wrong
+            wrong = position_problems(settings, partition, head, ids, first, end) or wrong
         raise InputLostError("\n".join(wrong.values()))
     return head
 
 
-def problems(
+def position_problems(
     settings: Settings,
     partition: int,
     head: Head,
@@ -95,7 +95,7 @@ def problems(
     return found
 
 
-def move(old: Position, new: Position, first: int, end: int) -> str:
+def describe_move(old: Position, new: Position, first: int, end: int) -> str:
     """What moving an input's position from `old` to `new` means, for a person; `first` and `end` as above."""
     if old.topic_id != new.topic_id:
         skipped = f"; its first {new.offset - first} offsets are skipped" if new.offset > first else ""

@@ -39,9 +39,8 @@ from segflow.streams.publish.packing import Packing
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.failpoints import failpoint
-from segflow.streams.shard import input_positions as positions
 from segflow.streams.shard.commit_batcher import SMALL_SIZE, CommitBatcher, LoadedCommit
-from segflow.streams.shard.input_positions import InputLostError
+from segflow.streams.shard.input_positions import InputLostError, starting_head
 from segflow.streams.shard.readable import readable
 
 log = logging.getLogger(__name__)
@@ -64,8 +63,8 @@ class ShardStoppedError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
-    """A commit that has been worked out and not been published yet."""
+class PendingCommit:
+    """A commit that has been executed and not been published yet."""
 
     entry: Entry
     outcome: Outcome
@@ -195,9 +194,7 @@ class Shard:
             stored = await self._replay(stored, entries, inputs)  # 3, 4
             failpoint("acquire:replayed")
             head = stored or Head(rules=self.control.rulebook.first.version)
-            head = await positions.beginning(
-                self.settings, self.partition, head, self.topic_ids, *await inputs.bounds()
-            )
+            head = await starting_head(self.settings, self.partition, head, self.topic_ids, *await inputs.bounds())
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.acquire, self.head, stored)  # 5
         failpoint("acquire:owned")
@@ -239,17 +236,17 @@ class Shard:
         most = self.settings.worker.batch_max_records
         while not self._stopping.is_set():
             self.inputs.arrived.clear()
-            prepared = await self._prepare()
-            if prepared is None:
+            pending = await self._prepare()
+            if pending is None:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.inputs.arrived.wait(), timeout=sweep_every_s)
                 continue
             async with asyncio.timeout(COMMIT_S):
-                await self._commit(prepared)
-            if prepared.written > SMALL_SIZE and max(buffer.waiting for buffer in self.inputs.buffers) < most:
+                await self._commit(pending)
+            if pending.written > SMALL_SIZE and max(buffer.waiting for buffer in self.inputs.buffers) < most:
                 await asyncio.sleep(linger_s)  # the next one costs hardly more for having more
 
-    async def _prepare(self) -> Prepared | None:
+    async def _prepare(self) -> PendingCommit | None:
         """Step 1 of a commit; None where there is nothing to do.
 
         A small one is worked on the event loop, together with other shards'. A large one goes to a thread; so do all
@@ -258,7 +255,7 @@ class Shard:
         if self.ready():
             reply = await self.batcher.work(self)
             if reply.commit is not None and reply.outcome is not None:
-                return self._prepared(reply.commit, reply.outcome, perf_counter() - reply.commit.loaded_s)
+                return self._pending(reply.commit, reply.outcome, perf_counter() - reply.commit.loaded_s)
             if reply.commit is not None:
                 async with self.turn:
                     return await asyncio.to_thread(self._execute, reply.commit)
@@ -267,19 +264,19 @@ class Shard:
         async with self.turn:
             return await asyncio.to_thread(self._prepare_single)
 
-    def _prepare_single(self) -> Prepared | None:
+    def _prepare_single(self) -> PendingCommit | None:
         commit = self.next_commit()
         return None if commit is None else self._execute(commit)
 
-    def _execute(self, commit: LoadedCommit) -> Prepared:
+    def _execute(self, commit: LoadedCommit) -> PendingCommit:
         started_s = perf_counter()
         outcome = self._executor.work(commit.loaded)
-        return self._prepared(commit, outcome, perf_counter() - started_s)
+        return self._pending(commit, outcome, perf_counter() - started_s)
 
-    def _prepared(self, commit: LoadedCommit, outcome: Outcome, took_s: float) -> Prepared:
+    def _pending(self, commit: LoadedCommit, outcome: Outcome, took_s: float) -> PendingCommit:
         """`took_s`: working it, loading not included."""
         self.metrics.steps.labels("execute").observe(commit.loading_s + took_s)
-        return Prepared(
+        return PendingCommit(
             entry=journal.entry(commit.loaded.plan, self.head, outcome),
             outcome=outcome,
             control=commit.control,
@@ -316,7 +313,7 @@ class Shard:
         sweep_limit = slice_of(self.settings.worker.sweep_max_customers, sum(map(len, chunks)))
         return msgspec.structs.replace(plan, sweep_us=horizon_us, sweep_limit=sweep_limit, mode=mode)
 
-    async def _commit(self, prepared: Prepared) -> None:
+    async def _commit(self, pending: PendingCommit) -> None:
         """One commit.
 
         1. Watch the head: it must be what this worker last wrote. Read the records (`next_commit`), advance them in
@@ -328,7 +325,7 @@ class Shard:
         A crash before 2 leaves nothing; between 2 and 3, the journal has a commit that the store lacks, which a
         replay makes good when the shard is acquired.
         """
-        outcome, names = prepared.outcome, self.settings.kafka.topics
+        outcome, names = pending.outcome, self.settings.kafka.topics
         assert self._publisher is not None
         failpoint("commit:prepared")
         with self.metrics.step("publish"):
@@ -338,24 +335,24 @@ class Shard:
                     names.alerts: outcome.alerts,
                     names.current: outcome.current,
                     names.dead_letters: Messages.of(outcome.dead),
-                    names.control: Messages.of(prepared.control),
-                    names.journal: Messages.of([journal.message(prepared.entry)]),
+                    names.control: Messages.of(pending.control),
+                    names.journal: Messages.of([journal.message(pending.entry)]),
                 },
                 frozenset({names.control}),
                 outcome.handover,
             )
         failpoint("commit:published")
         with self.metrics.step("store"):  # 3
-            if self.store_answers() and prepared.written <= SMALL_SIZE:
+            if self.store_answers() and pending.written <= SMALL_SIZE:
                 await self._store(outcome.write)
             else:
                 await asyncio.to_thread(self.store.commit, outcome.write)
         failpoint("commit:stored")
         self.head = outcome.write.head
-        self._more_due = outcome.swept >= prepared.entry.plan.sweep_limit
+        self._more_due = outcome.swept >= pending.entry.plan.sweep_limit
         if not self._more_due:
-            self.concluded_us = max(self.concluded_us, self.head.clock_us, prepared.entry.plan.sweep_us)
-        self.metrics.committed(outcome, prepared.records, perf_counter() - prepared.started_s)
+            self.concluded_us = max(self.concluded_us, self.head.clock_us, pending.entry.plan.sweep_us)
+        self.metrics.committed(outcome, pending.records, perf_counter() - pending.started_s)
 
     async def _store(self, write: Write) -> None:
         """A small write, on the event loop, which goes on while Redis works on it."""

@@ -26,8 +26,7 @@ from segflow.streams.journal.journal import JournalReader
 from segflow.streams.journal.replay import JournalReplay, positioned
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.errors import UsageError
-from segflow.streams.shard import input_positions as positions
-from segflow.streams.shard.input_positions import ROLES
+from segflow.streams.shard.input_positions import ROLES, describe_move, position_problems
 
 Target = Literal["earliest", "latest"] | int
 
@@ -115,7 +114,7 @@ class Reset:
 
     def _decide(self, head: Head, places: Places) -> tuple[Head, list[str]]:
         """The head with its positions moved, and what that means."""
-        wrong = positions.problems(self.settings, self.partition, head, places.topic_ids, places.first, places.end)
+        wrong = position_problems(self.settings, self.partition, head, places.topic_ids, places.first, places.end)
         roles = [self.role] if self.role is not None else [role for role in ROLES if role in wrong or self.force]
         if not self.force and not any(role in wrong for role in roles):
             what = f"the {self.role} of shard {self.partition}" if self.role else f"shard {self.partition}"
@@ -134,7 +133,7 @@ class Reset:
             position = Position(topic_id=places.topic_ids[side], offset=self._offset(role, side, places))
             where = f"shard {self.partition}: {getattr(self.settings.kafka.topics, role)}"
             lines.append(
-                f"{where} {positions.move(getattr(head, role), position, places.first[side], places.end[side])}"
+                f"{where} {describe_move(getattr(head, role), position, places.first[side], places.end[side])}"
             )
             head = msgspec.structs.replace(head, **{role: position})
         return head, lines

@@ -11,8 +11,7 @@ import pytest
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES, none
 from segflow.engine.commit.execute import Executor
 from segflow.engine.commit.plan import plan_for
-from segflow.engine.decode import merge_inputs as merge
-from segflow.engine.decode import records as decode
+from segflow.engine.decode import merge_inputs, records
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import FileRun, MemoryShard
 from segflow.schemas.change import Cause, Change
@@ -142,7 +141,7 @@ def test_a_record_of_each_kind_gives_that_kind_of_dead_letter(kind: str) -> None
 def test_every_kind_of_dead_letter_has_a_row() -> None:
     """The table has the kinds shown above, and the code has no other."""
     kinds = [row[0] for row in table("Dead letters", "`kind`")]
-    code = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (decode, merge))
+    code = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (records, merge_inputs))
     named = set(re.findall(r'(?:_refuse|Unusable)\(\s*"(\w+)"', code))
     described = re.search(r"kinds = \{(.*?)\}.*?kinds\.get\([^\n]*?\"(\w+)\"\)", code, re.DOTALL)
     assert described is not None

@@ -16,7 +16,7 @@ from segflow.state.keys import Keys
 from segflow.state.layout import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
 from segflow.state.tails import TAILS
 from segflow.streams.control import scans as histograms
-from segflow.streams.control import topic as control
+from segflow.streams.control import topic
 from segflow.streams.journal.journal import Entry
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "state.md").read_text(encoding="utf-8")
@@ -133,11 +133,11 @@ def test_every_field_of_the_journal_is_explained() -> None:
 
 def test_every_kind_of_control_record_has_a_row() -> None:
     """The kinds that a worker takes note of, and `cuts-kept` and `histogram` as it writes them."""
-    known = set(re.findall(r'content\["kind"\] == "([\w-]+)"', Path(str(control.__file__)).read_text(encoding="utf-8")))
+    known = set(re.findall(r'content\["kind"\] == "([\w-]+)"', Path(str(topic.__file__)).read_text(encoding="utf-8")))
     assert {code(row[0])[0] for row in table("The control topic", "`kind`")} == known
     four = (1, 2, 3, 4)
     cuts = Cuts(version=0, recency_us=four, frequency=four, monetary_minor=four, value_minor=(1, 2))
-    messages = [control.cuts_message(cuts, 0, 0, moved=moved) for moved in (False, True)]
+    messages = [topic.cuts_message(cuts, 0, 0, moved=moved) for moved in (False, True)]
     messages.append(histograms.message(Scan(), 0, 0))
-    messages.append(control.parameters_message(CDNOW, 0, 0))
+    messages.append(topic.parameters_message(CDNOW, 0, 0))
     assert {json.loads(message.value)["kind"] for message in messages} == known - {"definition", "secret"}
