@@ -162,7 +162,7 @@ class Installation(Service):
         return topics.check(self.settings).topics[role].partitions == self.partitions
 
     def _handed_over(self) -> dict[tuple[str, int], int]:
-        """The offset after the last errand of each shard."""
+        """The offset after the last merge message of each shard."""
         ends: dict[tuple[str, int], int] = {}
         for each in self.read("handover"):
             place = ("handover", each.partition)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.columns.merge_messages import MergeMessage
 
 PURCHASES: Final = 0
 INTERACTIONS: Final = 1
@@ -26,9 +26,9 @@ class Kind(IntEnum):
     ERASE = 5
     # Those of aliases, each worked on its own (segflow/engine/merging/processor.py, segflow/engine/merging/ledger.py):
     ALIAS = 6
-    ANSWER = 7
-    GRANT = 8
-    FORGET = 9
+    TRANSFER = 7
+    APPROVE = 8
+    UNLINK = 9
     CLAIM = 10
     ERASED = 11
 
@@ -61,7 +61,8 @@ class Chunk:
     keys: Sequence[bytes | None]  # as read, for dead letters
     values: Sequence[bytes | None]
     unusable: dict[int, Unusable] = field(default_factory=dict)  # by row
-    errands: dict[int, Errand] = field(default_factory=dict)  # by row: of aliases, and of all that was handed over
+    merge_messages: dict[int, MergeMessage] = field(default_factory=dict)
+    """By row: of aliases, and of all that was handed over."""
     more: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     """Columns that only some dimensions need, where the settings have them: `discounted` bool, `score` uint8 (of a
     feedback), `level_log2` float64 (segments/models/engagement.py), `invoice` of INVOICE (segments/models/payment.py);
@@ -86,7 +87,9 @@ class Chunk:
             keys=self.keys[rows],
             values=self.values[rows],
             unusable={row - start: why for row, why in self.unusable.items() if start <= row < stop},
-            errands={row - start: errand for row, errand in self.errands.items() if start <= row < stop},
+            merge_messages={
+                row - start: message for row, message in self.merge_messages.items() if start <= row < stop
+            },
             more={name: column[rows] for name, column in self.more.items()},
         )
 
@@ -112,8 +115,10 @@ class Chunk:
             unusable={place: self.unusable[row] for place, row in enumerate(picked) if row in self.unusable}
             if self.unusable
             else {},
-            errands={place: self.errands[row] for place, row in enumerate(picked) if row in self.errands}
-            if self.errands
+            merge_messages={
+                place: self.merge_messages[row] for place, row in enumerate(picked) if row in self.merge_messages
+            }
+            if self.merge_messages
             else {},
             more={name: column[rows] for name, column in self.more.items()},
         )
@@ -144,11 +149,11 @@ def join(chunks: Sequence[Chunk]) -> Chunk:
     if len(chunks) == 1:
         return chunks[0]
     unusable: dict[int, Unusable] = {}
-    errands: dict[int, Errand] = {}
+    merge_messages: dict[int, MergeMessage] = {}
     start = 0
     for chunk in chunks:
         unusable.update({start + row: why for row, why in chunk.unusable.items()})
-        errands.update({start + row: errand for row, errand in chunk.errands.items()})
+        merge_messages.update({start + row: message for row, message in chunk.merge_messages.items()})
         start += len(chunk)
     return Chunk(
         offsets=np.concatenate([chunk.offsets for chunk in chunks]),
@@ -163,6 +168,6 @@ def join(chunks: Sequence[Chunk]) -> Chunk:
         keys=[key for chunk in chunks for key in chunk.keys],
         values=[value for chunk in chunks for value in chunk.values],
         unusable=unusable,
-        errands=errands,
+        merge_messages=merge_messages,
         more={name: np.concatenate([chunk.more[name] for chunk in chunks]) for name in chunks[0].more},
     )

@@ -26,9 +26,9 @@ from segflow.engine.commit.write import Advanced, split, write
 from segflow.engine.decode.merge_inputs import refuse_invoices
 from segflow.engine.encode.change_json import Encoded, Encoder, Publication
 from segflow.engine.encode.dead_letters import dead_letters
-from segflow.engine.merging import stored as alias_store
 from segflow.engine.merging.ledger import Book
 from segflow.engine.merging.processor import advance
+from segflow.engine.merging.stored import addressed, handed_over
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN
 from segflow.segments.rules import Rules
@@ -203,11 +203,11 @@ def _outcome(
     count = {fate: int(np.count_nonzero(fates & np.uint8(fate))) for fate in Fate}
     merged = refuse_invoices(load.merged, load.in_order[np.flatnonzero(fates & np.uint8(Fate.REFUSED))])
     aliases, book = load.aliases, Book(load.store)
-    errands = [errand for each in load.asked for errand in book.take(each)]
+    merge_messages = [message for each in load.asked for message in book.take(each)]
     if aliases is not None:
         sides = merged.sides[load.in_order]
-        errands += alias_store.handed_over(load.settings, load.partition, load.events, sides, aliases.sent)
-    handover = alias_store.messages(load.settings, load.plan.shards, errands)
+        merge_messages += handed_over(load.settings, load.partition, load.events, sides, aliases.sent)
+    handover = addressed(load.settings, load.plan.shards, merge_messages)
     return Outcome(
         write=write(load, advanced, book),
         changes=Messages.join([each.changes for each in encoded]),

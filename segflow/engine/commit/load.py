@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from segflow.engine.advance.processor import Adoption
 from segflow.engine.columns.events import Chunk, Kind
-from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.commit.plan import Plan
 from segflow.engine.commit.rule_versions import Rulebook
 from segflow.engine.decode.merge_inputs import OrderedInputs, merge, refuse_aliases
-from segflow.engine.merging import stored as alias_store
 from segflow.engine.merging.processor import Aliases
+from segflow.engine.merging.stored import read_aliases
 from segflow.schemas.settings import Settings
 from segflow.segments.facts import Rows, Times
 from segflow.segments.instant import UNKNOWN
@@ -42,7 +42,7 @@ class Loaded:
     before: Head  # as it was
     head: Head  # with what the plan adopts
     merged: OrderedInputs
-    asked: list[Errand]  # that are no step of a customer
+    asked: list[MergeMessage]  # that are no step of a customer
     in_order: Rows  # (m,) of the events in `merged`
     events: Chunk  # (m,) usable, in the shard's order
     rows: Rows  # (m,) the events' customers
@@ -116,7 +116,7 @@ class Loader:
         for customer_id in page:
             place.setdefault(customer_id, len(place))
         values = found.records + store.load(list(place)[len(found.records) :])
-        aliases = alias_store.read(head, events, place, values, store, alone=plan.shards == 1)
+        aliases = read_aliases(head, events, place, values, store, alone=plan.shards == 1)
         gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
         if gone:
             raise TornStateError(
@@ -155,13 +155,13 @@ class Loader:
         )
 
 
-def _for_the_book(merged: OrderedInputs) -> tuple[list[Errand], Rows]:
-    """The errands that are no step of a customer, and the usable rows without them; both in the shard's order."""
+def _for_the_book(merged: OrderedInputs) -> tuple[list[MergeMessage], Rows]:
+    """The merge messages that are no step of a customer, and the usable rows without them, in the shard's order."""
     in_order = merged.order[merged.chunk.usable[merged.order]]
-    if not merged.chunk.errands:
+    if not merged.chunk.merge_messages:
         return [], in_order
     asks = merged.chunk.kinds[in_order] >= Kind.CLAIM
-    return [merged.chunk.errands[row] for row in in_order[asks].tolist()], in_order[~asks]
+    return [merged.chunk.merge_messages[row] for row in in_order[asks].tolist()], in_order[~asks]
 
 
 def _adopt(plan: Plan, head: Head) -> Head:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from segflow.engine.advance.erasures import Erasures
 from segflow.engine.advance.processor import Advance
 from segflow.engine.commit.load import Loaded
-from segflow.engine.merging import stored as alias_store
 from segflow.engine.merging.ledger import Book
+from segflow.engine.merging.stored import ended_redirects, redirect_records
 from segflow.segments.instant import UNKNOWN
 from segflow.state import record
 from segflow.state.customers import Customers
@@ -73,9 +73,9 @@ def write(load: Loaded, advanced: Advanced, book: Book) -> Write:
     taken = known & ~erasures.known
     redirects, claimed = head.redirects, head.aliases
     if aliases is not None:
-        records = records + alias_store.records(aliases, customers)
+        records = records + redirect_records(aliases, customers)
         taken[list(aliases.redirects)] = False
-        taken[alias_store.ended(aliases, erasures.known)] = True
+        taken[ended_redirects(aliases, erasures.known)] = True
         redirects, claimed = redirects + len(aliases.redirects) - len(aliases.before), claimed + aliases.claimed
     return Write(
         records=records,

@@ -12,10 +12,9 @@ from msgspec import UNSET, Raw, UnsetType
 from pydantic import ValidationError
 from xxhash import xxh3_64_intdigest
 
-from segflow.engine.columns import merge_messages as errand
 from segflow.engine.columns import times
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
-from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.columns.merge_messages import ALIAS, MergeMessage
 from segflow.engine.decode.json_text import NESTING_MAX, is_shallow, is_utf8, nesting, read
 from segflow.schemas import event as contract
 from segflow.schemas.currency import convert, minor_digits, to_minor
@@ -179,8 +178,8 @@ class Decoder:
             keys=keys if keys is not None else [None] * len(values),
             values=values,
             unusable=unusable,
-            errands={
-                row: Errand(kind=errand.ALIAS, previous=previous)
+            merge_messages={
+                row: MergeMessage(kind=ALIAS, previous=previous)
                 for row, previous in columns.previous.items()
                 if row not in unusable
             },

@@ -1,4 +1,4 @@
-"""What other shards have handed over: errands as columns of events, beside those of the inputs."""
+"""What other shards have handed over: merge messages as columns of events, beside those of the inputs."""
 
 import sys
 from collections.abc import Sequence
@@ -8,20 +8,20 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from segflow.engine.columns import merge_messages as errand
+from segflow.engine.columns import merge_messages
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Chunk, Kind
-from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.decode.records import Decoder
 from segflow.schemas.settings import Settings
 
 KINDS: Final = {
-    errand.ANSWER: Kind.ANSWER,
-    errand.GRANT: Kind.GRANT,
-    errand.FORGET: Kind.FORGET,
-    errand.CLAIM: Kind.CLAIM,
-    errand.ERASED: Kind.ERASED,
+    merge_messages.TRANSFER: Kind.TRANSFER,
+    merge_messages.APPROVE: Kind.APPROVE,
+    merge_messages.UNLINK: Kind.UNLINK,
+    merge_messages.CLAIM: Kind.CLAIM,
+    merge_messages.ERASED: Kind.ERASED,
 }
-"""Of errands that are no plain event."""
+"""Of messages that are no plain event."""
 
 
 Decoders = tuple[Decoder, Decoder, "HandoverDecoder"]
@@ -34,7 +34,7 @@ def decoders(settings: Settings) -> Decoders:
 
 
 class HandoverDecoder:
-    """As Decoder, of the topic segments.handover. Each row is the event of an errand, its customer whom it is for."""
+    """As Decoder, of segments.handover. A row is the event of a merge message, its customer whom it is for."""
 
     def __init__(self, settings: Settings) -> None:
         worker = settings.worker.model_copy(update={"record_max_bytes": sys.maxsize})  # it was let in where it was read
@@ -48,20 +48,22 @@ class HandoverDecoder:
         """Columns of records' values.
 
         Raises:
-            msgspec.MsgspecError: one is no errand.
+            msgspec.MsgspecError: one is no merge message.
         """
-        errands = [errand.decode(value) for value in values]
-        chunk = self._events.decode([each.value for each in errands], None, offsets)
-        kinds = [KINDS.get(each.kind, kind) for each, kind in zip(errands, chunk.kinds.tolist(), strict=True)]
+        handed = [merge_messages.decode(value) for value in values]
+        chunk = self._events.decode([each.value for each in handed], None, offsets)
+        kinds = [KINDS.get(each.kind, kind) for each, kind in zip(handed, chunk.kinds.tolist(), strict=True)]
         return replace(
             chunk,
             kinds=np.array(kinds, dtype=np.uint8),
-            customer_ids=[each.to for each in errands],
+            customer_ids=[each.to for each in handed],
             keys=[customer_id.encode() for customer_id in chunk.customer_ids],
-            errands={row: _with_previous(each, chunk.errands.get(row)) for row, each in enumerate(errands)},
+            merge_messages={
+                row: _with_previous(each, chunk.merge_messages.get(row)) for row, each in enumerate(handed)
+            },
         )
 
 
-def _with_previous(handed: Errand, alias: Errand | None) -> Errand:
+def _with_previous(handed: MergeMessage, alias: MergeMessage | None) -> MergeMessage:
     """An alias that was handed over as an event says who the previous customer is, as it does where it is read."""
     return handed if alias is None else msgspec.structs.replace(handed, previous=alias.previous)

@@ -21,7 +21,7 @@ def dead_letters(topics: KafkaTopics, shard: int, merged: OrderedInputs) -> list
         topic = topics.interactions if merged.sides[row] == INTERACTIONS else topics.purchases
         partition, offset = shard, int(merged.chunk.offsets[row])
         if merged.sides[row] == HANDOVER:
-            source = merged.chunk.errands[row]
+            source = merged.chunk.merge_messages[row]
             topic, partition, offset = source.topic, source.partition, source.offset
         letter = DeadLetter(
             reason=why.reason,

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from segflow.engine.columns import merge_messages as errand
-from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.columns.merge_messages import APPROVE, ERASED, TRANSFER, UNLINK, MergeMessage
 from segflow.state.store import Store
 
 
@@ -22,15 +21,15 @@ class Book:
     _became: dict[str, str | None] = field(default_factory=dict)  # as far as it was looked at or changed
     _members: dict[str, list[str]] = field(default_factory=dict)
 
-    def take(self, asked: Errand) -> list[Errand]:
+    def take(self, asked: MergeMessage) -> list[MergeMessage]:
         """Decide a claim, or let go of the ids of a customer who was erased; what is to be sent."""
-        if asked.kind == errand.ERASED:
-            return [self._forget(asked, member, customer) for member, customer in self._all_of(asked.customer)]
+        if asked.kind == ERASED:
+            return [self._unlink(asked, member, customer) for member, customer in self._all_of(asked.customer)]
         end = self.end_of(asked.customer)
         if self._whom(asked.previous) is not None or end == asked.previous:
-            return [msgspec.structs.replace(asked, kind=errand.ANSWER, to=asked.customer)]
+            return [msgspec.structs.replace(asked, kind=TRANSFER, to=asked.customer)]
         self._note(asked.previous, end, does=True)
-        return [msgspec.structs.replace(asked, kind=errand.GRANT, to=asked.previous, customer=end)]
+        return [msgspec.structs.replace(asked, kind=APPROVE, to=asked.previous, customer=end)]
 
     def end_of(self, customer_id: str) -> str:
         """Who the id is by now."""
@@ -55,9 +54,9 @@ class Book:
             found += [(each, member) for each in self._members_of(member)]
         return found
 
-    def _forget(self, asked: Errand, member: str, customer: str) -> Errand:
+    def _unlink(self, asked: MergeMessage, member: str, customer: str) -> MergeMessage:
         self._note(member, customer, does=False)
-        return msgspec.structs.replace(asked, kind=errand.FORGET, to=member)
+        return msgspec.structs.replace(asked, kind=UNLINK, to=member)
 
     def _note(self, customer_id: str, became: str, *, does: bool) -> None:
         self.written.append((customer_id, became, does))

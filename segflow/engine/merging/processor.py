@@ -1,7 +1,7 @@
 """Two customers who are one (`alias`), within a batch. Pure.
 
 Where there is one shard, all of it is in that one, and happens in the step of the alias. Where there are more, a shard
-does its part and leaves an errand for the next (docs/decisions/049-alias-decided-by-shard-0.md). Events around those of
+does its part and sends a message to the next (docs/decisions/049-alias-decided-by-shard-0.md). Events around those of
 aliases are worked in stretches, each vectorised as ever.
 """
 
@@ -12,10 +12,9 @@ import numpy as np
 
 from segflow.engine.advance.processor import Adoption, Advance, Advancing, Work
 from segflow.engine.advance.rounds import rounds
-from segflow.engine.columns import merge_messages as errand
 from segflow.engine.columns.changes import Cause
 from segflow.engine.columns.events import Kind
-from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.columns.merge_messages import CLAIM, ERASED, EVENT, TRANSFER, MergeMessage
 from segflow.segments.facts import Rows, Times
 from segflow.segments.instant import NEVER
 from segflow.segments.rules import Rules
@@ -32,13 +31,13 @@ class Aliases:
     alone: bool  # one shard has all customers
     rows: dict[str, int]  # customer id → row, of all who are loaded
     redirects: dict[int, Redirect]  # by row, of ids that became another's
-    errands: dict[int, Errand]  # by event
+    merge_messages: dict[int, MergeMessage]  # by event
     guests: dict[int, int] = field(default_factory=dict)  # by event: the row of the record that was handed over with it
     before: set[int] = field(default_factory=set)  # rows that redirected before
     moved: set[int] = field(default_factory=set)  # rows that began or ceased to redirect
     gone: set[int] = field(default_factory=set)  # rows of customers who became another
     became: list[tuple[str, str, bool]] = field(default_factory=list)  # see Write
-    sent: list[tuple[int, Errand]] = field(default_factory=list)  # by which event, in their order
+    sent: list[tuple[int, MergeMessage]] = field(default_factory=list)  # by which event, in their order
     claimed: int = 0  # aliases of customers of this shard
     merged: int = 0  # customers of whom something was held
 
@@ -77,11 +76,11 @@ class _Merging(Advancing):
     def _alone(self, event: int) -> None:
         self._event = event
         kind, row = self.work.events.kinds[event], int(self.work.rows[event])
-        if kind == Kind.GRANT:
-            self._grant(event, row)
-        elif kind == Kind.FORGET:
+        if kind == Kind.APPROVE:
+            self._approved(event, row)
+        elif kind == Kind.UNLINK:
             if row in self.aliases.redirects:
-                self._release(row, int(self.work.events.occurred_us[event]))
+                self._unlink(row, int(self.work.events.occurred_us[event]))
         elif not len(self._of_their_customers(np.array([event]))):
             return  # handed over
         elif kind == Kind.ERASE:
@@ -99,8 +98,8 @@ class _Merging(Advancing):
             if self.aliases.alone:
                 rows[event] = self._end_of(int(rows[event]))
             else:
-                here = self.aliases.errands.get(event, Errand(kind=errand.EVENT))
-                kind = errand.ANSWER if here.kind == errand.ANSWER else errand.EVENT
+                here = self.aliases.merge_messages.get(event, MergeMessage(kind=EVENT))
+                kind = TRANSFER if here.kind == TRANSFER else EVENT
                 self._send(event, here, kind=kind, to=redirects[int(rows[event])].to)
         return events if self.aliases.alone else events[~elsewhere]
 
@@ -109,20 +108,20 @@ class _Merging(Advancing):
             row = self.aliases.rows[self.aliases.redirects[row].to]
         return row
 
-    def _send(self, event: int, base: Errand, **fields: object) -> None:
+    def _send(self, event: int, base: MergeMessage, **fields: object) -> None:
         self.aliases.sent.append((event, msgspec.structs.replace(base, **fields)))
 
     def _alias(self, event: int, row: int) -> None:
-        """An alias of the customer of `row`, or the answer to one."""
+        """An alias of the customer of `row`, or the transfer that follows one."""
         one = np.array([event])
         if not len(self._since_the_erase(one)):
             return
-        asked = self.aliases.errands[event]
+        asked = self.aliases.merge_messages[event]
         guest = self.aliases.guests.get(event)
-        answered = self.work.events.kinds[event] == Kind.ANSWER
+        transferred = self.work.events.kinds[event] == Kind.TRANSFER
         if guest is not None:
             self._merge(event, row, guest)
-        elif answered or self._is_repeated(event, row) or asked.previous == self.customers.ids[row]:
+        elif transferred or self._is_repeated(event, row) or asked.previous == self.customers.ids[row]:
             self._round(one)
         elif self.aliases.alone:
             self._alias_here(event, row, self.aliases.rows[asked.previous])
@@ -131,7 +130,7 @@ class _Merging(Advancing):
             concluded_us = int(self.customers.fixed["concluded_us"][row])
             self._send(
                 event,
-                Errand(kind=errand.CLAIM),
+                MergeMessage(kind=CLAIM),
                 previous=asked.previous,
                 customer=self.customers.ids[row],
                 concluded_us=max(concluded_us, int(self.work.events.occurred_us[event])),
@@ -174,21 +173,21 @@ class _Merging(Advancing):
         self.aliases.merged += 1
         self._conclude(rows, at_us, np.array([Cause.MERGE], dtype=np.uint8))
 
-    def _grant(self, event: int, row: int) -> None:
+    def _approved(self, event: int, row: int) -> None:
         """The customer of `row` becomes another: what is held of it goes there, what comes under its id later, too."""
-        asked = self.aliases.errands[event]
+        asked = self.aliases.merge_messages[event]
         if row in self.aliases.redirects:
             return  # sent twice, where nothing keeps a record from being written twice
-        answer = Errand(kind=errand.ANSWER, to=asked.customer, previous=asked.previous, customer=asked.customer)
+        transfer = MergeMessage(kind=TRANSFER, to=asked.customer, previous=asked.previous, customer=asked.customer)
         if self.work.erasures.known[row]:
             rows = np.array([row])
             self._silence(rows, self.work.horizons_us[[event]])
             held = record.encode(self.customers.take(rows))[0]
             at_us = np.maximum(self.customers.fixed["concluded_us"][rows], asked.concluded_us)
             self._tell_merged(row, at_us)
-            self._send(event, answer, record=held)
+            self._send(event, transfer, record=held)
         else:
-            self._send(event, answer)
+            self._send(event, transfer)
         self._redirect(row, row_id=asked.customer)
 
     def _tell_merged(self, row: int, at_us: Times) -> None:
@@ -213,7 +212,7 @@ class _Merging(Advancing):
         self.aliases.moved.add(row)
         self._blank(row)
 
-    def _release(self, row: int, erased_us: int) -> None:
+    def _unlink(self, row: int, erased_us: int) -> None:
         """The id of `row` redirects no more: the customer it became was erased, and it with that one."""
         erasures, redirect = self.work.erasures, self.aliases.redirects.pop(row)
         self.aliases.moved.add(row)
@@ -236,10 +235,10 @@ class _Merging(Advancing):
         occurred_us = self.work.events.occurred_us[events]
         for row, erased_us in zip(rows.tolist(), occurred_us.tolist(), strict=True):
             if not self.aliases.alone:
-                self._send(self._event, Errand(kind=errand.ERASED), customer=self.customers.ids[row])
+                self._send(self._event, MergeMessage(kind=ERASED), customer=self.customers.ids[row])
                 continue
             for member in [each for each in self.aliases.redirects if self._end_of(each) == row]:
-                self._release(member, erased_us)
+                self._unlink(member, erased_us)
 
     def _is_repeated(self, event: int, row: int) -> bool:
         identity = self.work.events.identities[event]

@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from segflow.engine.columns import merge_messages as errand
+from segflow.engine.columns import merge_messages
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS, Chunk, Kind
-from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.columns.messages import Message
 from segflow.engine.merging.processor import Aliases
 from segflow.engine.partitioner import partition_of
@@ -19,7 +19,7 @@ from segflow.state.redirect import Redirect, is_redirect
 from segflow.state.store import Store
 
 
-def read(
+def read_aliases(
     head: Head, events: Chunk, place: dict[str, int], values: list[bytes | None], store: Store, *, alone: bool
 ) -> Aliases | None:
     """What of a batch has to do with aliases, None where nothing has.
@@ -37,15 +37,15 @@ def read(
     if head.redirects:
         redirects = {row: Redirect.decode(value) for row, value in enumerate(values) if value and is_redirect(value)}
     erases = bool((events.kinds == Kind.ERASE).any())
-    if not (redirects or events.errands or (head.aliases and erases)):
+    if not (redirects or events.merge_messages or (head.aliases and erases)):
         return None
-    aliases = Aliases(alone=alone, rows=place, redirects=redirects, errands=events.errands)
+    aliases = Aliases(alone=alone, rows=place, redirects=redirects, merge_messages=events.merge_messages)
     if alone:
         _follow(aliases, events, values, store, with_members=erases)
     aliases.before.update(redirects)
     for row in redirects:
         values[row] = None
-    for event, each in events.errands.items():
+    for event, each in events.merge_messages.items():
         if each.record is not None:
             aliases.guests[event] = len(values)
             values.append(each.record)
@@ -55,7 +55,7 @@ def read(
 def _follow(aliases: Aliases, events: Chunk, values: list[bytes | None], store: Store, *, with_members: bool) -> None:
     """Load whom ids became, whom aliases name, and, where somebody is erased, the ids that became them."""
     place, ids = aliases.rows, list(aliases.rows)
-    todo = [ids[row] for row in aliases.redirects] + [each.previous for each in aliases.errands.values()]
+    todo = [ids[row] for row in aliases.redirects] + [each.previous for each in aliases.merge_messages.values()]
     todo += [events.customer_ids[event] for event in np.flatnonzero(events.kinds >= Kind.ERASE).tolist()]
     done: set[str] = set()
     while todo:
@@ -73,7 +73,7 @@ def _follow(aliases: Aliases, events: Chunk, values: list[bytes | None], store: 
         todo = more
 
 
-def records(aliases: Aliases, customers: Customers) -> list[tuple[str, bytes]]:
+def redirect_records(aliases: Aliases, customers: Customers) -> list[tuple[str, bytes]]:
     """What takes the place of a record: whom the id became."""
     return [
         (customers.ids[row], aliases.redirects[row].encode())
@@ -82,7 +82,7 @@ def records(aliases: Aliases, customers: Customers) -> list[tuple[str, bytes]]:
     ]
 
 
-def ended(aliases: Aliases, known: npt.NDArray[np.bool_]) -> list[int]:
+def ended_redirects(aliases: Aliases, known: npt.NDArray[np.bool_]) -> list[int]:
     """Rows of which nothing is stored any more: they redirected, and neither do so nor are `known` now."""
     return [row for row in sorted(aliases.before) if row not in aliases.redirects and not known[row]]
 
@@ -92,14 +92,14 @@ def handed_over(
     partition: int,
     events: Chunk,
     sides: npt.NDArray[np.uint8],
-    sent: Sequence[tuple[int, Errand]],
-) -> list[Errand]:
-    """Errands with the events that caused them; `sides`: of which input each event is."""
+    sent: Sequence[tuple[int, MergeMessage]],
+) -> list[MergeMessage]:
+    """Merge messages with the events that caused them; `sides`: of which input each event is."""
     topics = settings.kafka.topics
     found = []
     for event, each in sent:
         if sides[event] == HANDOVER:
-            source = events.errands[event]
+            source = events.merge_messages[event]
             fields = {name: getattr(source, name) for name in ("value", "topic", "partition", "offset")}
         else:
             topic = topics.interactions if sides[event] == INTERACTIONS else topics.purchases
@@ -113,10 +113,10 @@ def handed_over(
     return found
 
 
-def messages(settings: Settings, shards: int, errands: Sequence[Errand]) -> list[tuple[int, Message]]:
-    """Each errand and the partition it goes to."""
+def addressed(settings: Settings, shards: int, sent: Sequence[MergeMessage]) -> list[tuple[int, Message]]:
+    """Each message and the partition it goes to."""
     partitioner = settings.kafka.partitioner
     return [
-        (partition_of(each.to.encode(), partitioner, shards) if each.to else 0, errand.message(each))
-        for each in errands
+        (partition_of(each.to.encode(), partitioner, shards) if each.to else 0, merge_messages.encode(each))
+        for each in sent
     ]

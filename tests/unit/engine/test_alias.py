@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.columns import events as columns
-from segflow.engine.columns import merge_messages as errand
-from segflow.engine.columns.merge_messages import Errand
+from segflow.engine.columns import merge_messages
+from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.commit.plan import plan_for
 from segflow.engine.commit.rule_versions import Rulebook
 from segflow.engine.decode.records import Decoder
@@ -168,7 +168,7 @@ class Apart:
         self._decoder, self._handover = Decoder(Settings(), None), HandoverDecoder(Settings())
 
     def step(self, number: int, log: Log, handed: int) -> None:
-        """One commit of one shard: these of its events, and so many of its errands."""
+        """One commit of one shard: these of its events, and so many of its merge messages."""
         values, self.queues[number] = self.queues[number][:handed], self.queues[number][handed:]
         chunk = self._decoder.decode([json.dumps(each).encode() for each in log], None, range(len(log)))
         outcome = self.shards[number].feed(chunk, 0, self._handover.decode(values, range(len(values))))
@@ -189,7 +189,7 @@ class Apart:
 def test_shards_that_are_not_in_step_lose_nothing_and_count_nothing_twice(
     log: Log, turns: list[tuple[int, int, int]]
 ) -> None:
-    """However events and errands meet: who is one has the orders of all their ids, once; versions have no gaps."""
+    """However events and messages meet: who is one has the orders of all their ids, once; versions have no gaps."""
     log = [body | {"event_id": f"e{number}"} for number, body in enumerate(log)]
     apart = Apart()
     waiting: list[Log] = [[] for _ in range(SHARDS)]
@@ -255,7 +255,7 @@ def test_a_journal_from_before_shards_handed_anything_over_goes_on() -> None:
         positioned(moved, msgspec.convert(written | {"handover_from": 8}, Entry))
 
 
-def test_an_errand_of_a_shard_that_is_ahead_waits() -> None:
+def test_a_merge_message_of_a_shard_that_is_ahead_waits() -> None:
     """Behind, a shard takes what is no later than itself; with everything read, all of it. The inputs never wait."""
     inputs = ShardInputs(Decoder(Settings(), 0), Decoder(Settings(), 1), HandoverDecoder(Settings()))
     for buffer in inputs.buffers:
@@ -274,8 +274,8 @@ def test_an_errand_of_a_shard_that_is_ahead_waits() -> None:
 
     feed = Feed()
     gate = InputGate(settings=Settings(), partition=0, feed=feed, inputs=inputs)
-    errands = [Errand(kind="event", to="a", value=json.dumps(event(number, number)).encode()) for number in (1, 3)]
-    raw = [Record(value=errand.message(each).value, offset=number) for number, each in enumerate(errands)]
+    sent = [MergeMessage(kind="event", to="a", value=json.dumps(event(number, number)).encode()) for number in (1, 3)]
+    raw = [Record(value=merge_messages.encode(each).value, offset=number) for number, each in enumerate(sent)]
     inputs.offer(2, Batch(raw, 0, 2))
     at_us = [to_us(datetime.fromisoformat(at(days))) for days in (0, 2)]
     feed.position = 1  # one more purchase is still to come
