@@ -46,11 +46,11 @@ class Keys:
         return self.shard + "erased-at"
 
     @property
-    def became(self) -> str:
+    def merged_into(self) -> str:
         """Hash, of shard 0: whom each id became that became another customer's."""
         return self.shard + "became"
 
-    def members(self, customer_id: str) -> str:
+    def merged_from(self, customer_id: str) -> str:
         """Hash, of shard 0: the ids that became this one, without values."""
         return self.shard + "m:" + customer_id
 

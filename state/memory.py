@@ -23,8 +23,8 @@ class MemoryStore:
         self._queue: list[tuple[int, bytes, str]] = []  # by (timer, id); an entry whose timer has moved is stale
         self._places: dict[str, int] | None = None  # where the directory has each id; None until somebody asks
         self._erased: dict[bytes, Erasure] = {}
-        self._became: dict[str, str] = {}
-        self._members: dict[str, set[str]] = {}
+        self._merged_into: dict[str, str] = {}
+        self._merged_from: dict[str, set[str]] = {}
 
     def head(self) -> Head | None:
         """See Store."""
@@ -69,23 +69,23 @@ class MemoryStore:
         """See Store."""
         return nsmallest(limit, self._erased.items(), key=lambda item: (item[1].at_us, item[0]))
 
-    def became(self, ids: Sequence[str]) -> list[str | None]:
+    def merged_into(self, ids: Sequence[str]) -> list[str | None]:
         """See Store."""
-        return list(map(self._became.get, ids))
+        return list(map(self._merged_into.get, ids))
 
-    def members(self, customer_id: str) -> list[str]:
+    def merged_from(self, customer_id: str) -> list[str]:
         """See Store."""
-        return sorted(self._members.get(customer_id, ()))
+        return sorted(self._merged_from.get(customer_id, ()))
 
     @property
-    def book(self) -> dict[str, str]:
+    def ledger(self) -> dict[str, str]:
         """All ids that became another, and whom."""
-        return dict(self._became)
+        return dict(self._merged_into)
 
     @property
-    def keeps_a_book(self) -> bool:
+    def has_merges(self) -> bool:
         """Whether any id became another."""
-        return bool(self._became)
+        return bool(self._merged_into)
 
     @property
     def redirects(self) -> dict[str, bytes]:
@@ -130,13 +130,13 @@ class MemoryStore:
         return None
 
     def _note(self, write: Write) -> None:
-        for customer_id, parent, does in write.became:
-            if does:
-                self._became[customer_id] = parent
-                self._members.setdefault(parent, set()).add(customer_id)
+        for customer_id, parent, holds in write.ledger:
+            if holds:
+                self._merged_into[customer_id] = parent
+                self._merged_from.setdefault(parent, set()).add(customer_id)
             else:
-                self._became.pop(customer_id, None)
-                self._members.get(parent, set()).discard(customer_id)
+                self._merged_into.pop(customer_id, None)
+                self._merged_from.get(parent, set()).discard(customer_id)
 
     def acquire(self, head: Head, expected: Head | None) -> None:
         """See Store."""

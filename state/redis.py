@@ -101,14 +101,14 @@ class RedisStore:
         names = self._call(("ZRANGE", self._keys.erased_at, 0, limit - 1))[0]
         return [(name, each) for name, each in zip(names, self.erased(names), strict=True) if each is not None]
 
-    def became(self, ids: Sequence[str]) -> list[str | None]:
+    def merged_into(self, ids: Sequence[str]) -> list[str | None]:
         """See Store."""
-        values = self._call(("HMGET", self._keys.became, *ids))[0] if ids else []
+        values = self._call(("HMGET", self._keys.merged_into, *ids))[0] if ids else []
         return [None if value is None else value.decode() for value in values]
 
-    def members(self, customer_id: str) -> list[str]:
+    def merged_from(self, customer_id: str) -> list[str]:
         """See Store."""
-        return sorted(member.decode() for member in self._call(("HKEYS", self._keys.members(customer_id)))[0])
+        return sorted(member.decode() for member in self._call(("HKEYS", self._keys.merged_from(customer_id)))[0])
 
     def commit(self, write: Write) -> None:
         """See Store."""
@@ -134,7 +134,7 @@ class RedisStore:
         shard = f"shard {self._keys.partition} in Redis"
         if head is None:
             keys = self._keys
-            left = self._call(("EXISTS", keys.page(0), keys.timers, keys.erased, keys.became))[0]
+            left = self._call(("EXISTS", keys.page(0), keys.timers, keys.erased, keys.merged_into))[0]
             return f"{shard} has customers and no head" if left else None
         pages = -(-head.population // PAGE_CUSTOMERS)
         if head.partial or not pages:
@@ -216,13 +216,13 @@ class RedisStore:
             commands.append(("RPUSH", self._keys.page(number), *write.born[start:stop]))
         if write.gone or write.holes or write.erased:
             commands += self._erase(write)
-        for customer_id, parent, does in write.became:
-            if does:
-                commands.append(("HSET", self._keys.became, customer_id, parent))
-                commands.append(("HSET", self._keys.members(parent), customer_id, ""))
+        for customer_id, parent, holds in write.ledger:
+            if holds:
+                commands.append(("HSET", self._keys.merged_into, customer_id, parent))
+                commands.append(("HSET", self._keys.merged_from(parent), customer_id, ""))
             else:
-                commands.append(("HDEL", self._keys.became, customer_id))
-                commands.append(("HDEL", self._keys.members(parent), customer_id))
+                commands.append(("HDEL", self._keys.merged_into, customer_id))
+                commands.append(("HDEL", self._keys.merged_from(parent), customer_id))
         commands.append(("SET", self._keys.head, head_codec.encode(write.head)))
         return commands
 

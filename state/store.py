@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from segflow.segments.instant import UNKNOWN
 from segflow.state.erasure import Erasure
@@ -32,6 +32,14 @@ class Found:
     due: list[str]  # customers whose timer is due, by (timer, id)
 
 
+class LedgerEntry(NamedTuple):
+    """One line of the merge ledger."""
+
+    customer_id: str
+    merged_into: str  # whom it became
+    holds: bool  # from now on; else it ends
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Write:
     """What one commit changes: records, timers, directory and head, all or nothing."""
@@ -43,7 +51,7 @@ class Write:
     gone: Sequence[str] = ()  # ids whose record goes; their timers go by `timers`
     holes: Sequence[int] = ()  # places of the directory to make HOLE
     erased: Sequence[tuple[bytes, Erasure | None]] = ()  # by pseudonym; None: nothing stays any more
-    became: Sequence[tuple[str, str, bool]] = ()  # (id, whom it became, whether it does so from now on), one by one
+    ledger: Sequence[LedgerEntry] = ()  # applied one by one
 
 
 class Store(Protocol):
@@ -91,11 +99,11 @@ class Store(Protocol):
         """At most `limit` erased customers by (time of the erase, pseudonym)."""
         ...
 
-    def became(self, ids: Sequence[str]) -> list[str | None]:
-        """Whom these ids became, in the shard that keeps the book (shard 0); None for those that are themselves."""
+    def merged_into(self, ids: Sequence[str]) -> list[str | None]:
+        """Whom these ids became, in the shard that keeps the ledger (shard 0); None for those that are themselves."""
         ...
 
-    def members(self, customer_id: str) -> list[str]:
+    def merged_from(self, customer_id: str) -> list[str]:
         """The ids that became this one, likewise, sorted; not those that became them."""
         ...
 

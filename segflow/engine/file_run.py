@@ -15,7 +15,7 @@ from segflow.engine.commit.population_scan import pages_of, scan
 from segflow.engine.commit.rule_versions import Rulebook
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import HandoverDecoder
-from segflow.engine.merging.ledger import Book
+from segflow.engine.merging.ledger import MergeLedger
 from segflow.engine.partitioner import partitions_of
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import LATEST_US, UNKNOWN
@@ -161,8 +161,8 @@ class FileRun:
         The whole file is at hand, so an alias is done before what comes next, as in one shard.
         """
         if self._merged:
-            book = Book(self._shards[0].store)
-            chunk = replace(chunk, customer_ids=[book.end_of(each) for each in chunk.customer_ids])
+            ledger = MergeLedger(self._shards[0].store)
+            chunk = replace(chunk, customer_ids=[ledger.end_of(each) for each in chunk.customer_ids])
         placed = partitions_of([each.encode() for each in chunk.customer_ids], "murmur2", self.shards)
         parts = {shard.partition: chunk.take(np.flatnonzero(placed == shard.partition)) for shard in self._shards}
         handed: dict[int, list[bytes]] = {}
@@ -180,7 +180,7 @@ class FileRun:
     @property
     def _merged(self) -> bool:
         """Whether any id has become another."""
-        return self._shards[0].store.keeps_a_book
+        return self._shards[0].store.has_merges
 
     def _boundaries(self, chunk: Chunk) -> list[tuple[int, int]]:
         """Rows before which the cuts are made anew, with the boundary each has passed."""

@@ -14,7 +14,7 @@ from segflow.state.layout import NO_TIMER
 from segflow.state.memory import MemoryStore
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
-from segflow.state.store import HOLE, RolledBackError, ShardLostError, Store, Write
+from segflow.state.store import HOLE, LedgerEntry, RolledBackError, ShardLostError, Store, Write
 from segflow.streams.shard.readable import readable
 from tests.support.trials import trials
 
@@ -226,20 +226,38 @@ def test_memory_and_redis_find_the_same_timers_due_in_the_same_order(
     assert found[0] == found[1]
 
 
-def test_the_book_of_who_became_whom_is_read_both_ways(store: Store) -> None:
+def test_the_ledger_of_who_became_whom_is_read_both_ways(store: Store) -> None:
     """By id and by whom it became; what ends is gone from both; clearing forgets all of it."""
     store.acquire(Head(), None)
     store.begin(Head())
-    store.commit(write(Head(sequence=1), became=[("a", "c", True), ("ü", "c", True), ("c", "d", True)]))
-    assert store.became(["a", "b", "ü", "c"]) == ["c", None, "c", "d"]
-    assert (store.members("c"), store.members("d"), store.members("a")) == (["a", "ü"], ["c"], [])
+    store.commit(
+        write(
+            Head(sequence=1),
+            ledger=[
+                LedgerEntry("a", "c", holds=True),
+                LedgerEntry("ü", "c", holds=True),
+                LedgerEntry("c", "d", holds=True),
+            ],
+        )
+    )
+    assert store.merged_into(["a", "b", "ü", "c"]) == ["c", None, "c", "d"]
+    assert (store.merged_from("c"), store.merged_from("d"), store.merged_from("a")) == (["a", "ü"], ["c"], [])
     store.begin(Head(sequence=1))
-    store.commit(write(Head(sequence=2), became=[("a", "c", False), ("c", "d", False), ("c", "e", True)]))
-    assert store.became(["a", "c"]) == [None, "e"]
-    assert (store.members("c"), store.members("d"), store.members("e")) == (["ü"], [], ["c"])
-    assert store.became([]) == []
+    store.commit(
+        write(
+            Head(sequence=2),
+            ledger=[
+                LedgerEntry("a", "c", holds=False),
+                LedgerEntry("c", "d", holds=False),
+                LedgerEntry("c", "e", holds=True),
+            ],
+        )
+    )
+    assert store.merged_into(["a", "c"]) == [None, "e"]
+    assert (store.merged_from("c"), store.merged_from("d"), store.merged_from("e")) == (["ü"], [], ["c"])
+    assert store.merged_into([]) == []
     store.clear(Head(partial=True), Head(sequence=2))
-    assert (store.became(["c"]), store.members("e")) == ([None], [])
+    assert (store.merged_into(["c"]), store.merged_from("e")) == ([None], [])
 
 
 @pytest.mark.redis

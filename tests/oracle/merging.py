@@ -35,26 +35,26 @@ class Redirects:
 
     def __init__(self) -> None:
         """Begin with nobody who is somebody else."""
-        self._became: dict[str, str] = {}
+        self._merged_into: dict[str, str] = {}
 
     def customer_of(self, some_id: str) -> str:
         """Return the id at the end of the chain."""
-        while some_id in self._became:
-            some_id = self._became[some_id]
+        while some_id in self._merged_into:
+            some_id = self._merged_into[some_id]
         return some_id
 
     def take(self, previous_id: str, customer_id: str) -> bool:
         """Let an id redirect to a customer, who is at the end of a chain; return whether it does so from now on."""
-        if previous_id in self._became or previous_id == customer_id:
+        if previous_id in self._merged_into or previous_id == customer_id:
             return False
-        self._became[previous_id] = customer_id
+        self._merged_into[previous_id] = customer_id
         return True
 
     def forget(self, customer_id: str) -> list[str]:
         """Let the ids that became a customer redirect no more, and return them."""
-        forgotten = [each for each in self._became if self.customer_of(each) == customer_id]
+        forgotten = [each for each in self._merged_into if self.customer_of(each) == customer_id]
         for each in forgotten:
-            del self._became[each]
+            del self._merged_into[each]
         return forgotten
 
 

@@ -26,7 +26,7 @@ from segflow.engine.commit.write import Advanced, split, write
 from segflow.engine.decode.merge_inputs import refuse_invoices
 from segflow.engine.encode.change_json import Encoded, Encoder, Publication
 from segflow.engine.encode.dead_letters import dead_letters
-from segflow.engine.merging.ledger import Book
+from segflow.engine.merging.ledger import MergeLedger
 from segflow.engine.merging.processor import advance
 from segflow.engine.merging.stored import addressed, handed_over
 from segflow.schemas.settings import Settings
@@ -202,14 +202,14 @@ def _outcome(
     """What one shard's commit comes to."""
     count = {fate: int(np.count_nonzero(fates & np.uint8(fate))) for fate in Fate}
     merged = refuse_invoices(load.merged, load.in_order[np.flatnonzero(fates & np.uint8(Fate.REFUSED))])
-    aliases, book = load.aliases, Book(load.store)
-    merge_messages = [message for each in load.asked for message in book.take(each)]
+    aliases, ledger = load.aliases, MergeLedger(load.store)
+    merge_messages = [message for each in load.asked for message in ledger.decide(each)]
     if aliases is not None:
         sides = merged.sides[load.in_order]
         merge_messages += handed_over(load.settings, load.partition, load.events, sides, aliases.sent)
     handover = addressed(load.settings, load.plan.shards, merge_messages)
     return Outcome(
-        write=write(load, advanced, book),
+        write=write(load, advanced, ledger),
         changes=Messages.join([each.changes for each in encoded]),
         alerts=Messages.join([each.alerts for each in encoded]),
         make_current=lambda: Messages.join([each.current() for each in encoded]),

@@ -103,7 +103,7 @@ class Loader:
             TornStateError: the store lacks records that its timers or its directory name.
         """
         merged = merge(purchases, interactions if plan.shards else refuse_aliases(interactions), plan.future_us, handed)
-        asked, in_order = _for_the_book(merged)
+        asked, in_order = _for_the_ledger(merged)
         events = merged.chunk.take(in_order)
         before, head = head, _adopt(plan, head)
         clock_us = max(head.clock_us, int(events.occurred_us.max(initial=UNKNOWN)))
@@ -155,7 +155,7 @@ class Loader:
         )
 
 
-def _for_the_book(merged: OrderedInputs) -> tuple[list[MergeMessage], Rows]:
+def _for_the_ledger(merged: OrderedInputs) -> tuple[list[MergeMessage], Rows]:
     """The merge messages that are no step of a customer, and the usable rows without them, in the shard's order."""
     in_order = merged.order[merged.chunk.usable[merged.order]]
     if not merged.chunk.merge_messages:

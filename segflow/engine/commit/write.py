@@ -10,7 +10,7 @@ import numpy.typing as npt
 from segflow.engine.advance.erasures import Erasures
 from segflow.engine.advance.processor import Advance
 from segflow.engine.commit.load import Loaded
-from segflow.engine.merging.ledger import Book
+from segflow.engine.merging.ledger import MergeLedger
 from segflow.engine.merging.stored import ended_redirects, redirect_records
 from segflow.segments.instant import UNKNOWN
 from segflow.state import record
@@ -52,7 +52,7 @@ def split(customers: Customers, done: Advance, erasures: Erasures, firsts: npt.N
     ]
 
 
-def write(load: Loaded, advanced: Advanced, book: Book) -> Write:
+def write(load: Loaded, advanced: Advanced, ledger: MergeLedger) -> Write:
     """What the commit writes.
 
     Raises:
@@ -98,7 +98,7 @@ def write(load: Loaded, advanced: Advanced, book: Book) -> Write:
         gone=[customers.ids[row] for row in np.flatnonzero(taken).tolist()],
         holes=holes,
         erased=erased,
-        became=[*book.written, *(() if aliases is None else aliases.became)],
+        ledger=[*ledger.written, *(() if aliases is None else aliases.ledger)],
     )
 
 

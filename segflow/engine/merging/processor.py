@@ -22,6 +22,7 @@ from segflow.state import record
 from segflow.state.customers import Customers
 from segflow.state.merging import merge
 from segflow.state.redirect import Redirect
+from segflow.state.store import LedgerEntry
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class Aliases:
     before: set[int] = field(default_factory=set)  # rows that redirected before
     moved: set[int] = field(default_factory=set)  # rows that began or ceased to redirect
     gone: set[int] = field(default_factory=set)  # rows of customers who became another
-    became: list[tuple[str, str, bool]] = field(default_factory=list)  # see Write
+    ledger: list[LedgerEntry] = field(default_factory=list)  # where one shard has all customers
     sent: list[tuple[int, MergeMessage]] = field(default_factory=list)  # by which event, in their order
     claimed: int = 0  # aliases of customers of this shard
     merged: int = 0  # customers of whom something was held
@@ -142,7 +143,7 @@ class _Merging(Advancing):
             self._round(np.array([event]))
             return
         self.aliases.claimed += 1
-        self.aliases.became.append((self.customers.ids[previous], self.customers.ids[row], True))
+        self.aliases.ledger.append(LedgerEntry(self.customers.ids[previous], self.customers.ids[row], holds=True))
         if self.work.erasures.known[previous]:
             self._silence(np.array([previous]), self.work.horizons_us[[event]])
             self._merge(event, row, previous, tell=True)
@@ -220,7 +221,7 @@ class _Merging(Advancing):
         erasures.versions[row], erasures.rules[row] = redirect.version, redirect.rules
         erasures.new[row] = True
         if self.aliases.alone:
-            self.aliases.became.append((self.customers.ids[row], redirect.to, False))
+            self.aliases.ledger.append(LedgerEntry(self.customers.ids[row], redirect.to, holds=False))
         self._blank(row)
 
     def _blank(self, row: int) -> None:
@@ -237,8 +238,8 @@ class _Merging(Advancing):
             if not self.aliases.alone:
                 self._send(self._event, MergeMessage(kind=ERASED), customer=self.customers.ids[row])
                 continue
-            for member in [each for each in self.aliases.redirects if self._end_of(each) == row]:
-                self._unlink(member, erased_us)
+            for other in [each for each in self.aliases.redirects if self._end_of(each) == row]:
+                self._unlink(other, erased_us)
 
     def _is_repeated(self, event: int, row: int) -> bool:
         identity = self.work.events.identities[event]

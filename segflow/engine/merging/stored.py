@@ -41,7 +41,7 @@ def read_aliases(
         return None
     aliases = Aliases(alone=alone, rows=place, redirects=redirects, merge_messages=events.merge_messages)
     if alone:
-        _follow(aliases, events, values, store, with_members=erases)
+        _follow(aliases, events, values, store, with_merged=erases)
     aliases.before.update(redirects)
     for row in redirects:
         values[row] = None
@@ -52,7 +52,7 @@ def read_aliases(
     return aliases
 
 
-def _follow(aliases: Aliases, events: Chunk, values: list[bytes | None], store: Store, *, with_members: bool) -> None:
+def _follow(aliases: Aliases, events: Chunk, values: list[bytes | None], store: Store, *, with_merged: bool) -> None:
     """Load whom ids became, whom aliases name, and, where somebody is erased, the ids that became them."""
     place, ids = aliases.rows, list(aliases.rows)
     todo = [ids[row] for row in aliases.redirects] + [each.previous for each in aliases.merge_messages.values()]
@@ -68,8 +68,8 @@ def _follow(aliases: Aliases, events: Chunk, values: list[bytes | None], store: 
             if value and is_redirect(value):
                 aliases.redirects[place[customer_id]] = Redirect.decode(value)
         more = [aliases.redirects[place[each]].to for each in todo if place[each] in aliases.redirects]
-        if with_members:
-            more += [member for each in todo for member in store.members(each)]
+        if with_merged:
+            more += [other for each in todo for other in store.merged_from(each)]
         todo = more
 
 

@@ -17,7 +17,7 @@ from segflow.state import record
 from segflow.state.head import PAGE_CUSTOMERS, Head
 from segflow.state.layout import NO_TIMER
 from segflow.state.memory import MemoryStore
-from segflow.state.store import HOLE, Store, Write
+from segflow.state.store import HOLE, LedgerEntry, Store, Write
 from segflow.streams.control.topic import Control
 from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import JournalReader
@@ -132,10 +132,11 @@ def _write(memory: MemoryStore, store: Store, mark: Head, on_page: Callable[[int
         store.begin(mark)
         slice_ = erased[start : start + PAGE_CUSTOMERS]
         store.commit(Write(records=[], timers=[], born=[], head=mark, erased=slice_))
-    redirects, became = list(memory.redirects.items()), [(*each, True) for each in memory.book.items()]
-    for start in range(0, max(len(redirects), len(became)), PAGE_CUSTOMERS):
+    redirects = list(memory.redirects.items())
+    ledger = [LedgerEntry(*each, holds=True) for each in memory.ledger.items()]
+    for start in range(0, max(len(redirects), len(ledger)), PAGE_CUSTOMERS):
         store.begin(mark)
         stop = start + PAGE_CUSTOMERS
-        write = Write(records=redirects[start:stop], timers=[], born=[], head=mark, became=became[start:stop])
+        write = Write(records=redirects[start:stop], timers=[], born=[], head=mark, ledger=ledger[start:stop])
         store.commit(write)
     return mark

@@ -51,7 +51,7 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
         for (customer_id, expected), stored in zip(redirects.items(), store.load(list(redirects)), strict=True)
         if stored != expected
     ]
-    found += _book(memory, store, client, keys)
+    found += _ledger(memory, store, client, keys)
     customers = mine.population - mine.holes + len(redirects)
     if records > customers:
         found.append(f"{records - customers} records of customers who never came or were erased")
@@ -73,13 +73,15 @@ def _heads(mine: Head, theirs: Head | None) -> Sequence[str]:
     ]
 
 
-def _book(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: Keys) -> list[str]:
+def _ledger(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: Keys) -> list[str]:
     """Who became whom, in the shard that keeps that."""
-    book = memory.book
-    held: Any = client.hgetall(keys.became)
-    stored = {customer_id.decode(): became.decode() for customer_id, became in held.items()}
-    wrong = {name for name in {*book.values(), *stored.values()} if store.members(name) != memory.members(name)}
-    return ["the book of who became whom is another"] * (stored != book or bool(wrong))
+    ledger = memory.ledger
+    held: Any = client.hgetall(keys.merged_into)
+    stored = {customer_id.decode(): merged_into.decode() for customer_id, merged_into in held.items()}
+    wrong = {
+        name for name in {*ledger.values(), *stored.values()} if store.merged_from(name) != memory.merged_from(name)
+    }
+    return ["the ledger of who became whom is another"] * (stored != ledger or bool(wrong))
 
 
 def _misplaced(ids: list[str], deadlines: list[int], scores: Sequence[float | None]) -> list[str]:

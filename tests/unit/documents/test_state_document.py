@@ -107,8 +107,8 @@ def test_every_redis_key_has_a_row() -> None:
         SHARD.page(7).removesuffix("7") + "<page>",
         SHARD.erased,
         SHARD.erased_at,
-        FIRST.became,
-        FIRST.members("<customer_id>"),
+        FIRST.merged_into,
+        FIRST.merged_from("<customer_id>"),
     ]
     assert rows == [key.replace("{3}", "{p}") for key in made]
 

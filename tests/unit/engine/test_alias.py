@@ -19,7 +19,7 @@ from segflow.engine.commit.rule_versions import Rulebook
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import HandoverDecoder
 from segflow.engine.file_run import FileRun, MemoryShard
-from segflow.engine.merging.ledger import Book
+from segflow.engine.merging.ledger import MergeLedger
 from segflow.engine.partitioner import partition_of
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import to_us
@@ -104,7 +104,7 @@ def test_both_are_published_and_one_record_is_left() -> None:
     assert Redirect.decode(value) == Redirect(
         to="b", published_us=to_us(datetime.fromisoformat(at(5))), version=4, rules=0
     )
-    assert (store.became(["a", "b"]), store.members("b")) == (["b", None], ["a"])
+    assert (store.merged_into(["a", "b"]), store.merged_from("b")) == (["b", None], ["a"])
 
 
 def test_a_merged_customer_has_no_current_segments() -> None:
@@ -128,19 +128,19 @@ def test_chains_cycles_self_aliases_and_unknown_ids() -> None:
     for again in (alias(4, 2, "a", "b"), alias(4, 2, "b", "b"), alias(4, 2, "c", "a"), alias(4, 2, "b", "a")):
         engine = fed(*people, one, again)
         assert engine.changes == merged.changes
-        assert engine.shard.store.book == {"a": "b"}
+        assert engine.shard.store.ledger == {"a": "b"}
     engine = fed(alias(1, 0, "b", "nobody"), event(2, 1, customer="nobody"))
     assert [change["customer_id"] for change in engine.changes] == ["b", "b", "b"]
     assert engine.changes[0]["cause"] == {"kind": "event", "event_id": "e1"}
 
 
 def test_an_erase_takes_the_ids_that_became_the_customer() -> None:
-    """Nothing redirects any more, nothing is in the book, and under each id what is older stays out."""
+    """Nothing redirects any more, nothing is in the ledger, and under each id what is older stays out."""
     chain = [event(1, 0, customer="a"), event(2, 1, customer="b"), alias(3, 5, "b", "a"), alias(4, 6, "c", "b")]
     for name in "abc":
         engine = fed(*chain, event(5, 9, "erase", name))
         store, count = engine.shard.store, len(engine.changes)
-        assert (store.redirects, store.book, engine.shard.head.redirects) == ({}, {}, 0)
+        assert (store.redirects, store.ledger, engine.shard.head.redirects) == ({}, {}, 0)
         engine.feed([event(6 + place, 8, customer=each) for place, each in enumerate("abc")])
         assert len(engine.changes) == count
         engine.feed([event(9, 10, customer="a")])
@@ -203,12 +203,12 @@ def test_shards_that_are_not_in_step_lose_nothing_and_count_nothing_twice(
     while any(apart.queues):
         for number in range(SHARDS):
             apart.step(number, [], len(apart.queues[number]))
-    book = Book(apart.shards[0].store)
+    ledger = MergeLedger(apart.shards[0].store)
     orders: dict[str, int] = defaultdict(int)
     for body in log:
-        orders[book.end_of(body["customer_id"])] += body["type"] == "purchase"
+        orders[ledger.end_of(body["customer_id"])] += body["type"] == "purchase"
     for name in MERGING:
-        assert is_redirect(apart.value_of(name)) == (book.end_of(name) != name)
+        assert is_redirect(apart.value_of(name)) == (ledger.end_of(name) != name)
         assert purchases_in(apart.value_of(name)) == orders[name]
     for name, changes in by_customer(apart.changes).items():
         assert [change["version"] for change in changes] == list(range(1, len(changes) + 1)), name
