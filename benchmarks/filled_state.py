@@ -14,7 +14,7 @@ from segflow.engine.columns import events
 from segflow.engine.columns.events import Chunk
 from segflow.engine.commit.execute import Executor
 from segflow.engine.commit.plan import plan_for
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.partitioner import partitions_of
 from segflow.schemas.settings import Settings
@@ -49,15 +49,15 @@ class FilledShard:
     """One shard being filled. Its head says that nothing was read yet, so a worker can take it from there."""
 
     settings: Settings
-    rulebook: Rulebook
+    rule_versions: RuleVersions
     partition: int
     store: Store
     head: Head = field(init=False)
     _executor: Executor = field(init=False)
 
     def __post_init__(self) -> None:
-        self._executor = Executor(self.settings, self.rulebook, self.partition)
-        self.head = Head(rules=self.rulebook.first.version)
+        self._executor = Executor(self.settings, self.rule_versions, self.partition)
+        self.head = Head(rules=self.rule_versions.first.version)
         self.store.acquire(self.head, None)
 
     def apply(self, chunk: Chunk, sweep_us: int = UNKNOWN) -> int:
@@ -68,7 +68,7 @@ class FilledShard:
             purchases_to=0,
             interactions_to=0,
             wall_us=0,
-            rules=self.rulebook.latest.version,
+            rules=self.rule_versions.latest.version,
         )
         plan = msgspec.structs.replace(plan, future_us=LATEST_US, sweep_us=sweep_us, sweep_limit=BATCH_EVENTS)
         self.store.begin(self.head)
@@ -96,10 +96,10 @@ def fill(
     shards are those their keys have in Kafka.
     """
     kinds = kinds or (EVERY_KIND if bench.all_dimensions else EVERY_KIND[:1])
-    rulebook = Rulebook(from_settings(site.settings))
+    rule_versions = RuleVersions(from_settings(site.settings))
     decoder = Decoder(site.settings, None)
     stores = site.stores()
-    shards = [FilledShard(site.settings, rulebook, number, store) for number, store in enumerate(stores)]
+    shards = [FilledShard(site.settings, rule_versions, number, store) for number, store in enumerate(stores)]
     size = max(1, BATCH_EVENTS // len(times_us))
     done = 0
     for names in ids:

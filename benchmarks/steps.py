@@ -18,7 +18,7 @@ from benchmarks.stopwatch import REST, Border, Stopwatch
 from segflow.engine.columns.events import none
 from segflow.engine.commit import execute as execution
 from segflow.engine.commit import load as loading
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.encode.change_json import Encoder
 from segflow.segments.rules import from_settings
@@ -125,8 +125,8 @@ def run(bench: Bench) -> list[Figure]:
 
 def _fill(site: Installation, values: Sequence[bytes]) -> None:
     """Work these events into the state, and whatever deadlines they make due."""
-    rulebook = Rulebook(from_settings(site.settings))
-    shard = FilledShard(site.settings, rulebook, PARTITION, site.stores()[PARTITION])
+    rule_versions = RuleVersions(from_settings(site.settings))
+    shard = FilledShard(site.settings, rule_versions, PARTITION, site.stores()[PARTITION])
     decoder = Decoder(site.settings, None)
     for start in range(0, len(values), BATCH_EVENTS):
         happened = values[start : start + BATCH_EVENTS]

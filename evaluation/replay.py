@@ -84,7 +84,7 @@ def replay(settings: Settings, batches: Iterable[Sequence[bytes]], at_us: int, a
     for outcome in run.finish(at_us):
         log.add(outcome)
     (shard,) = run.memory_shards
-    rules = run.rulebook.latest
+    rules = run.rule_versions.latest
     ids = [each for page in range(pages_of(shard.head)) for each in shard.store.page(page) if each != HOLE]
     customers = record.decode(ids, shard.store.load(ids), start_labels(rules), 0, rules.kept)
     rows = {customer_id: row for row, customer_id in enumerate(ids)}

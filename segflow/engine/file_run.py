@@ -12,7 +12,7 @@ from segflow.engine.columns.events import Chunk, Kind
 from segflow.engine.commit.execute import Executor, Outcome
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.engine.commit.population_scan import pages_of, scan
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import HandoverDecoder
 from segflow.engine.merging.ledger import MergeLedger
@@ -34,15 +34,15 @@ class MemoryShard:
     """One shard in memory, taking its log batch by batch."""
 
     settings: Settings
-    rulebook: Rulebook
+    rule_versions: RuleVersions
     partition: int = 0
     store: MemoryStore = field(default_factory=MemoryStore)
     shards: int = 1
     executor: Executor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.executor = Executor(self.settings, self.rulebook, self.partition)
-        self.store.acquire(Head(rules=self.rulebook.first.version), None)
+        self.executor = Executor(self.settings, self.rule_versions, self.partition)
+        self.store.acquire(Head(rules=self.rule_versions.first.version), None)
 
     def feed(self, chunk: Chunk, wall_us: int, handed: Chunk | None = None) -> Outcome:
         """Apply the next records of the log, in their order, and sweep what they make due.
@@ -56,7 +56,7 @@ class MemoryShard:
             purchases_to=head.purchases.offset + len(chunk),
             interactions_to=0,
             wall_us=wall_us,
-            rules=self.rulebook.after(head.rules),
+            rules=self.rule_versions.next_version(head.rules),
             handover_to=head.handover.offset + (0 if handed is None else len(handed)),
             shards=self.shards,
         )
@@ -72,13 +72,17 @@ class MemoryShard:
                 purchases_to=head.purchases.offset,
                 interactions_to=0,
                 wall_us=wall_us,
-                rules=self.rulebook.after(head.rules),
+                rules=self.rule_versions.next_version(head.rules),
                 shards=self.shards,
             )
             plan = msgspec.structs.replace(plan, sweep_us=until_us, sweep_limit=SWEEP_CUSTOMERS, pages=SWEEP_PAGES)
             outcome = self._commit(plan, events.none())
             yield outcome
-            if not outcome.swept and self.head.adopting is None and self.rulebook.after(head.rules) == head.rules:
+            if (
+                not outcome.swept
+                and self.head.adopting is None
+                and self.rule_versions.next_version(head.rules) == head.rules
+            ):
                 return
 
     @property
@@ -105,7 +109,7 @@ class FileRun:
     settings: Settings
     shards: int = 1
     wall_us: int = 0
-    rulebook: Rulebook = field(init=False)
+    rule_versions: RuleVersions = field(init=False)
     _recuts: Recuts = field(init=False)
     _shards: list[MemoryShard] = field(init=False)
     _decoder: Decoder = field(init=False)
@@ -113,10 +117,10 @@ class FileRun:
     _clock_us: int = UNKNOWN  # the latest event time of the file so far
 
     def __post_init__(self) -> None:
-        self.rulebook = Rulebook(from_settings(self.settings))
+        self.rule_versions = RuleVersions(from_settings(self.settings))
         self._recuts = recuts_of(self.settings)
         self._shards = [
-            MemoryShard(self.settings, self.rulebook, each, shards=self.shards) for each in range(self.shards)
+            MemoryShard(self.settings, self.rule_versions, each, shards=self.shards) for each in range(self.shards)
         ]
         self._handover = HandoverDecoder(self.settings)
         self._decoder = Decoder(self.settings, None)
@@ -197,13 +201,13 @@ class FileRun:
 
     def _recut(self, boundary_us: int) -> Iterator[Outcome]:
         """Scan all shards, and bring new cuts to every customer at each shard's C."""
-        held = self.rulebook.latest.cuts
+        held = self.rule_versions.latest.cuts
         parts = (
             scan(self._recuts, held.parameters, shard.store, 0, pages_of(shard.head), boundary_us)
             for shard in self._shards
         )
         new = next_cuts(sum(parts, start=Scan()), held, self._recuts)
         if new is not None:
-            self.rulebook.add_cuts(replace(new, version=self.rulebook.latest.version + 1))
+            self.rule_versions.add_cuts(replace(new, version=self.rule_versions.latest.version + 1))
             for shard in self._shards:
                 yield from shard.sweep(UNKNOWN, self.wall_us)

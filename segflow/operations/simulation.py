@@ -137,7 +137,7 @@ def over_stores(
             + "; ".join(map(str, missing))
             + ". A record holds sums, which cannot be taken apart: simulate over a file of the events instead"
         )
-    before = control.rulebook.latest
+    before = control.rule_versions.latest
     comparison = Comparison(before=before, after=from_settings(settings), sample=sample)
     heads = [store.head() for store in stores]
     clocks_us = [now_us if head is None else max(now_us, head.clock_us) for head in heads]
@@ -162,7 +162,7 @@ def _cuts_of(
 ) -> tuple[Cuts, str]:
     """The cuts the new definition would have after its first re-cut, where it is the first to want any."""
     old, new = recuts_of(control.settings), recuts_of(settings)
-    kept = kept_cuts(control.rulebook.latest.cuts, old, new)
+    kept = kept_cuts(control.rule_versions.latest.cuts, old, new)
     wants_more = (
         (new.quintiles and not old.quintiles)
         or (new.value_shares is not None and old.value_shares is None)
@@ -206,7 +206,7 @@ def over_files(
     for run in runs:
         for _ in run.finish(until_us):
             pass
-    rules = [run.rulebook.latest for run in runs]
+    rules = [run.rule_versions.latest for run in runs]
     comparison = Comparison(before=rules[0], after=rules[1], sample=sample, cuts=_said(rules[1].cuts))
     shards = [run.memory_shards[0] for run in runs]
     for number in range(pages_of(shards[0].head)):

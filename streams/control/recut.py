@@ -65,7 +65,7 @@ class Recutting:
         assert self._boundary_us is not None
         pages = pages_of(head)
         stop = min(pages, self._page + max(1, self.control.settings.worker.sweep_max_customers // PAGE_CUSTOMERS))
-        parameters = self.control.rulebook.latest.cuts.parameters
+        parameters = self.control.rule_versions.latest.cuts.parameters
         self._scan = self._scan + scan(self._recuts, parameters, store, self._page, stop, self._boundary_us)
         self._page = stop
         return stop >= pages
@@ -76,6 +76,6 @@ class Recutting:
             return []
         at_us, scan = complete
         self._decided_us = at_us
-        held = self.control.rulebook.latest.cuts
+        held = self.control.rule_versions.latest.cuts
         new = next_cuts(scan, held, self._recuts)
         return [cuts_message(new or held, at_us, scan.population, moved=new is not None)]

@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as AdminPartition
 
 from segflow.engine.columns.messages import Message
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.transfers import Decoders, decoders
 from segflow.schemas.settings import Settings
 from segflow.segments.cuts import Cuts
@@ -84,7 +84,7 @@ class Control:
         self._decoders: tuple[int, Decoders] | None = None  # and the number of definitions they know
         self.definitions: list[Definition] = []
         self.settings = settings  # in force: of the latest definition
-        self.rulebook: Rulebook
+        self.rule_versions: RuleVersions
         self.histograms = Histograms()
 
     @property
@@ -239,13 +239,13 @@ class Control:
             self._define(offset, content, written_ms)
         elif content["kind"] == "secret":
             if self._secret is None:  # two workers that start at once may both write it; the first counts
-                self._secret = self.rulebook.secret = bytes.fromhex(content["content"])
+                self._secret = self.rule_versions.secret = bytes.fromhex(content["content"])
         elif content["kind"] == "cuts":
             self.histograms.answered(content["at_us"])
             self._recut(offset, content)
         elif content["kind"] == "parameters":
             fitted = Parameters(mbg_nbd=MbgNbd(**content["mbg_nbd"]), gamma_gamma=GammaGamma(**content["gamma_gamma"]))
-            self.rulebook.add_cuts(replace(self.rulebook.latest.cuts, version=offset, parameters=fitted))
+            self.rule_versions.add_cuts(replace(self.rule_versions.latest.cuts, version=offset, parameters=fitted))
         elif content["kind"] == "cuts-kept":
             self.histograms.answered(content["at_us"])
         elif content["kind"] == "histogram":
@@ -253,7 +253,7 @@ class Control:
 
     def _recut(self, version: int, record: dict[str, Any]) -> None:
         """New cuts, as far as the definition in force wants any: it may have changed while they were decided."""
-        held = self.rulebook.latest.cuts
+        held = self.rule_versions.latest.cuts
         cuts = replace(
             held,
             version=version,
@@ -266,7 +266,7 @@ class Control:
         recuts = recuts_of(self.settings)
         if recuts.wanted:
             kept = kept_cuts(cuts, recuts, recuts)
-            self.rulebook.add_cuts(replace(kept, version=version, parameters=held.parameters))
+            self.rule_versions.add_cuts(replace(kept, version=version, parameters=held.parameters))
 
     def _define(self, version: int, record: dict[str, Any], written_ms: int) -> None:
         """A definition; one that says what the latest says is none: workers that start at once may all write it."""
@@ -277,10 +277,10 @@ class Control:
         quiet = bool(record.get("quiet"))
         rules = from_settings(settings, definition=version)
         if self.definitions:
-            cuts = kept_cuts(self.rulebook.latest.cuts, recuts_of(self.settings), recuts_of(settings))
-            self.rulebook.add_definition(rules.with_cuts(cuts), quiet=quiet)
+            cuts = kept_cuts(self.rule_versions.latest.cuts, recuts_of(self.settings), recuts_of(settings))
+            self.rule_versions.add_definition(rules.with_cuts(cuts), quiet=quiet)
         else:
-            self.rulebook = Rulebook(rules, self._secret or b"")
+            self.rule_versions = RuleVersions(rules, self._secret or b"")
         self.settings = settings
         self.definitions.append(
             Definition(version=version, written_us=written_ms * MILLISECOND_US, content=content, quiet=quiet)

@@ -58,7 +58,7 @@ class JournalReplay:
 
     def __post_init__(self) -> None:
         self._decoders = self.control.decoders
-        self._executor = Executor(self.control.decoding, self.control.rulebook, self.partition)
+        self._executor = Executor(self.control.decoding, self.control.rule_versions, self.partition)
 
     async def run(self, stored: Head | None, end: int | None = None) -> AsyncIterator[ReplayedCommit]:
         """Replay the commits beyond `stored`, the store's head, in order; each is in the store when it is yielded.
@@ -77,7 +77,7 @@ class JournalReplay:
         first = (await self.inputs.bounds())[0]
         async for at, entry in self.journal.after(0 if head is None else head.sequence, end):
             if head is None:
-                head = Head(rules=self.control.rulebook.first.version)
+                head = Head(rules=self.control.rule_versions.first.version)
                 await asyncio.to_thread(self.store.acquire, head, None)
             self.check(entry, first)
             start = positioned(head, entry)
@@ -112,7 +112,7 @@ class JournalReplay:
                     f"commit {sequence} cannot be done again: it read {topic} from offset {start}, but retention has "
                     f"cut it to {first[side]}"
                 )
-        if not self.control.rulebook.has(entry.plan.rules):
+        if not self.control.rule_versions.has(entry.plan.rules):
             raise JournalError(f"commit {sequence} used rules {entry.plan.rules}, which the control topic lacks")
 
     async def _begin(self, stored: Head | None) -> Head | None:
@@ -126,7 +126,7 @@ class JournalReplay:
             return stored
         mark = msgspec.structs.replace(stored, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.clear, mark, stored)
-        head = Head(rules=self.control.rulebook.first.version)
+        head = Head(rules=self.control.rule_versions.first.version)
         await asyncio.to_thread(self.store.acquire, head, mark)
         return head
 

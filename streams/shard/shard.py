@@ -108,7 +108,7 @@ class Shard:
     _gate: InputGate = field(init=False)
 
     def __post_init__(self) -> None:
-        self._executor = Executor(self.settings, self.control.rulebook, self.partition)
+        self._executor = Executor(self.settings, self.control.rule_versions, self.partition)
         self._fresh_inputs()
 
     def stop(self) -> None:
@@ -193,7 +193,7 @@ class Shard:
             await self.control.reaches(await inputs.control_end())  # an earlier owner may have adopted what is newest
             stored = await self._replay(stored, entries, inputs)  # 3, 4
             failpoint("acquire:replayed")
-            head = stored or Head(rules=self.control.rulebook.first.version)
+            head = stored or Head(rules=self.control.rule_versions.first.version)
             head = await starting_head(self.settings, self.partition, head, self.topic_ids, *await inputs.bounds())
         self.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
         await asyncio.to_thread(self.store.acquire, self.head, stored)  # 5
@@ -287,7 +287,7 @@ class Shard:
     def _has_other_work(self, horizon_us: int) -> bool:
         if self._more_due or self.head.adopting is not None:
             return True
-        if self.control.rulebook.latest.version != self.head.rules:
+        if self.control.rule_versions.latest.version != self.head.rules:
             return True
         until_us = max(self.head.clock_us, horizon_us)
         if until_us != UNKNOWN and self.store.due(until_us, 1):
@@ -305,7 +305,7 @@ class Shard:
             handover_to=buffers[HANDOVER].offset,
             shards=self.partitions,
             wall_us=wall_us,
-            rules=self.control.rulebook.after(self.head.rules),
+            rules=self.control.rule_versions.next_version(self.head.rules),
         )
         newest_us = max((int(chunk.occurred_us.max()) for chunk in chunks if chunk.usable.any()), default=wall_us)
         old = newest_us < wall_us - duration_us(self.settings.worker.backfill_after)

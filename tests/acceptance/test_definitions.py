@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from segflow.embedded.kafka import ApacheKafka
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.partitioner import partition_of
 from segflow.operations.customer_lookup import customer_of
 from segflow.schemas.dimension_settings import GRID
@@ -177,7 +177,7 @@ def assert_all_are_of(installed: Service, content: dict[str, Any], definition: i
         for number in range(PARTITIONS):
             keys = Keys(installed.settings.redis.prefix, number)
             for key in connected.scan_iter(keys.pattern(keys.record("")), count=1000):
-                customers, _ = customer_of(Rulebook(rules), "c", connected.get(key))
+                customers, _ = customer_of(RuleVersions(rules), "c", connected.get(key))
                 assert customers.fixed["rules"][0] == definition
 
 

@@ -41,7 +41,7 @@ def test_a_follower_of_the_control_topic_comes_to_the_end_of_a_transaction(insta
     installed = installation(partitions=1, **RECUTS)
     control = Control(installed.settings)
     control.start(lambda: 0)
-    before = control.rulebook.latest.version
+    before = control.rule_versions.latest.version
     cuts = {"kind": "cuts", "at_us": 0, "population": 1, "recency_us": [1, 2, 3, 4], "frequency": [2, 3, 4, 5]}
     cuts["monetary_minor"] = [1, 2, 3, 4]
 
@@ -53,7 +53,7 @@ def test_a_follower_of_the_control_topic_comes_to_the_end_of_a_transaction(insta
             await following
 
     asyncio.run(reached())
-    assert control.rulebook.latest.version > before
+    assert control.rule_versions.latest.version > before
 
 
 async def transaction(installed: Installation, value: bytes) -> int:

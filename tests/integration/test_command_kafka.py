@@ -17,7 +17,7 @@ from redis import Redis
 
 from segflow.embedded.kafka import ApacheKafka
 from segflow.engine.columns.messages import Messages
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.engine.partitioner import partition_of, partitions_of
@@ -263,7 +263,7 @@ def shard(site: Site, partition: int, purchases: list[dict[str, Any]]) -> Messag
     """Work through one shard's purchases with the state in Redis; the changes."""
     redis = client(site.settings.redis)
     store = RedisStore(redis, Keys(site.settings.redis.prefix, partition))
-    mine = MemoryShard(site.settings, Rulebook(from_settings(site.settings)), partition, store)  # type: ignore[arg-type]
+    mine = MemoryShard(site.settings, RuleVersions(from_settings(site.settings)), partition, store)  # type: ignore[arg-type]
     values = [json.dumps(event).encode() for event in purchases]
     changes = mine.feed(Decoder(site.settings, None).decode(values, None, range(len(values))), 0).changes
     store.close()

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.settings import Settings
@@ -50,7 +50,7 @@ def applied(shard: MemoryShard, events: list[dict[str, Any]]) -> list[dict[str, 
 
 def shard_on(store: Store, product: Settings) -> MemoryShard:
     """A shard over an empty store of any kind."""
-    return MemoryShard(product, Rulebook(from_settings(product)), store=store)  # type: ignore[arg-type]  # as Store says
+    return MemoryShard(product, RuleVersions(from_settings(product)), store=store)  # type: ignore[arg-type]  # as Store says
 
 
 def as_layout_1(store: Store, ids: list[str]) -> None:
@@ -86,7 +86,7 @@ def test_a_dimension_that_is_new_to_records_of_layout_1_starts_with_empty_facts(
     ids = [f"c{number}" for number in range(CUSTOMERS)]
     as_layout_1(store, ids)
     product = Settings(dimensions=EVERY)
-    grown = MemoryShard(product, Rulebook(from_settings(product)), store=_Kept(store))  # type: ignore[arg-type]
+    grown = MemoryShard(product, RuleVersions(from_settings(product)), store=_Kept(store))  # type: ignore[arg-type]
     found = by_customer(applied(grown, log(100, 160)))
     plain = shard_on(MemoryStore(), Settings())
     applied(plain, log(0, 100))

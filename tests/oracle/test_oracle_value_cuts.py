@@ -61,8 +61,8 @@ def test_cuts_of_value_are_a_bin_from_the_exact_ones_or_have_stayed(seed: int) -
     settings = Settings.model_validate({"dimensions": ("value",), "recut": {"min_population": 30, "every": "30d"}})
     assert settings.recut.every == EVERY
     log = population(seed)
-    book = run(log, batch=300, settings=settings)[0].rulebook
-    versions = [book.rules(version).cuts for version in range(book.latest.version + 1)]
+    rule_versions = run(log, batch=300, settings=settings)[0].rule_versions
+    versions = [rule_versions.rules(version).cuts for version in range(rule_versions.latest.version + 1)]
     held = [Fraction(cut) for cut in reversed(versions.pop(0).value_minor)]
     moved = 0
     for boundary, customers in customers_at_boundaries(log):

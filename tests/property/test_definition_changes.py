@@ -63,8 +63,8 @@ FINE = varied_moments(timedelta(microseconds=1))
 
 def adopting(engine: Engine, oracle: Oracle, definition: Definition, *, quiet: bool = False) -> None:
     """Both get a new definition, which the oracle brings to all customers at once."""
-    version = engine.rulebook.latest.version + 1
-    engine.rulebook.add_definition(
+    version = engine.rule_versions.latest.version + 1
+    engine.rule_versions.add_definition(
         from_settings(Settings.model_validate(definition.product), definition=version), quiet=quiet
     )
     oracle.changes += oracle.shard.step(Adopt(replace(definition.oracle, definition=version), "definition"))
@@ -135,7 +135,7 @@ def test_price_is_forgotten_when_it_goes() -> None:
     purchase = {"type": "purchase", "customer_id": "c", "order_id": "o", "amount": "9", "discount": "1"}
     engine.feed([purchase | {"event_id": f"e{day}", "occurred_at": f"2024-01-0{day}T00:00:00Z"} for day in (1, 2, 3)])
     before = engine.shard.store.load(["c"])[0]
-    engine.rulebook.add_definition(from_settings(Settings(), definition=1))
+    engine.rule_versions.add_definition(from_settings(Settings(), definition=1))
     engine.sweep()
     after = engine.shard.store.load(["c"])[0]
     assert before is not None
@@ -149,13 +149,13 @@ def test_several_definitions_have_their_turn_one_after_the_other() -> None:
     engine = Engine()
     for version, definition in enumerate(DEFINITIONS[1:3], start=1):
         rules = from_settings(Settings.model_validate(definition.product), definition=3 * version)
-        engine.rulebook.add_definition(rules)
-        engine.rulebook.add_cuts(replace(rules.cuts, version=3 * version + 1))
+        engine.rule_versions.add_definition(rules)
+        engine.rule_versions.add_cuts(replace(rules.cuts, version=3 * version + 1))
     taken = [0]
-    while engine.rulebook.after(taken[-1]) != taken[-1]:
-        taken.append(engine.rulebook.after(taken[-1]))
+    while engine.rule_versions.next_version(taken[-1]) != taken[-1]:
+        taken.append(engine.rule_versions.next_version(taken[-1]))
     assert taken == [0, 3, 6, 7]
-    assert [rules.definition for rules in engine.rulebook.definitions] == [0, 3, 6]
+    assert [rules.definition for rules in engine.rule_versions.definitions] == [0, 3, 6]
 
 
 @pytest.mark.parametrize("new", [VIP_GRID, TURNED_GRID])

@@ -73,7 +73,7 @@ def test_new_cuts_are_adopted_as_the_oracle_says(
             )
             oracle.changes += oracle.shard.step(Adopt(rules, "recut"))
             engine.sweep()  # the next version waits until all customers are done with the one before
-            engine.rulebook.add_cuts(
+            engine.rule_versions.add_cuts(
                 Cuts(
                     version=version,
                     recency_us=tuple(duration_us(span) for span in spans),  # type: ignore[arg-type]  # four by construction

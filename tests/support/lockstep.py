@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.settings import Settings
@@ -25,8 +25,8 @@ class Engine:
     """One shard of the product over the memory store, driven step by step."""
 
     def __init__(self, product_settings: Settings = SETTINGS) -> None:
-        self.rulebook = Rulebook(from_settings(product_settings))
-        self.shard = MemoryShard(product_settings, self.rulebook)
+        self.rule_versions = RuleVersions(from_settings(product_settings))
+        self.shard = MemoryShard(product_settings, self.rule_versions)
         self.decoder = Decoder(product_settings, None)
         self.changes: list[dict[str, Any]] = []
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.settings import Settings
@@ -33,7 +33,7 @@ def purchases(*on: float) -> list[dict[str, Any]]:
 
 def changes(log: list[dict[str, Any]], product: Settings, sizes: Iterable[int] = (100,)) -> list[dict[str, Any]]:
     """What a shard publishes when it reads the log in batches of those sizes, then sees silence to the end of time."""
-    shard, decoder = MemoryShard(product, Rulebook(from_settings(product))), Decoder(product, None)
+    shard, decoder = MemoryShard(product, RuleVersions(from_settings(product))), Decoder(product, None)
     found: list[dict[str, Any]] = []
     start = 0
     for size in [*sizes, len(log)]:

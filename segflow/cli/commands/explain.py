@@ -36,7 +36,7 @@ def command(
     try:
         _, found = lookups.find(loaded, customer)
         control = lookups.in_force(loaded)
-        customers, rules = customer_of(control.rulebook, customer, found.record)
+        customers, rules = customer_of(control.rule_versions, customer, found.record)
     except (LayoutError, msgspec.MsgspecError) as error:
         raise UsageError(f"what Redis holds of {printable(customer)} cannot be read: {error}") from error
     if dimension is not None and dimension not in rules.names:

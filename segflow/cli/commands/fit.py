@@ -144,13 +144,13 @@ def _from_redis(settings: Settings, *, dry_run: bool) -> tuple[Fit, int, int | N
         except (LayoutError, msgspec.MsgspecError) as error:
             raise UsageError(f"what Redis holds cannot be read: {error}") from error
         past = population.held_out
-        held = control.rulebook.latest.cuts.parameters.gamma_gamma
+        held = control.rule_versions.latest.cuts.parameters.gamma_gamma
         found = fit(population.sample, held, past.before, past.later_days, HELD_OUT_DAYS / 7)
         if dry_run:
             return found, population.at_us, None
         control.publish(parameters_message(found.parameters, population.at_us, found.customers))
         control.read()
-        return found, population.at_us, control.rulebook.latest.version
+        return found, population.at_us, control.rule_versions.latest.version
 
 
 def _duration(text: str) -> timedelta:

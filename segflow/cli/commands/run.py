@@ -190,7 +190,7 @@ class Summary:
 
 def _run(settings: Settings, log: LineFiles, *, until_us: int, shards: int, to: _Outputs) -> Summary:
     run = FileRun(settings, shards=shards)
-    summary = Summary([(model.name, model.labels) for model in run.rulebook.first.models])
+    summary = Summary([(model.name, model.labels) for model in run.rule_versions.first.models])
     started = perf_counter()
     with progress("events", log.total_bytes) as show:
         for lines in log:

@@ -54,7 +54,7 @@ def command(
 def _describe(control: Control, customer_id: str, partition: int, found: lookup.Found) -> dict[str, Any]:
     """The customer as JSON: the content of `segments.current` and what lies ahead."""
     settings = control.settings
-    customers, rules = customer_of(control.rulebook, customer_id, found.record)
+    customers, rules = customer_of(control.rule_versions, customer_id, found.record)
     fixed = customers.fixed[0]
     looked = Publication(detected_us=time_ns() // 1000, position={}, mode="live")
     current = Encoder(settings.currency).current(customers, rules, looked)

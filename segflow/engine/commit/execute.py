@@ -21,7 +21,7 @@ from segflow.engine.columns.events import HANDOVER, Chunk
 from segflow.engine.columns.messages import Message, Messages
 from segflow.engine.commit.load import NOBODY, Loaded, Loader
 from segflow.engine.commit.plan import Plan
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.commit.write import Advanced, split, write
 from segflow.engine.decode.merge_inputs import refuse_invoices
 from segflow.engine.encode.change_json import Encoded, Encoder, Publication
@@ -76,8 +76,8 @@ class Outcome:
 class Executor(Loader):
     """Executes plans on one shard's store. Pure but for the store's reads."""
 
-    def __init__(self, settings: Settings, rulebook: Rulebook, partition: int) -> None:
-        super().__init__(settings, rulebook, partition)
+    def __init__(self, settings: Settings, rule_versions: RuleVersions, partition: int) -> None:
+        super().__init__(settings, rule_versions, partition)
         self._encoder = Encoder(settings.currency)
 
     def execute(
@@ -182,7 +182,7 @@ def _erasures(loads: Sequence[Loaded], found: dict[int, Erasure]) -> Erasures:
     for each in loads:
         stays += [] if each.aliases is None else each.aliases.redirects.values()
     versions = {each.rules for each in stays if each.published_us != UNKNOWN}
-    dimensions = {version: loads[0].rulebook.rules(version).names for version in versions}
+    dimensions = {version: loads[0].rule_versions.rules(version).names for version in versions}
     return Erasures.of(known, found, dimensions, loads[0].plan.erased_for_us)
 
 

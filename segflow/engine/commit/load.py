@@ -14,7 +14,7 @@ from segflow.engine.advance.processor import Adoption
 from segflow.engine.columns.events import Chunk, Kind
 from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.commit.plan import Plan
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.merge_inputs import OrderedInputs, merge, refuse_aliases
 from segflow.engine.merging.processor import Aliases
 from segflow.engine.merging.stored import read_aliases
@@ -35,7 +35,7 @@ class Loaded:
     """What one shard's commit works on: m events, and n customers whose records the store has, or has not."""
 
     settings: Settings
-    rulebook: Rulebook
+    rule_versions: RuleVersions
     partition: int
     plan: Plan
     store: Store  # begun
@@ -77,9 +77,9 @@ class Loaded:
 class Loader:
     """Reads what commits of one shard work on."""
 
-    def __init__(self, settings: Settings, rulebook: Rulebook, partition: int) -> None:
+    def __init__(self, settings: Settings, rule_versions: RuleVersions, partition: int) -> None:
         self._settings = settings
-        self._rulebook = rulebook
+        self._rule_versions = rule_versions
         self._partition = partition
 
     def load(
@@ -126,12 +126,12 @@ class Loader:
         known = np.array([value is not None for value in values], dtype=np.bool_)
         adoption = None
         if head.adopting is not None:
-            version = self._rulebook.version(head.rules)
-            old = self._rulebook.rules(head.adopting.old)
+            version = self._rule_versions.version(head.rules)
+            old = self._rule_versions.rules(head.adopting.old)
             adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=version.cause, quiet=version.quiet)
         return Loaded(
             settings=self._settings,
-            rulebook=self._rulebook,
+            rule_versions=self._rule_versions,
             partition=self._partition,
             plan=plan,
             store=store,
@@ -148,9 +148,11 @@ class Loader:
             ids=ids,
             values=values,
             known=known,
-            erased=_erased(events, rows, ids, known, head, store, self._rulebook.secret, everybody=aliases is not None),
+            erased=_erased(
+                events, rows, ids, known, head, store, self._rule_versions.secret, everybody=aliases is not None
+            ),
             aliases=aliases,
-            rules=self._rulebook.rules(head.rules),
+            rules=self._rule_versions.rules(head.rules),
             adoption=adoption,
         )
 

@@ -20,7 +20,7 @@ class Version:
 
 
 @dataclass(slots=True)
-class Rulebook:
+class RuleVersions:
     """Rules by version. A version is the offset of the control record that made them the latest; 0 is the first."""
 
     first: Rules
@@ -50,7 +50,7 @@ class Rulebook:
         if rules.definition > max(self._versions):
             self._versions[rules.definition] = Version(rules=rules, cause=Cause.DEFINITION, quiet=quiet)
 
-    def after(self, version: int) -> int:
+    def next_version(self, version: int) -> int:
         """The version that a shard with rules of `version` adopts next; `version` itself where it has the latest.
 
         Each definition has its turn, so that what it moves is published as its doing; cuts that are outdated are left

@@ -127,7 +127,7 @@ def _erased(load: Loaded, advanced: Advanced) -> tuple[list[tuple[bytes, Erasure
     head, kept_us, erasures = load.head, load.plan.erased_for_us, advanced.erasures
     written: dict[bytes, Erasure | None] = {}
     for row in np.flatnonzero(erasures.new & (erasures.at_us != UNKNOWN)).tolist():
-        written[pseudonym(load.rulebook.secret, advanced.customers.ids[row])] = erasures.erasure(row)
+        written[pseudonym(load.rule_versions.secret, advanced.customers.ids[row])] = erasures.erasure(row)
     times_us = [each.at_us for each in written.values() if each is not None]
     before = head.erasures
     latest_us = times_us if before is None else [before.latest_us, *times_us]

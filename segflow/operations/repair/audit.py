@@ -141,7 +141,7 @@ class _Auditing:
         )
         chains = Chains(
             cut=False,
-            start=starts_of(control.rulebook.definitions),
+            start=starts_of(control.rule_versions.definitions),
             quiet=frozenset(each.version for each in control.definitions if each.quiet),
         )
         found = ShardAudit(shard=partition)

@@ -182,7 +182,7 @@ class Reset:
             rules=head.rules,
         )
         plan = msgspec.structs.replace(plan, sweep_limit=0, pages=0)
-        executor = Executor(self.control.settings, self.control.rulebook, self.partition)
+        executor = Executor(self.control.settings, self.control.rule_versions, self.partition)
         outcome = executor.execute(plan, events.none(), events.none(), moved, self.store, head)
         await publisher.publish(
             {

@@ -53,12 +53,12 @@ def dead_kind(topic: int, value: bytes | None, key: bytes | None) -> str:
     """The kind of the one dead letter a record gives through the whole engine."""
     chunk = Decoder(SETTINGS, topic).decode([value], [key], [0])
     inputs = (chunk, none()) if topic == PURCHASES else (none(), chunk)
-    shard = MemoryShard(SETTINGS, FileRun(SETTINGS).rulebook)
+    shard = MemoryShard(SETTINGS, FileRun(SETTINGS).rule_versions)
     head = shard.store.head()
     assert head is not None
     ends = [len(each) for each in inputs]
     plan = plan_for(SETTINGS, head, purchases_to=ends[0], interactions_to=ends[1], wall_us=NOW_US, rules=head.rules)
-    outcome = Executor(SETTINGS, shard.rulebook, 0).execute(plan, *inputs, head, shard.store)
+    outcome = Executor(SETTINGS, shard.rule_versions, 0).execute(plan, *inputs, head, shard.store)
     (kind,) = outcome.dead_kinds
     assert len(outcome.dead) == 1
     return kind

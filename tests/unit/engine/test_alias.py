@@ -15,7 +15,7 @@ from segflow.engine.columns import events as columns
 from segflow.engine.columns import merge_messages
 from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.commit.plan import plan_for
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import HandoverDecoder
 from segflow.engine.file_run import FileRun, MemoryShard
@@ -161,8 +161,8 @@ class Apart:
     """An installation of some shards that hand over when told to; nothing keeps them in step."""
 
     def __init__(self) -> None:
-        rulebook = Rulebook(from_settings(Settings()))
-        self.shards = [MemoryShard(Settings(), rulebook, each, shards=SHARDS) for each in range(SHARDS)]
+        rule_versions = RuleVersions(from_settings(Settings()))
+        self.shards = [MemoryShard(Settings(), rule_versions, each, shards=SHARDS) for each in range(SHARDS)]
         self.queues: list[list[bytes]] = [[] for _ in self.shards]
         self.changes: list[dict[str, Any]] = []
         self._decoder, self._handover = Decoder(Settings(), None), HandoverDecoder(Settings())

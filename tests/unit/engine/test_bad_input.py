@@ -13,7 +13,7 @@ import pytest
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES, none
 from segflow.engine.commit.execute import Outcome
 from segflow.engine.commit.plan import plan_for
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.change import DeadLetter
@@ -36,7 +36,7 @@ class Inputs:
     """A shard fed from two topics, commit by commit, as a worker feeds it."""
 
     shard: MemoryShard = field(
-        default_factory=lambda: MemoryShard(SETTINGS, Rulebook(from_settings(SETTINGS)), PARTITION)
+        default_factory=lambda: MemoryShard(SETTINGS, RuleVersions(from_settings(SETTINGS)), PARTITION)
     )
     decoders: tuple[Decoder, Decoder] = field(
         default_factory=lambda: (Decoder(SETTINGS, PURCHASES), Decoder(SETTINGS, INTERACTIONS))

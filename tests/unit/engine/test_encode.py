@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segflow.engine.columns.messages import Message
 from segflow.engine.commit.execute import Outcome
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.change import Change, Current
@@ -48,7 +48,7 @@ def outcomes(
     until_us: int = LATEST_US,
 ) -> Iterator[Outcome]:
     """What a shard makes of the log, swept to the end of all days."""
-    shard = MemoryShard(product, Rulebook(rules or from_settings(product)))
+    shard = MemoryShard(product, RuleVersions(rules or from_settings(product)))
     chunk = Decoder(product, None).decode([json.dumps(body).encode() for body in log], None, range(len(log)))
     assert not chunk.unusable
     yield shard.feed(chunk, wall_us)

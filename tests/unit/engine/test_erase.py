@@ -255,7 +255,7 @@ def test_shards_do_not_show_in_a_log_in_time_order(log: Log) -> None:
 def test_a_dimension_that_came_since_the_erase_begins_as_for_anybody() -> None:
     """There was no receipt of it, so there is no null to go on from; of one that stayed there is."""
     engine = fed(event(1, 0), event(2, 5, "erase"), product_settings=Settings(dimensions=("lifecycle",)))
-    engine.rulebook.add_definition(from_settings(Settings(dimensions=("rfm", "lifecycle")), definition=9))
+    engine.rule_versions.add_definition(from_settings(Settings(dimensions=("rfm", "lifecycle")), definition=9))
     engine.feed([event(3, 9)])
     assert [(*each[:3], *each[4:6]) for each in published(engine)[2:]] == [
         ("rfm", "none", "potential_loyalist", None, 3),
@@ -273,9 +273,9 @@ def test_new_cuts_pass_over_the_holes(log: Log, sizes: list[int], place: int) ->
         engine = Engine()
         for batch in batches:
             if sum(map(len, batches[: batches.index(batch)])) == place:
-                engine.rulebook.add_cuts(cuts)
+                engine.rule_versions.add_cuts(cuts)
             engine.feed(batch)
-        engine.rulebook.add_cuts(cuts)
+        engine.rule_versions.add_cuts(cuts)
         engine.sweep()
         assert engine.shard.head.adopting is None
         found.append(by_customer(engine.changes))

@@ -14,7 +14,7 @@ from segflow.engine.advance.processor import Advance, Fate, Work, advance
 from segflow.engine.advance.rounds import rounds
 from segflow.engine.columns.changes import NO_EVENT, Cause
 from segflow.engine.columns.events import Chunk, none
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.settings import Settings
@@ -95,7 +95,7 @@ def test_one_customer_with_thousands_of_events_in_one_batch() -> None:
     days = np.cumsum(dice.choice([0, 1, 20, 45, 70, 200], 1200)) - dice.choice([0, 0, 0, 5, 90], 1200)
     log = [purchase(number - (number % 7 == 0), int(day)) for number, day in enumerate(np.maximum(days, 0))]
     log += [purchase(-1, 0, customer_id="c2")]
-    whole, single = (MemoryShard(Settings(), Rulebook(RULES)) for _ in range(2))
+    whole, single = (MemoryShard(Settings(), RuleVersions(RULES)) for _ in range(2))
     once = whole.feed(chunk_of(log), wall_us=0)
     steps = [single.feed(chunk_of([body]), wall_us=0) for body in log]
     changes = by_customer(parsed(message.value for message in once.changes))

@@ -39,7 +39,7 @@ def population(customers: int, events: int, seed: int = 7) -> list[dict[str, Any
 
 def oracle_of(log: list[dict[str, Any]], file_run: FileRun, settings: Settings = SETTINGS) -> list[dict[str, Any]]:
     """The oracle over the same log, given the cuts that the run made, adopted where the boundary was passed."""
-    versions = iter(range(1, file_run.rulebook.latest.version + 1))
+    versions = iter(range(1, file_run.rule_versions.latest.version + 1))
     oracle = Shard(rules_of(settings))
     changes: list[dict[str, Any]] = []
     latest: int | None = None
@@ -55,7 +55,7 @@ def oracle_of(log: list[dict[str, Any]], file_run: FileRun, settings: Settings =
 
 def oracle_rules(file_run: FileRun, version: int, settings: Settings) -> OracleRules:
     """Cuts of the run as the oracle takes them."""
-    cuts = file_run.rulebook.rules(version).cuts
+    cuts = file_run.rule_versions.rules(version).cuts
     b_from, a_from = cuts.value_minor
     return replace(
         rules_of(settings),
@@ -116,7 +116,7 @@ def test_classes_of_value_are_those_of_the_population_at_each_boundary(log: list
             money[event["customer_id"]] += round(100 * float(event["amount"]))
             latest[event["customer_id"]] = happened(event)
     living = [money[each] for each, at in latest.items() if boundary - at < timedelta(days=180)]
-    cuts = file_run.rulebook.latest.cuts
+    cuts = file_run.rule_versions.latest.cuts
     for start, exact in zip(reversed(cuts.value_minor), population_cuts(living, OracleRules()), strict=True):
         assert 0.94 * exact <= start <= 1.05 * exact
     assert {change["cuts"] for change in changes} > {0, cuts.version}

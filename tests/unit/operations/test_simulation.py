@@ -56,7 +56,7 @@ def test_a_simulation_says_what_the_adoption_then_does(log: Log, change: dict[st
     comparison = over_stores(control_of(Settings()), new, [store], UNKNOWN, 3)
     assert (store.page(0), store.load(page), store.head()) == (page, records, head)
     assert comparison.customers == len(page)
-    engine.rulebook.add_definition(from_settings(new, definition=1))
+    engine.rule_versions.add_definition(from_settings(new, definition=1))
     before = len(engine.changes)
     engine.sweep()
     moved = Counter((each["dimension"], each["previous"], each["current"]) for each in engine.changes[before:])

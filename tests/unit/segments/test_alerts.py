@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.change import Alert, Change
@@ -29,7 +29,7 @@ COPIED = {"at_risk": {"name": "win_back", "priority": 2}, "new": {"name": "welco
 def made(log: list[dict[str, Any]], **content: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The changes and the alerts of a log under these settings, swept to the end of all days."""
     product = Settings.model_validate(content)
-    shard = MemoryShard(product, Rulebook(from_settings(product)))
+    shard = MemoryShard(product, RuleVersions(from_settings(product)))
     chunk = Decoder(product, None).decode([json.dumps(each).encode() for each in log], None, range(len(log)))
     outcomes = [shard.feed(chunk, 0), *shard.sweep(2**61, 0)]
     changes = [json.loads(each.value) for outcome in outcomes for each in outcome.changes]

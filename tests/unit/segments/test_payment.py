@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import start_labels
 from segflow.engine.commit.execute import Outcome
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.settings import Settings
@@ -50,7 +50,7 @@ def invoice(at: float, name: str, due: float, paid: float | None = None) -> Even
 
 def shard() -> MemoryShard:
     """One that keeps payment alone."""
-    return MemoryShard(PRODUCT, Rulebook(RULES))
+    return MemoryShard(PRODUCT, RuleVersions(RULES))
 
 
 def fed(into: MemoryShard, log: list[Event]) -> Outcome:

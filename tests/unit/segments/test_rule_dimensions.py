@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import start_labels
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas import settings_file
@@ -78,7 +78,7 @@ def purchase(number: float) -> dict[str, Any]:
 
 def changes(product: Settings, log: list[dict[str, Any]], sizes: list[int] | None = None) -> list[dict[str, Any]]:
     """What a shard tells of the log, in batches, and of the silence until 2030."""
-    shard, decoder = MemoryShard(product, Rulebook(from_settings(product))), Decoder(product, None)
+    shard, decoder = MemoryShard(product, RuleVersions(from_settings(product))), Decoder(product, None)
     found = []
     start = 0
     for size in [*(sizes or []), len(log)]:
@@ -222,7 +222,7 @@ def test_the_order_in_which_profiles_come_does_not_matter(
     log = [profile(number, f"e{place}", **{name: value}) for place, (number, name, value) in enumerate(values)]
     kept = []
     for order in (log, data.draw(st.permutations(log))):
-        shard = MemoryShard(product, Rulebook(rules))
+        shard = MemoryShard(product, RuleVersions(rules))
         chunk = Decoder(product, None).decode([json.dumps(event).encode() for event in order], None, range(len(order)))
         shard.feed(chunk, wall_us=0)
         customers = record.decode(["c"], shard.store.load(["c"]), start_labels(rules), 0, rules.kept)
@@ -250,7 +250,7 @@ def test_labels_stay_with_their_dimension_when_the_order_changes() -> None:
         for name in ("one", "two", "three")
     }
     first = Settings.model_validate({"dimensions": list(rules), "rule_dimensions": rules})
-    shard = MemoryShard(first, Rulebook(from_settings(first)))
+    shard = MemoryShard(first, RuleVersions(from_settings(first)))
     chunk = Decoder(first, None).decode([json.dumps(profile(0, two=1, three=1)).encode()], None, [0])
     shard.feed(chunk, wall_us=0)
     value = shard.store.load(["c"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.settings import Settings
 from segflow.segments import histogram, window
@@ -160,6 +160,6 @@ def test_a_slot_that_leaves_beyond_the_calendar_never_does() -> None:
 
 def test_without_a_window_nothing_is_kept_of_slots() -> None:
     """No section, no entries, no column."""
-    shard = MemoryShard(Settings(), Rulebook(from_settings(Settings())))
-    assert shard.rulebook.first.kept == ("lifecycle", "rfm")
+    shard = MemoryShard(Settings(), RuleVersions(from_settings(Settings())))
+    assert shard.rule_versions.first.kept == ("lifecycle", "rfm")
     assert timedelta(days=28) == Settings().slot

@@ -30,7 +30,7 @@ ALL = Settings.model_validate(
         "rule_dimensions": {"told": {"rules": [{"label": "a", "when": each} for each in WHEN], "otherwise": "b"}},
     }
 )
-RULES = Engine(ALL).rulebook.first
+RULES = Engine(ALL).rule_versions.first
 Log = list[dict[str, Any]]
 
 

@@ -20,7 +20,7 @@ from segflow.engine.columns.events import PURCHASES
 from segflow.engine.commit.execute import Executor, Outcome, execute_batch
 from segflow.engine.commit.load import Loaded
 from segflow.engine.commit.plan import Plan, plan_for
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import decoders
 from segflow.engine.encode.change_json import Encoder
@@ -54,13 +54,13 @@ class Standing:
     """One shard over the memory store."""
 
     settings: Settings
-    rulebook: Rulebook
+    rule_versions: RuleVersions
     partition: int
     store: MemoryStore = field(default_factory=MemoryStore)
 
     def __post_init__(self) -> None:
-        self.executor = Executor(self.settings, self.rulebook, self.partition)
-        self.store.acquire(Head(rules=self.rulebook.first.version), None)
+        self.executor = Executor(self.settings, self.rule_versions, self.partition)
+        self.store.acquire(Head(rules=self.rule_versions.first.version), None)
 
     @property
     def head(self) -> Head:
@@ -79,7 +79,7 @@ class Standing:
             purchases_to=head.purchases.offset + len(chunk),
             interactions_to=0,
             wall_us=1000 + self.partition,
-            rules=self.rulebook.after(head.rules),
+            rules=self.rule_versions.next_version(head.rules),
         )
         plan = msgspec.structs.replace(plan, future_us=LATEST_US, sweep_us=until_us, sweep_limit=3)
         return self.executor.load(plan, chunk, columns.none(), head, self.store)
@@ -132,13 +132,13 @@ def test_a_commit_worked_with_others_comes_to_what_it_comes_to_alone(
 
     Repeats, late events, erases, aliases, sweeps ahead of the clock, and new cuts that some shards adopt sooner.
     """
-    rulebook = Rulebook(from_settings(chosen))
-    alone, batched = ([Standing(chosen, rulebook, each) for each in range(len(logs))] for _ in range(2))
+    rule_versions = RuleVersions(from_settings(chosen))
+    alone, batched = ([Standing(chosen, rule_versions, each) for each in range(len(logs))] for _ in range(2))
     left = [list(log) for log in logs]
     encoder = Encoder(chosen.currency)
     for number, (counts, until, dice) in enumerate(turns):
         if dice == 0:
-            rulebook.add_cuts(recut(number + 1))
+            rule_versions.add_cuts(recut(number + 1))
         until_us = UNKNOWN if until is None else to_us(until)
         taken = [log[:count] for log, count in zip(left, counts, strict=False)]
         left = [log[count:] for log, count in zip(left, counts, strict=False)]
@@ -218,8 +218,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 def members(count: int, *logs: Log) -> list[Asking]:
     """Shards that all have these commits to do."""
-    rulebook = Rulebook(from_settings(Settings()))
-    return [Asking(Standing(Settings(), rulebook, each), iter(logs)) for each in range(count)]
+    rule_versions = RuleVersions(from_settings(Settings()))
+    return [Asking(Standing(Settings(), rule_versions, each), iter(logs)) for each in range(count)]
 
 
 async def commits(batcher: CommitBatcher, member: Asking) -> int:
@@ -262,7 +262,7 @@ def test_a_shard_that_does_not_come_back_holds_nobody_up_for_longer_than_a_momen
 def rich(standing: Standing) -> Standing:
     """A shard whose customer has nearly all the money there is: one more purchase is too much."""
     first = standing.executor.work(standing.load([event(0, 0)]))
-    rules = standing.rulebook.first
+    rules = standing.rule_versions.first
     customers = record.decode(["c1"], [first.write.records[0][1]], start_labels(rules), 0)
     customers.fixed["net_minor"] = 2**63 - 2
     standing.store.commit(
@@ -307,9 +307,9 @@ class Broken(MemoryStore):
 
 def test_a_store_that_failed_is_not_asked_again() -> None:
     """A new connection does not watch the head, so a commit that went on would not see that it is another's."""
-    rulebook = Rulebook(from_settings(Settings()))
-    broken = Standing(Settings(), rulebook, 0, Broken())
-    fine = Standing(Settings(), rulebook, 1)
+    rule_versions = RuleVersions(from_settings(Settings()))
+    broken = Standing(Settings(), rule_versions, 0, Broken())
+    fine = Standing(Settings(), rule_versions, 1)
     broken.store.commit(broken.executor.work(broken.load([event(0, 0)])).write)
     loads = [broken.load([event(1, 1, "erase"), event(2, 2)]), fine.load([event(0, 0)])]
     failed, outcome = execute_batch(loads, Encoder("EUR"))

@@ -49,12 +49,12 @@ def test_cuts_without_those_of_value_leave_them_as_the_settings_have_them() -> N
     """Version, quintiles, and value's fixed thresholds."""
     settings = Settings.model_validate(OF_THE_POPULATION)
     control = read_by(settings, {"kind": "definition", "content": definition_of(settings)}, OLD_CUTS)
-    cuts = control.rulebook.latest.cuts
+    cuts = control.rule_versions.latest.cuts
     assert (cuts.version, cuts.monetary_minor, cuts.value_minor) == (1, (5, 6, 7, 8), (25_000, 100_000))
     control = read_by(
         settings, {"kind": "definition", "content": definition_of(settings)}, OLD_CUTS | {"value_minor": [4, 9]}
     )
-    assert control.rulebook.latest.cuts.value_minor == (4, 9)
+    assert control.rule_versions.latest.cuts.value_minor == (4, 9)
 
 
 def test_a_count_without_sums_of_money_is_a_count() -> None:
@@ -79,14 +79,14 @@ def test_a_definition_that_says_what_the_latest_says_is_none() -> None:
     control = read_by(Settings(), one, one, other, OLD_CUTS, other | {"quiet": True}, one)
     assert [each.version for each in control.definitions] == [0, 2, 5]
     assert [each.quiet for each in control.definitions] == [False] * 3
-    assert [rules.definition for rules in control.rulebook.definitions] == [0, 2, 5]
+    assert [rules.definition for rules in control.rule_versions.definitions] == [0, 2, 5]
     assert control.definitions[1].written_us == 1_700_000_000_002_000
 
 
 def test_the_rules_are_those_of_the_topic_whatever_the_settings() -> None:
     """A worker that runs when another brings a new definition takes it, and so does what does commits again."""
     control = read_by(Settings(), defined(), defined(lifecycle={"at_risk_after": "30d"}, holdout_share=0.5))
-    rules = control.rulebook.latest
+    rules = control.rule_versions.latest
     lifecycle = rules.models[0]
     assert isinstance(lifecycle, Lifecycle)
     assert lifecycle.at_risk_after_us == 30 * DAY_US
@@ -99,14 +99,14 @@ def test_cuts_of_the_population_outlive_a_definition_that_wants_them_too() -> No
     made = OLD_CUTS | {"value_minor": [4, 9]}
     kept = defined(**OF_THE_POPULATION, lifecycle={"at_risk_after": "30d"})
     control = read_by(Settings(), first, made, kept)
-    cuts = control.rulebook.latest.cuts
+    cuts = control.rule_versions.latest.cuts
     assert (cuts.version, cuts.frequency, cuts.value_minor) == (1, (2, 3, 4, 5), (4, 9))
     half = defined(**OF_THE_POPULATION | {"rfm": {"cuts": "fixed"}})
-    cuts = read_by(Settings(), first, made, half, made).rulebook.latest.cuts
+    cuts = read_by(Settings(), first, made, half, made).rule_versions.latest.cuts
     assert (cuts.version, cuts.frequency, cuts.value_minor) == (3, (2, 3, 5, 10), (4, 9))
     control = read_by(Settings(), first, made, defined(), made)
-    assert control.rulebook.latest.version == 2
-    assert control.rulebook.latest.cuts.version == 0
+    assert control.rule_versions.latest.version == 2
+    assert control.rule_versions.latest.cuts.version == 0
 
 
 def test_decoding_serves_every_definition_there_was() -> None:
