@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segflow.engine.advance.label_codes import VANISHED, carried, vanished
+from segflow.engine.advance.label_codes import REMOVED, removed_labels, translate
 from segflow.schemas.dimension_settings import GRID
 from segflow.schemas.settings import Settings
 from segflow.segments.model import NO_LABEL
@@ -159,15 +159,18 @@ def test_several_definitions_have_their_turn_one_after_the_other() -> None:
 
 
 @pytest.mark.parametrize("new", [VIP_GRID, TURNED_GRID])
-def test_labels_are_carried_by_name(new: tuple[tuple[str, ...], ...]) -> None:
+def test_labels_are_translated_by_name(new: tuple[tuple[str, ...], ...]) -> None:
     """Code by code, what was called so before is called so now, and what is no more has a code of its own."""
     old_rules, new_rules = (
         from_settings(Settings.model_validate({"dimensions": ["rfm"], "rfm": {"grid": grid}})) for grid in (GRID, new)
     )
     (old_model,), (new_model,) = old_rules.models, new_rules.models
     codes = np.array([*range(len(old_model.labels)), NO_LABEL], dtype=np.uint8)[:, None]
-    found = carried(old_rules, new_rules, codes)[:, 0].tolist()
-    names = {**dict(enumerate(new_model.labels)), **dict(enumerate(vanished(old_model, new_model), start=VANISHED))}
+    found = translate(old_rules, new_rules, codes)[:, 0].tolist()
+    names = {
+        **dict(enumerate(new_model.labels)),
+        **dict(enumerate(removed_labels(old_model, new_model), start=REMOVED)),
+    }
     assert [names[code] for code in found[:-1]] == list(old_model.labels)
     assert found[-1] == NO_LABEL
 

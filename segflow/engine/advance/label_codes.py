@@ -1,4 +1,4 @@
-"""Labels carried over from one definition to the next: codes count within a model, and models change with settings."""
+"""Labels translated from one definition to the next: codes count within a model, and models change with settings."""
 
 from typing import Final
 
@@ -9,18 +9,18 @@ from segflow.segments.facts import Labels
 from segflow.segments.model import NO_LABEL, Model
 from segflow.segments.rules import Rules
 
-VANISHED: Final = NO_LABEL + 1
+REMOVED: Final = NO_LABEL + 1
 """From this code on: labels that the old model has and the new one lacks, in the old one's order."""
 
 Codes = npt.NDArray[np.int16]
 
 
-def vanished(old: Model, new: Model) -> tuple[str, ...]:
-    """The labels only the old model has: VANISHED, VANISHED + 1 and so on."""
+def removed_labels(old: Model, new: Model) -> tuple[str, ...]:
+    """The labels only the old model has: REMOVED, REMOVED + 1 and so on."""
     return tuple(label for label in old.labels if label not in new.labels)
 
 
-def carried(old: Rules, new: Rules, codes: Labels) -> Codes:
+def translate(old: Rules, new: Rules, codes: Labels) -> Codes:
     """What customers were under the `old` rules, in codes of the `new`.
 
     Args:
@@ -29,7 +29,7 @@ def carried(old: Rules, new: Rules, codes: Labels) -> Codes:
         codes: shape (n, models of `old`).
 
     Returns:
-        Shape (n, models of `new`): the code of the same label; VANISHED or above where there is none; a dimension
+        Shape (n, models of `new`): the code of the same label; REMOVED or above where there is none; a dimension
         that is new begins at its neutral label.
     """
     columns = {name: column for column, name in enumerate(old.names)}
@@ -43,7 +43,7 @@ def carried(old: Rules, new: Rules, codes: Labels) -> Codes:
 def _table(old: Model, new: Model) -> Codes:
     """The new code of each old one."""
     table = np.full(NO_LABEL + 1, NO_LABEL, dtype=np.int16)
-    only_old = vanished(old, new)
+    only_old = removed_labels(old, new)
     for code, label in enumerate(old.labels):
-        table[code] = VANISHED + only_old.index(label) if label in only_old else new.labels.index(label)
+        table[code] = REMOVED + only_old.index(label) if label in only_old else new.labels.index(label)
     return table

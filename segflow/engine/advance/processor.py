@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from segflow.engine.advance.apply_events import apply, too_many_invoices
 from segflow.engine.advance.erasures import Erasures, start_labels
-from segflow.engine.advance.label_codes import Codes, carried
+from segflow.engine.advance.label_codes import Codes, translate
 from segflow.engine.advance.next_change import STEPS_MAX, nothing_ahead, upcoming
 from segflow.engine.advance.rounds import rounds
 from segflow.engine.columns.changes import NO_EVENT, Cause, Changes, Moves, Steps
@@ -138,7 +138,7 @@ class Advancing:
             self.before, self.parts = Changes.join(self.parts, len(adoption.old.models)), []
         codes = self._codes(rows)
         held = {name: codes[:, new.names.index(name)] for name in new.unmoved(adoption.old)}
-        previous = carried(adoption.old, new, codes)
+        previous = translate(adoption.old, new, codes)
         self.rules = new
         fixed = self.customers.fixed
         fixed["rules"][rows] = new.version

@@ -58,7 +58,7 @@ class Steps:
 class Moves:
     """k changes: one dimension moving in one step; columns of shape (k,), steps ascending, then the settings' order.
 
-    `previous` are codes as in `streams.carried.carried`: a label that the rules no longer have is VANISHED or above.
+    `previous` are codes as in `label_codes.translate`: a label that the rules no longer have is REMOVED or above.
     """
 
     steps: npt.NDArray[np.intp]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
-from segflow.engine.advance.label_codes import VANISHED, vanished
+from segflow.engine.advance.label_codes import REMOVED, removed_labels
 from segflow.engine.advance.next_change import upcoming
 from segflow.engine.columns import messages, text, varint
 from segflow.engine.columns.changes import NO_EVENT, Cause, Changes, Shares, Steps
@@ -355,7 +355,7 @@ class _Words:
     def __init__(self, rules: Rules, old: Rules, currency: str) -> None:
         self.rules, self.old = rules, old
         before = {model.name: model for model in old.models}
-        gone = [vanished(before.get(model.name, model), model) for model in rules.models]
+        gone = [removed_labels(before.get(model.name, model), model) for model in rules.models]
         counts = [len(model.labels) + 1 + len(more) for model, more in zip(rules.models, gone, strict=True)]
         self._firsts = np.cumsum([1, *counts])[:-1]
         self._nulls = self._firsts + np.array([len(model.labels) for model in rules.models])
@@ -393,10 +393,10 @@ class _Words:
         return b"" if found is None else b',"strategy":{"name":"%b","priority":%d}' % (found[0].encode(), found[1])
 
     def places(self, dimensions: Any, codes: npt.NDArray[np.integer[Any]]) -> Places:
-        """Where the tables have the labels `codes`; from VANISHED on they are those of the old rules."""
+        """Where the tables have the labels `codes`; from REMOVED on they are those of the old rules."""
         nulls = self._nulls[dimensions]
         known = np.where(codes == NO_LABEL, nulls, self._firsts[dimensions] + codes)
-        places: Places = np.where(codes >= VANISHED, nulls + 1 + codes - VANISHED, known)
+        places: Places = np.where(codes >= REMOVED, nulls + 1 + codes - REMOVED, known)
         return places
 
 
