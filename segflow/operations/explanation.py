@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segflow.engine.advance.forecast import outlook
+from segflow.engine.advance.forecast import forecast
 from segflow.segments.explain import Case, explain
 from segflow.segments.instant import NEVER, to_text
 from segflow.segments.model import NO_LABEL
@@ -28,7 +28,7 @@ def explanations(customers: Customers, rules: Rules, currency: str, now_us: int)
     """Of the one customer in `customers`, at `now_us`; where a change was missed, at the last conclusion."""
     concluded_us = int(customers.fixed["concluded_us"][0])
     facts, codes = customers.facts(np.array([0], dtype=np.intp)), customers.labels(rules.names)
-    ahead = outlook(rules, facts, concluded_us, codes)
+    ahead = forecast(rules, facts, concluded_us, codes)
     due_us = ahead[0].at_us if ahead else NEVER
     at_us = max(now_us, concluded_us) if now_us < due_us else concluded_us
     labels = {
@@ -45,15 +45,15 @@ def explanations(customers: Customers, rules: Rules, currency: str, now_us: int)
             labels=labels,
             currency=currency,
         )
-        turn = next((turn for turn in ahead if turn.dimension == model.name), None)
+        change = next((change for change in ahead if change.dimension == model.name), None)
         found.append(
             Explanation(
                 dimension=model.name,
                 label=case.label,
                 at=to_text(at_us),
                 because=explain(model, case),
-                next_label=None if turn is None else turn.label,
-                next_at=None if turn is None else to_text(turn.at_us),
+                next_label=None if change is None else change.label,
+                next_at=None if change is None else to_text(change.at_us),
             )
         )
     return found

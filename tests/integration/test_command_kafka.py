@@ -361,7 +361,7 @@ def test_show_tells_what_is_known_and_what_silence_will_bring(whole_site: Site) 
     assert (
         shown["next"] == shown["silence"][0] == {"dimension": "rfm", "label": "promising", "at": "2026-01-31T00:00:00Z"}
     )
-    assert [turn["label"] for turn in shown["silence"] if turn["dimension"] == "lifecycle"] == ["at_risk", "churned"]
+    assert [each["label"] for each in shown["silence"] if each["dimension"] == "lifecycle"] == ["at_risk", "churned"]
     assert shown["overdue_s"] > 0
     text = site.segflow("show", "c1")
     assert text.code == 0

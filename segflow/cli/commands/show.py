@@ -13,7 +13,7 @@ from rich.text import Text
 
 from segflow.cli.commands import lookups
 from segflow.cli.commands.settings_option import SettingsFile, load
-from segflow.engine.advance.forecast import outlook
+from segflow.engine.advance.forecast import forecast
 from segflow.engine.encode.change_json import Encoder, Publication
 from segflow.operations.customer_lookup import customer_of
 from segflow.operations.printable import printable
@@ -63,13 +63,13 @@ def _describe(control: Control, customer_id: str, partition: int, found: lookup.
     del shown["updated_at"]  # of the record, where this is only a look
     row = customers.labels(rules.names)
     concluded_us = int(fixed["concluded_us"])
-    ahead = outlook(rules, customers.facts(np.array([0], dtype=np.intp)), concluded_us, row)
+    ahead = forecast(rules, customers.facts(np.array([0], dtype=np.intp)), concluded_us, row)
     swept_us = _due_us(settings, found.head)
     return shown | {
         "partition": partition,
         "concluded_at": _time(concluded_us),
         "timer_at": _time(int(fixed["timer_us"])),
-        "silence": [{"dimension": turn.dimension, "label": turn.label, "at": to_text(turn.at_us)} for turn in ahead],
+        "silence": [{"dimension": each.dimension, "label": each.label, "at": to_text(each.at_us)} for each in ahead],
         "overdue_s": (swept_us - ahead[0].at_us) / 1e6 if ahead and ahead[0].at_us <= swept_us else None,
         "clock": settings.clock,
         "clock_at": _time(found.head.clock_us) if found.head is not None else None,
@@ -104,9 +104,9 @@ def _text(shown: dict[str, Any]) -> Text:
     text.append(
         "\nif nothing more happens:\n" if shown["silence"] else "\nnothing changes as long as nothing happens\n"
     )
-    for turn in shown["silence"]:
-        text.append(f"  {turn['at']}  {turn['dimension']} becomes ")
-        text.append(f"{turn['label']}\n", style="bold")
+    for change in shown["silence"]:
+        text.append(f"  {change['at']}  {change['dimension']} becomes ")
+        text.append(f"{change['label']}\n", style="bold")
     if shown["overdue_s"] is not None:
         late = timedelta(seconds=round(shown["overdue_s"]))
         text.append(

@@ -16,7 +16,7 @@ DEADLINES_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
+class ForecastChange:
     """One change that silence brings."""
 
     at_us: int
@@ -24,17 +24,17 @@ class Turn:
     label: str
 
 
-def outlook(rules: Rules, facts: Facts, at_us: int, codes: Labels) -> list[Turn]:
+def forecast(rules: Rules, facts: Facts, at_us: int, codes: Labels) -> list[ForecastChange]:
     """The changes after `at_us` of one customer with the labels `codes` then; `facts` and `codes` have one row."""
-    turns: list[Turn] = []
+    changes: list[ForecastChange] = []
     moment = np.array([at_us], dtype=np.int64)
     for _ in range(DEADLINES_MAX):
         moment = rules.deadline(facts, moment, codes)
-        if moment[0] == NEVER or len(turns) >= CHANGES_MAX:
+        if moment[0] == NEVER or len(changes) >= CHANGES_MAX:
             break
         then = rules.classify(facts, moment)
-        turns += [
-            Turn(
+        changes += [
+            ForecastChange(
                 at_us=int(moment[0]),
                 dimension=rules.models[column].name,
                 label=rules.models[column].labels[then[0, column]],
@@ -42,4 +42,4 @@ def outlook(rules: Rules, facts: Facts, at_us: int, codes: Labels) -> list[Turn]
             for column in np.flatnonzero(then[0] != codes[0]).tolist()
         ]
         codes = then
-    return turns
+    return changes

@@ -12,7 +12,7 @@ STEPS_MAX: Final = 100_000
 """Deadlines one customer may pass in one go: far beyond any model's (a slot of 28 days for 7,000 years)."""
 
 
-def upcoming(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[Rows, Labels, Times]:
+def next_change(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[Rows, Labels, Times]:
     """For n customers with the labels `codes` at `at_us`: the first change that silence brings.
 
     Returns:
@@ -41,7 +41,7 @@ def upcoming(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[R
     raise AssertionError("a model's deadline does not move forward")
 
 
-def nothing_ahead(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[Rows, Labels, Times]:  # noqa: ARG001 - as `upcoming`
-    """What `upcoming` gives where silence changes nothing more."""
+def nothing_ahead(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> tuple[Rows, Labels, Times]:  # noqa: ARG001 - as `next_change`
+    """What `next_change` gives where silence changes nothing more."""
     count = len(at_us)
     return np.zeros(count, dtype=np.intp), np.zeros(count, dtype=np.uint8), np.full(count, NEVER, dtype=np.int64)

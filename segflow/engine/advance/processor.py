@@ -14,7 +14,7 @@ import numpy.typing as npt
 from segflow.engine.advance.apply_events import apply, too_many_invoices
 from segflow.engine.advance.erasures import Erasures, start_labels
 from segflow.engine.advance.label_codes import Codes, translate
-from segflow.engine.advance.next_change import STEPS_MAX, nothing_ahead, upcoming
+from segflow.engine.advance.next_change import STEPS_MAX, next_change, nothing_ahead
 from segflow.engine.advance.rounds import rounds
 from segflow.engine.columns.changes import NO_EVENT, Cause, Changes, Moves, Steps
 from segflow.engine.columns.events import REMEMBERED_LONG, Chunk, Kind
@@ -338,7 +338,7 @@ class Advancing:
             self.customers.move(name, rows[mine], new[mine, column], at_us[mine])
         fixed["concluded_us"][rows] = at_us
         self.touched[rows] = True
-        next_dimensions, next_labels, next_us = (upcoming if ahead else nothing_ahead)(self.rules, facts, at_us, new)
+        next_dimensions, next_labels, next_us = (next_change if ahead else nothing_ahead)(self.rules, facts, at_us, new)
         stakes = self._at_stake(facts, at_us, new, published)
         steps = Steps(
             rows=rows,

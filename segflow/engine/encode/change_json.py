@@ -16,7 +16,7 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from segflow.engine.advance.label_codes import REMOVED, removed_labels
-from segflow.engine.advance.next_change import upcoming
+from segflow.engine.advance.next_change import next_change
 from segflow.engine.columns import messages, text, varint
 from segflow.engine.columns.changes import NO_EVENT, Cause, Changes, Shares, Steps
 from segflow.engine.columns.messages import Messages
@@ -119,7 +119,7 @@ class Encoder:
         fixed = customers.fixed
         labels = customers.labels(rules.names)
         facts = customers.facts(slice(None))
-        next_dimensions, next_labels, next_us = upcoming(rules, facts, fixed["concluded_us"], labels)
+        next_dimensions, next_labels, next_us = next_change(rules, facts, fixed["concluded_us"], labels)
         count = len(customers)
         stakes = AtStake.unknown(count)
         steps = Steps(

@@ -115,7 +115,7 @@ def test_everything_written_is_the_json_that_python_would_write(
 @given(log=histories(most=20))
 @trials(100)
 def test_current_segments_are_those_of_the_customers_last_change(log: list[dict[str, Any]]) -> None:
-    """One record a customer that changed, with the labels, facts, version and outlook of the last change."""
+    """One record a customer that changed, with the labels, facts, version and forecast of the last change."""
     for outcome in outcomes(log, Settings()):
         last = {change["customer_id"]: change for change in parsed(message.value for message in outcome.changes)}
         now = parsed(message.value for message in outcome.current)

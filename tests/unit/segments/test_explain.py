@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import start_labels
-from segflow.engine.advance.forecast import outlook
+from segflow.engine.advance.forecast import forecast
 from segflow.operations.explanation import Explanation, explanations
 from segflow.schemas.settings import Settings
 from segflow.segments.explain import WORDS
@@ -74,10 +74,10 @@ def test_every_explanation_ends_in_the_label_and_names_the_next(log: Log, later_
         customers = read(engine, customer)
         codes = customers.labels(RULES.names)
         at_us = int(customers.fixed["concluded_us"][0])
-        ahead = outlook(RULES, customers.facts(np.array([0])), at_us, codes)
+        ahead = forecast(RULES, customers.facts(np.array([0])), at_us, codes)
         for each in explained(engine, customer, now_us):
             assert each.because[-1].endswith(f"{each.label}.")
-            first = next((turn for turn in ahead if turn.dimension == each.dimension), None)
+            first = next((change for change in ahead if change.dimension == each.dimension), None)
             expected = (None, None) if first is None else (first.label, to_text(first.at_us))
             assert (each.next_label, each.next_at) == expected
 
