@@ -21,9 +21,19 @@ from segflow.segments.instant import to_us
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "contract.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
-PURCHASE_LINES, INTERACTION_LINES = (
-    block.encode().splitlines() for block in re.findall(r"```json\n(.*?)```", SECTIONS["Events in"], re.DOTALL)
-)
+
+
+def records_in(block: str) -> list[bytes]:
+    """The JSON objects of a code block, each as it stands there, over several lines."""
+    found, start = [], 0
+    while start < len(block.rstrip()):
+        _, end = json.JSONDecoder().raw_decode(block, start)
+        found.append(block[start:end].encode())
+        start = end + 1  # the line break behind it
+    return found
+
+
+PURCHASE_LINES, INTERACTION_LINES = map(records_in, re.findall(r"```json\n(.*?)```", SECTIONS["Events in"], re.DOTALL))
 (CHANGE,) = re.findall(r"```json\n(.*?)```", SECTIONS["Changes out"], re.DOTALL)
 SETTINGS = Settings.model_validate({})
 GOOD = PURCHASE_LINES[0]
