@@ -37,10 +37,10 @@ class Adoption:
     quiet: bool = False  # what moves by the adoption itself is no change: neither published nor counted
 
 
-class Fate(IntFlag):
-    """What is worth telling of an event."""
+class EventFlag(IntFlag):
+    """What a commit counts of an event."""
 
-    REPEATED = 1
+    DUPLICATE = 1
     LATE = 2
     OUTDATED = 4  # from before its customer's erase, left out
     ERASED = 8  # an erase of a customer of whom something was held
@@ -67,7 +67,7 @@ class Advance:
     changes: Changes
     touched: npt.NDArray[np.bool_]  # (n,) customers to store
     timers: npt.NDArray[np.bool_]  # (n,) customers whose place in the timer set moved
-    fates: npt.NDArray[np.uint8]  # (m,) of Fate
+    flags: npt.NDArray[np.uint8]  # (m,) of EventFlag
 
 
 def advance(customers: Customers, work: Work, rules: Rules, adoption: Adoption | None = None) -> Advance:
@@ -90,11 +90,11 @@ class Advancing:
     parts: list[Changes] = field(default_factory=list)
     touched: npt.NDArray[np.bool_] = field(init=False)
     due_us: Times = field(init=False)  # a lower bound of each customer's next deadline
-    fates: npt.NDArray[np.uint8] = field(init=False)
+    flags: npt.NDArray[np.uint8] = field(init=False)
     erases: bool = False  # there is anything to do with erasing
 
     def __post_init__(self) -> None:
-        self.fates = np.zeros(len(self.work.events), dtype=np.uint8)
+        self.flags = np.zeros(len(self.work.events), dtype=np.uint8)
         self.touched = np.zeros(len(self.customers), dtype=np.bool_)
         self.due_us = self.customers.fixed["timer_us"].copy()
         self.erases = self.work.erasures.concern(self.work.events.kinds)
@@ -116,7 +116,7 @@ class Advancing:
             changes=Changes.join(self.parts, len(self.rules.models)),
             touched=self.touched,
             timers=fixed["timer_us"] != before_us,
-            fates=self.fates,
+            flags=self.flags,
         )
 
     def _take_events(self) -> None:
@@ -167,7 +167,7 @@ class Advancing:
         fixed = self.customers.fixed
         occurred_us = self.work.events.occurred_us[events]
         late = occurred_us < fixed["concluded_us"][rows]
-        self._mark(events[late], Fate.LATE)
+        self._mark(events[late], EventFlag.LATE)
         at_us = np.maximum(fixed["concluded_us"][rows], occurred_us)
         fixed["concluded_us"][rows] = at_us
         self._conclude(rows, at_us, np.where(late, Cause.LATE, Cause.EVENT).astype(np.uint8), events)
@@ -177,7 +177,7 @@ class Advancing:
         rows, erasures = self.work.rows[events], self.work.erasures
         erasures.expire(self.customers, rows, self.work.horizons_us[events], self.rules)
         out = erasures.outdated(rows, self.work.events.occurred_us[events], self.work.events.kinds[events])
-        self._mark(events[out], Fate.OUTDATED)
+        self._mark(events[out], EventFlag.OUTDATED)
         return events[~out]
 
     def _erase(self, rows: Rows, events: Rows) -> None:
@@ -188,17 +188,17 @@ class Advancing:
         occurred_us = self.work.events.occurred_us[events]
         known = erasures.known[rows]
         published = rows[known]
-        self._mark(events[known], Fate.ERASED)
+        self._mark(events[known], EventFlag.ERASED)
         late = occurred_us[known] < fixed["concluded_us"][published]
-        self._mark(events[known][late], Fate.LATE)
+        self._mark(events[known][late], EventFlag.LATE)
         at_us = np.maximum(fixed["concluded_us"][published], occurred_us[known])
         self._tell_gone(published, at_us, Cause.ERASE)
         erasures.note(rows, occurred_us, published, at_us, fixed["changes"][published], self.rules)
         erasures.forget(self.customers, rows, self.rules)
         self.due_us[rows] = NEVER
 
-    def _mark(self, events: Rows, fate: Fate) -> None:
-        self.fates[events] |= np.uint8(fate)
+    def _mark(self, events: Rows, flag: EventFlag) -> None:
+        self.flags[events] |= np.uint8(flag)
 
     def _tell_gone(self, rows: Rows, at_us: Times, cause: Cause) -> None:
         """Every label of `rows` becomes null: the last that is published of them as long as they do not come back."""
@@ -219,16 +219,16 @@ class Advancing:
         )
 
     def _fresh(self, events: Rows) -> npt.NDArray[np.bool_]:
-        """Step 0: which events are neither repeats nor refused; they are remembered."""
+        """Step 0: which events are neither duplicates nor refused; they are remembered."""
         rows = self.work.rows[events]
         identities = self.work.events.identities[events]
-        repeated = np.zeros(len(events), dtype=np.bool_)
+        duplicate = np.zeros(len(events), dtype=np.bool_)
         for seen in self.customers.seen:
-            repeated |= (seen[rows] == identities[:, None]).any(axis=1)
-        self._mark(events[repeated], Fate.REPEATED)
-        refused = ~repeated & too_many_invoices(self.customers, self.work.events, self.rules, rows, events)
-        self._mark(events[refused], Fate.REFUSED)
-        fresh = ~repeated & ~refused
+            duplicate |= (seen[rows] == identities[:, None]).any(axis=1)
+        self._mark(events[duplicate], EventFlag.DUPLICATE)
+        refused = ~duplicate & too_many_invoices(self.customers, self.work.events, self.rules, rows, events)
+        self._mark(events[refused], EventFlag.REFUSED)
+        fresh = ~duplicate & ~refused
         long = self.work.events.kinds[events] <= REMEMBERED_LONG
         for memory, mine in ((0, fresh & long), (1, fresh & ~long)):
             self._remember(memory, rows[mine], identities[mine])

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segflow.engine.advance.erasures import Erasures, start_labels
-from segflow.engine.advance.processor import Fate, Work
+from segflow.engine.advance.processor import EventFlag, Work
 from segflow.engine.columns import events
 from segflow.engine.columns.changes import Changes
 from segflow.engine.columns.events import HANDOVER, Chunk
@@ -42,7 +42,7 @@ DIGEST_BYTES: Final = 16
 """Of the hash over a commit's change ids: no two commits that differ share it."""
 
 Worked = tuple[Loaded, Advanced, list[Encoded], list[tuple[Rules, Changes]], npt.NDArray[np.uint8]]
-"""One shard's part of a batch: what it was, became and publishes, its changes as columns, and its events' fates."""
+"""One shard's part of a batch: what it was, became and publishes, its changes as columns, and its events' flags."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,9 +170,9 @@ def _batch(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
         encoded[0] += encoder.encode(before, ends, customers, event_ids, old, None, at, changes)
         encoded[0].reverse()
         published[0].insert(0, (old, before))
-    fates = np.split(done.fates, first_events[1:-1])
+    flags = np.split(done.flags, first_events[1:-1])
     parts = split(customers, done, work.erasures, first_rows)
-    return list(zip(loads, parts, encoded, published, fates, strict=True))
+    return list(zip(loads, parts, encoded, published, flags, strict=True))
 
 
 def _erasures(loads: Sequence[Loaded], found: dict[int, Erasure]) -> Erasures:
@@ -197,11 +197,11 @@ def _outcome(
     advanced: Advanced,
     encoded: list[Encoded],
     published: list[tuple[Rules, Changes]],
-    fates: npt.NDArray[np.uint8],
+    flags: npt.NDArray[np.uint8],
 ) -> Outcome:
     """What one shard's commit comes to."""
-    count = {fate: int(np.count_nonzero(fates & np.uint8(fate))) for fate in Fate}
-    merged = refuse_invoices(load.merged, load.in_order[np.flatnonzero(fates & np.uint8(Fate.REFUSED))])
+    count = {flag: int(np.count_nonzero(flags & np.uint8(flag))) for flag in EventFlag}
+    merged = refuse_invoices(load.merged, load.in_order[np.flatnonzero(flags & np.uint8(EventFlag.REFUSED))])
     aliases, ledger = load.aliases, MergeLedger(load.store)
     merge_messages = [message for each in load.asked for message in ledger.decide(each)]
     if aliases is not None:
@@ -216,10 +216,10 @@ def _outcome(
         dead=dead_letters(load.settings.kafka.topics, load.partition, merged),
         dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
         events=int(np.count_nonzero(merged.chunk.usable & (merged.sides != HANDOVER))),
-        duplicates=count[Fate.REPEATED],
-        late=count[Fate.LATE],
-        outdated=count[Fate.OUTDATED],
-        erased=count[Fate.ERASED],
+        duplicates=count[EventFlag.DUPLICATE],
+        late=count[EventFlag.LATE],
+        outdated=count[EventFlag.OUTDATED],
+        erased=count[EventFlag.ERASED],
         merged=0 if aliases is None else aliases.merged,
         handover=handover,
         swept=load.swept,

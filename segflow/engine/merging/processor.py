@@ -122,7 +122,7 @@ class _Merging(Advancing):
         transferred = self.work.events.kinds[event] == Kind.TRANSFER
         if guest is not None:
             self._merge(event, row, guest)
-        elif transferred or self._is_repeated(event, row) or asked.previous == self.customers.ids[row]:
+        elif transferred or self._is_duplicate(event, row) or asked.previous == self.customers.ids[row]:
             self._round(one)
         elif self.aliases.alone:
             self._alias_here(event, row, self.aliases.rows[asked.previous])
@@ -161,13 +161,13 @@ class _Merging(Advancing):
         horizon_us = self.work.horizons_us[[event]]
         if self.due_us[row] <= horizon_us[0]:
             self._silence(rows, horizon_us)
-        repeated = self._is_repeated(event, row)
+        duplicate = self._is_duplicate(event, row)
         merge(self.customers, rows, self.customers.take(np.array([other])), self.rules.window_slots)
         at_us = np.maximum(fixed["concluded_us"][rows], self.work.events.occurred_us[[event]])
         if tell:
             self._tell_merged(other, at_us)
             self._redirect(other, row_id=self.customers.ids[row])
-        if not repeated:
+        if not duplicate:
             self._remember(1, rows, self.work.events.identities[[event]])
         fixed["concluded_us"][rows] = at_us
         self.work.erasures.known[row] = True
@@ -241,6 +241,6 @@ class _Merging(Advancing):
             for other in [each for each in self.aliases.redirects if self._end_of(each) == row]:
                 self._unlink(other, erased_us)
 
-    def _is_repeated(self, event: int, row: int) -> bool:
+    def _is_duplicate(self, event: int, row: int) -> bool:
         identity = self.work.events.identities[event]
         return any((seen[row] == identity).any() for seen in self.customers.seen)

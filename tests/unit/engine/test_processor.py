@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import Erasures, start_labels
-from segflow.engine.advance.processor import Advance, Fate, Work, advance
+from segflow.engine.advance.processor import Advance, EventFlag, Work, advance
 from segflow.engine.advance.rounds import rounds
 from segflow.engine.columns.changes import NO_EVENT, Cause
 from segflow.engine.columns.events import Chunk, none
@@ -115,10 +115,10 @@ def test_the_sixteen_latest_purchases_are_remembered_and_no_more() -> None:
     advanced(customers, chunk_of(first))
     (before,) = record.encode(customers)
     again = advanced(customers, chunk_of([first[4]]), clock_us=19 * DAY_US)
-    assert (again.fates.tolist(), len(again.changes)) == ([Fate.REPEATED], 0)
+    assert (again.flags.tolist(), len(again.changes)) == ([EventFlag.DUPLICATE], 0)
     assert record.encode(customers) == [before]
     assert not again.touched.any()
-    assert advanced(customers, chunk_of([first[3]]), clock_us=19 * DAY_US).fates.tolist() == [Fate.LATE]
+    assert advanced(customers, chunk_of([first[3]]), clock_us=19 * DAY_US).flags.tolist() == [EventFlag.LATE]
 
 
 def test_money_that_would_no_longer_fit_is_an_error_that_names_the_customer() -> None:
