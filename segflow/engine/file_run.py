@@ -19,8 +19,8 @@ from segflow.engine.merging.ledger import MergeLedger
 from segflow.engine.partitioner import partitions_of
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import LATEST_US, UNKNOWN
-from segflow.segments.recut import Recuts, Scan, next_cuts
-from segflow.segments.rules import from_settings, recuts_of
+from segflow.segments.recut import PopulationHistograms, RecutPolicy, next_cuts
+from segflow.segments.rules import from_settings, recut_policy_of
 from segflow.state.head import PAGE_CUSTOMERS, Head
 from segflow.state.memory import MemoryStore
 
@@ -110,7 +110,7 @@ class FileRun:
     shards: int = 1
     wall_us: int = 0
     rule_versions: RuleVersions = field(init=False)
-    _recuts: Recuts = field(init=False)
+    _recut_policy: RecutPolicy = field(init=False)
     _shards: list[MemoryShard] = field(init=False)
     _decoder: Decoder = field(init=False)
     _handover: HandoverDecoder = field(init=False)
@@ -118,7 +118,7 @@ class FileRun:
 
     def __post_init__(self) -> None:
         self.rule_versions = RuleVersions(from_settings(self.settings))
-        self._recuts = recuts_of(self.settings)
+        self._recut_policy = recut_policy_of(self.settings)
         self._shards = [
             MemoryShard(self.settings, self.rule_versions, each, shards=self.shards) for each in range(self.shards)
         ]
@@ -191,9 +191,9 @@ class FileRun:
         times_us = np.where(chunk.usable, chunk.occurred_us, UNKNOWN)
         clocks_us = np.maximum.accumulate(np.concatenate(([self._clock_us], times_us)))
         self._clock_us = int(clocks_us[-1])
-        if not self._recuts.wanted:
+        if not self._recut_policy.wanted:
             return []
-        every_us = self._recuts.every_us
+        every_us = self._recut_policy.every_us
         known = clocks_us != UNKNOWN
         periods = np.where(known, clocks_us, 0) // every_us
         rows = np.flatnonzero(known[:-1] & (periods[1:] > periods[:-1]))
@@ -203,10 +203,10 @@ class FileRun:
         """Scan all shards, and bring new cuts to every customer at each shard's C."""
         held = self.rule_versions.latest.cuts
         parts = (
-            scan(self._recuts, held.parameters, shard.store, 0, pages_of(shard.head), boundary_us)
+            scan(self._recut_policy, held.parameters, shard.store, 0, pages_of(shard.head), boundary_us)
             for shard in self._shards
         )
-        new = next_cuts(sum(parts, start=Scan()), held, self._recuts)
+        new = next_cuts(sum(parts, start=PopulationHistograms()), held, self._recut_policy)
         if new is not None:
             self.rule_versions.add_cuts(replace(new, version=self.rule_versions.latest.version + 1))
             for shard in self._shards:

@@ -16,8 +16,8 @@ from segflow.segments.cuts import Cuts
 from segflow.segments.facts import Labels
 from segflow.segments.instant import to_text
 from segflow.segments.model import NO_LABEL
-from segflow.segments.recut import Scan, kept_cuts, next_cuts
-from segflow.segments.rules import Rules, from_settings, recuts_of
+from segflow.segments.recut import PopulationHistograms, kept_cuts, next_cuts
+from segflow.segments.rules import Rules, from_settings, recut_policy_of
 from segflow.state import record
 from segflow.state.customers import Customers
 from segflow.state.store import HOLE, Store
@@ -161,7 +161,7 @@ def _cuts_of(
     control: Control, settings: Settings, stores: Sequence[Store], pages: Sequence[int], clocks_us: Sequence[int]
 ) -> tuple[Cuts, str]:
     """The cuts the new definition would have after its first re-cut, where it is the first to want any."""
-    old, new = recuts_of(control.settings), recuts_of(settings)
+    old, new = recut_policy_of(control.settings), recut_policy_of(settings)
     kept = kept_cuts(control.rule_versions.latest.cuts, old, new)
     wants_more = (
         (new.quintiles and not old.quintiles)
@@ -170,7 +170,7 @@ def _cuts_of(
     )
     if not (new.wanted and (wants_more or not kept.version)):
         return kept, f"version {kept.version}" if kept.version else "fixed"
-    found = Scan()
+    found = PopulationHistograms()
     for store, count, clock_us in zip(stores, pages, clocks_us, strict=True):
         for number in range(count):
             started_s = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Cuts of the population: from a scan of it to the next version of the cuts."""
+"""Cuts of the population: from a count of it to the next version of the cuts."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
@@ -21,7 +21,7 @@ Four = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recuts:
+class RecutPolicy:
     """Which cuts are made of the population, when, and of whom."""
 
     quintiles: bool  # the cuts of RFM's scores
@@ -41,7 +41,7 @@ class Recuts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scan:
+class PopulationHistograms:
     """The living customers of a population, counted at one event time. Scans of parts add up."""
 
     recency: Histogram = field(default_factory=Histogram)
@@ -53,27 +53,27 @@ class Scan:
     worth: Histogram = field(default_factory=Histogram)  # of clv, where cuts of it want it
 
     @classmethod
-    def of(cls, facts: Facts, at_us: int, recuts: Recuts, parameters: Parameters = CDNOW) -> Self:
+    def of(cls, facts: Facts, at_us: int, policy: RecutPolicy, parameters: Parameters = CDNOW) -> Self:
         """Count customers with an order that counts, whose latest purchase is less than `churned_after_us` old.
 
         `parameters`: those that hold, of which the worth is made.
         """
         idle_us = facts.idle_us(np.full(len(facts.last_us), at_us))
-        living = (facts.orders > 0) & (idle_us < recuts.churned_after_us)
+        living = (facts.orders > 0) & (idle_us < policy.churned_after_us)
         orders, net_minor, scored = facts.orders, facts.net_minor, living
-        if recuts.window_slots:
+        if policy.window_slots:
             at = np.full(len(idle_us), at_us)
-            orders, net_minor = window.sums_at(facts.window, at, recuts.slot_us, recuts.window_slots)
+            orders, net_minor = window.sums_at(facts.window, at, policy.slot_us, policy.window_slots)
             scored = living & (orders > 0)
         return cls(
             recency=histogram.count(np.maximum(idle_us[scored], 0)),
             frequency=histogram.count(orders[scored]),
             monetary=histogram.count(net_minor[scored]),
             living=int(np.count_nonzero(living)),
-            money=Histogram() if recuts.value_shares is None else histogram.sums(facts.net_minor[living]),
+            money=Histogram() if policy.value_shares is None else histogram.sums(facts.net_minor[living]),
             worth=Histogram()
-            if recuts.clv is None
-            else histogram.count(recuts.clv.worth_minor(facts.take(np.flatnonzero(living)), at_us, parameters)),
+            if policy.clv is None
+            else histogram.count(policy.clv.worth_minor(facts.take(np.flatnonzero(living)), at_us, parameters)),
         )
 
     @property
@@ -93,7 +93,7 @@ class Scan:
         )
 
 
-def kept_cuts(held: Cuts, old: Recuts, new: Recuts) -> Cuts:
+def kept_cuts(held: Cuts, old: RecutPolicy, new: RecutPolicy) -> Cuts:
     """The cuts to begin with where a definition that wants `new` follows one that wanted `old`.
 
     Those of the population stay where both want them, and fitted parameters where the settings' own are the same; all
@@ -111,24 +111,24 @@ def kept_cuts(held: Cuts, old: Recuts, new: Recuts) -> Cuts:
     return cuts if cuts == new.fixed else replace(cuts, version=held.version)
 
 
-def next_cuts(scan: Scan, held: Cuts, recuts: Recuts) -> Cuts | None:
+def next_cuts(counted: PopulationHistograms, held: Cuts, policy: RecutPolicy) -> Cuts | None:
     """The cuts to hold from now on, None where they stay as they are. The version is for the caller to set.
 
     Below `min_population` those of the population would be noise, and the fixed cuts hold; so do those of value where
     nobody brings money, as there are no shares of nothing.
     """
-    new = replace(recuts.fixed, version=held.version, parameters=held.parameters)
-    if recuts.quintiles and scan.population >= recuts.min_population:
+    new = replace(policy.fixed, version=held.version, parameters=held.parameters)
+    if policy.quintiles and counted.population >= policy.min_population:
         new = replace(
             new,
-            recency_us=_quintiles(scan.recency, held.recency_us),
-            frequency=_quintiles(scan.frequency, held.frequency),
-            monetary_minor=_quintiles(scan.monetary, held.monetary_minor),
+            recency_us=_quintiles(counted.recency, held.recency_us),
+            frequency=_quintiles(counted.frequency, held.frequency),
+            monetary_minor=_quintiles(counted.monetary, held.monetary_minor),
         )
-    if recuts.value_shares is not None and scan.living >= recuts.min_population and scan.money:
-        new = replace(new, value_minor=_classes(scan.money, held.value_minor, recuts.value_shares))
-    if recuts.clv is not None and scan.living >= recuts.min_population:
-        terciles = [cut + 1 for cut in histogram.quantiles(scan.worth, TERCILES)]
+    if policy.value_shares is not None and counted.living >= policy.min_population and counted.money:
+        new = replace(new, value_minor=_classes(counted.money, held.value_minor, policy.value_shares))
+    if policy.clv is not None and counted.living >= policy.min_population:
+        terciles = [cut + 1 for cut in histogram.quantiles(counted.worth, TERCILES)]
         medium, high = _steady(terciles, held.clv_minor)
         new = replace(new, clv_minor=(medium, high))
     return None if new == held else new

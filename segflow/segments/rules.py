@@ -31,7 +31,7 @@ from segflow.segments.models.satisfaction import Satisfaction
 from segflow.segments.models.value import Value
 from segflow.segments.models.windowed_rfm import WindowedRfm
 from segflow.segments.parameters import GammaGamma, MbgNbd, Parameters
-from segflow.segments.recut import Recuts
+from segflow.segments.recut import RecutPolicy
 from segflow.segments.share import of_one
 from segflow.segments.window import slots_of_12_months
 
@@ -240,11 +240,11 @@ def parameters_of(settings: Settings) -> Parameters:
     )
 
 
-def recuts_of(settings: Settings) -> Recuts:
+def recut_policy_of(settings: Settings) -> RecutPolicy:
     """Which cuts `settings` want made of the population: those of dimensions they list."""
     value = settings.value
     by_share = "value" in settings.dimensions and value.cuts == "share"
-    return Recuts(
+    return RecutPolicy(
         quintiles="rfm" in settings.dimensions and settings.rfm.cuts == "quantile",
         value_shares=(of_one(value.a_up_to), of_one(value.b_up_to)) if by_share else None,
         clv=clv_of(settings) if "clv" in settings.dimensions and settings.clv.cuts == "terciles" else None,

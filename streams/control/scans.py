@@ -8,10 +8,10 @@ from typing import Any
 from segflow.engine.columns.messages import Message
 from segflow.segments.histogram import Histogram
 from segflow.segments.instant import UNKNOWN
-from segflow.segments.recut import Scan
+from segflow.segments.recut import PopulationHistograms
 
 
-def message(scan: Scan, boundary_us: int, partition: int) -> Message:
+def message(scan: PopulationHistograms, boundary_us: int, partition: int) -> Message:
     """One shard's scan as a control record."""
     value = {"kind": "histogram", "at_us": boundary_us, "partition": partition}
     value |= {"living": scan.living}
@@ -22,17 +22,17 @@ def message(scan: Scan, boundary_us: int, partition: int) -> Message:
 
 
 @dataclass(slots=True)
-class Histograms:
+class ShardScans:
     """The latest boundaries' scans by shard. Only boundaries after the last answered one are kept."""
 
-    _scans: dict[int, dict[int, Scan]] = field(default_factory=dict)
+    _scans: dict[int, dict[int, PopulationHistograms]] = field(default_factory=dict)
     answered_us: int = UNKNOWN  # the latest boundary that cuts were decided for
 
     def add(self, content: dict[str, Any]) -> None:
         """Take a control record of kind histogram."""
         at_us = content["at_us"]
         if at_us > self.answered_us:
-            self._scans.setdefault(at_us, {})[content["partition"]] = Scan(
+            self._scans.setdefault(at_us, {})[content["partition"]] = PopulationHistograms(
                 recency=_histogram(content["recency"]),
                 frequency=_histogram(content["frequency"]),
                 monetary=_histogram(content["monetary"]),
@@ -53,12 +53,12 @@ class Histograms:
         """The latest boundary any shard has scanned for, UNKNOWN where all are answered."""
         return max(self._scans, default=UNKNOWN)
 
-    def complete(self, shards: int) -> tuple[int, Scan] | None:
+    def complete(self, shards: int) -> tuple[int, PopulationHistograms] | None:
         """The latest boundary for which every shard has been scanned, with the whole population's scan."""
         for at_us in sorted(self._scans, reverse=True):
             scans = self._scans[at_us]
             if len(scans) == shards:
-                return at_us, sum(scans.values(), start=Scan())
+                return at_us, sum(scans.values(), start=PopulationHistograms())
         return None
 
 

@@ -20,7 +20,7 @@ from segflow.schemas.settings import Settings
 from segflow.segments.cuts import Cuts
 from segflow.segments.parameters import GammaGamma, MbgNbd, Parameters
 from segflow.segments.recut import kept_cuts
-from segflow.segments.rules import from_settings, recuts_of
+from segflow.segments.rules import from_settings, recut_policy_of
 from segflow.streams.control.definitions import (
     Content,
     Definition,
@@ -30,7 +30,7 @@ from segflow.streams.control.definitions import (
     settings_of,
     whole,
 )
-from segflow.streams.control.scans import Histograms
+from segflow.streams.control.scans import ShardScans
 from segflow.streams.kafka.clients import aiokafka_options, kafka_python_options
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Control:
         self.definitions: list[Definition] = []
         self.settings = settings  # in force: of the latest definition
         self.rule_versions: RuleVersions
-        self.histograms = Histograms()
+        self.shard_scans = ShardScans()
 
     @property
     def decoding(self) -> Settings:
@@ -241,15 +241,15 @@ class Control:
             if self._secret is None:  # two workers that start at once may both write it; the first counts
                 self._secret = self.rule_versions.secret = bytes.fromhex(content["content"])
         elif content["kind"] == "cuts":
-            self.histograms.answered(content["at_us"])
+            self.shard_scans.answered(content["at_us"])
             self._recut(offset, content)
         elif content["kind"] == "parameters":
             fitted = Parameters(mbg_nbd=MbgNbd(**content["mbg_nbd"]), gamma_gamma=GammaGamma(**content["gamma_gamma"]))
             self.rule_versions.add_cuts(replace(self.rule_versions.latest.cuts, version=offset, parameters=fitted))
         elif content["kind"] == "cuts-kept":
-            self.histograms.answered(content["at_us"])
+            self.shard_scans.answered(content["at_us"])
         elif content["kind"] == "histogram":
-            self.histograms.add(content)
+            self.shard_scans.add(content)
 
     def _recut(self, version: int, record: dict[str, Any]) -> None:
         """New cuts, as far as the definition in force wants any: it may have changed while they were decided."""
@@ -263,9 +263,9 @@ class Control:
             value_minor=tuple(record.get("value_minor", held.value_minor)),
             clv_minor=tuple(record.get("clv_minor", held.clv_minor)),
         )
-        recuts = recuts_of(self.settings)
-        if recuts.wanted:
-            kept = kept_cuts(cuts, recuts, recuts)
+        policy = recut_policy_of(self.settings)
+        if policy.wanted:
+            kept = kept_cuts(cuts, policy, policy)
             self.rule_versions.add_cuts(replace(kept, version=version, parameters=held.parameters))
 
     def _define(self, version: int, record: dict[str, Any], written_ms: int) -> None:
@@ -277,7 +277,7 @@ class Control:
         quiet = bool(record.get("quiet"))
         rules = from_settings(settings, definition=version)
         if self.definitions:
-            cuts = kept_cuts(self.rule_versions.latest.cuts, recuts_of(self.settings), recuts_of(settings))
+            cuts = kept_cuts(self.rule_versions.latest.cuts, recut_policy_of(self.settings), recut_policy_of(settings))
             self.rule_versions.add_definition(rules.with_cuts(cuts), quiet=quiet)
         else:
             self.rule_versions = RuleVersions(rules, self._secret or b"")

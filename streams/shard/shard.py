@@ -28,7 +28,7 @@ from segflow.state.store import RolledBackError, ShardLostError, Store, TornStat
 from segflow.streams.consume.input_gate import Feed, InputGate, OutOfRangeError
 from segflow.streams.consume.shard_inputs import InputBuffer, ShardInputs
 from segflow.streams.consume.transport import HEARTBEAT_SHARE, now_us
-from segflow.streams.control.recut import Recutting
+from segflow.streams.control.recut import RecutCoordinator
 from segflow.streams.control.topic import Control
 from segflow.streams.health.metrics import Metrics
 from segflow.streams.journal import journal
@@ -104,7 +104,7 @@ class Shard:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _more_due: bool = False
     _executor: Executor = field(init=False)
-    _recutting: Recutting = field(init=False)
+    _recut_coordinator: RecutCoordinator = field(init=False)
     _gate: InputGate = field(init=False)
 
     def __post_init__(self) -> None:
@@ -167,7 +167,7 @@ class Shard:
     def _fresh_inputs(self) -> None:
         self.inputs = ShardInputs(*self.control.decoders)
         self._gate = InputGate(settings=self.settings, partition=self.partition, feed=self.feed, inputs=self.inputs)
-        self._recutting = Recutting(self.partition, self.partitions, self.control)
+        self._recut_coordinator = RecutCoordinator(self.partition, self.partitions, self.control)
 
     async def _acquire(self) -> None:
         """Acquire the shard.
@@ -383,7 +383,7 @@ class Shard:
         chunks = self._gate.chunks(wall_us, self.head.clock_us)
         decoded_s = perf_counter()
         horizon_us = self._gate.horizon_us(wall_us)
-        control = self._recutting.work(self.head, self.store, self._gate.caught_up, horizon_us)
+        control = self._recut_coordinator.work(self.head, self.store, self._gate.caught_up, horizon_us)
         if not (any(map(len, chunks)) or control or self._has_other_work(horizon_us)):
             return None
         self.metrics.steps.labels("decode").observe(decoded_s - started_s)

@@ -9,14 +9,13 @@ import numpy as np
 from segflow.engine.commit.plan import Plan
 from segflow.segments.cuts import Cuts
 from segflow.segments.parameters import CDNOW
-from segflow.segments.recut import Scan
+from segflow.segments.recut import PopulationHistograms
 from segflow.state import head, keys
 from segflow.state.head import PAGE_CUSTOMERS, Adopting, Erasures, Head, Position
 from segflow.state.keys import Keys
 from segflow.state.layout import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
 from segflow.state.tails import TAILS
-from segflow.streams.control import scans as histograms
-from segflow.streams.control import topic
+from segflow.streams.control import scans, topic
 from segflow.streams.journal.journal import Entry
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "state.md").read_text(encoding="utf-8")
@@ -138,6 +137,6 @@ def test_every_kind_of_control_record_has_a_row() -> None:
     four = (1, 2, 3, 4)
     cuts = Cuts(version=0, recency_us=four, frequency=four, monetary_minor=four, value_minor=(1, 2))
     messages = [topic.cuts_message(cuts, 0, 0, moved=moved) for moved in (False, True)]
-    messages.append(histograms.message(Scan(), 0, 0))
+    messages.append(scans.message(PopulationHistograms(), 0, 0))
     messages.append(topic.parameters_message(CDNOW, 0, 0))
     assert {json.loads(message.value)["kind"] for message in messages} == known - {"definition", "secret"}

@@ -13,9 +13,9 @@ from segflow.schemas.expression.checking import check
 from segflow.schemas.expression.syntax import DEPTH_MAX, LENGTH_MAX, ExpressionError, parse
 from segflow.schemas.expression.wording import condition_text
 from segflow.schemas.rule_dimensions import key_of
-from segflow.segments import conditions as evaluation
 from segflow.segments.attributes import ENTRY, Attributes, kind_and_bits
-from segflow.segments.conditions import Customers
+from segflow.segments.conditions import Customers, turns
+from segflow.segments.conditions import holds as holds_of
 from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, to_us
 from tests.support.expressions import NAMES, One, UndecidableError, conditions, holds
@@ -161,7 +161,7 @@ def test_whole_columns_give_what_is_read_of_one_customer_at_a_time(text: str, se
     """Absent values, kinds, labels, arithmetic and crossings, with microseconds to either side."""
     customers, ones, at_us = some_customers(np.random.default_rng(seed))
     node = parse(text)
-    found = evaluation.holds(check(text, DIMENSIONS, OTHERS), customers, at_us).tolist()
+    found = holds_of(check(text, DIMENSIONS, OTHERS), customers, at_us).tolist()
     for row, one in enumerate(ones):
         try:
             expected = holds(node, one)
@@ -178,13 +178,13 @@ def test_a_condition_holds_or_not_until_its_next_turn(text: str, seed: int) -> N
     customers, _, at_us = some_customers(dice)
     condition = check(text, DIMENSIONS, OTHERS)
     for _ in range(40):
-        turn_us = evaluation.turns(condition, customers, at_us)
+        turn_us = turns(condition, customers, at_us)
         assert (turn_us > at_us).all()
-        now = evaluation.holds(condition, customers, at_us)
+        now = holds_of(condition, customers, at_us)
         last_us = np.minimum(turn_us - 1, LATEST_US)
-        assert (evaluation.holds(condition, customers, last_us) == now).all()
+        assert (holds_of(condition, customers, last_us) == now).all()
         between_us = at_us + ((last_us - at_us) * dice.random(len(at_us))).astype(np.int64)
-        assert (evaluation.holds(condition, customers, np.clip(between_us, at_us, last_us)) == now).all()
+        assert (holds_of(condition, customers, np.clip(between_us, at_us, last_us)) == now).all()
         if (turn_us == NEVER).all():
             break
         at_us = np.where(turn_us == NEVER, at_us, turn_us)
@@ -217,7 +217,7 @@ def test_sums_of_times_turn_to_the_microsecond_and_computed_ones_at_whole_second
         ("idle * 1 > 45d", 45 * DAY_US + 500_000),
         ("idle >= frequency * 45d", 45 * DAY_US + 500_000),
     ]:
-        turn_us = evaluation.turns(check(text, {}, {}), customers, np.array([last_us]))
+        turn_us = turns(check(text, {}, {}), customers, np.array([last_us]))
         assert turn_us.tolist() == [last_us + after_us], text
 
 
@@ -241,8 +241,8 @@ def test_a_comparison_in_words_means_the_same(text: str, seed: int) -> None:
         words = condition_text(part)
         if words.endswith("in []") or not all(whole_spans(part)):
             continue
-        read = evaluation.holds(check(words, DIMENSIONS, OTHERS), customers, at_us)
-        assert (read == evaluation.holds(part, customers, at_us)).all(), words
+        read = holds_of(check(words, DIMENSIONS, OTHERS), customers, at_us)
+        assert (read == holds_of(part, customers, at_us)).all(), words
 
 
 def whole_spans(part: Any) -> list[bool]:

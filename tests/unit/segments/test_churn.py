@@ -15,8 +15,8 @@ from segflow.segments.instant import DAY_US
 from segflow.segments.mbg_nbd import History, falls_to_weeks, p_alive
 from segflow.segments.parameters import CDNOW, MbgNbd, Parameters
 from segflow.segments.purchase_days import with_purchase
-from segflow.segments.recut import Scan, next_cuts
-from segflow.segments.rules import fixed_cuts, recuts_of
+from segflow.segments.recut import PopulationHistograms, next_cuts
+from segflow.segments.rules import fixed_cuts, recut_policy_of
 from segflow.segments.slots import NO_SLOT
 from tests.support.histories import written
 from tests.support.one_customer import FIRST, course, purchases
@@ -158,7 +158,7 @@ def test_parameters_come_from_the_settings_and_outlive_a_recut() -> None:
     assert fixed_cuts(Settings()).parameters == CDNOW
     fitted = Parameters(mbg_nbd=MbgNbd(r=2.0))
     held = replace(fixed_cuts(product), version=5, frequency=(1, 2, 3, 4), parameters=fitted)
-    new = next_cuts(Scan(), held, recuts_of(product))
+    new = next_cuts(PopulationHistograms(), held, recut_policy_of(product))
     assert new is not None
     assert new.parameters == fitted
 

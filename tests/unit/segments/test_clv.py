@@ -12,8 +12,8 @@ from segflow.segments import histogram
 from segflow.segments.gamma_gamma import expected_money
 from segflow.segments.mbg_nbd import FOR_EVER_WEEKS, History, expected_falls_to_weeks, expected_purchases
 from segflow.segments.parameters import CDNOW, MbgNbd
-from segflow.segments.recut import Scan, next_cuts
-from segflow.segments.rules import from_settings, recuts_of
+from segflow.segments.recut import PopulationHistograms, next_cuts
+from segflow.segments.rules import from_settings, recut_policy_of
 from tests.support.one_customer import course, purchases
 
 SETTINGS = Settings(dimensions=("clv",))
@@ -93,11 +93,11 @@ def test_terciles_are_thirds_of_what_the_living_are_worth() -> None:
     product = Settings.model_validate(
         {"dimensions": ["clv"], "clv": {"cuts": "terciles"}, "recut": {"min_population": 30}}
     )
-    recuts, held = recuts_of(product), from_settings(product).cuts
-    assert recuts.wanted
-    scan = Scan(living=30, worth=histogram.count(np.arange(100, 3100, 100)))
-    new = next_cuts(scan, held, recuts)
+    policy, held = recut_policy_of(product), from_settings(product).cuts
+    assert policy.wanted
+    scan = PopulationHistograms(living=30, worth=histogram.count(np.arange(100, 3100, 100)))
+    new = next_cuts(scan, held, policy)
     assert new is not None
     assert new.clv_minor == pytest.approx((1000, 2000), rel=0.02)
-    assert next_cuts(Scan(living=29, worth=scan.worth), held, recuts) is None
-    assert not recuts_of(SETTINGS).wanted
+    assert next_cuts(PopulationHistograms(living=29, worth=scan.worth), held, policy) is None
+    assert not recut_policy_of(SETTINGS).wanted

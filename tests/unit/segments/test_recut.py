@@ -16,8 +16,8 @@ from segflow.segments import histogram
 from segflow.segments.cuts import crossed
 from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US, UNKNOWN
-from segflow.segments.recut import QUINTILES, STEADY, Four, Recuts, Scan, next_cuts
-from segflow.segments.rules import recuts_of
+from segflow.segments.recut import QUINTILES, STEADY, Four, PopulationHistograms, RecutPolicy, next_cuts
+from segflow.segments.rules import recut_policy_of
 from segflow.segments.share import SHARES_PER_ONE
 from tests.oracle.rules import OracleRules
 from tests.oracle.value import population_cuts
@@ -25,11 +25,11 @@ from tests.support.trials import trials
 
 AT_US = 20_000 * DAY_US
 CHURNED_US = 180 * DAY_US
-RECUTS = recuts_of(
+POLICY = recut_policy_of(
     Settings.model_validate({"rfm": {"cuts": "quantile"}, "recut": {"min_population": 50}, "dimensions": ["rfm"]})
 )
-FIXED = RECUTS.fixed
-ONE = replace(RECUTS, min_population=1)
+FIXED = POLICY.fixed
+ONE = replace(POLICY, min_population=1)
 VALUE = replace(ONE, quintiles=False, value_shares=(7000, 9000))
 
 numbers = st.one_of(
@@ -127,7 +127,9 @@ def many_facts(draw: st.DrawFn) -> Facts:
 def test_cuts_are_the_quintiles_of_the_living(facts: Facts, cut: int) -> None:
     """Those with an order that counts, not churned; scanned in slices; a score counts the cuts strictly below."""
     rows = np.arange(len(facts.last_us))
-    scan = Scan.of(facts.take(rows[:cut]), AT_US, RECUTS) + Scan.of(facts.take(rows[cut:]), AT_US, RECUTS)
+    scan = PopulationHistograms.of(facts.take(rows[:cut]), AT_US, POLICY) + PopulationHistograms.of(
+        facts.take(rows[cut:]), AT_US, POLICY
+    )
     living = [
         row
         for row in rows.tolist()
@@ -182,7 +184,7 @@ def test_equal_values_get_equal_scores_and_larger_ones_no_smaller(values: npt.ND
 def test_a_cut_that_would_move_by_less_than_five_percent_stays(held: int, value: int, new: int | None) -> None:
     """The guard against flapping, at its very edge."""
     one, everybody = histogram.count(np.array([0])), histogram.count(np.array([value] * 5))
-    scan = Scan(recency=one, frequency=everybody, monetary=everybody)
+    scan = PopulationHistograms(recency=one, frequency=everybody, monetary=everybody)
     before = replace(FIXED, version=3, recency_us=(1,) * 4, frequency=(value + 1,) * 4, monetary_minor=(held,) * 4)
     after = None if new is None else replace(before, monetary_minor=(new,) * 4)
     assert next_cuts(scan, before, ONE) == after
@@ -197,12 +199,14 @@ def four(values: Iterable[int]) -> Four:
 def test_each_cut_is_guarded_by_itself() -> None:
     """Those that hardly move stay where others move, and all stay ascending."""
     values = np.repeat([100, 200, 300, 400, 500], 10)
-    scan = Scan(recency=histogram.count(values), frequency=histogram.count(values), monetary=histogram.count(values))
+    scan = PopulationHistograms(
+        recency=histogram.count(values), frequency=histogram.count(values), monetary=histogram.count(values)
+    )
     exact = four(value + 1 for value in histogram.quantiles(scan.monetary, QUINTILES))
     held = replace(
         FIXED, version=1, recency_us=exact, frequency=exact, monetary_minor=(exact[0] + 3, 150, exact[2], exact[3] - 9)
     )
-    new = next_cuts(scan, held, RECUTS)
+    new = next_cuts(scan, held, POLICY)
     assert new is not None
     assert new == replace(held, monetary_minor=(exact[0] + 3, exact[1], exact[2], exact[3] - 9))
 
@@ -210,29 +214,33 @@ def test_each_cut_is_guarded_by_itself() -> None:
 def test_a_cut_that_stays_and_one_that_passes_it_are_put_in_order() -> None:
     """Cuts are ascending, also where a kept one stands beyond a neighbour that moved."""
     values = np.repeat([199, 204, 300, 400, 500], 10)
-    scan = Scan(recency=histogram.count(values), frequency=histogram.count(values), monetary=histogram.count(values))
+    scan = PopulationHistograms(
+        recency=histogram.count(values), frequency=histogram.count(values), monetary=histogram.count(values)
+    )
     exact = four(value + 1 for value in histogram.quantiles(scan.monetary, QUINTILES))
     held = replace(FIXED, version=1, recency_us=exact, frequency=exact, monetary_minor=(100, 198, exact[2], exact[3]))
-    new = next_cuts(scan, held, RECUTS)
+    new = next_cuts(scan, held, POLICY)
     assert new == replace(held, monetary_minor=(198, exact[0], exact[2], exact[3]))
 
 
 def test_below_the_least_population_the_fixed_cuts_hold() -> None:
     """One customer fewer than the setting, and the fixed cuts come back; they are no news where they hold."""
-    scan = Scan.of(population([DAY_US] * 49, [1] * 49, [100] * 49), AT_US, RECUTS)
+    scan = PopulationHistograms.of(population([DAY_US] * 49, [1] * 49, [100] * 49), AT_US, POLICY)
     held = replace(FIXED, version=7, frequency=(3, 4, 5, 6))
-    assert next_cuts(scan, held, RECUTS) == replace(FIXED, version=7)
-    assert next_cuts(scan, replace(FIXED, version=7), RECUTS) is None
-    assert next_cuts(scan, held, replace(RECUTS, min_population=49)) not in (FIXED, None)
-    assert next_cuts(Scan(), held, ONE) == replace(FIXED, version=7)
+    assert next_cuts(scan, held, POLICY) == replace(FIXED, version=7)
+    assert next_cuts(scan, replace(FIXED, version=7), POLICY) is None
+    assert next_cuts(scan, held, replace(POLICY, min_population=49)) not in (FIXED, None)
+    assert next_cuts(PopulationHistograms(), held, ONE) == replace(FIXED, version=7)
 
 
 def test_cuts_that_stay_are_no_new_version() -> None:
     """The same population scanned again moves nothing."""
-    scan = Scan.of(population([DAY_US * day for day in range(100)], [1] * 100, [100] * 100), AT_US, RECUTS)
-    first = next_cuts(scan, FIXED, RECUTS)
+    scan = PopulationHistograms.of(
+        population([DAY_US * day for day in range(100)], [1] * 100, [100] * 100), AT_US, POLICY
+    )
+    first = next_cuts(scan, FIXED, POLICY)
     assert first is not None
-    assert next_cuts(scan, replace(first, version=9), RECUTS) is None
+    assert next_cuts(scan, replace(first, version=9), POLICY) is None
 
 
 money = st.lists(st.integers(-(10**6), 10**6) | st.integers(1, 2**62), min_size=1, max_size=60)
@@ -265,7 +273,9 @@ def test_a_running_share_begins_with_the_bin_that_reaches_it(values: list[int], 
 def test_classes_of_value_are_those_of_the_money_of_the_living(facts: Facts, cut: int) -> None:
     """A until 70 % of their money above zero, B until 90 %; scanned in slices; the cuts of RFM are left alone."""
     rows = np.arange(len(facts.last_us))
-    scan = Scan.of(facts.take(rows[:cut]), AT_US, VALUE) + Scan.of(facts.take(rows[cut:]), AT_US, VALUE)
+    scan = PopulationHistograms.of(facts.take(rows[:cut]), AT_US, VALUE) + PopulationHistograms.of(
+        facts.take(rows[cut:]), AT_US, VALUE
+    )
     living = np.flatnonzero((facts.orders > 0) & (AT_US - facts.last_us < CHURNED_US))
     mine = facts.net_minor[living]
     total = int(mine[mine > 0].sum())
@@ -284,7 +294,7 @@ def test_classes_of_value_are_those_of_the_money_of_the_living(facts: Facts, cut
 
 def test_one_customer_who_brings_everything_is_a_and_nobody_is_b() -> None:
     """A bin that straddles a share goes to the higher class, also where it straddles both."""
-    scan = Scan.of(population([DAY_US] * 3, [1] * 3, [10_000, 100, -5]), AT_US, VALUE)
+    scan = PopulationHistograms.of(population([DAY_US] * 3, [1] * 3, [10_000, 100, -5]), AT_US, VALUE)
     new = next_cuts(scan, FIXED, VALUE)
     assert new is not None
     b_from, a_from = new.value_minor
@@ -294,7 +304,7 @@ def test_one_customer_who_brings_everything_is_a_and_nobody_is_b() -> None:
 
 def test_cuts_of_value_are_guarded_and_fall_back_as_those_of_rfm() -> None:
     """Each that would move by less than 5 % stays; with too few customers the fixed ones hold."""
-    scan = Scan.of(population([DAY_US] * 10, [1] * 10, [500] * 7 + [100] * 3), AT_US, VALUE)
+    scan = PopulationHistograms.of(population([DAY_US] * 10, [1] * 10, [500] * 7 + [100] * 3), AT_US, VALUE)
     first = next_cuts(scan, FIXED, VALUE)
     assert first is not None
     b_from, a_from = first.value_minor
@@ -320,6 +330,6 @@ def test_cuts_are_made_for_the_dimensions_that_are_listed_and_ask_for_them(
     wanted: dict[str, Any], quintiles: bool, shares: tuple[int, int] | None
 ) -> None:
     """RFM's with cuts quantile, value's unless its cuts are fixed; each without the other."""
-    recuts: Recuts = recuts_of(Settings.model_validate(wanted))
-    assert (recuts.quintiles, recuts.value_shares) == (quintiles, shares)
-    assert recuts.wanted == (quintiles or shares is not None)
+    policy: RecutPolicy = recut_policy_of(Settings.model_validate(wanted))
+    assert (policy.quintiles, policy.value_shares) == (quintiles, shares)
+    assert policy.wanted == (quintiles or shares is not None)

@@ -14,8 +14,8 @@ from segflow.schemas.settings import Settings
 from segflow.segments import histogram, window
 from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN
-from segflow.segments.recut import Scan
-from segflow.segments.rules import from_settings, recuts_of
+from segflow.segments.recut import PopulationHistograms
+from segflow.segments.rules import from_settings, recut_policy_of
 from segflow.segments.window import ENTRY, KEY_OF_SLOT_0
 from tests.support.one_customer import course, event
 from tests.support.trials import trials
@@ -119,7 +119,7 @@ def test_the_population_of_a_recut_is_what_the_window_shows() -> None:
             "lifecycle": {"churned_after": "400d"},
         }
     )
-    scan = Scan.of(facts, at_us, recuts_of(product))
+    scan = PopulationHistograms.of(facts, at_us, recut_policy_of(product))
     inside = facts.window["key"].astype(np.int64) - KEY_OF_SLOT_0 > 701 - 4
     orders = np.where(inside, facts.window["orders"], 0).sum(axis=1)
     money = np.where(inside, facts.window["net_minor"], 0).sum(axis=1)

@@ -63,7 +63,7 @@ def test_a_count_without_sums_of_money_is_a_count() -> None:
     old = {"kind": "histogram", "at_us": 5, "partition": 0, "recency": [], "frequency": [[1, 3]], "monetary": [[9, 3]]}
     new = old | {"partition": 1, "money": [[9, 33]]}
     control = read_by(settings, {"kind": "definition", "content": definition_of(settings)}, old, new)
-    complete = control.histograms.complete(2)
+    complete = control.shard_scans.complete(2)
     assert complete is not None
     assert (complete[1].population, dict(complete[1].money)) == (6, {9: 33})
 
