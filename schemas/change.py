@@ -1,4 +1,4 @@
-"""Changes out: one record a transition of one customer in one dimension (docs/contract.md#changes-out)."""
+"""Changes out (docs/contract.md#changes-out): one record for each transition of one customer in one dimension."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 SPEC = 1
-"""The version of this contract; raised when a field changes its meaning."""
+"""The version of this contract. It is raised when a field changes its meaning."""
 
 
 class Cause(BaseModel):
-    """Why the label changed; `event_id` stands with `event` and `late`. With `erase` every label becomes null."""
+    """The reason of a change. `event_id` stands with `event` and `late`. With `erase` every label becomes null."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,7 +30,7 @@ class ChangeFacts(BaseModel):
 
 
 class Strategy(BaseModel):
-    """What the business does about the label, from the settings."""
+    """The business's answer to the label, from the settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +39,7 @@ class Strategy(BaseModel):
 
 
 class Next(BaseModel):
-    """What silence will bring, and when."""
+    """The change that silence will bring, and its time."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,7 +49,7 @@ class Next(BaseModel):
 
 
 class Change(BaseModel):
-    """A customer moved from one segment to another."""
+    """The move of one customer from one segment to another, in one dimension."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,7 +77,7 @@ class Change(BaseModel):
 
 
 class AtStake(BaseModel):
-    """The customer's money, major units of `currency`; null: not known."""
+    """The customer's money in major units of `currency`. Null means not known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -89,13 +89,13 @@ class AtStake(BaseModel):
 
 
 class Alert(Change):
-    """A change that the settings ask to be called for (`alerts`): the change itself, and what is at stake."""
+    """A change that the settings name in `alerts`: the change itself, and the money at stake."""
 
     at_stake: AtStake
 
 
 class Current(BaseModel):
-    """The latest segments of one customer: the value of the compacted topic `segments.current`, null once erased."""
+    """The latest segments of one customer: a value of the compacted topic `segments.current`, null once erased."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -119,7 +119,7 @@ class DeadLetter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reason: str
-    kind: Annotated[str, Field(description="a short name of the reason, to count by")]
+    kind: Annotated[str, Field(description="a short name of the reason, for counting")]
     topic: str
     partition: int
     offset: int

@@ -1,4 +1,4 @@
-"""Where Kafka and Redis are and how to reach them: sections of the settings."""
+"""Sections of the settings: the addresses of Kafka and Redis, and the access to them."""
 
 import re
 from datetime import timedelta
@@ -25,7 +25,7 @@ Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]  #
 
 
 class KafkaTopics(Section):
-    """The names of every topic segflow reads and writes."""
+    """The name of every topic that segflow reads or writes."""
 
     purchases: Topic = "commerce.purchases"
     interactions: Topic = "commerce.interactions"
@@ -46,7 +46,7 @@ class KafkaTopics(Section):
 
 
 class Kafka(Section):
-    """Where Kafka is and how to reach it."""
+    """The address of Kafka and the access to it."""
 
     address: Annotated[str, AfterValidator(_broker)] = Field(
         "127.0.0.1:9092", description="host:port, several with commas"
@@ -59,14 +59,14 @@ class Kafka(Section):
         "murmur2", description="how the producers of both inputs place keys: murmur2 (Java) or crc32 (librdkafka)"
     )
     tls: bool = False
-    tls_ca: str | None = Field(None, description="file with the certificate authority; the system's without it")
+    tls_ca: str | None = Field(None, description="file with the certificate authority; null: the system's")
     tls_certificate: str | None = Field(None, description="file with the client's certificate")
     tls_key: str | None = Field(None, description="file with the client's key")
     sasl: Literal["none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "none"
     username: str | None = None
     password: SecretStr | None = None
     compression: Literal["lz4", "none"] = Field(
-        "lz4", description="of what segflow publishes; none for subscribers whose client cannot read lz4"
+        "lz4", description="compression of what segflow publishes; none: for subscribers whose client cannot read lz4"
     )
     replication: Count = Field(1, description="replicas of the topics that `segflow topics --create` makes")
 
@@ -80,7 +80,7 @@ class Kafka(Section):
 
 
 class Redis(Section):
-    """Where Redis is and how to reach it."""
+    """The address of Redis and the access to it."""
 
     url: Annotated[str, AfterValidator(_redis_url)] = Field(
         "redis://127.0.0.1:6379/0", description="redis:// or rediss:// (TLS)", repr=False
@@ -93,5 +93,5 @@ class Redis(Section):
     tls_ca: str | None = None
     timeout: Wait = Field(
         timedelta(seconds=3),
-        description="for one round trip; well below the session timeout, as a commit waits for it",
+        description="longest wait for one round trip; well below the session timeout, as a commit waits for it",
     )

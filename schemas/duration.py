@@ -1,4 +1,4 @@
-"""Durations as people write them: 60d, 36h, 90s, 500ms."""
+"""Durations as text: a whole number and a unit, as in 60d, 36h, 90s, 500ms."""
 
 import re
 from datetime import timedelta
@@ -16,7 +16,8 @@ UNITS: Final = {
     "w": timedelta(weeks=1),
 }
 LONGEST: Final = timedelta(days=3_652_059)
-"""The whole calendar, years 1 to 9999: no two times are further apart, and it fits 64 bits of microseconds."""
+"""The longest duration: the calendar, years 1 to 9999. No two times are further apart, and it fits 64 bits of
+microseconds."""
 PATTERN: Final = r"^\s*(\d{1,9})\s*(us|ms|s|m|h|d|w)\s*$"
 
 

@@ -1,7 +1,7 @@
-"""Events in: the contract (docs/contract.md#events-in), and the reason a record is refused.
+"""Events in: the contract (docs/contract.md#events-in), and the reason for which a record is refused.
 
-These pydantic models are the authority. The hot path (engine/decode/records.py) only accepts what they accept and asks
-them about everything it is not sure of.
+These pydantic models are the authority. The hot path (engine/decode/records.py) accepts only what they accept. It asks
+them about every record it is not sure of.
 """
 
 import re
@@ -14,12 +14,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from segflow.schemas.currency import AMOUNT, CODE, LIMIT_MAJOR
 
 DECIMALS_MAX: Final = 300
-"""Nobody's money is so finely divided; it keeps exact arithmetic within segflow.schemas.currency.EXACT."""
+"""Decimals of an amount, at most. No money is so finely divided; the limit keeps arithmetic exact within
+segflow.schemas.currency.EXACT."""
 RFC3339: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
 def _instant(value: object) -> datetime:
-    """An aware datetime from RFC 3339 text; what is finer than a microsecond is cut off."""
+    """An aware datetime in UTC from RFC 3339 text; digits finer than a microsecond are cut off."""
     if not isinstance(value, str):
         raise ValueError("must be a time such as 2026-03-02T09:15:00Z")  # noqa: TRY004 - what pydantic reads
     found = RFC3339.fullmatch(value)
@@ -60,7 +61,7 @@ Scalar = bool | int | Decimal | Annotated[str, StringConstraints(max_length=1024
 
 
 class Event(BaseModel):
-    """What every event carries. Unknown fields are ignored."""
+    """The fields of every event. Unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -85,7 +86,7 @@ class Purchase(Event):
 
 
 class Refund(Event):
-    """Money given back; `full`: the order no longer counts."""
+    """Money given back. With `full` the order no longer counts."""
 
     topic = "purchases"
     type: Literal["refund"]
@@ -96,7 +97,7 @@ class Refund(Event):
 
 
 class Interaction(Event):
-    """Something a customer did without buying: visit, view, search, cart, wishlist, click, open, login, share, …."""
+    """An act of a customer other than buying: visit, view, search, cart, wishlist, click, open, login, share, …."""
 
     type: Literal["interaction"]
     kind: Name
@@ -120,21 +121,21 @@ class Payment(Event):
 
 
 class Profile(Event):
-    """Attributes of the customer; null removes one."""
+    """Attributes of the customer. A null value removes the attribute."""
 
     type: Literal["profile"]
     attributes: dict[Name, Scalar]
 
 
 class Alias(Event):
-    """`previous_id` is this customer too."""
+    """The statement that `previous_id` is this customer too."""
 
     type: Literal["alias"]
     previous_id: CustomerId
 
 
 class Erase(Event):
-    """Forget this customer."""
+    """The request to forget this customer."""
 
     type: Literal["erase"]
 

@@ -1,4 +1,4 @@
-"""The contract for programs: JSON Schema (2020-12) of what crosses the boundary, and AsyncAPI 3.0 of the topics."""
+"""The contract for programs: JSON Schema (2020-12) of events, changes and settings, and AsyncAPI 3.0 of the topics."""
 
 import json
 from datetime import timedelta
@@ -21,7 +21,7 @@ _KEY: Final = TypeAdapter(CustomerId).json_schema() | {"description": "the custo
 
 
 class _Schema(GenerateJsonSchema):
-    """Pydantic's schemas, less the titles that repeat each field's name, with durations as the settings write them."""
+    """Pydantic's schemas without titles that repeat a field's name, and with durations as the settings have them."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - the base class's signature
         return False
@@ -33,7 +33,7 @@ class _Schema(GenerateJsonSchema):
 
 
 class _EventSchema(_Schema):
-    """Events are read strictly: a number in a string is text there, except where it is money (which says so itself)."""
+    """Schemas of events, which are read strictly: a number in a string is text, except for money, which says so."""
 
     def decimal_schema(self, schema: DecimalSchema) -> JsonSchemaValue:  # noqa: ARG002 - the base class's signature
         return {"type": "number"}
@@ -64,7 +64,7 @@ def _out(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _asyncapi() -> dict[str, Any]:
-    """Topics under their default names; segflow receives the inputs and sends the rest."""
+    """The AsyncAPI document: topics under their default names. segflow receives the inputs and sends the rest."""
     channels = _input_channels() | _output_channels()
     return {
         "asyncapi": "3.0.0",

@@ -1,4 +1,4 @@
-"""The labels of the dimensions that are built in, in the order in which dimensions stand where settings do not say."""
+"""The labels of the built-in dimensions. Their order here is the default order of dimensions."""
 
 from typing import Final
 
@@ -14,4 +14,4 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "satisfaction": ("promoter", "passive", "detractor", "unknown"),
     "payment": ("good", "slow", "overdue", "unknown"),
 }
-"""A test holds them to the models."""
+"""Labels by dimension. A test holds them to the models."""

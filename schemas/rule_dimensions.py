@@ -1,4 +1,4 @@
-"""Dimensions by rules, as settings write them; each rule is checked when settings are read."""
+"""Dimensions by rules, as settings have them. Each rule is checked when settings are read."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,15 +14,15 @@ from segflow.schemas.expression.syntax import LENGTH_MAX, ExpressionError, names
 from segflow.schemas.labels import LABELS
 
 DIMENSIONS_MAX: Final = 64
-"""Rule dimensions: each is evaluated with every event, and takes 13 bytes of a record."""
+"""The most rule dimensions: each is evaluated at every event, and takes 13 bytes of a record."""
 ATTRIBUTES_MAX: Final = 64
-"""Attributes that rules look at: 21 bytes of a record each."""
+"""The most attributes that rules may look at: each takes 21 bytes of a record."""
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class Rule(BaseModel):
-    """A label, and when a customer has it."""
+    """A label, and the condition under which a customer has it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -31,7 +31,7 @@ class Rule(BaseModel):
 
 
 class RuleDimension(BaseModel):
-    """Rules in their order, of which the first that holds gives the label."""
+    """Rules in their order. The first that holds gives the label; `otherwise` where none does."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -45,7 +45,7 @@ class RuleDimension(BaseModel):
 
 
 class RuleError(ValueError):
-    """A rule's expression is wrong; `path` is where it stands below `dimensions`."""
+    """An error in a rule's expression. `path` is its place below `dimensions`."""
 
     def __init__(self, path: tuple[str | int, ...], error: ExpressionError) -> None:
         self.path = path
@@ -55,18 +55,21 @@ class RuleError(ValueError):
 
 @lru_cache(maxsize=4096)
 def key_of(name: str) -> int:
-    """What a record calls an attribute or a rule dimension: 32 bits of the name's xxh3-64, never 0."""
+    """The key of an attribute or a rule dimension in a record: 32 bits of the name's xxh3-64, never 0."""
     return xxh3_64_intdigest(name.encode()) & 0xFFFF_FFFF or 1
 
 
 def split(written: Mapping[Any, Any]) -> tuple[list[Any], dict[Any, Any]]:
-    """Names in their order, and the rules of those that have any, of `dimensions` written as a mapping.
+    """The names and the rules of `dimensions` where it is written as a mapping.
 
-    What is built in stands there with nothing behind it. What of it is not there comes first where a rule looks at it;
-    and lifecycle and rfm do, where nothing built in is there.
+    A built-in dimension has no value in the mapping. One that is missing there is put first if a rule looks at it.
+    Without any built-in dimension, lifecycle and rfm are put first too.
+
+    Returns:
+        The names in their order, and the rules by name.
 
     Raises:
-        ValueError: something built in has rules.
+        ValueError: a built-in dimension has rules.
     """
     rules = {name: spec for name, spec in written.items() if name not in LABELS}
     for name in written.keys() - rules.keys():
@@ -80,7 +83,7 @@ def split(written: Mapping[Any, Any]) -> tuple[list[Any], dict[Any, Any]]:
 
 
 def _looked_at(rules: dict[Any, Any]) -> set[str]:
-    """Every name in the rules that can be read at all; others are an error later."""
+    """Every name in the rules that can be read. Those that cannot are an error later."""
     found: set[str] = set()
     for spec in rules.values():
         for rule in (spec.get("rules") if isinstance(spec, dict) else None) or ():
@@ -95,7 +98,8 @@ def checked(
     """Label and condition of each rule of each rule dimension.
 
     Raises:
-        ValueError: a name cannot be used; RuleError: an expression is wrong.
+        RuleError: an expression is wrong.
+        ValueError: a name cannot be used, or there are too many dimensions or attributes.
     """
     if len(rules) > DIMENSIONS_MAX:
         raise ValueError(f"dimensions: there may be {DIMENSIONS_MAX} with rules")

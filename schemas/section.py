@@ -1,4 +1,4 @@
-"""What every section of the settings is made of: its strictness, and numbers and times with their bounds."""
+"""The base class of every section of the settings, and its field types: numbers and times with their bounds."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -29,6 +29,6 @@ EventName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class Section(BaseModel):
-    """A part of the settings: unknown keys are refused, values do not change."""
+    """A part of the settings. Unknown keys are refused, values are frozen, and errors do not show the input."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)

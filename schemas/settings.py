@@ -1,4 +1,4 @@
-"""Settings: one YAML file, every field defaulted, nonsense refused with its path and the reason."""
+"""The settings: one YAML file. Every field has a default. Nonsense is refused with its path and the reason."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -29,15 +29,15 @@ from segflow.schemas.section import Count, Section, Wait
 from segflow.schemas.worker_settings import Worker
 
 WINDOW_SLOTS_MOST: Final = 40
-"""Slots a window may have: three years of 28 days. It bounds a customer's record."""
+"""The most slots of a window: three years of 28 days. It bounds a customer's record."""
 
 
 class Recut(Section):
-    """When cuts are made of the population: RFM's quintiles and value's shares."""
+    """The schedule of cuts made of the population: RFM's quintiles, value's shares and clv's terciles."""
 
     every: Duration = Field(timedelta(days=1), description="event time between two re-cuts")
     min_population: Count = Field(
-        500, description="with fewer living customers such cuts would be noise, and the fixed ones hold"
+        500, description="with fewer living customers the fixed cuts hold, as others would be noise"
     )
 
     @model_validator(mode="after")
@@ -48,52 +48,52 @@ class Recut(Section):
 
 
 class Strategy(Section):
-    """What the business does about a label."""
+    """The business's answer to a label, copied into each change into that label."""
 
     name: Label
     priority: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(1, description="1 first")
 
 
 class Alerts(Section):
-    """Which changes are alerts: copied into a topic of their own, with the money at stake."""
+    """The changes that are alerts: copied into a topic of their own, with the money at stake."""
 
     into: dict[Label, tuple[Label, ...]] = Field(
         {"lifecycle": ("at_risk",), "churn": ("high",), "rfm": ("cant_lose",)},
-        description="by dimension, the labels into which a change is an alert; of dimensions that are off none is",
+        description="by dimension, the labels into which a change is an alert; dimensions that are off have none",
     )
     value: tuple[Literal["a", "b", "c", "none"], ...] = Field(
         ("a", "b"), description="only customers of these classes, where the dimension value is on; []: all customers"
     )
     last_12_months: Annotated[bool, Field(strict=True)] = Field(
         False,
-        description="remember money by slots, so that alerts tell that of the last twelve months, also where "
-        "rfm.window is shorter or null: 16 bytes a slot with a purchase. A fact setting",
+        description="keep money by slots, so that alerts have that of the last twelve months also where rfm.window is "
+        "shorter or null. Costs 16 bytes for each slot with a purchase. A fact setting",
     )
 
 
 class Erase(Section):
-    """What stays of a customer who was erased, and for how long."""
+    """The time for which a trace of an erased customer stays: a keyed hash of the id, and no name."""
 
     remembered_for: Wait = Field(
         timedelta(days=730),
-        description="event time for which a keyed hash of the id keeps older events out; as long as inputs are kept",
+        description="event time for which a keyed hash of the id keeps older events out; keep it as long as the inputs",
     )
 
 
 def _or_mapping(schema: dict[str, Any]) -> None:
-    """`dimensions` may be written as a mapping, too."""
+    """Add to the JSON Schema that `dimensions` may also be written as a mapping."""
     listed = {name: schema.pop(name) for name in ("items", "minItems", "type")}
     rules = {"type": ["object", "null"], "description": "as in `rule_dimensions`; null: built in"}
     schema["anyOf"] = [listed, {"type": "object", "additionalProperties": rules}]
 
 
 class Settings(Section):
-    """segflow.yaml."""
+    """The content of segflow.yaml."""
 
     kafka: Kafka = Kafka()
     redis: Redis = Redis()
     clock: Literal["wall", "event"] = Field(
-        "wall", description="wall: silence is noticed as time passes; event: only events move time (history)"
+        "wall", description="wall: silence is noticed as time passes. event: only events move time, for history"
     )
     currency: Annotated[str, StringConstraints(pattern=CODE)] = "EUR"
     rates: dict[Annotated[str, StringConstraints(pattern=CODE)], Annotated[Decimal, Field(gt=0, lt=10**9)]] = Field(
@@ -102,17 +102,17 @@ class Settings(Section):
     dimensions: tuple[Dimension | Label, ...] = Field(
         ("lifecycle", "rfm"),
         min_length=1,
-        description="names, in the order of their changes; or a mapping of names to rules (null for what is built in)",
+        description="names, in the order of their changes; or a mapping of names to rules (null for built-in ones)",
         json_schema_extra=_or_mapping,
     )
     rule_dimensions: dict[Label, RuleDimension] = Field(
-        {}, description="the rules of dimensions that `dimensions` lists by name only"
+        {}, description="rules of the dimensions that `dimensions` lists by name only"
     )
     lifecycle: Lifecycle = Lifecycle()
     rfm: Rfm = Rfm()
     slot: Duration = Field(
         timedelta(days=28),
-        description="length of the slots, from 1970 on, that cadence and rfm.window count by: a fact setting",
+        description="length of the slots, counted from 1970 on, of cadence and rfm.window. A fact setting",
     )
     engagement: Engagement = Engagement()
     price: Price = Price()
@@ -125,7 +125,7 @@ class Settings(Section):
     parameters: Parameters = Parameters()
     payment: Payment = Payment()
     strategies: dict[Label, dict[Label, Strategy]] = Field(
-        {}, description="by dimension and label; copied into each change into that label"
+        {}, description="strategies by dimension and label; each is copied into every change into that label"
     )
     alerts: Alerts = Alerts()
     holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
@@ -169,10 +169,10 @@ class Settings(Section):
         return self
 
     def conditions(self) -> dict[str, tuple[tuple[str, Condition], ...]]:
-        """Label and condition of each rule, by rule dimension."""
+        """Label and condition of each rule, in their order, by rule dimension."""
         grid_labels = {label for row in self.rfm.grid for label in row}
         return checked(self.dimensions, self.rule_dimensions, grid_labels)
 
     def attributes(self) -> tuple[str, ...]:
-        """The attributes that rules look at: a fact setting, as only these are remembered."""
+        """The attributes that rules look at. They are a fact setting, as only these are remembered."""
         return attributes_of(self.conditions())

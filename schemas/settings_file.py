@@ -1,4 +1,4 @@
-"""Reading segflow.yaml and the environment into settings, with errors a person can act on."""
+"""Reader of segflow.yaml and the environment into settings, with errors a person can act on."""
 
 import os
 import re
@@ -21,7 +21,7 @@ ENVIRONMENT: Final = {
     "SEGFLOW_REDIS_USERNAME": ("redis", "username"),
     "SEGFLOW_REDIS_PASSWORD": ("redis", "password"),
 }
-"""Addresses and secrets may come from the environment, which wins over the file."""
+"""Environment variables and the settings they set: addresses and secrets. They win over the file."""
 
 
 class SettingsError(Exception):
@@ -71,7 +71,7 @@ def parse(
 
 
 def _place(text: str, wrong: RuleError) -> str:
-    """Line and column of the file at which a rule is wrong; of the expression, where the file does not show it so."""
+    """Line and column of a rule's error: in the file, or in the expression where the file does not have it as it is."""
     error, node = wrong.error, yaml.compose(text, Loader=yaml.SafeLoader) if text else None
     for paths in (("dimensions", *wrong.path), ("rule_dimensions", *wrong.path)):
         found = node
@@ -91,7 +91,7 @@ def _place(text: str, wrong: RuleError) -> str:
 
 
 def _below(node: yaml.Node | None, part: str | int) -> yaml.Node | None:
-    """What stands in a YAML node under a key or at a place."""
+    """The child of a YAML node under a key or at an index; None where there is none."""
     if isinstance(node, yaml.MappingNode):
         return next((value for key, value in node.value if key.value == part), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
@@ -101,7 +101,7 @@ def _below(node: yaml.Node | None, part: str | int) -> yaml.Node | None:
 
 
 def _yaml_reason(error: yaml.YAMLError) -> str:
-    """What is wrong and where, without the lines themselves: a password may stand in them."""
+    """The problem and its place, without the lines themselves: a password may stand in them."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return "it has a character that YAML does not allow"
     problem = re.sub(r"'.*'", "'…'", error.problem or "cannot be understood")

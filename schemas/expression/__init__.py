@@ -1,1 +1,1 @@
-"""The language of rules: read (syntax.py), checked (checking.py), and what it then means (meaning.py). Never `eval`."""
+"""The language of rules: its syntax (syntax.py), its checks (checking.py), its meaning (meaning.py). Never `eval`."""

@@ -1,4 +1,4 @@
-"""From a syntax tree to its meaning; what does not fit together is an error with its place."""
+"""The checker of rules: from a syntax tree to its meaning. What does not fit together is an error with its place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ from segflow.schemas.expression.syntax import Attribute, ExpressionError, Flag, 
 
 SPAN_MAX_US: Final = duration.LONGEST // duration.UNITS["us"]
 EXACT_MAX: Final = 2**61
-"""Sums of times that may become larger than this are computed with floats instead of overflowing."""
+"""Microseconds. Sums of times that may be larger are computed with floats, so that they do not overflow."""
 
 
 class Kind(Enum):
-    """What a quantity counts."""
+    """The two kinds of quantity."""
 
     NUMBER = "a number"
     SPAN = "a duration"
@@ -49,16 +49,20 @@ FACTS: Final = {
     "purchases": Kind.NUMBER,
     "full_refunds": Kind.NUMBER,
 }
-"""What expressions may look at beside attributes and labels; named as in a change's `facts` where it is there."""
+"""The facts that expressions may name, with their kinds. Names are those of a change's `facts` where it has them."""
 MOVING: Final = frozenset({"idle", "recency", "tenure"})
 """Facts that grow as time passes."""
 RESERVED: Final = syntax.KEYWORDS | FACTS.keys()
-"""What a dimension cannot be called."""
+"""Names that a dimension cannot have."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """A quantity with its kind, whether it changes as time passes, and (of exact sums of times) how large it may be."""
+    """A checked quantity.
+
+    kind: number or duration. moves: it changes as time passes. bound: of an exact sum of times, the largest absolute
+    value in microseconds; None for all others.
+    """
 
     quantity: Quantity
     kind: Kind
@@ -75,7 +79,7 @@ def check(text: str, labels: Mapping[str, tuple[str, ...]], others: Mapping[str,
         others: names it may not use, each with the reason.
 
     Raises:
-        ExpressionError: it is none, or its parts do not fit together.
+        ExpressionError: the text is no expression, or its parts do not fit together.
     """
     return _Checker(text, labels, others).condition(syntax.parse(text))
 
@@ -88,7 +92,7 @@ class _Checker:
         raise ExpressionError(self._text, node.at, problem)
 
     def condition(self, node: Node) -> Condition:
-        """What holds or does not."""
+        """The condition of a node."""
         found: Condition
         match node:
             case syntax.Junction(word=word, items=items):
@@ -173,7 +177,7 @@ class _Checker:
         return False
 
     def _is_plain(self, node: Node) -> bool:
-        """A value that says itself: it goes to the right of a comparison."""
+        """Whether a node is a literal, which goes to the right of a comparison."""
         return isinstance(node, Number | Span | Text | Flag)
 
     def _scalar(self, node: Node) -> Scalar:
@@ -245,7 +249,7 @@ class _Checker:
 
 
 def _hint(left: _Measured, right: _Measured) -> str:
-    """How to make a duration of an attribute."""
+    """The end of an error message: the way to write a duration."""
     if any(isinstance(side.quantity, AttributeNumber) for side in (left, right)):
         return ": an attribute of days is attributes.x * 1d"
     return ": durations are written with a unit, as in 45d"

@@ -1,6 +1,6 @@
-"""What a checked expression means: conditions that hold of a customer or not, and quantities that they compare.
+"""The meaning of a checked expression: conditions on a customer, and the quantities that they compare.
 
-A quantity is a number, or a duration in microseconds. It is absent where what it is made of is absent.
+A quantity is a number, or a duration in microseconds. It is absent where one of its parts is absent.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One of checking.FACTS."""
+    """A fact, one of checking.FACTS."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeNumber:
-    """An attribute that is a number; absent where it is not."""
+    """The value of a numeric attribute; absent where the attribute is no number."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """+ - * /. `exact`: a sum of times, in whole microseconds that fit 64 bits."""
+    """A sum, difference, product or quotient. `exact`: a sum of times in whole microseconds that fits 64 bits."""
 
     sign: str
     left: "Quantity"
@@ -43,7 +43,7 @@ Quantity: TypeAlias = Constant | Fact | AttributeNumber | Arithmetic
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """left `sign` right; false where one is absent. `moves`: the difference changes as time passes."""
+    """A comparison: left `sign` right, false where one is absent. `moves`: the difference changes as time passes."""
 
     sign: str
     left: Quantity
@@ -53,7 +53,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class LabelIn:
-    """The customer's label in another dimension is one of these."""
+    """The condition that the customer's label in another dimension is one of `labels`."""
 
     dimension: str
     labels: frozenset[str]
@@ -64,7 +64,7 @@ Scalar: TypeAlias = bool | float | str
 
 @dataclass(frozen=True, slots=True)
 class AttributeIn:
-    """The attribute is one of these values, or (`negated`) of the kind of one and none of them."""
+    """The condition that the attribute is one of `values`; `negated`: of the kind of one of them, and none of them."""
 
     name: str
     values: tuple[Scalar, ...]
@@ -73,7 +73,7 @@ class AttributeIn:
 
 @dataclass(frozen=True, slots=True)
 class SameAttributes:
-    """Both attributes are there, of one kind, and equal or (`negated`) not equal."""
+    """The condition that both attributes are there, of one kind, and equal; `negated`: not equal."""
 
     left: str
     right: str
@@ -82,28 +82,28 @@ class SameAttributes:
 
 @dataclass(frozen=True, slots=True)
 class AttributePresent:
-    """The attribute is there."""
+    """The condition that the attribute is there."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class QuantityPresent:
-    """The quantity is not absent."""
+    """The condition that the quantity is not absent."""
 
     of: Quantity
 
 
 @dataclass(frozen=True, slots=True)
 class Opposite:
-    """The condition does not hold."""
+    """The negation of a condition."""
 
     of: "Condition"
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """All of the conditions hold, or (`any`) one of them."""
+    """The conjunction of conditions; `any`: their disjunction."""
 
     any: bool
     items: tuple["Condition", ...]
@@ -111,7 +111,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Always:
-    """It holds, or it does not."""
+    """The condition that is always true, or always false."""
 
     value: bool
 
@@ -121,7 +121,7 @@ Condition: TypeAlias = Compared | LabelIn | QuantityPresent | Opposite | Joined 
 
 
 def parts(condition: Condition) -> list[Condition]:
-    """The condition, and every one that it is made of."""
+    """The condition and every condition that it is made of."""
     if isinstance(condition, Opposite):
         return [condition, *parts(condition.of)]
     if isinstance(condition, Joined):
@@ -130,7 +130,7 @@ def parts(condition: Condition) -> list[Condition]:
 
 
 def attributes(condition: Condition) -> set[str]:
-    """The names of the attributes it looks at."""
+    """The names of the attributes that the condition looks at."""
     found: set[str] = set()
     for part in parts(condition):
         if isinstance(part, AttributeIn | AttributePresent):
@@ -153,5 +153,5 @@ def _attributes(quantity: Quantity) -> set[str]:
 
 
 def dimensions(condition: Condition) -> set[str]:
-    """The dimensions whose labels it looks at."""
+    """The dimensions whose labels the condition looks at."""
     return {part.dimension for part in parts(condition) if isinstance(part, LabelIn)}

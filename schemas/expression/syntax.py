@@ -1,4 +1,4 @@
-"""Text to a syntax tree, by recursive descent.
+"""The parser of rules: text to a syntax tree, by recursive descent.
 
 or:         and ("or" and)*
 and:        not ("and" not)*
@@ -19,9 +19,9 @@ from typing import Final, TypeAlias
 from segflow.schemas import duration
 
 LENGTH_MAX: Final = 4000
-"""Characters of one expression: more than a screen of conditions."""
+"""The most characters of one expression: more than a screen of conditions."""
 DEPTH_MAX: Final = 40
-"""Brackets and signs in one another; each costs the reader some ten calls."""
+"""The deepest nesting of brackets and signs: each level costs the parser some ten nested calls."""
 KEYWORDS: Final = frozenset({"and", "or", "not", "in", "is", "present", "true", "false", "attributes"})
 COMPARISONS: Final = ("==", "!=", "<=", ">=", "<", ">")
 TOKEN: Final = re.compile(
@@ -32,7 +32,7 @@ TOKEN: Final = re.compile(
 
 
 class ExpressionError(ValueError):
-    """What is wrong with an expression, and where in it."""
+    """An error in an expression: the problem, and its line and column, both from 1."""
 
     def __init__(self, text: str, at: int, problem: str) -> None:
         self.line = text.count("\n", 0, at) + 1
@@ -120,7 +120,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """Whether something is in a list, or not."""
+    """Membership in a list."""
 
     at: int
     of: "Node"
@@ -130,7 +130,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """Whether something is known of the customer, or not."""
+    """The presence of a fact or an attribute."""
 
     at: int
     of: "Node"
@@ -163,7 +163,7 @@ def parse(text: str) -> Node:
     """The syntax tree of an expression.
 
     Raises:
-        ExpressionError: it is none.
+        ExpressionError: the text is no expression.
     """
     if len(text) > LENGTH_MAX:
         raise ExpressionError(text, LENGTH_MAX, f"is longer than {LENGTH_MAX} characters")
@@ -171,7 +171,7 @@ def parse(text: str) -> Node:
 
 
 def names(text: str) -> set[str]:
-    """The words in an expression that may be names, whether or not it can be read."""
+    """The words of a text that may be names, also where the text is no expression."""
     return {found["name"] for found in TOKEN.finditer(text) if found["name"]} - KEYWORDS
 
 
@@ -212,7 +212,7 @@ class _Reader:
         return self._tokens[self._place]
 
     def _take(self, *texts: str) -> _Token | None:
-        """The next token if it is one of those words or marks, which is then behind us."""
+        """Consume the next token if it is one of these words or marks; else None."""
         token = self._next()
         if token.kind in ("name", "mark") and token.text in texts:
             self._place += 1
@@ -336,7 +336,7 @@ class _Reader:
 
 
 def _odd(text: str, at: int) -> str:
-    """What is wrong with a character that begins nothing."""
+    """The problem with a character that begins no token."""
     if text[at] in "'\"":
         return "this text has no end"
     if text[at] == "=":

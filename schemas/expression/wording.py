@@ -1,4 +1,4 @@
-"""The parts of a condition as people would write them, each as an expression that means the same."""
+"""The parts of a condition as text: expressions of the same meaning, as people would write them."""
 
 import re
 from datetime import timedelta
@@ -24,13 +24,13 @@ from segflow.schemas.expression.meaning import (
 )
 
 Single = Compared | LabelIn | QuantityPresent | Always | AttributeIn | SameAttributes | AttributePresent
-"""A condition that is not made of others."""
+"""A condition without parts that are conditions."""
 DAY_US: Final = timedelta(days=1) // timedelta(microseconds=1)
 PLAIN_NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 def condition_text(condition: Single) -> str:
-    """The condition as an expression; durations that are no whole microseconds are rounded, and for people only."""
+    """The condition as an expression. Durations that are no whole microseconds are rounded, for people only."""
     match condition:
         case Compared(sign=sign, left=left, right=right):
             spans = is_span(left) or is_span(right)
@@ -62,7 +62,7 @@ def quantity_text(quantity: Quantity, *, span: bool) -> str:
         case Arithmetic(sign=sign, left=left, right=right):
             parts = []
             for place, side in enumerate((left, right)):
-                # Of a product that is a duration one factor is: a number only where the other is not one.
+                # Of a product that is a duration, one factor is a duration: this side, if the other is none.
                 of_product = is_span(side) or (span and not is_span(right if side is left else left))
                 text = quantity_text(side, span=span if sign in "+-" else of_product)
                 parts.append(f"({text})" if _in_brackets(sign, side, last=place == 1) else text)
@@ -82,10 +82,10 @@ def scalar_text(value: Scalar) -> str:
 
 
 def is_span(quantity: Quantity) -> bool:
-    """Whether a quantity is seen to be a duration; a constant that is none of whole microseconds does not show it."""
+    """Whether a quantity is known to be a duration. A constant shows it only as whole microseconds other than 0."""
     match quantity:
         case Constant(value=value):
-            return isinstance(value, int) and value != 0  # of what a sign turns, the 0 says nothing
+            return isinstance(value, int) and value != 0  # the 0 that a sign is subtracted from has no kind
         case Fact(name=name):
             return FACTS[name] is Kind.SPAN
         case AttributeNumber():
@@ -97,7 +97,7 @@ def is_span(quantity: Quantity) -> bool:
 
 
 def leaves(quantity: Quantity) -> list[Fact | AttributeNumber]:
-    """What is looked up in a quantity, each once."""
+    """The facts and attributes of a quantity, each once."""
     match quantity:
         case Constant():
             return []
