@@ -1,5 +1,5 @@
-"""The demonstration: a purchase history through a real worker, watched, and compared with `segflow run` at the end.
+"""The demonstration: a purchase history through a real worker, shown live, compared with `segflow run` at the end.
 
-`stage` starts the servers and the worker, `history` sends, `play` follows the changes until all have come; `board` is
-what they say, shown by `scene` and `view` and told by `summary`; `account` and `reference` are the comparison.
+`servers` starts the servers and the worker, `history` sends, `run` follows the changes until all have come. `dashboard`
+is what they say: `render` and `view` show it, `summary` prints it. `change_digest` and `reference` are the comparison.
 """

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from segflow.demo.account import Account
+from segflow.demo.change_digest import ChangeDigest
 from segflow.demo.failure import DemoFailedError
 
 END_S: Final = 10.0
@@ -22,7 +22,7 @@ class Reference:
 
     def __init__(self, history: Path, settings_file: Path, shards: int) -> None:
         command = ["run", str(history), "--settings", str(settings_file), "--shards", str(shards)]
-        self.account = Account()
+        self.digest = ChangeDigest()
         self._process = subprocess.Popen(  # noqa: S603 - our own command line
             [sys.executable, "-m", "segflow", *command],
             stdin=subprocess.DEVNULL,
@@ -63,7 +63,7 @@ class Reference:
         for line in self._process.stdout:
             if not line.endswith(b"\n"):
                 return  # killed in mid-line; its exit code says so
-            self.account.add(decoder.decode(line))
+            self.digest.add(decoder.decode(line))
 
 
 @contextmanager

@@ -2,30 +2,29 @@
 
 from typing import Final
 
-from segflow.demo.board import Board, Change
+from segflow.demo.dashboard import Change, Dashboard
 from segflow.operations.printable import printable
 
 EXAMPLES: Final = 5
 
 
-def summary(board: Board) -> str:
+def summary(dashboard: Dashboard) -> str:
     """Events, customers, changes by dimension and label, and who became at-risk."""
-    lines = [f"{board.sent:,} events of {board.customers:,} customers made {board.changes:,} changes"]
-    for dimension, labels in board.labels.items():
-        counts = sorted(((board.moved_to[dimension, label], label) for label in labels), reverse=True)
+    lines = [f"{dashboard.sent:,} events of {dashboard.customers:,} customers made {dashboard.changes:,} changes"]
+    for dimension, labels in dashboard.labels.items():
+        counts = sorted(((dashboard.moved_to[dimension, label], label) for label in labels), reverse=True)
         counted = ", ".join(f"{label} {count:,}" for count, label in counts if count)
         lines.append(f"  {dimension}: {counted or 'none'}")
-    if "lifecycle" in board.labels:
-        lines += _at_risk(board)
+    if "lifecycle" in dashboard.labels:
+        lines += _at_risk(dashboard)
     return "\n".join(lines)
 
 
-def _at_risk(board: Board) -> list[str]:
-    times = board.moved_to["lifecycle", "at_risk"]
-    heading = (
-        f"{len(board.ever_at_risk):,} customers became at-risk, {times:,} times in all; {len(board.at_risk):,} are now"
-    )
-    best = sorted(board.at_risk.values(), key=_worth)[:EXAMPLES]
+def _at_risk(dashboard: Dashboard) -> list[str]:
+    times = dashboard.moved_to["lifecycle", "at_risk"]
+    ever, now = len(dashboard.ever_at_risk), len(dashboard.at_risk)
+    heading = f"{ever:,} customers became at-risk, {times:,} times in all; {now:,} are now"
+    best = sorted(dashboard.at_risk.values(), key=_worth)[:EXAMPLES]
     return [heading + (", who have spent the most:" if best else ""), *map(_customer, best)]
 
 

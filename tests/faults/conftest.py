@@ -1,4 +1,4 @@
-"""What the fault tests share: a broker of their own with a wire that can be hurt, installations, a printed seed."""
+"""What the fault tests share: a broker of their own with a proxy that injects faults, installations, a printed seed."""
 
 import os
 import secrets

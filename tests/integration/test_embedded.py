@@ -1,4 +1,4 @@
-"""The embedded servers: they start, can be hurt, say why they cannot run, and leave nothing behind."""
+"""The embedded servers: they start, can be killed and halted, say why they cannot run, and leave nothing behind."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`python -m tests.soak`: hurt everything for a while, then hold all that came out against the oracle."""
+"""`python -m tests.soak`: inject faults for a while, then hold all that came out against the oracle."""
 
 import json
 import logging
@@ -21,9 +21,9 @@ from segflow.embedded.server_process import started
 from tests.faults.installation import Installation
 from tests.faults.outcome import Outcome, outcome_of
 from tests.faults.stream import Stream
-from tests.soak.faults import Hurt
+from tests.soak.faults import Faults
 from tests.soak.observer import Observer
-from tests.soak.workers import Crew
+from tests.soak.workers import Workers
 from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.proxy import Proxy
 
@@ -48,7 +48,7 @@ def main(
     rate: Annotated[float, typer.Option(help="Records a second.")] = 150,
     output: Path = Path("soak.json"),
 ) -> None:
-    """Hurt a running installation in every known way; exit code 1 where anything was lost, repeated or stuck."""
+    """Inject every known fault into a running installation; exit code 1 where anything was lost, repeated or stuck."""
     logging.disable(logging.CRITICAL)  # the tests' own clients complain of what is done on purpose
     chosen = seed or secrets.randbelow(2**31)
     say(f"SEED={chosen} MINUTES={minutes:g}")
@@ -84,31 +84,31 @@ def soak(stack: ExitStack, seed: int, duration_s: float, rate: float) -> dict[st
         content={"worker": WORKER | {"batch_max_records": 8192}},
     )
     stream = Stream(seed, CUSTOMERS, step_hours=2 * HISTORY_HOURS / max(1.0, duration_s * rate))
-    crew = Crew(installed, random, WORKERS)
-    hurt = Hurt(installed, kafka, redis, redis_wire, crew, random)
-    stack.callback(hurt.close)
+    workers = Workers(installed, random, WORKERS)
+    faults = Faults(installed, kafka, redis, redis_wire, workers, random)
+    stack.callback(faults.close)
     recoveries: dict[str, float] = {}
     with Observer(installed) as observer:
         with installed.flowing(stream, rate):
-            wait_for_all(observer, crew)
+            wait_for_all(observer, workers)
             began = time.monotonic()
             while (elapsed_s := time.monotonic() - began) < duration_s:
                 before = time.monotonic()
-                name = hurt.once(elapsed_s / duration_s)
-                recovery_s = wait_for_all(observer, crew)
+                name = faults.once(elapsed_s / duration_s)
+                recovery_s = wait_for_all(observer, workers)
                 recoveries[name] = max(recoveries.get(name, 0.0), recovery_s)
                 took_s = time.monotonic() - before
                 say(f"{elapsed_s:6.0f} s  {name}: {took_s:.1f} s, all moving after {recovery_s:.1f} s")
                 time.sleep(random.uniform(*BREATH_S))
-        crew.look_after()
+        workers.look_after()
         say("the faults are over; comparing")
         installed.settles()
-        crew.end()
+        workers.end()
         found = outcome_of(installed)
-    return report(seed, duration_s, found, crew, hurt, recoveries) | audited(installed)
+    return report(seed, duration_s, found, workers, faults, recoveries) | audited(installed)
 
 
-def wait_for_all(observer: Observer, crew: Crew) -> float:
+def wait_for_all(observer: Observer, workers: Workers) -> float:
     """Wait until every shard has moved again; how long that took, in seconds.
 
     Raises:
@@ -116,16 +116,16 @@ def wait_for_all(observer: Observer, crew: Crew) -> float:
     """
     since_s, before = time.monotonic(), observer.commits.copy()
     while not observer.all_moved_since(before):
-        crew.look_after()
+        workers.look_after()
         if time.monotonic() - since_s > RECOVERY_S:
-            logs = [each.said()[-3000:] for each in (crew.steady, *crew.others)]
+            logs = [each.said()[-3000:] for each in (workers.steady, *workers.others)]
             raise TimeoutError("a shard is stuck: " + "\n---\n".join([str(observer.commits), *logs]))
         time.sleep(0.05)
     return time.monotonic() - since_s
 
 
 def report(
-    seed: int, duration_s: float, found: Outcome, crew: Crew, hurt: Hurt, recoveries: dict[str, float]
+    seed: int, duration_s: float, found: Outcome, workers: Workers, faults: Faults, recoveries: dict[str, float]
 ) -> dict[str, Any]:
     """The figures."""
     slowest = max(recoveries, key=lambda name: recoveries[name], default="")
@@ -133,10 +133,10 @@ def report(
         "seed": seed,
         "minutes": round(duration_s / 60, 1),
         "right": found.right,
-        "faults": dict(hurt.fired.most_common()),
-        "faults_in_all": hurt.fired.total(),
-        "kills": crew.kills,
-        "kills_at_failpoints": dict(crew.at_points.most_common()),
+        "faults": dict(faults.fired.most_common()),
+        "faults_in_all": faults.fired.total(),
+        "kills": workers.kills,
+        "kills_at_failpoints": dict(workers.at_points.most_common()),
         "events": found.events,
         "commits": found.commits,
         "changes": found.changes,
@@ -144,12 +144,12 @@ def report(
         "lost": len(found.lost),
         "repeated": len(found.repeated),
         "wrong": found.wrong[:20],
-        "ended_by_themselves": crew.failures,
+        "ended_by_themselves": workers.failures,
         "slowest_recovery_s": round(max(recoveries.values(), default=0.0), 1),
         "slowest_recovery_after": slowest,
         "slowest_recovery_by_fault_s": {name: round(recoveries[name], 1) for name in sorted(recoveries)},
-        "memory_slope_mb_per_hour": slope_mb_per_hour(crew.memory),
-        "memory_last_mb": round(crew.memory[-1][1] / 2**20, 1) if crew.memory else None,
+        "memory_slope_mb_per_hour": slope_mb_per_hour(workers.memory),
+        "memory_last_mb": round(workers.memory[-1][1] / 2**20, 1) if workers.memory else None,
     }
 
 

@@ -16,7 +16,7 @@ from segflow.embedded.server_process import started
 from tests.faults.installation import Installation
 from tests.faults.stream import Stream
 from tests.faults.upstream import in_transactions
-from tests.soak.workers import Crew
+from tests.soak.workers import Workers
 from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.proxy import END_TXN, PRODUCE, Proxy, kafka_request, redis_exec
 from tests.support.until import until
@@ -27,25 +27,31 @@ WIPE_SHARE: Final = 0.1
 """Redis is wiped in the first part of the soak only: it is filled again from all that was read by then."""
 
 
-class Hurt:
-    """Kafka, Redis, their wires and the crew, and what can be done to them."""
+class Faults:
+    """Kafka, Redis, their proxies and the workers, and the faults that can be injected into them."""
 
     def __init__(
-        self, installed: Installation, kafka: ProxiedKafka, redis: RedisServer, wire: Proxy, crew: Crew, random: Random
+        self,
+        installed: Installation,
+        kafka: ProxiedKafka,
+        redis: RedisServer,
+        wire: Proxy,
+        workers: Workers,
+        random: Random,
     ) -> None:
         self._installed, self._kafka, self._redis, self._wire = installed, kafka, redis, wire
-        self._crew, self._random = crew, random
+        self._workers, self._random = workers, random
         self._upstream = Stream(random.randrange(2**31), customers=50, step_hours=0.01)
         self.fired: Counter[str] = Counter()
 
     def once(self, progress: float) -> str:
         """One random fault, over when this returns; its name. `progress`: how much of the soak is over, 0 to 1."""
         faults: dict[str, tuple[int, Callable[[], None]]] = {
-            "worker killed": (40, self._crew.kill),
-            "two workers killed at once": (12, lambda: self._crew.kill(2)),
-            "worker killed at a step of a commit or an acquisition": (24, self._crew.crash),
-            "worker halted beyond its session": (4, lambda: self._crew.pause(self._random.uniform(2.5, 5))),
-            "rebalance": (4, lambda: self._crew.visit(self._random.uniform(0.5, 3))),
+            "worker killed": (40, self._workers.kill),
+            "two workers killed at once": (12, lambda: self._workers.kill(2)),
+            "worker killed at a step of a commit or an acquisition": (24, self._workers.crash),
+            "worker halted beyond its session": (4, lambda: self._workers.pause(self._random.uniform(2.5, 5))),
+            "rebalance": (4, lambda: self._workers.visit(self._random.uniform(0.5, 3))),
             "Redis connections cut": (3, self._wire.cut),
             "Redis reply to EXEC lost": (4, lambda: self._drop(self._wire, redis_exec)),
             "EXEC lost": (4, self._lose_exec),

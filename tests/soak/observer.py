@@ -58,5 +58,5 @@ class Observer:
                         for place, records in consumer.poll(timeout_ms=POLL_MS).items():
                             offsets[place] = records[-1].offset + 1
                             self.commits[place.partition] += len(records)
-            except (KafkaError, OSError):  # the broker is being hurt
+            except (KafkaError, OSError):  # a fault of the broker
                 time.sleep(RETRY_S)

@@ -27,7 +27,7 @@ def _comes_to(worker: WorkerProcess, words: str | None) -> None:
         time.sleep(0.05)
 
 
-class Crew:
+class Workers:
     """Starts workers anew when they end, and counts how they ended."""
 
     def __init__(self, installed: Installation, random: Random, size: int) -> None:
@@ -78,7 +78,7 @@ class Crew:
         _comes_to(guest, "took shard")
         time.sleep(stay_s)
         guest.process.terminate()
-        if guest.ends() not in (0, FAILED):  # 1: a stop within the bound was not possible while something was hurt
+        if guest.ends() not in (0, FAILED):  # 1: a stop within the bound was not possible during a fault
             self.failures.append(f"a visitor ended with {guest.process.returncode}: {guest.said()[-2000:]}")
 
     def look_after(self) -> None:

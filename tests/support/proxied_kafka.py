@@ -24,16 +24,16 @@ class ProxiedKafka(ApacheKafka):
 
     @property
     def proxied_address(self) -> str:
-        """Where clients connect whose wire is hurt."""
+        """Where clients connect that are to meet faults."""
         return f"127.0.0.1:{self.wire.port}"
 
     def _command(self) -> list[str]:
         direct, controller = self.ports
         own = {
             "listeners": f"PLAINTEXT://127.0.0.1:{direct},CONTROLLER://127.0.0.1:{controller},"
-            f"HURT://127.0.0.1:{self.wire.target}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{direct},HURT://{self.proxied_address}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,HURT:PLAINTEXT",
+            f"PROXIED://127.0.0.1:{self.wire.target}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{direct},PROXIED://{self.proxied_address}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
             "inter.broker.listener.name": "PLAINTEXT",
         }
         self.properties |= own

@@ -1,4 +1,4 @@
-"""A wire that can be hurt: a TCP proxy on 127.0.0.1 that loses, delays, silences, cuts or refuses."""
+"""Faults on the wire: a TCP proxy on 127.0.0.1 that loses, delays, silences, cuts or refuses."""
 
 import asyncio
 import struct

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from segflow.demo.failure import DemoFailedError
 from segflow.demo.history import read
-from segflow.demo.play import play
+from segflow.demo.run import run
 
 EPILOG: Final = """\b
 Examples:
@@ -40,7 +40,7 @@ def command(
     for name in (signal.SIGTERM, signal.SIGHUP):  # whatever ends it, what it started ends first
         signal.signal(name, _interrupt)
     try:
-        equal = play(read(file), paced=not fast, picture=picture, console=Console())
+        equal = run(read(file), paced=not fast, picture=picture, console=Console())
     except DemoFailedError as error:
         sys.stderr.write(f"segflow: {error}\n")
         raise typer.Exit(1) from error

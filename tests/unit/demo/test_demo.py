@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from segflow.demo.account import Account
-from segflow.demo.board import Board
+from segflow.demo.change_digest import ChangeDigest
+from segflow.demo.dashboard import Dashboard
 from segflow.demo.history import read
 from segflow.demo.reference import reference
-from segflow.demo.scene import frame
+from segflow.demo.render import frame
 from segflow.demo.summary import summary
 from segflow.demo.view import line, save_picture, view
 from segflow.streams.runtime.errors import UsageError
@@ -50,27 +50,27 @@ CHANGES = [
 
 
 @pytest.fixture
-def board() -> Board:
-    """A board that has seen CHANGES."""
-    made = Board(source="three customers", total=4, labels=LABELS)
+def dashboard() -> Dashboard:
+    """A dashboard that has seen CHANGES."""
+    made = Dashboard(source="three customers", total=4, labels=LABELS)
     made.sent = 3
     for each in CHANGES:
         made.add(each)
     return made
 
 
-def drawn(board: Board, width: int = 120, height: int = 36) -> list[str]:
+def drawn(dashboard: Dashboard, width: int = 120, height: int = 36) -> list[str]:
     """The lines of the live view on a terminal of that size."""
     console = Console(width=width, height=height, file=io.StringIO(), record=True, force_terminal=True)
-    console.print(frame(board, height))
+    console.print(frame(dashboard, height))
     return console.export_text().splitlines()
 
 
-def test_the_view_counts_each_customer_in_the_segment_they_are_in_now(board: Board) -> None:
+def test_the_view_counts_each_customer_in_the_segment_they_are_in_now(dashboard: Dashboard) -> None:
     """A customer who moves on leaves the count of the segment before."""
-    counts = {label: board.population["lifecycle", label] for label in LABELS["lifecycle"]}
+    counts = {label: dashboard.population["lifecycle", label] for label in LABELS["lifecycle"]}
     assert counts == {"new": 0, "active": 0, "at_risk": 2, "churned": 1}
-    text = "\n".join(drawn(board))
+    text = "\n".join(drawn(dashboard))
     assert "1997-09-01" in text
     assert "3 events" in text
     assert "3 customers" in text
@@ -80,61 +80,61 @@ def test_the_view_counts_each_customer_in_the_segment_they_are_in_now(board: Boa
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (200, 60)])
-def test_the_view_fits_the_terminal(board: Board, width: int, height: int) -> None:
+def test_the_view_fits_the_terminal(dashboard: Dashboard, width: int, height: int) -> None:
     """No line is wider and the frame no higher than the terminal, however much has happened."""
     for number in range(1000):
-        board.add(change(f"customer-with-a-long-name-{number}", "new", "at_risk", "1997-10-01"))
-    lines = drawn(board, width, height)
+        dashboard.add(change(f"customer-with-a-long-name-{number}", "new", "at_risk", "1997-10-01"))
+    lines = drawn(dashboard, width, height)
     assert len(lines) < height
     assert max(map(len, lines)) <= width
 
 
-def test_what_a_customer_id_says_to_the_terminal_is_not_obeyed(board: Board) -> None:
+def test_what_a_customer_id_says_to_the_terminal_is_not_obeyed(dashboard: Dashboard) -> None:
     """Control characters and Rich's own markup in an id are shown, not followed."""
-    board.add(change("[red]x\x1b[2J", "new", "at_risk", "1997-10-01"))
-    shown = "\n".join([*drawn(board), line(board), summary(board)])
+    dashboard.add(change("[red]x\x1b[2J", "new", "at_risk", "1997-10-01"))
+    shown = "\n".join([*drawn(dashboard), line(dashboard), summary(dashboard)])
     assert "\x1b" not in shown
     assert "[red]x\\x1b[2J" in shown
 
 
-def test_many_who_go_the_same_way_do_not_hide_the_other_changes(board: Board) -> None:
+def test_many_who_go_the_same_way_do_not_hide_the_other_changes(dashboard: Dashboard) -> None:
     """The list of latest changes has the newest of a run of equal moves."""
     for number in range(1000):
-        board.add(change(f"c{number}", "new", "active", "1997-10-01"))
-    assert [each["customer_id"] for each in board.latest][:3] == ["c999", "00003", "00003"]
+        dashboard.add(change(f"c{number}", "new", "active", "1997-10-01"))
+    assert [each["customer_id"] for each in dashboard.latest][:3] == ["c999", "00003", "00003"]
 
 
-def test_a_plain_line_tells_the_time_the_counts_and_who_became_at_risk_last(board: Board) -> None:
+def test_a_plain_line_tells_the_time_the_counts_and_who_became_at_risk_last(dashboard: Dashboard) -> None:
     """Where there is no terminal one line says where things are."""
-    board.mark(10.0)
-    assert line(board) == (
+    dashboard.mark(10.0)
+    assert line(dashboard) == (
         "1997-09-01  3 of 4 events, 3 customers, 8 changes (0/s); customer 00003 new → at_risk, silent since 1997-01-02"
     )
 
 
-def test_plain_lines_come_where_there_is_no_terminal_and_no_faster_than_every_two_seconds(board: Board) -> None:
-    """Shown at 0, 1, 2 and 3 s a board gives the lines of 0 and 2 s."""
+def test_plain_lines_come_where_there_is_no_terminal_and_no_faster_than_every_two_seconds(dashboard: Dashboard) -> None:
+    """Shown at 0, 1, 2 and 3 s a dashboard gives the lines of 0 and 2 s."""
     file = io.StringIO()
     with view(Console(file=file)) as show:
         for now_s in (0.0, 1.0, 2.0, 3.0):
-            show(board, now_s)
-    assert file.getvalue().splitlines() == [line(board)] * 2
+            show(dashboard, now_s)
+    assert file.getvalue().splitlines() == [line(dashboard)] * 2
 
 
-def test_changes_a_second_are_those_of_the_last_two_seconds(board: Board) -> None:
+def test_changes_a_second_are_those_of_the_last_two_seconds(dashboard: Dashboard) -> None:
     """What came before counts no more."""
-    board.mark(0.0)
+    dashboard.mark(0.0)
     for second in (1.0, 2.0, 3.0):
         for _ in range(10):
-            board.add(CHANGES[0])
-        board.mark(second)
-    board.mark(4.0)
-    assert board.per_second == 5.0
+            dashboard.add(CHANGES[0])
+        dashboard.mark(second)
+    dashboard.mark(4.0)
+    assert dashboard.per_second == 5.0
 
 
-def test_the_summary_tells_events_customers_changes_and_who_became_at_risk(board: Board) -> None:
+def test_the_summary_tells_events_customers_changes_and_who_became_at_risk(dashboard: Dashboard) -> None:
     """Customers at risk at the end are listed, those who have spent most first."""
-    assert summary(board).splitlines() == [
+    assert summary(dashboard).splitlines() == [
         "3 events of 3 customers made 8 changes",
         "  lifecycle: new 3, at_risk 3, churned 1",
         "  rfm: new 1",
@@ -144,18 +144,18 @@ def test_the_summary_tells_events_customers_changes_and_who_became_at_risk(board
     ]
 
 
-def test_the_picture_needs_nothing_from_elsewhere(board: Board, tmp_path: Path) -> None:
+def test_the_picture_needs_nothing_from_elsewhere(dashboard: Dashboard, tmp_path: Path) -> None:
     """The SVG has its text and loads no font from the web."""
-    save_picture(board, tmp_path / "demo.svg")
+    save_picture(dashboard, tmp_path / "demo.svg")
     picture = (tmp_path / "demo.svg").read_text(encoding="utf-8")
     assert "00003" in picture
     assert "url(http" not in picture
     assert "@font-face" not in picture
 
 
-def account(*changes: dict[str, Any]) -> Account:
+def digest(*changes: dict[str, Any]) -> ChangeDigest:
     """What a run said."""
-    made = Account()
+    made = ChangeDigest()
     for each in changes:
         made.add(each)
     return made
@@ -167,7 +167,7 @@ def test_accounts_agree_however_customers_are_interleaved_and_whenever_changes_w
     later = [
         each | {"detected_at": "2030-01-01T00:00:00Z", "mode": "live", "position": {"t": 9}} for each in by_customer
     ]
-    assert account(*CHANGES).difference(account(*later)) is None
+    assert digest(*CHANGES).difference(digest(*later)) is None
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_accounts_agree_however_customers_are_interleaved_and_whenever_changes_w
 )
 def test_the_first_customer_who_differs_is_named(said: list[dict[str, Any]], difference: str) -> None:
     """A lost, repeated, wrong or moved change does not pass."""
-    assert account(*said).difference(account(*CHANGES)) == difference
+    assert digest(*said).difference(digest(*CHANGES)) == difference
 
 
 def test_the_bundled_history_is_found_and_read_by_month() -> None:
@@ -210,4 +210,4 @@ def test_a_reference_ended_in_mid_line_ends_without_a_word(tmp_path: Path) -> No
     settings = tmp_path / "settings.yaml"
     settings.write_text("clock: event\ncurrency: USD\n", encoding="utf-8")
     with reference(EVENTS, settings, 1) as running:
-        until(lambda: running.account.changes, "`segflow run` says nothing")
+        until(lambda: running.digest.changes, "`segflow run` says nothing")

@@ -15,7 +15,7 @@ Change = dict[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)
-class Board:
+class Dashboard:
     """The picture so far.
 
     Args:

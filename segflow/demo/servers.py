@@ -26,7 +26,7 @@ KEYS_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stage:
+class Servers:
     """What runs."""
 
     settings: Settings
@@ -34,7 +34,7 @@ class Stage:
 
 
 @contextmanager
-def stage(announce: Callable[[str], None]) -> Iterator[Stage]:
+def servers(announce: Callable[[str], None]) -> Iterator[Servers]:
     """Everything runs within the block and is gone after it; `announce` is told what was chosen, a line each.
 
     Raises:
@@ -56,7 +56,7 @@ def stage(announce: Callable[[str], None]) -> Iterator[Stage]:
                         worker.start()
                         announce(f"worker: {worker.description}")
                         try:
-                            yield Stage(settings=settings, worker=worker)
+                            yield Servers(settings=settings, worker=worker)
                         finally:
                             worker.stop(STOP_TIMEOUT_S)
     except (NothingToRunError, UnavailableError, settings_file.SettingsError) as error:

@@ -1,4 +1,4 @@
-"""One frame of the live view, drawn from a board."""
+"""One frame of the live view, drawn from a dashboard."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from segflow.demo.board import Board, Change
+from segflow.demo.dashboard import Change, Dashboard
 from segflow.operations.printable import printable
 
 LEAST_LINES: Final = 3
@@ -34,14 +34,14 @@ CAUSES: Final = {"time": "silence"}
 """Causes for people, where they have another name for one."""
 
 
-def frame(board: Board, height: int) -> RenderableType:
+def frame(dashboard: Dashboard, height: int) -> RenderableType:
     """The whole view for a terminal of `height` lines."""
-    tables = [_population(board, name) for name in board.labels]
-    tallest = max(len(labels) for labels in board.labels.values()) + 2
+    tables = [_population(dashboard, name) for name in dashboard.labels]
+    tallest = max(len(labels) for labels in dashboard.labels.values()) + 2
     lines = max(LEAST_LINES, height - tallest - 3 - 2 - 1)  # the header, this panel's border, the cursor's line
-    quiet = _panel(_gone_quiet(board, lines), "silence: customers who became at-risk", lines + 2)
-    latest = _panel(_latest(board, lines), "latest changes", lines + 2)
-    return Group(_header(board), _beside(*tables), _beside(quiet, latest))
+    quiet = _panel(_gone_quiet(dashboard, lines), "silence: customers who became at-risk", lines + 2)
+    latest = _panel(_latest(dashboard, lines), "latest changes", lines + 2)
+    return Group(_header(dashboard), _beside(*tables), _beside(quiet, latest))
 
 
 def _panel(content: RenderableType, title: str, height: int | None = None) -> Panel:
@@ -57,7 +57,9 @@ def _beside(*parts: RenderableType) -> Table:
     return row
 
 
-def _header(board: Board) -> Panel:
+def _header(dashboard: Dashboard) -> Panel:
+    total = max(dashboard.total, 1)
+    sent = ProgressBar(total=total, completed=dashboard.sent, complete_style="cyan", finished_style="cyan")
     row = Table.grid(expand=True, padding=(0, 1))
     row.add_column(no_wrap=True)
     row.add_column(no_wrap=True)
@@ -65,38 +67,38 @@ def _header(board: Board) -> Panel:
     row.add_column(no_wrap=True)
     row.add_column(no_wrap=True, justify="right")
     row.add_row(
-        Text(board.clock[:10] or "starting", style="bold bright_white"),
-        Text(f"{board.sent:,} events"),
-        ProgressBar(total=max(board.total, 1), completed=board.sent, complete_style="cyan", finished_style="cyan"),
-        Text(f"{board.customers:,} customers"),
-        Text(f"{board.changes:,} changes {board.per_second:7,.0f}/s", style="bold"),
+        Text(dashboard.clock[:10] or "starting", style="bold bright_white"),
+        Text(f"{dashboard.sent:,} events"),
+        sent,
+        Text(f"{dashboard.customers:,} customers"),
+        Text(f"{dashboard.changes:,} changes {dashboard.per_second:7,.0f}/s", style="bold"),
     )
-    return _panel(row, f"segflow  {printable(board.source)}")
+    return _panel(row, f"segflow  {printable(dashboard.source)}")
 
 
-def _population(board: Board, dimension: str) -> Panel:
+def _population(dashboard: Dashboard, dimension: str) -> Panel:
     table = Table.grid(expand=True, padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right", min_width=6)
     table.add_column(ratio=1)
-    labels = board.labels[dimension]
-    largest = max([1, *(board.population[dimension, label] for label in labels)])
+    labels = dashboard.labels[dimension]
+    largest = max([1, *(dashboard.population[dimension, label] for label in labels)])
     for label in labels:
-        count = board.population[dimension, label]
+        count = dashboard.population[dimension, label]
         colour = COLOURS.get(label, "white")
         bar = ProgressBar(total=largest, completed=count, style="grey15", complete_style=colour, finished_style=colour)
         table.add_row(Text(label, style=colour), f"{count:,}", bar)
-    height = max(len(labels) for labels in board.labels.values()) + 2
+    height = max(len(labels) for labels in dashboard.labels.values()) + 2
     return _panel(table, f"{dimension}: customers now", height)
 
 
-def _gone_quiet(board: Board, lines: int) -> Text:
-    shown = list(board.gone_quiet)[:lines]
+def _gone_quiet(dashboard: Dashboard, lines: int) -> Text:
+    shown = list(dashboard.gone_quiet)[:lines]
     return _lines([_move(change, f"silent since {change['facts']['last_purchase_at'][:10]}") for change in shown])
 
 
-def _latest(board: Board, lines: int) -> Text:
-    shown = list(board.latest)[:lines]
+def _latest(dashboard: Dashboard, lines: int) -> Text:
+    shown = list(dashboard.latest)[:lines]
     return _lines([_move(change, CAUSES.get(change["cause"]["kind"], change["cause"]["kind"])) for change in shown])
 
 

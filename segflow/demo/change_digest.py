@@ -14,7 +14,7 @@ DIGEST_BYTES: Final = 16
 
 
 @dataclass(slots=True)
-class Account:
+class ChangeDigest:
     """What one run said: a digest of each change, by customer and in their order; whole changes would fill memory."""
 
     changes: int = 0
@@ -28,7 +28,7 @@ class Account:
         self.digests[change["customer_id"]] += digest
         self.changes += 1
 
-    def difference(self, expected: "Account") -> str | None:
+    def difference(self, expected: "ChangeDigest") -> str | None:
         """The first customer, by id, of whom `expected` says something else, and where; None: there is none.
 
         Where all that was said is right, and only more is expected, it is told so.
@@ -39,7 +39,7 @@ class Account:
             return f"they are right as far as they go, but {expected.changes:,} were expected"
         customers = sorted(self.digests.keys() | expected.digests.keys())
         customer_id = next(each for each in customers if self.digests.get(each) != expected.digests.get(each))
-        said, wanted = (_split(account.digests.get(customer_id, bytearray())) for account in (self, expected))
+        said, wanted = (_split(digest.digests.get(customer_id, bytearray())) for digest in (self, expected))
         same = 0
         while same < min(len(said), len(wanted)) and said[same] == wanted[same]:
             same += 1

@@ -11,12 +11,12 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from rich.console import Console
 
-from segflow.demo.account import Account
-from segflow.demo.board import Board
+from segflow.demo.change_digest import ChangeDigest
+from segflow.demo.dashboard import Dashboard
 from segflow.demo.failure import DemoFailedError
 from segflow.demo.history import CDNOW, History, send
 from segflow.demo.reference import Reference, reference
-from segflow.demo.stage import SHARDS, Stage, stage
+from segflow.demo.servers import SHARDS, Servers, servers
 from segflow.demo.summary import summary
 from segflow.demo.view import Show, save_picture, view
 from segflow.demo.worker_process import STOP_TIMEOUT_S
@@ -38,7 +38,7 @@ PICTURE_AT: Final = 2.7
 """Changes an event at which the picture is taken: with CDNOW, three quarters of the way."""
 
 
-def play(history: History, *, paced: bool, picture: Path | None, console: Console) -> bool:
+def run(history: History, *, paced: bool, picture: Path | None, console: Console) -> bool:
     """Run the whole demo; everything it started is gone when this returns or raises.
 
     Returns:
@@ -52,23 +52,23 @@ def play(history: History, *, paced: bool, picture: Path | None, console: Consol
     def announce(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    with stage(announce) as running:
-        board = Board(source=history.source, total=history.events, labels=_labels(running.settings))
+    with servers(announce) as running:
+        dashboard = Dashboard(source=history.source, total=history.events, labels=_labels(running.settings))
         # CDNOW is in the order of time and ends on one day in every shard, so the number of shards changes nothing.
         shards = 1 if history.path == CDNOW.resolve() else SHARDS
         with reference(history.path, running.worker.settings_file, shards) as expected, view(console) as show:
-            following = _Following(running, history, board, expected, show, picture)
+            following = _Following(running, history, dashboard, expected, show, picture)
             with kafka_errors(running.settings.kafka):
                 asyncio.run(following.run(paced=paced))
         if not running.worker.stop(STOP_TIMEOUT_S):
             raise DemoFailedError(f"the worker did not end within {STOP_TIMEOUT_S:.0f} s of SIGTERM")
-    announce(summary(board))
+    announce(summary(dashboard))
     command = "`segflow run`" if shards == 1 else f"`segflow run --shards {shards}`"
     difference = following.difference()
     if difference is None:
-        announce(f"the worker's {board.changes:,} changes equal those of {command}, change for change")
+        announce(f"the worker's {dashboard.changes:,} changes equal those of {command}, change for change")
     else:
-        announce(f"the worker's {board.changes:,} changes are not those of {command}: {difference}")
+        announce(f"the worker's {dashboard.changes:,} changes are not those of {command}: {difference}")
     return difference is None
 
 
@@ -81,24 +81,30 @@ def _labels(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 class _Following:
-    """Sends the history and folds the changes into the board as they come."""
+    """Sends the history and folds the changes into the dashboard as they come."""
 
     def __init__(
-        self, running: Stage, history: History, board: Board, expected: Reference, show: Show, picture: Path | None
+        self,
+        running: Servers,
+        history: History,
+        dashboard: Dashboard,
+        expected: Reference,
+        show: Show,
+        picture: Path | None,
     ) -> None:
         self._running = running
         self._history = history
-        self._board = board
+        self._dashboard = dashboard
         self._expected = expected
         self._show = show
         self._picture = picture
-        self._account = Account()
+        self._digest = ChangeDigest()
 
     def difference(self) -> str | None:
-        """See Account.difference."""
+        """See ChangeDigest.difference."""
         if not self._expected.done:
             return f"that did not end within {BOUND_S:.0f} s"
-        return self._account.difference(self._expected.account)
+        return self._digest.difference(self._expected.digest)
 
     async def run(self, *, paced: bool) -> None:
         """Until all changes have come, or BOUND_S."""
@@ -115,7 +121,7 @@ class _Following:
                     self._check_worker()
                     now_s = time.monotonic()
                     self._look(now_s)
-                self._show(self._board, float("inf"))
+                self._show(self._dashboard, float("inf"))
             finally:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
@@ -127,7 +133,7 @@ class _Following:
         sending.result()
         if not self._expected.done:
             return BOUND_S
-        return QUIET_S if self._account.changes >= self._expected.account.changes else SILENT_S
+        return QUIET_S if self._digest.changes >= self._expected.digest.changes else SILENT_S
 
     async def _take(self, consumer: Any) -> int:
         """The changes that are at hand, else those that come within POLL_MS; how many."""
@@ -135,8 +141,8 @@ class _Following:
         for records in fetched.values():
             for record in records:
                 change = msgspec.json.decode(record.value)
-                self._account.add(change)
-                self._board.add(change)
+                self._digest.add(change)
+                self._dashboard.add(change)
         return sum(map(len, fetched.values()))
 
     def _check_worker(self) -> None:
@@ -145,13 +151,13 @@ class _Following:
             raise DemoFailedError(f"the worker ended; the end of its log:\n{worker.last_words()}")
 
     def _look(self, now_s: float) -> None:
-        self._show(self._board, now_s)
-        if self._picture is not None and self._board.changes >= PICTURE_AT * self._board.total:
-            save_picture(self._board, self._picture)
+        self._show(self._dashboard, now_s)
+        if self._picture is not None and self._dashboard.changes >= PICTURE_AT * self._dashboard.total:
+            save_picture(self._dashboard, self._picture)
             self._picture = None
 
     def _on_sent(self, events: int) -> None:
-        self._board.sent = events
+        self._dashboard.sent = events
 
 
 @asynccontextmanager
