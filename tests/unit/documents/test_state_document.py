@@ -119,7 +119,8 @@ def test_every_field_of_the_head_is_explained() -> None:
     assert set(Position.__struct_fields__) <= set(code(rows["`purchases`, `interactions`, `handover`"]))
     assert code(rows["`adopting`"]) == list(Adopting.__struct_fields__)
     assert code(rows["`erasures`"]) == list(Erasures.__struct_fields__)
-    (example,) = re.findall(r"```json\n(.*?)\n```", CHAPTERS["The head"], re.DOTALL)
+    (wrapped,) = re.findall(r"```json\n(.*?)\n```", CHAPTERS["The head"], re.DOTALL)
+    example = wrapped.replace("\n", "")
     assert head.encode(head.decode(example.encode())).decode() == example
 
 
