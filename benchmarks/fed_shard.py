@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks.installation import PARTITIONS, Installation, WorkerFailedError
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES
-from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.execute import CommitResult
 from segflow.engine.decode.records import TOPIC_OF
 from segflow.engine.encode.change_json import Encoder
 from segflow.streams.consume.transport import Batch, Reading, now_us
@@ -94,8 +94,8 @@ class _Committed(Metrics):
         super().__init__()
         self.bell = asyncio.Event()
 
-    def committed(self, outcome: Outcome, records: int, took_s: float) -> None:
-        super().committed(outcome, records, took_s)
+    def committed(self, result: CommitResult, records: int, took_s: float) -> None:
+        super().committed(result, records, took_s)
         self.bell.set()
 
 

@@ -72,10 +72,10 @@ class FilledShard:
         )
         plan = msgspec.structs.replace(plan, future_us=LATEST_US, sweep_us=sweep_us, sweep_limit=BATCH_EVENTS)
         self.store.begin(self.head)
-        outcome = self._executor.execute(plan, chunk, events.none(), self.head, self.store)
-        self.store.commit(outcome.write)
-        self.head = outcome.write.head
-        return outcome.swept
+        result = self._executor.execute(plan, chunk, events.none(), self.head, self.store)
+        self.store.commit(result.write)
+        self.head = result.write.head
+        return result.swept
 
     def done(self) -> None:
         """Count the commits from 0 again: the journal has none, and a worker stops where it ends before the state."""

@@ -101,13 +101,13 @@ def _file(source: Path, settings: Settings) -> _Run:
     with source.with_name("changes.jsonl").open("wb") as output:
         for lines in LineFiles([str(source)]):
             work.wall_us = time_ns() // 1000
-            for outcome in work.feed(lines.values, first):
-                output.write(outcome.changes.lines())
-                changes += len(outcome.changes)
+            for result in work.feed(lines.values, first):
+                output.write(result.changes.lines())
+                changes += len(result.changes)
             first += len(lines.values)
-        for outcome in work.finish():
-            output.write(outcome.changes.lines())
-            changes += len(outcome.changes)
+        for result in work.finish():
+            output.write(result.changes.lines())
+            changes += len(result.changes)
         size_bytes = output.tell()
     return _Run(perf_counter() - started, first, changes, size_bytes)
 

@@ -16,8 +16,7 @@ from benchmarks.history import History
 from benchmarks.installation import Installation, installation
 from benchmarks.stopwatch import REST, Border, Stopwatch
 from segflow.engine.columns.events import none
-from segflow.engine.commit import execute as execution
-from segflow.engine.commit import load as loading
+from segflow.engine.commit import execute, load
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.encode.change_json import Encoder
@@ -44,15 +43,15 @@ BATCHES: Final = "record batches, with lz4"
 STORED: Final = "Redis write, waiting included"
 BORDERS: Final = (
     Border(Decoder, "records", "decode records"),
-    Border(loading, "merge", "merge both inputs"),
+    Border(load, "merge", "merge both inputs"),
     Border(RedisStore, "begin", LOAD),
     Border(RedisStore, "load", LOAD),
     Border(record, "decode", "decode customer records"),
-    Border(execution, "advance", "advance"),
+    Border(execute, "advance", "advance"),
     Border(Encoder, "encode", "encode changes"),
     Border(Encoder, "_current", "encode current segments"),
-    Border(execution, "split", WRITE),
-    Border(execution, "write", WRITE),
+    Border(execute, "split", WRITE),
+    Border(execute, "write", WRITE),
     Border(packing, "batches_together", BATCHES),
     Border(RecordBatch, "built", BATCHES),
     Border(Publisher, "publish", "Kafka transaction, waiting included"),

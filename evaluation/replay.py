@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segflow.engine.advance.erasures import start_labels
-from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.execute import CommitResult
 from segflow.engine.commit.population_scan import pages_of
 from segflow.engine.file_run import FileRun
 from segflow.schemas.settings import Settings
@@ -78,11 +78,11 @@ def replay(settings: Settings, batches: Iterable[Sequence[bytes]], at_us: int, a
     log = _Log(alarming)
     records = 0
     for lines in batches:
-        for outcome in run.feed(list(lines), records + 1):
-            log.add(outcome)
+        for result in run.feed(list(lines), records + 1):
+            log.add(result)
         records += len(lines)
-    for outcome in run.finish(at_us):
-        log.add(outcome)
+    for result in run.finish(at_us):
+        log.add(result)
     (shard,) = run.memory_shards
     rules = run.rule_versions.latest
     ids = [each for page in range(pages_of(shard.head)) for each in shard.store.page(page) if each != HOLE]
@@ -105,9 +105,9 @@ class _Log:
         self._found: dict[str, list[tuple[str, int, int]]] = {dimension: [] for dimension in alarming}
         self._open: dict[tuple[str, str], int] = {}  # by dimension and customer, where it stands in `_found`
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, result: CommitResult) -> None:
         """What one step of the run published."""
-        for line in outcome.changes.lines().splitlines():
+        for line in result.changes.lines().splitlines():
             change = CHANGE.decode(line)
             labels = self._alarming.get(change.dimension, frozenset())
             if (change.previous in labels) == (change.current in labels):

@@ -9,7 +9,7 @@ import numpy as np
 
 from segflow.engine.columns import events
 from segflow.engine.columns.events import Chunk, Kind
-from segflow.engine.commit.execute import Executor, Outcome
+from segflow.engine.commit.execute import CommitResult, Executor
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.engine.commit.population_scan import pages_of, scan
 from segflow.engine.commit.rule_versions import RuleVersions
@@ -44,7 +44,7 @@ class MemoryShard:
         self.executor = Executor(self.settings, self.rule_versions, self.partition)
         self.store.acquire(Head(rules=self.rule_versions.first.version), None)
 
-    def feed(self, chunk: Chunk, wall_us: int, handed: Chunk | None = None) -> Outcome:
+    def feed(self, chunk: Chunk, wall_us: int, handed: Chunk | None = None) -> CommitResult:
         """Apply the next records of the log, in their order, and sweep what they make due.
 
         `handed`: what shards have handed over since the last time.
@@ -62,7 +62,7 @@ class MemoryShard:
         )
         return self._commit(msgspec.structs.replace(plan, future_us=LATEST_US), chunk, handed)
 
-    def sweep(self, until_us: int, wall_us: int) -> Iterator[Outcome]:
+    def sweep(self, until_us: int, wall_us: int) -> Iterator[CommitResult]:
         """Everybody up to max(C, until_us), in slices, and whatever new rules are still to be brought to customers."""
         while True:
             head = self.head
@@ -76,10 +76,10 @@ class MemoryShard:
                 shards=self.shards,
             )
             plan = msgspec.structs.replace(plan, sweep_us=until_us, sweep_limit=SWEEP_CUSTOMERS, pages=SWEEP_PAGES)
-            outcome = self._commit(plan, events.none())
-            yield outcome
+            result = self._commit(plan, events.none())
+            yield result
             if (
-                not outcome.swept
+                not result.swept
                 and self.head.adopting is None
                 and self.rule_versions.next_version(head.rules) == head.rules
             ):
@@ -92,10 +92,10 @@ class MemoryShard:
         assert head is not None
         return head
 
-    def _commit(self, plan: Plan, chunk: Chunk, handed: Chunk | None = None) -> Outcome:
-        outcome = self.executor.execute(plan, chunk, events.none(), self.head, self.store, handed=handed)
-        self.store.commit(outcome.write)
-        return outcome
+    def _commit(self, plan: Plan, chunk: Chunk, handed: Chunk | None = None) -> CommitResult:
+        result = self.executor.execute(plan, chunk, events.none(), self.head, self.store, handed=handed)
+        self.store.commit(result.write)
+        return result
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class FileRun:
         """The shards, by partition."""
         return self._shards
 
-    def feed(self, lines: list[bytes], first_line: int) -> Iterator[Outcome]:
+    def feed(self, lines: list[bytes], first_line: int) -> Iterator[CommitResult]:
         """Apply lines of the file in their order; `first_line` is the number of the first."""
         chunk = self._decoder.decode(lines, None, range(first_line, first_line + len(lines)))
         start = 0
@@ -140,12 +140,12 @@ class FileRun:
             start = row
         yield from self._apply(chunk.slice(start, len(chunk)))
 
-    def finish(self, until_us: int = UNKNOWN) -> Iterator[Outcome]:
+    def finish(self, until_us: int = UNKNOWN) -> Iterator[CommitResult]:
         """Sweep every shard up to max(C, until_us)."""
         for shard in self._shards:
             yield from shard.sweep(until_us, self.wall_us)
 
-    def _apply(self, chunk: Chunk) -> Iterator[Outcome]:
+    def _apply(self, chunk: Chunk) -> Iterator[CommitResult]:
         if self.shards == 1:
             yield self._shards[0].feed(chunk, self.wall_us)
             return
@@ -159,7 +159,7 @@ class FileRun:
             start = row + 1
         yield from self._place(chunk.slice(start, len(chunk)))
 
-    def _place(self, chunk: Chunk) -> Iterator[Outcome]:
+    def _place(self, chunk: Chunk) -> Iterator[CommitResult]:
         """Apply records, each in the shard of the customer it is of, and whatever comes of that in others.
 
         The whole file is at hand, so an alias is done before what comes next, as in one shard.
@@ -175,10 +175,10 @@ class FileRun:
             for shard in self._shards:
                 part, values = parts.get(shard.partition, events.none()), handed.get(shard.partition, [])
                 if len(part) or values:
-                    outcome = shard.feed(part, self.wall_us, self._handover.decode(values, range(len(values))))
-                    for partition, each in outcome.handover:
+                    result = shard.feed(part, self.wall_us, self._handover.decode(values, range(len(values))))
+                    for partition, each in result.handover:
                         coming.setdefault(partition, []).append(each.value)
-                    yield outcome
+                    yield result
             parts, handed = {}, coming
 
     @property
@@ -199,7 +199,7 @@ class FileRun:
         rows = np.flatnonzero(known[:-1] & (periods[1:] > periods[:-1]))
         return [(row, int(periods[row + 1]) * every_us) for row in rows.tolist()]
 
-    def _recut(self, boundary_us: int) -> Iterator[Outcome]:
+    def _recut(self, boundary_us: int) -> Iterator[CommitResult]:
         """Scan all shards, and bring new cuts to every customer at each shard's C."""
         held = self.rule_versions.latest.cuts
         parts = (

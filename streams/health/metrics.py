@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from segflow.engine.columns.changes import Cause, Changes
-from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.execute import CommitResult
 from segflow.segments.model import label_of
 from segflow.segments.rules import Rules
 from segflow.streams.kafka.topics import READ
@@ -128,21 +128,21 @@ class Metrics:
         yield
         self.steps.labels(name).observe(perf_counter() - start)
 
-    def committed(self, outcome: Outcome, records: int, took_s: float) -> None:
+    def committed(self, result: CommitResult, records: int, took_s: float) -> None:
         """A commit of `records` records is done; it took `took_s` seconds in all."""
         self.commits.inc()
         self.commit_s.observe(took_s)
         self.batch.observe(records)
-        self.events.inc(outcome.events)
-        self.duplicates.inc(outcome.duplicates)
-        self.late.inc(outcome.late)
-        self.outdated.inc(outcome.outdated)
-        self.merged.inc(outcome.merged)
-        self.handed_over.inc(len(outcome.handover))
-        self.swept.inc(outcome.swept)
-        for kind in outcome.dead_kinds:
+        self.events.inc(result.events)
+        self.duplicates.inc(result.duplicates)
+        self.late.inc(result.late)
+        self.outdated.inc(result.outdated)
+        self.merged.inc(result.merged)
+        self.handed_over.inc(len(result.handover))
+        self.swept.inc(result.swept)
+        for kind in result.dead_kinds:
             self.dead.labels(kind).inc()
-        for rules, changes in outcome.published:
+        for rules, changes in result.published:
             self._count_published(rules, changes)
 
     def _count_published(self, rules: Rules, changes: Changes) -> None:

@@ -7,7 +7,7 @@ from typing import Final, Self
 import msgspec
 
 from segflow.engine.columns.messages import Message
-from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.execute import CommitResult
 from segflow.engine.commit.plan import Plan
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
@@ -42,8 +42,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     digest: str  # hash of the changes' content
 
 
-def entry(plan: Plan, head: Head, outcome: Outcome, *, reset: bool = False) -> Entry:
-    """The entry of a commit that began at the positions of `head` and gave `outcome`."""
+def entry(plan: Plan, head: Head, result: CommitResult, *, reset: bool = False) -> Entry:
+    """The entry of a commit that began at the positions of `head` and gave `result`."""
     return Entry(
         plan=plan,
         topic_ids=tuple(each.topic_id for each in head.positions),
@@ -51,12 +51,12 @@ def entry(plan: Plan, head: Head, outcome: Outcome, *, reset: bool = False) -> E
         interactions_from=head.interactions.offset,
         handover_from=head.handover.offset,
         reset=reset,
-        changes=len(outcome.changes),
-        dead_letters=len(outcome.dead),
-        alerts=len(outcome.alerts),
-        handed_over=len(outcome.handover),
-        adopts=outcome.adopts,
-        digest=outcome.digest,
+        changes=len(result.changes),
+        dead_letters=len(result.dead),
+        alerts=len(result.alerts),
+        handed_over=len(result.handover),
+        adopts=result.adopts,
+        digest=result.digest,
     )
 
 

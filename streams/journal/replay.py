@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
-from segflow.engine.commit.execute import Executor, Outcome
+from segflow.engine.commit.execute import CommitResult, Executor
 from segflow.engine.decode.transfers import Decoders
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head, Position
@@ -35,7 +35,7 @@ class ReplayedCommit:
 
     at: int  # the entry's offset in the journal
     entry: Entry
-    outcome: Outcome
+    result: CommitResult
 
 
 @dataclass(kw_only=True)
@@ -82,9 +82,9 @@ class JournalReplay:
             self.check(entry, first)
             start = positioned(head, entry)
             chunks = [await self._chunk(side, entry) for side, _ in SIDES]
-            outcome = await asyncio.to_thread(self._execute, entry, chunks, head, start)
-            self.head = head = outcome.write.head
-            yield ReplayedCommit(at=at, entry=entry, outcome=outcome)
+            result = await asyncio.to_thread(self._execute, entry, chunks, head, start)
+            self.head = head = result.write.head
+            yield ReplayedCommit(at=at, entry=entry, result=result)
 
     def check(self, entry: Entry, first: tuple[int, ...]) -> None:
         """Check whether the commit can be replayed, as far as that is known without executing it.
@@ -133,17 +133,17 @@ class JournalReplay:
     async def _chunk(self, side: int, entry: Entry) -> Chunk:
         return self._decoders[side].records(await self.inputs.read(side, *_range(entry, side)))
 
-    def _execute(self, entry: Entry, chunks: list[Chunk], stored: Head, start: Head) -> Outcome:
+    def _execute(self, entry: Entry, chunks: list[Chunk], stored: Head, start: Head) -> CommitResult:
         """Load, advance, check and store one commit."""
         purchases, interactions, handed = chunks
-        outcome = self._executor.execute(entry.plan, purchases, interactions, start, self.store, stored, handed)
-        if (outcome.digest, len(outcome.dead)) != (entry.digest, entry.dead_letters):
+        result = self._executor.execute(entry.plan, purchases, interactions, start, self.store, stored, handed)
+        if (result.digest, len(result.dead)) != (entry.digest, entry.dead_letters):
             raise JournalError(
                 f"commit {entry.plan.sequence} done again gives other changes or dead letters than it published: "
                 "the input, the settings or the version of segflow is not what it was"
             )
-        self.store.commit(outcome.write)
-        return outcome
+        self.store.commit(result.write)
+        return result
 
 
 def positioned(head: Head, entry: Entry) -> Head:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from segflow.engine.columns.messages import Message
-from segflow.engine.commit.execute import Outcome, execute_batch
-from segflow.engine.commit.load import Loaded
+from segflow.engine.commit.execute import CommitResult, execute_batch
+from segflow.engine.commit.load import CommitInput
 from segflow.engine.encode.change_json import Encoder
 from segflow.streams.consume.shard_inputs import InputBuffer, decode_buffers
 
@@ -30,7 +30,7 @@ for longer. Small commits of eight shards take some 20 ms."""
 class LoadedCommit:
     """A commit that is loaded and not executed yet."""
 
-    loaded: Loaded
+    loaded: CommitInput
     control: list[Message]  # for the control topic
     records: int
     started_s: float  # when the commit began, of perf_counter
@@ -43,7 +43,7 @@ class BatchReply:
     """What a batch says to a shard: with neither of the first two, it has nothing to do."""
 
     commit: LoadedCommit | None = None
-    outcome: Outcome | None = None  # of the commit; None: it is large, and left to the shard
+    result: CommitResult | None = None  # of the commit; None: it is large, and left to the shard
     single: bool = False  # the shard is to look for itself, in a thread; nothing of its inputs was taken
 
 
@@ -121,7 +121,7 @@ class CommitBatcher:
             if isinstance(result, Exception):
                 reply.set_exception(result)
                 continue
-            reply.set_result(BatchReply(commit=commit, outcome=result))
+            reply.set_result(BatchReply(commit=commit, result=result))
             commits += 1
             if _size(commit) <= SMALL_SIZE:  # a larger one is not waited for
                 self._away.append(member)

@@ -19,7 +19,7 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
 from segflow.engine.columns.messages import Message, Messages
-from segflow.engine.commit.execute import Executor, Outcome
+from segflow.engine.commit.execute import CommitResult, Executor
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, duration_us
@@ -67,7 +67,7 @@ class PendingCommit:
     """A commit that has been executed and not been published yet."""
 
     entry: Entry
-    outcome: Outcome
+    result: CommitResult
     control: list[Message]  # for the control topic
     records: int
     started_s: float  # when the commit began, of perf_counter
@@ -75,7 +75,7 @@ class PendingCommit:
     @property
     def written(self) -> int:
         """Customers whose records it writes: those of its events, and those whom silence or an adoption concerned."""
-        return len(self.outcome.write.records)
+        return len(self.result.write.records)
 
 
 @dataclass(kw_only=True)
@@ -254,8 +254,8 @@ class Shard:
         """
         if self.ready():
             reply = await self.batcher.work(self)
-            if reply.commit is not None and reply.outcome is not None:
-                return self._pending(reply.commit, reply.outcome, perf_counter() - reply.commit.loaded_s)
+            if reply.commit is not None and reply.result is not None:
+                return self._pending(reply.commit, reply.result, perf_counter() - reply.commit.loaded_s)
             if reply.commit is not None:
                 async with self.turn:
                     return await asyncio.to_thread(self._execute, reply.commit)
@@ -270,15 +270,15 @@ class Shard:
 
     def _execute(self, commit: LoadedCommit) -> PendingCommit:
         started_s = perf_counter()
-        outcome = self._executor.work(commit.loaded)
-        return self._pending(commit, outcome, perf_counter() - started_s)
+        result = self._executor.work(commit.loaded)
+        return self._pending(commit, result, perf_counter() - started_s)
 
-    def _pending(self, commit: LoadedCommit, outcome: Outcome, took_s: float) -> PendingCommit:
+    def _pending(self, commit: LoadedCommit, result: CommitResult, took_s: float) -> PendingCommit:
         """`took_s`: working it, loading not included."""
         self.metrics.steps.labels("execute").observe(commit.loading_s + took_s)
         return PendingCommit(
-            entry=journal.entry(commit.loaded.plan, self.head, outcome),
-            outcome=outcome,
+            entry=journal.entry(commit.loaded.plan, self.head, result),
+            result=result,
             control=commit.control,
             records=commit.records,
             started_s=commit.started_s,
@@ -325,34 +325,34 @@ class Shard:
         A crash before 2 leaves nothing; between 2 and 3, the journal has a commit that the store lacks, which a
         replay makes good when the shard is acquired.
         """
-        outcome, names = pending.outcome, self.settings.kafka.topics
+        result, names = pending.result, self.settings.kafka.topics
         assert self._publisher is not None
         failpoint("commit:prepared")
         with self.metrics.step("publish"):
             await self._publisher.publish(  # 2
                 {
-                    names.changes: outcome.changes,
-                    names.alerts: outcome.alerts,
-                    names.current: outcome.current,
-                    names.dead_letters: Messages.of(outcome.dead),
+                    names.changes: result.changes,
+                    names.alerts: result.alerts,
+                    names.current: result.current,
+                    names.dead_letters: Messages.of(result.dead),
                     names.control: Messages.of(pending.control),
                     names.journal: Messages.of([journal.message(pending.entry)]),
                 },
                 frozenset({names.control}),
-                outcome.handover,
+                result.handover,
             )
         failpoint("commit:published")
         with self.metrics.step("store"):  # 3
             if self.store_answers() and pending.written <= SMALL_SIZE:
-                await self._store(outcome.write)
+                await self._store(result.write)
             else:
-                await asyncio.to_thread(self.store.commit, outcome.write)
+                await asyncio.to_thread(self.store.commit, result.write)
         failpoint("commit:stored")
-        self.head = outcome.write.head
-        self._more_due = outcome.swept >= pending.entry.plan.sweep_limit
+        self.head = result.write.head
+        self._more_due = result.swept >= pending.entry.plan.sweep_limit
         if not self._more_due:
             self.concluded_us = max(self.concluded_us, self.head.clock_us, pending.entry.plan.sweep_us)
-        self.metrics.committed(outcome, pending.records, perf_counter() - pending.started_s)
+        self.metrics.committed(result, pending.records, perf_counter() - pending.started_s)
 
     async def _store(self, write: Write) -> None:
         """A small write, on the event loop, which goes on while Redis works on it."""

@@ -63,8 +63,8 @@ def cdnow_changes(cdnow: list[bytes]) -> dict[str, list[dict[str, Any]]]:
 def run_of(lines: list[bytes]) -> dict[str, list[dict[str, Any]]]:
     """The changes of a run over `lines`, by customer."""
     run = FileRun(Settings(currency="USD"))
-    outcomes = [*run.feed(lines, 1), *run.finish()]
-    return by_customer(parsed(message.value for outcome in outcomes for message in outcome.changes))
+    results = [*run.feed(lines, 1), *run.finish()]
+    return by_customer(parsed(message.value for result in results for message in result.changes))
 
 
 def count(changes: dict[str, list[dict[str, Any]]]) -> int:
@@ -198,7 +198,7 @@ def test_the_state_in_redis_is_the_fold_of_the_records_read(service: Make, cdnow
     installed = service(partitions=3, clock="event", currency="USD")
     installed.produce(file)
     run = FileRun(Settings(currency="USD"), shards=3)
-    expected = sum(len(outcome.changes) for outcome in [*run.feed(part, 1), *run.finish()])
+    expected = sum(len(result.changes) for result in [*run.feed(part, 1), *run.finish()])
     with installed.worker():
         installed.changes(expected)
     start = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)

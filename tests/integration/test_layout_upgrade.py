@@ -44,8 +44,8 @@ def applied(shard: MemoryShard, events: list[dict[str, Any]]) -> list[dict[str, 
         [json.dumps(each).encode() for each in events], None, range(len(events))
     )
     assert not chunk.unusable
-    outcomes = [shard.feed(chunk, wall_us=0), *shard.sweep(UNKNOWN, wall_us=0)]
-    return [change for outcome in outcomes for change in parsed(message.value for message in outcome.changes)]
+    results = [shard.feed(chunk, wall_us=0), *shard.sweep(UNKNOWN, wall_us=0)]
+    return [change for result in results for change in parsed(message.value for message in result.changes)]
 
 
 def shard_on(store: Store, product: Settings) -> MemoryShard:

@@ -38,8 +38,8 @@ class Engine:
 
     def sweep(self, until: datetime | None = None) -> None:
         """Everybody up to max(C, until)."""
-        for outcome in self.shard.sweep(UNKNOWN if until is None else to_us(until), wall_us=0):
-            self.changes += parsed(message.value for message in outcome.changes)
+        for result in self.shard.sweep(UNKNOWN if until is None else to_us(until), wall_us=0):
+            self.changes += parsed(message.value for message in result.changes)
 
 
 def fed(*log: dict[str, Any], product_settings: Settings | None = None) -> Engine:

@@ -42,8 +42,8 @@ def changes(log: list[dict[str, Any]], product: Settings, sizes: Iterable[int] =
         assert not chunk.unusable
         found += parsed(message.value for message in shard.feed(chunk, wall_us=0).changes)
         start += size
-    for outcome in shard.sweep(END_OF_TIME_US, wall_us=0):
-        found += parsed(message.value for message in outcome.changes)
+    for result in shard.sweep(END_OF_TIME_US, wall_us=0):
+        found += parsed(message.value for message in result.changes)
     return found
 
 

@@ -22,6 +22,6 @@ def run(
     values: list[bytes] = []
     for start in range(0, len(log), batch):
         lines = [json.dumps(event).encode() for event in log[start : start + batch]]
-        values += [each.value for outcome in file_run.feed(lines, start + 1) for each in outcome.changes]
-    values += [each.value for outcome in file_run.finish() for each in outcome.changes]
+        values += [each.value for result in file_run.feed(lines, start + 1) for each in result.changes]
+    values += [each.value for result in file_run.finish() for each in result.changes]
     return file_run, parsed(values)

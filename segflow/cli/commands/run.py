@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from segflow.cli.commands.progress import progress
 from segflow.cli.commands.settings_option import SettingsFile, load
-from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.execute import CommitResult
 from segflow.engine.file_run import FileRun
 from segflow.operations.line_files import LineFiles, Lines
 from segflow.operations.printable import printable
@@ -100,11 +100,11 @@ class _Outputs:
     alerts: BinaryIO | None
     dead: BinaryIO | None
 
-    def write(self, outcome: Outcome) -> None:
-        """Changes and alerts of one outcome."""
-        self.changes.write(outcome.changes.lines())
+    def write(self, result: CommitResult) -> None:
+        """Changes and alerts of one result."""
+        self.changes.write(result.changes.lines())
         if self.alerts is not None:
-            self.alerts.write(outcome.alerts.lines())
+            self.alerts.write(result.alerts.lines())
 
 
 @dataclass(slots=True)
@@ -124,15 +124,15 @@ class Summary:
     dead: Counter[str] = field(default_factory=Counter)  # by kind
     examples: dict[str, str] = field(default_factory=dict)  # the first of each kind
 
-    def add(self, outcome: Outcome) -> None:
-        """Count one outcome."""
-        self.events += outcome.events
-        self.duplicates += outcome.duplicates
-        self.late += outcome.late
-        self.outdated += outcome.outdated
-        self.erased += outcome.erased
-        self.customers += len(outcome.write.born) - len(outcome.write.holes)
-        for _, each in outcome.published:
+    def add(self, result: CommitResult) -> None:
+        """Count one result."""
+        self.events += result.events
+        self.duplicates += result.duplicates
+        self.late += result.late
+        self.outdated += result.outdated
+        self.erased += result.erased
+        self.customers += len(result.write.born) - len(result.write.holes)
+        for _, each in result.published:
             columns = each.moves
             pairs = columns.dimensions * 256 + columns.current
             for pair, count in zip(*(found.tolist() for found in np.unique(pairs, return_counts=True)), strict=True):
@@ -195,27 +195,27 @@ def _run(settings: Settings, log: LineFiles, *, until_us: int, shards: int, to: 
     with progress("events", log.total_bytes) as show:
         for lines in log:
             run.wall_us = _wall_us()
-            for outcome in run.feed(lines.values, summary.records):
-                to.write(outcome)
-                summary.add(outcome)
-                _bury(outcome, lines, summary, to.dead)
+            for result in run.feed(lines.values, summary.records):
+                to.write(result)
+                summary.add(result)
+                _bury(result, lines, summary, to.dead)
             summary.records += len(lines.values)
             show(lines.done_bytes, f"{summary.records / (perf_counter() - started):,.0f} events/s")
     with progress("silence", None) as show:
         swept = 0
         run.wall_us = _wall_us()
-        for outcome in run.finish(until_us):
-            to.write(outcome)
-            summary.add(outcome)
-            swept += outcome.swept
+        for result in run.finish(until_us):
+            to.write(result)
+            summary.add(result)
+            swept += result.swept
             show(swept, f"{swept:,} deadlines")
     summary.elapsed_s = perf_counter() - started
     return summary
 
 
-def _bury(outcome: Outcome, lines: Lines, summary: Summary, dead: BinaryIO | None) -> None:
+def _bury(result: CommitResult, lines: Lines, summary: Summary, dead: BinaryIO | None) -> None:
     """Count the dead letters; their topic and offset become the file and its line."""
-    for letter in outcome.dead:
+    for letter in result.dead:
         content = json.loads(letter.value or b"{}")
         content |= {"topic": lines.file, "partition": 0, "offset": lines.numbers[content["offset"] - summary.records]}
         kind = content["kind"]

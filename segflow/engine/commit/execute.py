@@ -1,7 +1,7 @@
 """Commits of one or several shards: what they write and publish.
 
 Everything a commit depends on beside its input and the stored state stands in its plan, so that it can be done again
-from the journal to the same result. Commits of several shards worked in one batch give what each gives alone, and
+from the journal to the same result. Commits of several shards executed in one batch give what each gives alone, and
 cost hardly more than one: what a small commit costs is the calls, not the rows.
 """
 
@@ -11,7 +11,6 @@ from hashlib import blake2b
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from segflow.engine.advance.erasures import Erasures, start_labels
 from segflow.engine.advance.processor import EventFlag, Work
@@ -19,12 +18,13 @@ from segflow.engine.columns import events
 from segflow.engine.columns.changes import Changes
 from segflow.engine.columns.events import HANDOVER, Chunk
 from segflow.engine.columns.messages import Message, Messages
-from segflow.engine.commit.load import NOBODY, Loaded, Loader
+from segflow.engine.commit.load import NOBODY, CommitInput, Loader
 from segflow.engine.commit.plan import Plan
 from segflow.engine.commit.rule_versions import RuleVersions
-from segflow.engine.commit.write import Advanced, split, write
+from segflow.engine.commit.shard_result import ShardResult, split
+from segflow.engine.commit.write import write
 from segflow.engine.decode.merge_inputs import refuse_invoices
-from segflow.engine.encode.change_json import Encoded, Encoder, Publication
+from segflow.engine.encode.change_json import Encoder, Publication
 from segflow.engine.encode.dead_letters import dead_letters
 from segflow.engine.merging.ledger import MergeLedger
 from segflow.engine.merging.processor import advance
@@ -41,12 +41,9 @@ from segflow.state.store import Store, Write
 DIGEST_BYTES: Final = 16
 """Of the hash over a commit's change ids: no two commits that differ share it."""
 
-Worked = tuple[Loaded, Advanced, list[Encoded], list[tuple[Rules, Changes]], npt.NDArray[np.uint8]]
-"""One shard's part of a batch: what it was, became and publishes, its changes as columns, and its events' flags."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class CommitResult:
     """What a commit writes and publishes."""
 
     write: Write
@@ -89,78 +86,78 @@ class Executor(Loader):
         store: Store,
         stored: Head | None = None,
         handed: Chunk | None = None,
-    ) -> Outcome:
-        """The outcome of `plan`; see `load`, of which this also is what it raises."""
+    ) -> CommitResult:
+        """The result of `plan`; see `load`, of which this also is what it raises."""
         return self.work(self.load(plan, purchases, interactions, head, store, stored, handed))
 
-    def work(self, loaded: Loaded) -> Outcome:
-        """The outcome of what was loaded: the second half of `execute`."""
-        (result,) = execute_batch([loaded], self._encoder)
+    def work(self, commit: CommitInput) -> CommitResult:
+        """The result of what was loaded: the second half of `execute`."""
+        (result,) = execute_batch([commit], self._encoder)
         if isinstance(result, Exception):
             raise result
         return result
 
 
-def execute_batch(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
-    """The outcomes of loaded commits of any shards of one installation, each as if it were alone; or what hinders it.
+def execute_batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[CommitResult | Exception]:
+    """The results of loaded commits of any shards of one installation, each as if it were alone; or what hinders it.
 
     What failed is not to be tried again: its store may have lost its connection, and with it the watch on the head.
     """
     groups: dict[object, list[int]] = {}
-    for place, each in enumerate(loads):
+    for place, each in enumerate(commits):
         alike = (each.rules.version, each.plan.erased_for_us) if each.joins else place
         groups.setdefault(alike, []).append(place)
     results = {
         place: result
         for places in groups.values()
-        for place, result in zip(places, _group([loads[place] for place in places], encoder), strict=True)
+        for place, result in zip(places, _group([commits[place] for place in places], encoder), strict=True)
     }
-    return [results[place] for place in range(len(loads))]
+    return [results[place] for place in range(len(commits))]
 
 
-def _group(loads: Sequence[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
-    """The outcomes of commits that can be worked in one batch."""
+def _group(commits: Sequence[CommitInput], encoder: Encoder) -> list[CommitResult | Exception]:
+    """The results of commits that can be executed in one batch."""
     try:
-        worked = _batch(loads, encoder)
+        parts = _batch(commits, encoder)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is that shard's alone
-        if len(loads) == 1:
+        if len(commits) == 1:
             return [error]
-        return [result for each in loads for result in _group([each], encoder)]  # nothing has changed yet
-    results: list[Outcome | Exception] = []
-    for each in worked:
+        return [result for each in commits for result in _group([each], encoder)]  # nothing has changed yet
+    results: list[CommitResult | Exception] = []
+    for each in parts:
         try:
-            results.append(_outcome(*each))
+            results.append(_result(each))
         except Exception as error:  # noqa: BLE001 - its store is asked for some of it
             results.append(error)
     return results
 
 
-def _batch(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
+def _batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[ShardResult]:
     """Commits under the same rules, advanced and encoded; of one alone, if it brings more than events and silence."""
-    rules, adoption, aliases = loads[0].rules, loads[0].adoption, loads[0].aliases
+    rules, adoption, aliases = commits[0].rules, commits[0].adoption, commits[0].aliases
     old = None if adoption is None else adoption.old
-    first_rows = np.cumsum([0, *(len(each.ids) for each in loads)])
-    first_events = np.cumsum([0, *(len(each.events) for each in loads)])
-    shifted = list(zip(loads, first_rows.tolist(), strict=False))
-    ids = [customer_id for each in loads for customer_id in each.ids]
+    first_rows = np.cumsum([0, *(len(each.ids) for each in commits)])
+    first_events = np.cumsum([0, *(len(each.events) for each in commits)])
+    shifted = list(zip(commits, first_rows.tolist(), strict=False))
+    ids = [customer_id for each in commits for customer_id in each.ids]
     kept = rules.kept if old is None else (*rules.kept, *old.kept)
-    values = [value for each in loads for value in each.values]
+    values = [value for each in commits for value in each.values]
     customers = record.decode(ids, values, start_labels(rules), rules.version, kept)
     if aliases is not None:
         customers.fixed["rules"][[customer_id == NOBODY for customer_id in ids]] = rules.version  # nobody's labels
     erased = {first + row: erasure for each, first in shifted for row, erasure in each.erased.items()}
     work = Work(
-        events=events.join([each.events for each in loads]),
+        events=events.join([each.events for each in commits]),
         rows=np.concatenate([each.rows + first for each, first in shifted]),
-        horizons_us=np.concatenate([each.horizons_us for each in loads]),
+        horizons_us=np.concatenate([each.horizons_us for each in commits]),
         due=np.concatenate([each.due + first for each, first in shifted]),
-        until_us=np.repeat([each.until_us for each in loads], [len(each.due) for each in loads]),
-        erasures=_erasures(loads, erased),
+        until_us=np.repeat([each.until_us for each in commits], [len(each.due) for each in commits]),
+        erasures=_erasures(commits, erased),
     )
     done = advance(customers, work, rules, adoption, aliases)
     customers.keep(rules.kept)
     changes, shares = done.changes.by_shard(first_rows[:-1])
-    at = [_publication(each) for each in loads]
+    at = [_publication(each) for each in commits]
     event_ids = work.events.event_ids
     encoded = [[each] for each in encoder.encode(changes, shares, customers, event_ids, rules, old, at)]
     firsts = zip(first_rows.tolist(), first_events[:-1].tolist(), strict=False)
@@ -170,50 +167,43 @@ def _batch(loads: Sequence[Loaded], encoder: Encoder) -> list[Worked]:
         encoded[0] += encoder.encode(before, ends, customers, event_ids, old, None, at, changes)
         encoded[0].reverse()
         published[0].insert(0, (old, before))
-    flags = np.split(done.flags, first_events[1:-1])
-    parts = split(customers, done, work.erasures, first_rows)
-    return list(zip(loads, parts, encoded, published, flags, strict=True))
+    return split(commits, customers, done, work.erasures, encoded, published)
 
 
-def _erasures(loads: Sequence[Loaded], found: dict[int, Erasure]) -> Erasures:
+def _erasures(commits: Sequence[CommitInput], found: dict[int, Erasure]) -> Erasures:
     """What stays of erased customers, and the dimensions of the versions of the rules in it."""
-    known = np.concatenate([each.known for each in loads])
+    known = np.concatenate([each.known for each in commits])
     stays: list[Erasure | Redirect] = [*found.values()]
-    for each in loads:
+    for each in commits:
         stays += [] if each.aliases is None else each.aliases.redirects.values()
     versions = {each.rules for each in stays if each.published_us != UNKNOWN}
-    dimensions = {version: loads[0].rule_versions.rules(version).names for version in versions}
-    return Erasures.of(known, found, dimensions, loads[0].plan.erased_for_us)
+    dimensions = {version: commits[0].rule_versions.rules(version).names for version in versions}
+    return Erasures.of(known, found, dimensions, commits[0].plan.erased_for_us)
 
 
-def _publication(load: Loaded) -> Publication:
-    topics, plan = load.settings.kafka.topics, load.plan
+def _publication(commit: CommitInput) -> Publication:
+    topics, plan = commit.settings.kafka.topics, commit.plan
     position = {topics.purchases: plan.purchases_to, topics.interactions: plan.interactions_to}
     return Publication(detected_us=plan.wall_us, position=position, mode=plan.mode)
 
 
-def _outcome(
-    load: Loaded,
-    advanced: Advanced,
-    encoded: list[Encoded],
-    published: list[tuple[Rules, Changes]],
-    flags: npt.NDArray[np.uint8],
-) -> Outcome:
+def _result(part: ShardResult) -> CommitResult:
     """What one shard's commit comes to."""
+    commit, encoded, flags = part.commit, part.encoded, part.flags
     count = {flag: int(np.count_nonzero(flags & np.uint8(flag))) for flag in EventFlag}
-    merged = refuse_invoices(load.merged, load.in_order[np.flatnonzero(flags & np.uint8(EventFlag.REFUSED))])
-    aliases, ledger = load.aliases, MergeLedger(load.store)
-    merge_messages = [message for each in load.asked for message in ledger.decide(each)]
+    merged = refuse_invoices(commit.merged, commit.in_order[np.flatnonzero(flags & np.uint8(EventFlag.REFUSED))])
+    aliases, ledger = commit.aliases, MergeLedger(commit.store)
+    merge_messages = [message for each in commit.asked for message in ledger.decide(each)]
     if aliases is not None:
-        sides = merged.sides[load.in_order]
-        merge_messages += handed_over(load.settings, load.partition, load.events, sides, aliases.sent)
-    handover = addressed(load.settings, load.plan.shards, merge_messages)
-    return Outcome(
-        write=write(load, advanced, ledger),
+        sides = merged.sides[commit.in_order]
+        merge_messages += handed_over(commit.settings, commit.partition, commit.events, sides, aliases.sent)
+    handover = addressed(commit.settings, commit.plan.shards, merge_messages)
+    return CommitResult(
+        write=write(part, ledger),
         changes=Messages.join([each.changes for each in encoded]),
         alerts=Messages.join([each.alerts for each in encoded]),
         make_current=lambda: Messages.join([each.current() for each in encoded]),
-        dead=dead_letters(load.settings.kafka.topics, load.partition, merged),
+        dead=dead_letters(commit.settings.kafka.topics, commit.partition, merged),
         dead_kinds=[why.kind for why in merged.chunk.unusable.values()],
         events=int(np.count_nonzero(merged.chunk.usable & (merged.sides != HANDOVER))),
         duplicates=count[EventFlag.DUPLICATE],
@@ -222,9 +212,9 @@ def _outcome(
         erased=count[EventFlag.ERASED],
         merged=0 if aliases is None else aliases.merged,
         handover=handover,
-        swept=load.swept,
-        published=published,
-        adopts=load.head.rules if load.head.rules != load.before.rules else None,
+        swept=commit.swept,
+        published=part.published,
+        adopts=commit.head.rules if commit.head.rules != commit.before.rules else None,
         digest=_digest([*(each.change_ids for each in encoded), *(each.value for _, each in handover)]),
     )
 

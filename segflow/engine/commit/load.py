@@ -31,7 +31,7 @@ NOBODY: Final = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Loaded:
+class CommitInput:
     """What one shard's commit works on: m events, and n customers whose records the store has, or has not."""
 
     settings: Settings
@@ -70,7 +70,7 @@ class Loaded:
 
     @property
     def joins(self) -> bool:
-        """Whether it can be worked together with other shards' commits: it brings no more than events and silence."""
+        """Whether it may join a batch with other shards' commits: it brings no more than events and silence."""
         return self.adoption is None and self.aliases is None
 
 
@@ -91,7 +91,7 @@ class Loader:
         store: Store,
         stored: Head | None = None,
         handed: Chunk | None = None,
-    ) -> Loaded:
+    ) -> CommitInput:
         """What `plan` works on, the state being that behind `head`, whose inputs `purchases` and `interactions` are.
 
         `handed`: what other shards have handed over, None: nothing.
@@ -129,7 +129,7 @@ class Loader:
             version = self._rule_versions.version(head.rules)
             old = self._rule_versions.rules(head.adopting.old)
             adoption = Adoption(old=old, at_us=head.adopting.at_us, cause=version.cause, quiet=version.quiet)
-        return Loaded(
+        return CommitInput(
             settings=self._settings,
             rule_versions=self._rule_versions,
             partition=self._partition,

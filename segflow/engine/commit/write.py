@@ -1,20 +1,15 @@
 """The last part of a commit: what its shard's store is to hold from now on."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from segflow.engine.advance.erasures import Erasures
-from segflow.engine.advance.processor import Advance
-from segflow.engine.commit.load import Loaded
+from segflow.engine.commit.load import CommitInput
+from segflow.engine.commit.shard_result import ShardResult
 from segflow.engine.merging.ledger import MergeLedger
 from segflow.engine.merging.stored import ended_redirects, redirect_records
 from segflow.segments.instant import UNKNOWN
-from segflow.state import record
-from segflow.state.customers import Customers
 from segflow.state.erasure import Erasure, pseudonym
 from segflow.state.head import Adopting
 from segflow.state.head import Erasures as Between
@@ -24,52 +19,24 @@ LET_GO_MAX: Final = 1000
 """Erased customers of whom a commit lets go what stayed of them long enough; more wait for the next commits."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Advanced:
-    """One shard's customers, advanced: its part of what a batch came to."""
-
-    customers: Customers
-    erasures: Erasures
-    timers: npt.NDArray[np.bool_]  # (n,) whose place in the timer set moved
-    records: list[tuple[str, bytes]]  # of those to store
-
-
-def split(customers: Customers, done: Advance, erasures: Erasures, firsts: npt.NDArray[np.intp]) -> list[Advanced]:
-    """By shard what became of `customers`; `firsts`: where each shard's begin, and where the last one's end."""
-    rows = np.flatnonzero(done.touched & erasures.known)
-    stored = customers.take(rows)
-    records = list(zip(stored.ids, record.encode(stored), strict=True))
-    ends = np.searchsorted(rows, firsts).tolist()
-    starts = firsts.tolist()
-    return [
-        Advanced(
-            customers=customers.part(start, stop),
-            erasures=erasures.part(start, stop),
-            timers=done.timers[start:stop],
-            records=records[first:last],
-        )
-        for start, stop, first, last in zip(starts[:-1], starts[1:], ends[:-1], ends[1:], strict=True)
-    ]
-
-
-def write(load: Loaded, advanced: Advanced, ledger: MergeLedger) -> Write:
+def write(result: ShardResult, ledger: MergeLedger) -> Write:
     """What the commit writes.
 
     Raises:
         TornStateError: the directory lacks a customer.
     """
-    plan, head, aliases, known = load.plan, load.head, load.aliases, load.known
-    customers, erasures = advanced.customers, advanced.erasures
-    moved = np.flatnonzero(advanced.timers)
+    commit, customers, erasures = result.commit, result.customers, result.erasures
+    plan, head, aliases, known = commit.plan, commit.head, commit.aliases, commit.known
+    moved = np.flatnonzero(result.timers)
     timers_us = customers.fixed["timer_us"][moved].tolist()
     left = erasures.new.copy()  # those who came back go to a new place, as if they came in a later batch
     if aliases is not None:
         left[list(aliases.gone)] = True
     again = known & left
     born = [customers.ids[row] for row in np.flatnonzero(erasures.known & (~known | again)).tolist()]
-    holes = _places(load, [customers.ids[row] for row in np.flatnonzero(again).tolist()])
-    erased, between = _erased(load, advanced)
-    records = advanced.records
+    holes = _places(commit, [customers.ids[row] for row in np.flatnonzero(again).tolist()])
+    erased, between = _erased(result)
+    records = result.records
     taken = known & ~erasures.known
     redirects, claimed = head.redirects, head.aliases
     if aliases is not None:
@@ -87,10 +54,10 @@ def write(load: Loaded, advanced: Advanced, ledger: MergeLedger) -> Write:
             purchases=msgspec.structs.replace(head.purchases, offset=plan.purchases_to),
             interactions=msgspec.structs.replace(head.interactions, offset=plan.interactions_to),
             handover=msgspec.structs.replace(head.handover, offset=plan.handover_to),
-            clock_us=load.clock_us,
+            clock_us=commit.clock_us,
             population=head.population + len(born),
             holes=head.holes + len(holes),
-            adopting=_adopting(load),
+            adopting=_adopting(commit),
             erasures=between,
             redirects=redirects,
             aliases=claimed,
@@ -102,37 +69,38 @@ def write(load: Loaded, advanced: Advanced, ledger: MergeLedger) -> Write:
     )
 
 
-def _adopting(load: Loaded) -> Adopting | None:
+def _adopting(commit: CommitInput) -> Adopting | None:
     """How far the adoption under way has come; None: there is none, or it is done."""
-    adopting = load.head.adopting
+    adopting = commit.head.adopting
     if adopting is None:
         return None
-    page = adopting.page + load.plan.pages
+    page = adopting.page + commit.plan.pages
     return None if page >= adopting.pages else msgspec.structs.replace(adopting, page=page)
 
 
-def _places(load: Loaded, ids: list[str]) -> list[int]:
+def _places(commit: CommitInput, ids: list[str]) -> list[int]:
     """Where the directory has these ids."""
     if not ids:
         return []
-    places = load.store.places(ids, load.head.population)
+    places = commit.store.places(ids, commit.head.population)
     if len(places) < len(ids):
         missing = [customer_id for customer_id in ids if customer_id not in places]
-        raise TornStateError(f"the directory of shard {load.partition} lacks {len(missing)} customers: {missing[:5]}")
+        raise TornStateError(f"the directory of shard {commit.partition} lacks {len(missing)} customers: {missing[:5]}")
     return sorted(places.values())
 
 
-def _erased(load: Loaded, advanced: Advanced) -> tuple[list[tuple[bytes, Erasure | None]], Between | None]:
+def _erased(result: ShardResult) -> tuple[list[tuple[bytes, Erasure | None]], Between | None]:
     """What of erased customers is to be written and let go of, and between which times what stays lies then."""
-    head, kept_us, erasures = load.head, load.plan.erased_for_us, advanced.erasures
+    commit, erasures = result.commit, result.erasures
+    head, kept_us = commit.head, commit.plan.erased_for_us
     written: dict[bytes, Erasure | None] = {}
     for row in np.flatnonzero(erasures.new & (erasures.at_us != UNKNOWN)).tolist():
-        written[pseudonym(load.rule_versions.secret, advanced.customers.ids[row])] = erasures.erasure(row)
+        written[pseudonym(commit.rule_versions.secret, result.customers.ids[row])] = erasures.erasure(row)
     times_us = [each.at_us for each in written.values() if each is not None]
     before = head.erasures
     latest_us = times_us if before is None else [before.latest_us, *times_us]
     if before is not None and head.clock_us - before.oldest_us > kept_us:
-        oldest = load.store.oldest_erased(LET_GO_MAX + 1)
+        oldest = commit.store.oldest_erased(LET_GO_MAX + 1)
         over = [name for name, each in oldest[:LET_GO_MAX] if head.clock_us - each.at_us > kept_us]
         times_us += [each.at_us for _, each in oldest[len(over) :]]
         written = dict.fromkeys(over) | written

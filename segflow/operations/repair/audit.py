@@ -203,10 +203,10 @@ class _Auditing:
         try:
             async for replayed in self.replay.run(None, end):
                 found.commits += 1
-                found.events += replayed.outcome.events
+                found.events += replayed.result.events
                 await self._expect(replayed)
                 if self.state is not None and self._head is not None:
-                    self._compare_state(replayed.outcome.write.head)
+                    self._compare_state(replayed.result.write.head)
                 note = f"shard {self.partition}: {found.commits:,} commits, {found.events:,} events"
                 show(replayed.at + 1 - first, note)
         except InputGoneError as error:
@@ -219,10 +219,10 @@ class _Auditing:
         return True
 
     async def _expect(self, replayed: ReplayedCommit) -> None:
-        where, outcome = f"commit {replayed.entry.plan.sequence}", replayed.outcome
-        await self.changes.expect([(each.headers[CHANGE_ID][1], each) for each in outcome.changes], where)
-        await self.alerts.expect([(each.headers[CHANGE_ID][1], each) for each in outcome.alerts], where)
-        await self.letters.expect([(_letter_id(_LETTER.decode(each.value)), each) for each in outcome.dead], where)
+        where, result = f"commit {replayed.entry.plan.sequence}", replayed.result
+        await self.changes.expect([(each.headers[CHANGE_ID][1], each) for each in result.changes], where)
+        await self.alerts.expect([(each.headers[CHANGE_ID][1], each) for each in result.alerts], where)
+        await self.letters.expect([(_letter_id(_LETTER.decode(each.value)), each) for each in result.dead], where)
 
     async def _only_the_journal(self, reason: str, end: int) -> None:
         """What can still be said where inputs are gone: is every commit there, and as many changes as they say."""

@@ -183,15 +183,15 @@ class Reset:
         )
         plan = msgspec.structs.replace(plan, sweep_limit=0, pages=0)
         executor = Executor(self.control.settings, self.control.rule_versions, self.partition)
-        outcome = executor.execute(plan, events.none(), events.none(), moved, self.store, head)
+        result = executor.execute(plan, events.none(), events.none(), moved, self.store, head)
         await publisher.publish(
             {
                 self.settings.kafka.topics.journal: Messages.of(
-                    [journal.message(journal.entry(plan, moved, outcome, reset=True))]
+                    [journal.message(journal.entry(plan, moved, result, reset=True))]
                 )
             }
         )
-        self.store.commit(outcome.write)
+        self.store.commit(result.write)
 
 
 def _at(head: Head, offsets: tuple[int, ...], sequence: int) -> Head:

@@ -68,9 +68,9 @@ def dead_kind(topic: int, value: bytes | None, key: bytes | None) -> str:
     assert head is not None
     ends = [len(each) for each in inputs]
     plan = plan_for(SETTINGS, head, purchases_to=ends[0], interactions_to=ends[1], wall_us=NOW_US, rules=head.rules)
-    outcome = Executor(SETTINGS, shard.rule_versions, 0).execute(plan, *inputs, head, shard.store)
-    (kind,) = outcome.dead_kinds
-    assert len(outcome.dead) == 1
+    result = Executor(SETTINGS, shard.rule_versions, 0).execute(plan, *inputs, head, shard.store)
+    (kind,) = result.dead_kinds
+    assert len(result.dead) == 1
     return kind
 
 
@@ -103,8 +103,8 @@ def test_the_example_change_is_what_the_example_events_give() -> None:
     run = FileRun(SETTINGS)
     in_order = sorted(map(json.loads, PURCHASE_LINES + INTERACTION_LINES), key=happened)
     lines = [json.dumps(event).encode() for event in in_order]
-    outcomes = [*run.feed(lines, 1), *run.finish(to_us(datetime(2027, 1, 1, tzinfo=UTC)))]
-    values = [message.value for outcome in outcomes for message in outcome.changes]
+    results = [*run.feed(lines, 1), *run.finish(to_us(datetime(2027, 1, 1, tzinfo=UTC)))]
+    values = [message.value for result in results for message in result.changes]
     shown = Change.model_validate_json(CHANGE)
     may_differ = {"detected_at", "position", "mode"}
     (given,) = [each for each in map(Change.model_validate_json, values) if each.change_id == shown.change_id]

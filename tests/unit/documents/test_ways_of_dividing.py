@@ -69,8 +69,8 @@ def test_the_example_of_rules_divides_customers_as_it_says() -> None:
         event(4, 3, "purchase", order_id="o", amount=60),
     ]
     run = FileRun(EXAMPLE)
-    outcomes = [*run.feed(log, 1), *run.finish(to_us(FIRST + timedelta(days=400)))]
-    changes = parsed(message.value for outcome in outcomes for message in outcome.changes)
+    results = [*run.feed(log, 1), *run.finish(to_us(FIRST + timedelta(days=400)))]
+    changes = parsed(message.value for result in results for message in result.changes)
     course: dict[str, list[str]] = {}
     for change in changes:
         course.setdefault(change["dimension"], []).append(change["current"])

@@ -72,11 +72,11 @@ def test_the_number_of_shards_does_not_show(log: Log, sizes: list[int]) -> None:
         changes: list[dict[str, Any]] = []
         place = 0
         for batch in cut(log, sizes):
-            for outcome in run.feed([json.dumps(each).encode() for each in batch], place):
-                changes += parsed(message.value for message in outcome.changes)
+            for result in run.feed([json.dumps(each).encode() for each in batch], place):
+                changes += parsed(message.value for message in result.changes)
             place += len(batch)
-        for outcome in run.finish(to_us(datetime.fromisoformat(at(900)))):
-            changes += parsed(message.value for message in outcome.changes)
+        for result in run.finish(to_us(datetime.fromisoformat(at(900)))):
+            changes += parsed(message.value for message in result.changes)
         found.append(by_customer(changes))
     assert found[0] == found[1]
 
@@ -171,10 +171,10 @@ class Apart:
         """One commit of one shard: these of its events, and so many of its merge messages."""
         values, self.queues[number] = self.queues[number][:handed], self.queues[number][handed:]
         chunk = self._decoder.decode([json.dumps(each).encode() for each in log], None, range(len(log)))
-        outcome = self.shards[number].feed(chunk, 0, self._handover.decode(values, range(len(values))))
-        for partition, each in outcome.handover:
+        result = self.shards[number].feed(chunk, 0, self._handover.decode(values, range(len(values))))
+        for partition, each in result.handover:
             self.queues[partition].append(each.value)
-        self.changes += parsed(message.value for message in outcome.changes)
+        self.changes += parsed(message.value for message in result.changes)
 
     def value_of(self, name: str) -> bytes | None:
         """What is stored of an id."""
@@ -293,8 +293,8 @@ def test_a_commit_of_a_version_that_merged_nobody_is_done_again_as_it_was() -> N
     plan = plan_for(
         Settings(), head, purchases_to=1, interactions_to=1, wall_us=to_us(datetime.now(UTC)), rules=0, shards=0
     )
-    outcome = shard.executor.execute(plan, columns.none(), chunk, head, shard.store)
-    assert (outcome.dead_kinds, len(outcome.changes), outcome.write.head.clock_us) == (
+    result = shard.executor.execute(plan, columns.none(), chunk, head, shard.store)
+    assert (result.dead_kinds, len(result.changes), result.write.head.clock_us) == (
         ["unsupported_type"],
         0,
         head.clock_us,

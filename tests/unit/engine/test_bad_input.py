@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES, none
-from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.execute import CommitResult
 from segflow.engine.commit.plan import plan_for
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
@@ -48,7 +48,7 @@ class Inputs:
 
     def commit(
         self, purchases: Sequence[Record], interactions: Sequence[Record] = (), future_us: int = LATEST_US
-    ) -> Outcome:
+    ) -> CommitResult:
         """One commit of the next records of both topics."""
         head = self.shard.head
         chunks = [
@@ -73,13 +73,13 @@ class Inputs:
             rules=0,
         )
         plan = msgspec.structs.replace(plan, future_us=future_us)
-        outcome = self.shard.executor.execute(plan, chunks[0], chunks[1], head, self.shard.store)
-        self.shard.store.commit(outcome.write)
-        self.changes += parsed(message.value for message in outcome.changes)
-        self.dead += [DeadLetter.model_validate_json(message.value) for message in outcome.dead]
-        self.applied += outcome.events - outcome.duplicates
-        self.duplicates += outcome.duplicates
-        return outcome
+        result = self.shard.executor.execute(plan, chunks[0], chunks[1], head, self.shard.store)
+        self.shard.store.commit(result.write)
+        self.changes += parsed(message.value for message in result.changes)
+        self.dead += [DeadLetter.model_validate_json(message.value) for message in result.dead]
+        self.applied += result.events - result.duplicates
+        self.duplicates += result.duplicates
+        return result
 
     def sweep(self) -> None:
         """Everybody up to C."""
@@ -268,8 +268,8 @@ def test_an_event_of_the_future_is_a_dead_letter_and_does_not_age_anybody() -> N
         inputs.commit(LOG[:1], future_us=limit_us)
         before = inputs.shard.head.clock_us
         late = event(50, occurred_at=f"2024-02-20T00:00:00.00000{ahead}Z")
-        outcome = inputs.commit([record(late)], future_us=limit_us)
-        assert outcome.dead_kinds == ["future"] * refused
+        result = inputs.commit([record(late)], future_us=limit_us)
+        assert result.dead_kinds == ["future"] * refused
         assert inputs.shard.head.clock_us == (before if refused else limit_us)
         assert (inputs.applied, inputs.duplicates) == (2 - refused, 0)
         for letter in inputs.dead:
@@ -350,8 +350,8 @@ def test_a_hundred_thousand_random_and_spoilt_records_lose_no_good_one() -> None
         batch = log[start : start + 5000]
         inputs = [[(each, good) for topic, each, good in batch if topic == side] for side in (PURCHASES, INTERACTIONS)]
         before = everything.shard.head
-        outcome = everything.commit([each for each, _ in inputs[0]], [each for each, _ in inputs[1]])
-        letters = everything.dead[-len(outcome.dead) :]
+        result = everything.commit([each for each, _ in inputs[0]], [each for each, _ in inputs[1]])
+        letters = everything.dead[-len(result.dead) :]
         dead = {(letter.topic, letter.offset) for letter in letters}
         assert len(dead) == len(letters)
         kept: list[list[Record]] = []

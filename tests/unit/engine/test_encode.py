@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.columns.messages import Message
-from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.execute import CommitResult
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
@@ -40,13 +40,13 @@ odd_ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12) | st.sa
 )
 
 
-def outcomes(
+def results(
     log: list[dict[str, Any]],
     product: Settings,
     rules: Rules | None = None,
     wall_us: int = 0,
     until_us: int = LATEST_US,
-) -> Iterator[Outcome]:
+) -> Iterator[CommitResult]:
     """What a shard makes of the log, swept to the end of all days."""
     shard = MemoryShard(product, RuleVersions(rules or from_settings(product)))
     chunk = Decoder(product, None).decode([json.dumps(body).encode() for body in log], None, range(len(log)))
@@ -56,8 +56,8 @@ def outcomes(
 
 
 def changes(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
-    """The changes of `outcomes`, parsed."""
-    return parsed(message.value for outcome in outcomes(*arguments, **options) for message in outcome.changes)
+    """The changes of `results`, parsed."""
+    return parsed(message.value for result in results(*arguments, **options) for message in result.changes)
 
 
 def plainly(message: Message) -> bytes:
@@ -92,8 +92,8 @@ def test_everything_written_is_the_json_that_python_would_write(
     """Byte for byte, of the contract's shape, with the ids as they came in, whatever is in them."""
     log = renamed(log, names, event_names)
     customers = {body["customer_id"] for body in log}
-    for outcome in outcomes(log, Settings(currency=currency, holdout_share=0.5)):
-        for message in outcome.changes:
+    for result in results(log, Settings(currency=currency, holdout_share=0.5)):
+        for message in result.changes:
             assert message.value == plainly(message)
             change = Change.model_validate_json(message.value)
             assert change.customer_id in customers
@@ -107,7 +107,7 @@ def test_everything_written_is_the_json_that_python_would_write(
             assert headers["previous"] == (change.previous or "null").encode()
             assert headers["current"] == (change.current or "null").encode()
             assert headers["mode"] == change.mode.encode()
-        for message in outcome.current:
+        for message in result.current:
             assert message.value == plainly(message)
             assert message.key == Current.model_validate_json(message.value).customer_id.encode()
 
@@ -116,9 +116,9 @@ def test_everything_written_is_the_json_that_python_would_write(
 @trials(100)
 def test_current_segments_are_those_of_the_customers_last_change(log: list[dict[str, Any]]) -> None:
     """One record a customer that changed, with the labels, facts, version and forecast of the last change."""
-    for outcome in outcomes(log, Settings()):
-        last = {change["customer_id"]: change for change in parsed(message.value for message in outcome.changes)}
-        now = parsed(message.value for message in outcome.current)
+    for result in results(log, Settings()):
+        last = {change["customer_id"]: change for change in parsed(message.value for message in result.changes)}
+        now = parsed(message.value for message in result.current)
         assert sorted(each["customer_id"] for each in now) == sorted(last)
         for each in now:
             change = last[each["customer_id"]]

@@ -70,11 +70,11 @@ def test_the_compacted_topic_gets_a_tombstone() -> None:
     chunk = engine.decoder.decode([json.dumps(event(1, 0)).encode()], None, [0])
     engine.shard.feed(chunk, 0)
     log = [event(2, 1, "erase"), event(3, 0, customer="c2")]
-    outcome = engine.shard.feed(engine.decoder.decode([json.dumps(each).encode() for each in log], None, [1, 2]), 0)
-    assert {message.key: bool(message.value) for message in outcome.current} == {b"c1": False, b"c2": True}
+    result = engine.shard.feed(engine.decoder.decode([json.dumps(each).encode() for each in log], None, [1, 2]), 0)
+    assert {message.key: bool(message.value) for message in result.current} == {b"c1": False, b"c2": True}
     log = [event(4, 2, "erase", "c2"), event(5, 3, customer="c2")]
-    outcome = engine.shard.feed(engine.decoder.decode([json.dumps(each).encode() for each in log], None, [3, 4]), 0)
-    (message,) = outcome.current
+    result = engine.shard.feed(engine.decoder.decode([json.dumps(each).encode() for each in log], None, [3, 4]), 0)
+    (message,) = result.current
     assert json.loads(message.value)["version"] == 6
 
 
@@ -100,8 +100,8 @@ def test_what_happened_before_the_erase_stays_out_whenever_it_comes(back: Log) -
     log = [event(1, 0), event(2, 5, "erase"), *back]
     engine = fed(*log)
     before = published(engine)
-    outcome = engine.shard.feed(engine.decoder.decode([json.dumps(event(3, 4)).encode()], None, [9]), 0)
-    assert (len(outcome.changes), outcome.outdated, outcome.events, len(outcome.write.born)) == (0, 1, 1, 0)
+    result = engine.shard.feed(engine.decoder.decode([json.dumps(event(3, 4)).encode()], None, [9]), 0)
+    assert (len(result.changes), result.outdated, result.events, len(result.write.born)) == (0, 1, 1, 0)
     engine.feed([event(4, 4.5), event(5, 4.9, "erase"), event(2, 5, "erase")])
     assert published(engine) == before
     assert stays(engine) == stays(fed(*log))
@@ -246,8 +246,8 @@ def test_shards_do_not_show_in_a_log_in_time_order(log: Log) -> None:
     found = []
     for shards in (1, 3):
         run = FileRun(Settings(), shards=shards)
-        outcomes = [*run.feed(lines, 0), *run.finish(to_us(START + timedelta(days=900)))]
-        values = [json.loads(message.value) for outcome in outcomes for message in outcome.changes]
+        results = [*run.feed(lines, 0), *run.finish(to_us(START + timedelta(days=900)))]
+        values = [json.loads(message.value) for result in results for message in result.changes]
         found.append(by_customer(values))
     assert found[0] == found[1]
 

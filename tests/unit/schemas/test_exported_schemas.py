@@ -55,11 +55,11 @@ def published() -> dict[str, list[Message]]:
     """Everything a small log with every cause but recut and definition gives, by channel."""
     run = FileRun(Settings.model_validate({"holdout_share": 0.5}))
     lines = [json.dumps(body, ensure_ascii=False).encode() for body in LOG] + UNUSABLE
-    outcomes = [*run.feed(lines, 1), *run.finish(AFTER_ALL)]
+    results = [*run.feed(lines, 1), *run.finish(AFTER_ALL)]
     return {
-        "changes": [message for outcome in outcomes for message in outcome.changes],
-        "current": [message for outcome in outcomes for message in outcome.current],
-        "dead_letters": [message for outcome in outcomes for message in outcome.dead],
+        "changes": [message for result in results for message in result.changes],
+        "current": [message for result in results for message in result.current],
+        "dead_letters": [message for result in results for message in result.dead],
     }
 
 

@@ -31,9 +31,9 @@ def made(log: list[dict[str, Any]], **content: Any) -> tuple[list[dict[str, Any]
     product = Settings.model_validate(content)
     shard = MemoryShard(product, RuleVersions(from_settings(product)))
     chunk = Decoder(product, None).decode([json.dumps(each).encode() for each in log], None, range(len(log)))
-    outcomes = [shard.feed(chunk, 0), *shard.sweep(2**61, 0)]
-    changes = [json.loads(each.value) for outcome in outcomes for each in outcome.changes]
-    alerts = [each for outcome in outcomes for each in outcome.alerts]
+    results = [shard.feed(chunk, 0), *shard.sweep(2**61, 0)]
+    changes = [json.loads(each.value) for result in results for each in result.changes]
+    alerts = [each for result in results for each in result.alerts]
     for each in alerts:
         headers = dict(each.headers)
         body = json.loads(each.value)

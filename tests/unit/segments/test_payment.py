@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import start_labels
-from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.execute import CommitResult
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
@@ -53,7 +53,7 @@ def shard() -> MemoryShard:
     return MemoryShard(PRODUCT, RuleVersions(RULES))
 
 
-def fed(into: MemoryShard, log: list[Event]) -> Outcome:
+def fed(into: MemoryShard, log: list[Event]) -> CommitResult:
     """What comes of the log in one batch."""
     chunk = Decoder(PRODUCT, None).decode([json.dumps(event).encode() for event in log], None, range(len(log)))
     assert not chunk.unusable
@@ -63,8 +63,8 @@ def fed(into: MemoryShard, log: list[Event]) -> Outcome:
 def course(log: list[Event]) -> list[tuple[str, str, str]]:
     """The customer's labels, and silence's to 2040."""
     mine = shard()
-    outcomes = [fed(mine, log), *mine.sweep(to_us(datetime(2040, 1, 1, tzinfo=UTC)), wall_us=0)]
-    changes = parsed(message.value for outcome in outcomes for message in outcome.changes)
+    results = [fed(mine, log), *mine.sweep(to_us(datetime(2040, 1, 1, tzinfo=UTC)), wall_us=0)]
+    changes = parsed(message.value for result in results for message in result.changes)
     assert changes[0]["previous"] == "unknown"
     assert all(one["current"] == next_one["previous"] for one, next_one in pairwise(changes))
     return [(change["effective_at"], change["current"], change["cause"]["kind"]) for change in changes]
@@ -164,12 +164,12 @@ def test_the_ninth_open_invoice_is_a_dead_letter_that_can_be_sent_again() -> Non
     """It changes nothing and is no repeat later: with another one paid there is room for it."""
     mine = shard()
     nine = [invoice(0, f"i{number}", 30) for number in range(9)]
-    outcome = fed(mine, nine)
-    (letter,) = outcome.dead
+    result = fed(mine, nine)
+    (letter,) = result.dead
     content = json.loads(letter.value or b"")
-    assert (content["kind"], content["offset"], outcome.events, outcome.duplicates) == ("too_many_invoices", 8, 8, 0)
+    assert (content["kind"], content["offset"], result.events, result.duplicates) == ("too_many_invoices", 8, 8, 0)
     assert json.loads(b64decode(content["value"])) == nine[8]
-    assert outcome.dead_kinds == ["too_many_invoices"]
+    assert result.dead_kinds == ["too_many_invoices"]
     assert fed(mine, [invoice(5, "i3", 30, 5)]).dead == []
     again = fed(mine, [nine[8]])
     assert (again.dead, again.duplicates, again.events) == ([], 0, 1)

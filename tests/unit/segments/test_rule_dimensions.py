@@ -87,8 +87,8 @@ def changes(product: Settings, log: list[dict[str, Any]], sizes: list[int] | Non
         assert not chunk.unusable
         found += parsed(message.value for message in shard.feed(chunk, wall_us=0).changes)
         start += size
-    for outcome in shard.sweep(to_us(datetime(2030, 1, 1, tzinfo=UTC)), wall_us=0):
-        found += parsed(message.value for message in outcome.changes)
+    for result in shard.sweep(to_us(datetime(2030, 1, 1, tzinfo=UTC)), wall_us=0):
+        found += parsed(message.value for message in result.changes)
     return found
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from segflow.engine.advance.erasures import start_labels
 from segflow.engine.columns import events as columns
 from segflow.engine.columns.events import PURCHASES
-from segflow.engine.commit.execute import Executor, Outcome, execute_batch
-from segflow.engine.commit.load import Loaded
+from segflow.engine.commit.execute import CommitResult, Executor, execute_batch
+from segflow.engine.commit.load import CommitInput
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
@@ -69,7 +69,7 @@ class Standing:
         assert head is not None
         return head
 
-    def load(self, log: Log, until_us: int = UNKNOWN) -> Loaded:
+    def load(self, log: Log, until_us: int = UNKNOWN) -> CommitInput:
         """The commit of these events and of a slice of whoever is due."""
         chunk = Decoder(self.settings, None).decode([json.dumps(each).encode() for each in log], None, range(len(log)))
         head = self.head
@@ -85,16 +85,16 @@ class Standing:
         return self.executor.load(plan, chunk, columns.none(), head, self.store)
 
 
-def content(outcome: Outcome) -> dict[str, Any]:
-    """All there is in an outcome, as far as it can be compared."""
-    found = {each.name: getattr(outcome, each.name) for each in fields(Outcome)}
+def content(result: CommitResult) -> dict[str, Any]:
+    """All there is in a result, as far as it can be compared."""
+    found = {each.name: getattr(result, each.name) for each in fields(CommitResult)}
     del found["make_current"]
     for name in ("changes", "alerts"):
         found[name] = list(found[name])
-    found["current"] = list(outcome.current)
+    found["current"] = list(result.current)
     found["published"] = [
         (rules.version, [column.tolist() for table in (changes.steps, changes.moves) for column in table_of(table)])
-        for rules, changes in outcome.published
+        for rules, changes in result.published
     ]
     return found
 
@@ -142,14 +142,14 @@ def test_a_commit_worked_with_others_comes_to_what_it_comes_to_alone(
         until_us = UNKNOWN if until is None else to_us(until)
         taken = [log[:count] for log, count in zip(left, counts, strict=False)]
         left = [log[count:] for log, count in zip(left, counts, strict=False)]
-        loads = [each.load(batch, until_us) for each, batch in zip(batched, taken, strict=True)]
-        outcomes = execute_batch(loads, encoder)
-        for mine, its, batch, outcome in zip(alone, batched, taken, outcomes, strict=True):
+        inputs = [each.load(batch, until_us) for each, batch in zip(batched, taken, strict=True)]
+        results = execute_batch(inputs, encoder)
+        for mine, its, batch, result in zip(alone, batched, taken, results, strict=True):
             expected = mine.executor.work(mine.load(batch, until_us))
-            assert isinstance(outcome, Outcome)
-            assert content(outcome) == content(expected)
+            assert isinstance(result, CommitResult)
+            assert content(result) == content(expected)
             mine.store.commit(expected.write)
-            its.store.commit(outcome.write)
+            its.store.commit(result.write)
 
 
 def purchase_of(customer: str) -> bytes:
@@ -207,9 +207,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many commits each batch had."""
     sizes: list[int] = []
 
-    def noted(loads: list[Loaded], encoder: Encoder) -> list[Outcome | Exception]:
-        sizes.append(len(loads))
-        return execute_batch(loads, encoder)
+    def noted(inputs: list[CommitInput], encoder: Encoder) -> list[CommitResult | Exception]:
+        sizes.append(len(inputs))
+        return execute_batch(inputs, encoder)
 
     with monkeypatch.context() as patch:
         patch.setattr(commit_batcher, "execute_batch", noted)
@@ -225,9 +225,9 @@ def members(count: int, *logs: Log) -> list[Asking]:
 async def commits(batcher: CommitBatcher, member: Asking) -> int:
     """Work until there is nothing to do; how many commits there were."""
     count = 0
-    while (outcome := (await batcher.work(member)).outcome) is not None:
+    while (result := (await batcher.work(member)).result) is not None:
         await asyncio.sleep(0)  # publishing
-        member.standing.store.commit(outcome.write)
+        member.standing.store.commit(result.write)
         count += 1
     return count
 
@@ -253,7 +253,7 @@ def test_a_shard_that_does_not_come_back_holds_nobody_up_for_longer_than_a_momen
         hanging, *others = members(3, *([event(number, number)] for number in range(3)))
         first = batcher.work(hanging)
         counts = asyncio.gather(*(commits(batcher, each) for each in others))
-        assert (await first).outcome is not None
+        assert (await first).result is not None
         return await asyncio.wait_for(counts, 30)
 
     assert asyncio.run(without_one()) == [3, 3]
@@ -288,8 +288,8 @@ def test_what_hinders_one_shard_in_working_is_told_to_that_shard_alone() -> None
     expected = alone.standing.executor.work(
         alone.standing.load([event(0, 0, customer="c2"), event(1, 1, "alias", "c1", previous_id="c2")])
     )
-    assert (aliased.outcome.digest, aliased.outcome.merged) == (expected.digest, 1)
-    assert [len(each.outcome.changes) for each in others] == [2, 2]
+    assert (aliased.result.digest, aliased.result.merged) == (expected.digest, 1)
+    assert [len(each.result.changes) for each in others] == [2, 2]
 
 
 class Broken(MemoryStore):
@@ -311,10 +311,10 @@ def test_a_store_that_failed_is_not_asked_again() -> None:
     broken = Standing(Settings(), rule_versions, 0, Broken())
     fine = Standing(Settings(), rule_versions, 1)
     broken.store.commit(broken.executor.work(broken.load([event(0, 0)])).write)
-    loads = [broken.load([event(1, 1, "erase"), event(2, 2)]), fine.load([event(0, 0)])]
-    failed, outcome = execute_batch(loads, Encoder("EUR"))
+    inputs = [broken.load([event(1, 1, "erase"), event(2, 2)]), fine.load([event(0, 0)])]
+    failed, result = execute_batch(inputs, Encoder("EUR"))
     assert isinstance(failed, redis.ConnectionError)
-    assert isinstance(outcome, Outcome)
+    assert isinstance(result, CommitResult)
     assert isinstance(broken.store, Broken)
     assert broken.store.asked == 1
 
@@ -374,5 +374,5 @@ def test_a_large_commit_is_left_to_its_shard() -> None:
         return await batcher.work(large)
 
     reply = asyncio.run(one())
-    assert reply.outcome is None
+    assert reply.result is None
     assert len(reply.commit.loaded.ids) == commit_batcher.BATCH_SIZE + 1

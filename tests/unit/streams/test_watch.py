@@ -222,10 +222,10 @@ def test_changes_are_counted_by_dimension_label_and_cause() -> None:
         ).encode()
         for number in range(30)
     ]
-    outcomes = [*run.feed([*lines, b"{"], 1), *run.finish()]
-    for outcome in outcomes:
-        metrics.committed(outcome, 1, 0.1)
-    published = parsed(message.value for outcome in outcomes for message in outcome.changes)
+    results = [*run.feed([*lines, b"{"], 1), *run.finish()]
+    for result in results:
+        metrics.committed(result, 1, 0.1)
+    published = parsed(message.value for result in results for message in result.changes)
     kinds = TallyOf((change["dimension"], change["current"], change["cause"]["kind"]) for change in published)
     assert len(kinds) > 5
     counted = {
@@ -237,4 +237,4 @@ def test_changes_are_counted_by_dimension_label_and_cause() -> None:
     assert counted == dict(kinds)
     assert metrics.registry.get_sample_value("segflow_events_total") == 30
     assert metrics.registry.get_sample_value("segflow_dead_letters_total", {"reason": "not_json"}) == 1
-    assert metrics.registry.get_sample_value("segflow_batch_records_count") == len(outcomes)
+    assert metrics.registry.get_sample_value("segflow_batch_records_count") == len(results)
