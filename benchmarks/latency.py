@@ -9,7 +9,7 @@ from benchmarks.figure import Figure, delays
 from benchmarks.installation import Installation, installation
 from benchmarks.live import Seen, live_events, subscriber
 from segflow.segments.instant import SECOND_US
-from segflow.streams.runtime.collector import calm_collector
+from segflow.streams.runtime.memory import tune_process_memory
 
 RATES_PER_S: Final = (200, 2_000, 5_000)
 TARGETS_MS: Final = {2_000: {"p50": 40.0, "p99": 120.0}, 5_000: {"p99": 60.0}}
@@ -22,7 +22,7 @@ DRAIN_S: Final = 3.0
 
 def run(bench: Bench) -> list[Figure]:
     """Each rate on an installation of its own: every event a new customer's first purchase, which changes a label."""
-    calm_collector()  # or the subscriber now and then stands still for longer than it measures
+    tune_process_memory()  # or the subscriber now and then stands still for longer than it measures
     figures: list[Figure] = []
     for per_s in RATES_PER_S[:1] if bench.quick else RATES_PER_S:
         with installation(bench, clock="wall") as site, site.worker() as worker:

@@ -14,8 +14,7 @@ from benchmarks.history import History
 from segflow.engine.file_run import FileRun
 from segflow.operations.line_files import LineFiles
 from segflow.schemas.settings import Settings
-from segflow.streams.runtime.allocation import keep_freed_memory
-from segflow.streams.runtime.collector import calm_collector
+from segflow.streams.runtime.memory import tune_process_memory
 
 ROUNDS: Final = 3
 """The table has their medians."""
@@ -43,8 +42,7 @@ def run(bench: Bench) -> list[Figure]:
     events = bench.sized(bench.events, 1_000_000, 20_000)
     customers = bench.sized(bench.customers, events // 2, events // 2)
     rounds = 1 if bench.quick else ROUNDS
-    calm_collector()
-    keep_freed_memory()
+    tune_process_memory()
     with TemporaryDirectory(prefix="segflow-bench-") as folder:
         source = Path(folder) / "history.jsonl"
         with source.open("wb") as file:

@@ -27,8 +27,7 @@ from segflow.streams.journal.journal import Entry, JournalReader
 from segflow.streams.publish import packing
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.publish.record_batch import RecordBatch
-from segflow.streams.runtime.allocation import keep_freed_memory
-from segflow.streams.runtime.collector import calm_collector
+from segflow.streams.runtime.memory import tune_process_memory
 from segflow.streams.shard.shard import Shard
 
 CUSTOMERS: Final = 300_000
@@ -105,8 +104,7 @@ def run(bench: Bench) -> list[Figure]:
     before = int(BEFORE * events)
     history = History(customers=bench.sized(bench.customers, CUSTOMERS, 5_000), events=events)
     values = [value for lines in history.lines() for value in lines.values]
-    calm_collector()
-    keep_freed_memory()
+    tune_process_memory()
     with installation(bench, clock="event") as site:
         _fill(site, values[:before])
         bench.say(f"{before:,} events worked before")

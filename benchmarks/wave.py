@@ -13,7 +13,7 @@ from benchmarks.filled_state import fill, names
 from benchmarks.installation import Installation, WorkerFailedError, installation
 from benchmarks.live import Seen, ago, live_events, subscriber
 from segflow.segments.instant import SECOND_US, duration_us
-from segflow.streams.runtime.collector import calm_collector
+from segflow.streams.runtime.memory import tune_process_memory
 
 LIVE_PER_S: Final = 1_000
 LIVE_FIRST: Final = 500_000_000
@@ -36,7 +36,7 @@ DRAIN_S: Final = 2.0
 
 def run(bench: Bench) -> list[Figure]:
     """Customers who all bought at one instant go at_risk at one instant, and rfm moves for them at that same one."""
-    calm_collector()  # as in `latency`
+    tune_process_memory()  # as in `latency`
     customers = bench.sized(bench.customers, 1_000_000, 2_000)
     with installation(bench, clock="wall") as site:
         wait_s = customers / FILL_PER_S + START_S + BEFORE_S

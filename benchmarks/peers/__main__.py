@@ -22,7 +22,7 @@ from benchmarks.peers.roster import PEERS, ceiling
 from benchmarks.report import RESULTS
 from segflow.embedded.options import NothingToRunError, UnavailableError
 from segflow.embedded.redis_server import redis
-from segflow.streams.runtime.collector import calm_collector
+from segflow.streams.runtime.memory import tune_process_memory
 
 WIDTH: Final = 170
 """Of the table, in characters: narrower, its figures would be cut."""
@@ -115,7 +115,7 @@ def _stages(bench: Bench, chosen: list[Peer], sizes: dict[str, Any]) -> Iterator
     able = [row for row in rows if not row.notes]
     log = filled(bench, sizes["customers"], sizes["events"])
     few = filled(bench, sizes["customers"] // FEWER, sizes["events"] // FEWER)
-    calm_collector()  # as in `latency`
+    tune_process_memory()  # as in `latency`
     for number in range(sizes["runs"]):
         for row in able:
             _whole_topic(bench, row, log, sizes)

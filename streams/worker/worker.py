@@ -30,9 +30,8 @@ from segflow.streams.health.topic_watch import TopicWatch
 from segflow.streams.health.watch import Watch
 from segflow.streams.kafka.topics import READ
 from segflow.streams.publish.packing import Packing
-from segflow.streams.runtime.allocation import keep_freed_memory
 from segflow.streams.runtime.backoff import Backoff
-from segflow.streams.runtime.collector import calm_collector
+from segflow.streams.runtime.memory import tune_process_memory
 from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.shard import Shard, ShardStoppedError
 from segflow.streams.worker.status import View
@@ -96,8 +95,7 @@ class Worker:
             The exit code: 0 after a clean stop, 1 after a failure, 2 where a person must decide.
         """
         sys.setswitchinterval(SWITCH_S)
-        calm_collector()
-        keep_freed_memory()
+        tune_process_memory()
         uvloop.install()  # the policy, so that the consumer thread has such a loop, too
         return asyncio.run(self._run())
 

@@ -19,9 +19,8 @@ from segflow.operations.printable import printable
 from segflow.operations.repair.audit import audit
 from segflow.operations.repair.findings import Audit, ShardAudit
 from segflow.state import redis_connection
-from segflow.streams.runtime.allocation import keep_freed_memory
-from segflow.streams.runtime.collector import calm_collector
 from segflow.streams.runtime.connections import kafka_errors, redis_errors
+from segflow.streams.runtime.memory import tune_process_memory
 
 EPILOG: Final = """\b
 Example:
@@ -67,8 +66,7 @@ def command(
     after the start is left out. Memory is that of one shard's customers.
     """
     loaded = load(settings)
-    calm_collector()
-    keep_freed_memory()
+    tune_process_memory()
     with ExitStack() as stack:
         stack.enter_context(kafka_errors(loaded.kafka))
         client: redis.Redis | None = None

@@ -19,10 +19,9 @@ from segflow.streams.control.topic import DefinitionRefusedError
 from segflow.streams.journal.journal import JournalError
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.group_members import members
-from segflow.streams.runtime.allocation import keep_freed_memory
-from segflow.streams.runtime.collector import calm_collector
 from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.runtime.memory import tune_process_memory
 
 EPILOG: Final = """\b
 Example:
@@ -46,8 +45,7 @@ def command(
     Every commit is done under the definition of its time. Settings that want other facts are refused, as by a worker.
     """
     loaded = load(settings)
-    calm_collector()
-    keep_freed_memory()
+    tune_process_memory()
     with ExitStack() as stack:
         stack.enter_context(kafka_errors(loaded.kafka))
         stack.enter_context(redis_errors(loaded.redis))

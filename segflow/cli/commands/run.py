@@ -26,9 +26,8 @@ from segflow.schemas.event import Instant
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, to_us
 from segflow.segments.model import NO_LABEL
-from segflow.streams.runtime.allocation import keep_freed_memory
-from segflow.streams.runtime.collector import calm_collector
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.runtime.memory import tune_process_memory
 
 EPILOG: Final = """\b
 Example:
@@ -74,8 +73,7 @@ def command(
     The files are one log, in the order given. A summary goes to standard error.
     """
     loaded = load(settings)
-    calm_collector()
-    keep_freed_memory()
+    tune_process_memory()
     until_us = time_option("--until", until)
     log = LineFiles(files)
     to_stdout = output is None or str(output) == "-"

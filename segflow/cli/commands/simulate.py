@@ -29,10 +29,9 @@ from segflow.state import lookup, redis_connection
 from segflow.state.keys import Keys
 from segflow.state.layout import LayoutError
 from segflow.state.redis import RedisStore
-from segflow.streams.runtime.allocation import keep_freed_memory
-from segflow.streams.runtime.collector import calm_collector
 from segflow.streams.runtime.connections import address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.runtime.memory import tune_process_memory
 
 EPILOG: Final = """\b
 Examples:
@@ -74,8 +73,7 @@ def command(
     Reads Redis in slices with pauses, beside workers that go on, and publishes nothing.
     """
     loaded = load(settings)
-    calm_collector()
-    keep_freed_memory()
+    tune_process_memory()
     try:
         if files:
             old = load(before) if before is not None else Settings(currency=loaded.currency, rates=loaded.rates)
