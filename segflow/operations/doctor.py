@@ -17,7 +17,7 @@ from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
 from segflow.state import lookup, redis_connection
 from segflow.state.head import Head
 from segflow.streams.kafka import topics
-from segflow.streams.kafka.group_members import members
+from segflow.streams.kafka.clients import group_members
 from segflow.streams.kafka.key_samples import samples
 from segflow.streams.kafka.topics import TopicsReport
 from segflow.streams.runtime.connections import address, kafka_errors, redis_errors
@@ -230,7 +230,7 @@ def _lag(settings: Settings, client: KafkaAdminClient, heads: list[Head | None])
         for partition, head in enumerate(heads)
     ]
     worst = max(range(len(behind)), key=behind.__getitem__)
-    workers = members(client, settings.kafka.group)
+    workers = group_members(client, settings.kafka.group)
     message = f"{sum(behind):,} records behind" + (
         f" (the most in shard {worst}: {behind[worst]:,})" if behind[worst] else ""
     )

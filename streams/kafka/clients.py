@@ -1,7 +1,10 @@
-"""How each Kafka client library is told where Kafka is and how to reach it."""
+"""Kafka clients: how each library is told where Kafka is and how to reach it, and who is in the workers' group."""
 
 import ssl
 from typing import Any
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import CoordinatorNotAvailableError
 
 from segflow.schemas.connection_settings import Kafka
 
@@ -40,6 +43,18 @@ def kafka_python_options(kafka: Kafka) -> dict[str, Any]:
     options = _common(kafka) | {"bootstrap_servers": kafka.address.split(",")}
     context = tls_context(kafka)
     return options | ({"ssl_context": context} if context is not None else {})
+
+
+def group_members(client: KafkaAdminClient, group: str) -> int:
+    """Worker processes in the consumer group; one that died stays until `worker.session_timeout` has passed.
+
+    Raises:
+        kafka.errors.KafkaError: Kafka cannot be reached or refuses.
+    """
+    try:
+        return len(client.describe_groups([group])[group]["members"])
+    except CoordinatorNotAvailableError:  # no group ever was on this Kafka: it makes the place for them when one comes
+        return 0
 
 
 def _common(kafka: Kafka) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from segflow.state.redis_connection import client
 from segflow.streams.control.topic import Control, DefinitionRefusedError
 from segflow.streams.health.pages import Pages, Starting
 from segflow.streams.kafka import topics
-from segflow.streams.kafka.group_members import members
+from segflow.streams.kafka.clients import group_members
 from segflow.streams.kafka.key_samples import check_keys
 from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.connections import UnreachableError, kafka_errors, redis_errors
@@ -96,7 +96,7 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
 
 def _others(settings: Settings) -> int:
     with topics.admin(settings.kafka) as client:
-        return members(client, settings.kafka.group)
+        return group_members(client, settings.kafka.group)
 
 
 def _claim(connected: redis.Redis, settings: Settings, partitions: int) -> None:

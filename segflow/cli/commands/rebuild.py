@@ -18,7 +18,7 @@ from segflow.state.store import ShardLostError
 from segflow.streams.control.topic import DefinitionRefusedError
 from segflow.streams.journal.journal import JournalError
 from segflow.streams.kafka import topics
-from segflow.streams.kafka.group_members import members
+from segflow.streams.kafka.clients import group_members
 from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.runtime.memory import tune_process_memory
@@ -56,7 +56,7 @@ def command(
         except DefinitionRefusedError as error:
             raise UsageError(f"nothing was made again: {error}") from error
         with topics.admin(loaded.kafka) as admin:
-            running = members(admin, loaded.kafka.group)
+            running = group_members(admin, loaded.kafka.group)
         if running:
             raise UsageError(
                 f"{running} worker process{'es' * (running != 1)} in the group {loaded.kafka.group}: stop the workers "
