@@ -99,7 +99,10 @@ class MemoryStore:
     def settle(self) -> None:
         """See Store."""
 
-    def send(self, write: Write) -> int | None:
+    async def answered(self, timeout_s: float) -> None:
+        """See Store."""
+
+    def send(self, write: Write) -> None:
         """See Store."""
         self._records.update(write.records)
         for customer_id in write.gone:
@@ -127,7 +130,6 @@ class MemoryStore:
             self._queue = [(timer_us, who.encode(), who) for who, timer_us in self._timers.items()]
             heapify(self._queue)
         self._head = write.head
-        return None
 
     def _note(self, write: Write) -> None:
         for customer_id, parent, holds in write.ledger:

@@ -1,5 +1,6 @@
 """The store that lasts: one shard in Redis, on one connection, its head guarding every commit."""
 
+import asyncio
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
@@ -115,10 +116,23 @@ class RedisStore:
         self.send(write)
         self.settle()
 
-    def send(self, write: Write) -> int | None:
+    def send(self, write: Write) -> None:
         """See Store."""
         self._begin_execute(self._commands(write))
-        return int(self._connection._sock.fileno())  # noqa: SLF001 - redis-py has no other way to its socket
+
+    async def answered(self, timeout_s: float) -> None:
+        """See Store."""
+        socket = self._connection._sock.fileno()  # noqa: SLF001 - redis-py has no other way to its socket
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()  # also when the server has closed the connection: `settle` then says so
+        loop.add_reader(socket, readable.set)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await readable.wait()
+        except TimeoutError as error:
+            raise redis.TimeoutError(f"no answer within {timeout_s:g} s") from error
+        finally:
+            loop.remove_reader(socket)
 
     def settle(self) -> None:
         """See Store."""

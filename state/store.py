@@ -115,11 +115,15 @@ class Store(Protocol):
         """
         ...
 
-    def send(self, write: Write) -> int | None:
-        """The first half of `commit`: nothing else may be asked before the second.
+    def send(self, write: Write) -> None:
+        """The first half of `commit`: nothing else may be asked before the second."""
+        ...
 
-        Returns:
-            A file descriptor that can be read from once the answer comes; None: it is there.
+    async def answered(self, timeout_s: float) -> None:
+        """Between the halves: wait until `settle` finds its answer, while the event loop goes on.
+
+        Raises:
+            redis.TimeoutError: there is none after `timeout_s` seconds.
         """
         ...
 

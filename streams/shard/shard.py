@@ -41,7 +41,6 @@ from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.failpoints import failpoint
 from segflow.streams.shard.commit_batcher import SMALL_SIZE, CommitBatcher, LoadedCommit
 from segflow.streams.shard.input_positions import InputLostError, starting_head
-from segflow.streams.shard.readable import readable
 
 log = logging.getLogger(__name__)
 
@@ -356,14 +355,8 @@ class Shard:
 
     async def _store(self, write: Write) -> None:
         """A small write, on the event loop, which goes on while Redis works on it."""
-        reply = self.store.send(write)
-        if reply is not None:
-            timeout_s = self.settings.redis.timeout.total_seconds()
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await readable(reply)
-            except TimeoutError as error:
-                raise redis.TimeoutError(f"no answer within {timeout_s:g} s") from error
+        self.store.send(write)
+        await self.store.answered(self.settings.redis.timeout.total_seconds())
         self.store.settle()
 
     @property

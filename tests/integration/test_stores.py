@@ -15,7 +15,6 @@ from segflow.state.memory import MemoryStore
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
 from segflow.state.store import HOLE, LedgerEntry, RolledBackError, ShardLostError, Store, Write
-from segflow.streams.shard.readable import readable
 from tests.support.trials import trials
 
 
@@ -51,9 +50,8 @@ def test_a_commit_in_two_halves_is_a_commit(store: Store) -> None:
     store.acquire(first, None)
     head = Head(owner="me", sequence=1, population=1)
     store.begin(first)
-    answer = store.send(write(head, records=[("a", b"1")], timers=[("a", 5)], born=["a"]))
-    if answer is not None:
-        asyncio.run(asyncio.wait_for(readable(answer), 30))
+    store.send(write(head, records=[("a", b"1")], timers=[("a", 5)], born=["a"]))
+    asyncio.run(store.answered(30))
     store.settle()
     assert store.head() == head
     assert store.load(["a"]) == [b"1"]
