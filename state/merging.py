@@ -8,6 +8,7 @@ from segflow.segments import attributes, purchase_days, slots, window
 from segflow.segments.facts import Rows
 from segflow.segments.instant import UNKNOWN
 from segflow.segments.models import engagement, payment, satisfaction
+from segflow.segments.money import add_checked
 from segflow.state.customers import Customers
 from segflow.state.layout import REMEMBERED, SECTIONS
 
@@ -36,11 +37,9 @@ def merge(into: Customers, rows: Rows, other: Customers, window_slots: int) -> N
     mine, theirs = into.fixed, other.fixed
     for name in ("purchases", "full_refunds"):
         mine[name][rows] += theirs[name]
-    held, more = mine["net_minor"][rows], theirs["net_minor"]
-    total = held + more
-    if (((held ^ total) & (more ^ total)) < 0).any():
-        raise OverflowError("the net money of two customers who are one no longer fits 64 bits of minor units")
-    mine["net_minor"][rows] = total
+    mine["net_minor"][rows] = add_checked(
+        mine["net_minor"][rows], theirs["net_minor"], lambda place: f"customer {into.ids[int(rows[place])]!r}"
+    )
     firsts = np.stack([mine["first_us"][rows], theirs["first_us"]])
     known = np.where(firsts == UNKNOWN, np.iinfo(np.int64).max, firsts).min(axis=0)
     mine["first_us"][rows] = np.where((firsts == UNKNOWN).all(axis=0), UNKNOWN, known)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from segflow.segments.facts import Times
 from segflow.segments.instant import DAY_US, after
+from segflow.segments.money import add_checked
 
 KEY_OF_SLOT_0: Final = 2**31
 """Keys are slot numbers moved up, so that none is 0."""
@@ -40,9 +41,7 @@ def with_event(held: Entries, slots: Numbers, orders: Numbers, net_minor: Number
     place = np.where(found.any(axis=1), found.argmax(axis=1), held.shape[1])
     row = np.arange(len(held))
     before = entries["net_minor"][row, place]
-    total = before + net_minor
-    if (((before ^ total) & (net_minor ^ total)) < 0).any():
-        raise OverflowError("the net money of a slot no longer fits 64 bits of minor units")
+    total = add_checked(before, net_minor, lambda _: "a customer in one slot")
     entries["key"][row, place] = keys
     entries["orders"][row, place] += orders.astype(np.int32)
     entries["net_minor"][row, place] = total

@@ -9,6 +9,7 @@ from segflow.segments import attributes, purchase_days, window
 from segflow.segments.facts import Rows, Times
 from segflow.segments.instant import UNKNOWN
 from segflow.segments.models import cadence, engagement, payment, satisfaction
+from segflow.segments.money import add_checked
 from segflow.segments.rules import Rules
 from segflow.state.customers import Customers
 
@@ -154,11 +155,7 @@ def _add_money(customers: Customers, rows: Rows, amounts_minor: npt.NDArray[np.i
         OverflowError: a customer's money leaves the range of 64 bits; going on would corrupt it.
     """
     held = customers.fixed["net_minor"][rows]
-    total = held + amounts_minor
-    wrapped = ((held ^ total) & (amounts_minor ^ total)) < 0
-    if wrapped.any():
-        who = customers.ids[int(rows[wrapped][0])]
-        raise OverflowError(f"the net money of customer {who!r} no longer fits 64 bits of minor units")
+    total = add_checked(held, amounts_minor, lambda place: f"customer {customers.ids[int(rows[place])]!r}")
     customers.fixed["net_minor"][rows] = total
 
 
