@@ -25,12 +25,7 @@ from segflow.schemas.expression.meaning import (
 from segflow.segments import attributes
 from segflow.segments.attributes import Entries
 from segflow.segments.facts import Facts, Labels, Times
-from segflow.segments.instant import LATEST_US, NEVER, SECOND_US, UNKNOWN
-
-EXACT_S: Final = 1e-5
-"""A computed crossing so little after a whole second is at it: doubles tell times of this size to a tenth of that."""
-FAR_S: Final = 2.0**40
-"""Seconds beyond every time that can be written down, on either side."""
+from segflow.segments.instant import EXACT_S, FAR_S, LATEST_US, NEVER, SECOND_US, UNKNOWN
 
 Flags = npt.NDArray[np.bool_]
 Values = npt.NDArray[Any]

@@ -18,8 +18,8 @@ MICROSECOND: Final = timedelta(microseconds=1)
 LATEST_US: Final = (datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC) - EPOCH) // MICROSECOND
 """The last instant that can be written down; a deadline beyond it is never."""
 EXACT_S: Final = 1e-5
-"""A crossing so little before a whole second is at it. Doubles tell this century's times to 4e-7 s, and what comes of
-many of them is out by a few of those; without it a curve exactly at a threshold would fall on either side."""
+"""A computed crossing so close to a whole second is at it. Doubles tell this century's times to 4e-7 s, and what
+comes of many of them is out by a few of those; without it a curve exactly at a threshold would fall on either side."""
 FAR_S: Final = 2.0**40
 """Seconds beyond every time that can be written down, on either side of the epoch."""
 
