@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from segflow.engine.advance.erasures import start_labels
 from segflow.engine.commit.execute import CommitResult
-from segflow.engine.commit.population_scan import pages_of
 from segflow.engine.file_run import FileRun
 from segflow.schemas.settings import Settings
 from segflow.segments.facts import Facts, Times
@@ -85,7 +84,7 @@ def replay(settings: Settings, batches: Iterable[Sequence[bytes]], at_us: int, a
         log.add(result)
     (shard,) = run.memory_shards
     rules = run.rule_versions.latest
-    ids = [each for page in range(pages_of(shard.head)) for each in shard.store.page(page) if each != HOLE]
+    ids = [each for page in range(shard.head.pages) for each in shard.store.page(page) if each != HOLE]
     customers = record.decode(ids, shard.store.load(ids), start_labels(rules), 0, rules.kept)
     rows = {customer_id: row for row, customer_id in enumerate(ids)}
     return Replay(

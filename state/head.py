@@ -52,6 +52,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     partial: bool = False  # what stands beside it is being wiped or made again (`segflow rebuild`): take it for nothing
 
     @property
+    def pages(self) -> int:
+        """How many pages the directory has."""
+        return -(-self.population // PAGE_CUSTOMERS)
+
+    @property
     def positions(self) -> tuple[Position, Position, Position]:
         """Of purchases, interactions and what was handed over."""
         return self.purchases, self.interactions, self.handover

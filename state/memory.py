@@ -55,7 +55,7 @@ class MemoryStore:
         """See Store."""
         return self._directory[number * PAGE_CUSTOMERS : (number + 1) * PAGE_CUSTOMERS]
 
-    def places(self, ids: Sequence[str], population: int) -> dict[str, int]:  # noqa: ARG002 - the protocol's
+    def places(self, ids: Sequence[str], head: Head) -> dict[str, int]:  # noqa: ARG002 - the protocol's
         """See Store."""
         if self._places is None:
             self._places = {customer_id: place for place, customer_id in enumerate(self._directory)}

@@ -71,9 +71,9 @@ class RedisStore:
         """See Store."""
         return [member.decode() for member in self._call(("LRANGE", self._keys.page(number), 0, -1))[0]]
 
-    def places(self, ids: Sequence[str], population: int) -> dict[str, int]:
+    def places(self, ids: Sequence[str], head: Head) -> dict[str, int]:
         """See Store. Few are looked for by the server, page by page; for many the pages are read."""
-        pages = range(-(-population // PAGE_CUSTOMERS))
+        pages = range(head.pages)
         found: dict[str, int] = {}
         for first in pages[::PAGES_ASKED]:
             slice_ = pages[first : first + PAGES_ASKED]
@@ -150,11 +150,10 @@ class RedisStore:
             keys = self._keys
             left = self._call(("EXISTS", keys.page(0), keys.timers, keys.erased, keys.merged_into))[0]
             return f"{shard} has customers and no head" if left else None
-        pages = -(-head.population // PAGE_CUSTOMERS)
-        if head.partial or not pages:
+        if head.partial or not head.pages:
             return None
-        first, last = self._call(("LLEN", self._keys.page(0)), ("LLEN", self._keys.page(pages - 1)))
-        expected = (min(head.population, PAGE_CUSTOMERS), head.population - (pages - 1) * PAGE_CUSTOMERS)
+        first, last = self._call(("LLEN", self._keys.page(0)), ("LLEN", self._keys.page(head.pages - 1)))
+        expected = (min(head.population, PAGE_CUSTOMERS), head.population - (head.pages - 1) * PAGE_CUSTOMERS)
         return f"{shard} lacks part of its customers' directory" if (first, last) != expected else None
 
     def clear(self, mark: Head, expected: Head | None) -> None:
@@ -225,7 +224,7 @@ class RedisStore:
         if gone:
             commands.append(("ZREM", self._keys.timers, *gone))
         first = write.head.population - len(write.born)
-        for number in range(first // PAGE_CUSTOMERS, -(-write.head.population // PAGE_CUSTOMERS) if write.born else 0):
+        for number in range(first // PAGE_CUSTOMERS, write.head.pages if write.born else 0):
             start, stop = (max(0, number * PAGE_CUSTOMERS - first), (number + 1) * PAGE_CUSTOMERS - first)
             commands.append(("RPUSH", self._keys.page(number), *write.born[start:stop]))
         if write.gone or write.holes or write.erased:

@@ -84,8 +84,8 @@ class Store(Protocol):
         """The ids of one page of the directory, in the order they entered, HOLE among them; empty beyond the last."""
         ...
 
-    def places(self, ids: Sequence[str], population: int) -> dict[str, int]:
-        """Where the directory, which has `population` places, has these ids; one it lacks is left out.
+    def places(self, ids: Sequence[str], head: Head) -> dict[str, int]:
+        """Where the directory of `head` has these ids; one it lacks is left out.
 
         Takes time in proportion to the population.
         """

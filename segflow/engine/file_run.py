@@ -11,7 +11,7 @@ from segflow.engine.columns import events
 from segflow.engine.columns.events import Chunk, Kind
 from segflow.engine.commit.execute import CommitResult, Executor
 from segflow.engine.commit.plan import Plan, plan_for
-from segflow.engine.commit.population_scan import pages_of, scan
+from segflow.engine.commit.population_scan import scan
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import HandoverDecoder
@@ -203,7 +203,7 @@ class FileRun:
         """Scan all shards, and bring new cuts to every customer at each shard's C."""
         held = self.rule_versions.latest.cuts
         parts = (
-            scan(self._recut_policy, held.parameters, shard.store, 0, pages_of(shard.head), boundary_us)
+            scan(self._recut_policy, held.parameters, shard.store, 0, shard.head.pages, boundary_us)
             for shard in self._shards
         )
         new = next_cuts(sum(parts, start=PopulationHistograms()), held, self._recut_policy)

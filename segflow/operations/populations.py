@@ -9,7 +9,6 @@ import redis
 
 from segflow.engine.advance.erasures import start_labels
 from segflow.engine.columns.events import Kind
-from segflow.engine.commit.population_scan import pages_of
 from segflow.engine.decode.records import Decoder
 from segflow.fitting.held_out import HeldOut, held_out
 from segflow.fitting.purchase_log import PurchaseLog
@@ -105,7 +104,7 @@ def _slices(settings: Settings, client: redis.Redis, partition: int, head: Head 
         return
     rules = from_settings(settings)
     store = RedisStore(client, Keys(settings.redis.prefix, partition))
-    pages = range(pages_of(head))
+    pages = range(head.pages)
     for first in pages[::PAGES_AT_ONCE]:
         ids = [each for page in pages[first : first + PAGES_AT_ONCE] for each in store.page(page) if each != HOLE]
         customers = record.decode(ids, store.load(ids), start_labels(rules), 0, rules.kept)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from segflow.engine.advance.erasures import start_labels
-from segflow.engine.commit.population_scan import pages_of, scan
+from segflow.engine.commit.population_scan import scan
 from segflow.engine.file_run import FileRun
 from segflow.schemas.settings import Settings
 from segflow.segments.cuts import Cuts
@@ -141,7 +141,7 @@ def over_stores(
     comparison = Comparison(before=before, after=from_settings(settings), sample=sample)
     heads = [store.head() for store in stores]
     clocks_us = [now_us if head is None else max(now_us, head.clock_us) for head in heads]
-    pages = [0 if head is None or head.partial else pages_of(head) for head in heads]
+    pages = [0 if head is None or head.partial else head.pages for head in heads]
     cuts, comparison.cuts = _cuts_of(control, settings, stores, pages, clocks_us)
     comparison.after = comparison.after.with_cuts(cuts)
     population = sum(head.population for head in heads if head is not None)
@@ -209,7 +209,7 @@ def over_files(
     rules = [run.rule_versions.latest for run in runs]
     comparison = Comparison(before=rules[0], after=rules[1], sample=sample, cuts=_said(rules[1].cuts))
     shards = [run.memory_shards[0] for run in runs]
-    for number in range(pages_of(shards[0].head)):
+    for number in range(shards[0].head.pages):
         both = [_page(shard.store, number, each) for shard, each in zip(shards, rules, strict=True)]
         codes = [customers.labels(each.names) for customers, each in zip(both, rules, strict=True)]
         comparison.add(both[0].ids, codes[0], codes[1])

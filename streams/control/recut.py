@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from segflow.engine.columns.messages import Message
-from segflow.engine.commit.population_scan import pages_of, scan
+from segflow.engine.commit.population_scan import scan
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN
 from segflow.segments.recut import PopulationHistograms, RecutPolicy, next_cuts
@@ -63,7 +63,7 @@ class RecutCoordinator:
     def _slice(self, head: Head, store: Store) -> bool:
         """Count some pages of customers; whether that was all."""
         assert self._boundary_us is not None
-        pages = pages_of(head)
+        pages = head.pages
         stop = min(pages, self._page + max(1, self.control.settings.worker.sweep_max_customers // PAGE_CUSTOMERS))
         parameters = self.control.rule_versions.latest.cuts.parameters
         self._scan = self._scan + scan(self._policy, parameters, store, self._page, stop, self._boundary_us)

@@ -17,7 +17,6 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from segflow.embedded.kafka import ApacheKafka
-from segflow.engine.commit.population_scan import pages_of
 from segflow.engine.file_run import FileRun
 from segflow.schemas.change import Change, Current, DeadLetter
 from segflow.schemas.settings import Settings
@@ -204,7 +203,7 @@ def test_the_state_in_redis_is_the_fold_of_the_records_read(service: Make, cdnow
     start = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)
     with client(installed.settings.redis) as connected:
         for shard in run.memory_shards:
-            ids = [customer for page in range(pages_of(shard.head)) for customer in shard.store.page(page)]
+            ids = [customer for page in range(shard.head.pages) for customer in shard.store.page(page)]
             keys = Keys(installed.settings.redis.prefix, shard.partition)
             stored = codec.decode(ids, connected.mget([keys.record(each) for each in ids]), start, 0)
             mine = codec.decode(ids, shard.store.load(ids), start, 0)

@@ -130,7 +130,7 @@ def test_who_is_erased_leaves_a_hole_and_who_comes_back_goes_to_the_end(store: S
     first = Head(sequence=1, population=len(ids))
     store.commit(write(first, records=[(each, b"1") for each in ids], timers=[(each, 5) for each in ids], born=ids))
     gone = ids[3 : len(ids) : len(ids) // count][:count]
-    places = store.places([*gone, "nobody"], len(ids))
+    places = store.places([*gone, "nobody"], first)
     assert places == {each: ids.index(each) for each in gone}
     store.begin(first)
     second = Head(sequence=2, population=len(ids) + 1, holes=count)
@@ -142,7 +142,7 @@ def test_who_is_erased_leaves_a_hole_and_who_comes_back_goes_to_the_end(store: S
     assert store.page(0) + store.page(1) == [*expected, gone[0]]
     assert store.load([*gone, ids[0]]) == [b"2", *[None] * (count - 1), b"1"]
     assert set(store.due(5, 10**6)) == set(ids) - set(gone)
-    assert store.places(gone[:1], len(ids) + 1) == {gone[0]: len(ids)}
+    assert store.places(gone[:1], second) == {gone[0]: len(ids)}
     assert store.torn(second) is None
 
 

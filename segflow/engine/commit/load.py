@@ -23,7 +23,7 @@ from segflow.segments.facts import Rows, Times
 from segflow.segments.instant import UNKNOWN
 from segflow.segments.rules import Rules
 from segflow.state.erasure import Erasure, pseudonym
-from segflow.state.head import PAGE_CUSTOMERS, Adopting, Head
+from segflow.state.head import Adopting, Head
 from segflow.state.store import HOLE, Store, TornStateError
 
 NOBODY: Final = ""
@@ -172,8 +172,7 @@ def _adopt(plan: Plan, head: Head) -> Head:
         return head
     if head.population == 0:
         return msgspec.structs.replace(head, rules=plan.rules)
-    pages = -(-head.population // PAGE_CUSTOMERS)
-    adopting = Adopting(old=head.rules, at_us=head.clock_us, pages=pages)
+    adopting = Adopting(old=head.rules, at_us=head.clock_us, pages=head.pages)
     return msgspec.structs.replace(head, rules=plan.rules, adopting=adopting)
 
 

@@ -3,13 +3,7 @@
 from segflow.segments.parameters import Parameters
 from segflow.segments.recut import PopulationHistograms, RecutPolicy
 from segflow.state import record
-from segflow.state.head import PAGE_CUSTOMERS, Head
 from segflow.state.store import HOLE, Store
-
-
-def pages_of(head: Head) -> int:
-    """How many pages a shard's directory has."""
-    return -(-head.population // PAGE_CUSTOMERS)
 
 
 def scan(

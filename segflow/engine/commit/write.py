@@ -82,7 +82,7 @@ def _places(commit: CommitInput, ids: list[str]) -> list[int]:
     """Where the directory has these ids."""
     if not ids:
         return []
-    places = commit.store.places(ids, commit.head.population)
+    places = commit.store.places(ids, commit.head)
     if len(places) < len(ids):
         missing = [customer_id for customer_id in ids if customer_id not in places]
         raise TornStateError(f"the directory of shard {commit.partition} lacks {len(missing)} customers: {missing[:5]}")

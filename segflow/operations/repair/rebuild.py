@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from segflow.engine.commit.population_scan import pages_of
 from segflow.schemas.settings import Settings
 from segflow.state import record
 from segflow.state.head import PAGE_CUSTOMERS, Head
@@ -111,7 +110,7 @@ def _write(memory: MemoryStore, store: Store, mark: Head, on_page: Callable[[int
     """All of `memory` into the cleared `store`; the mark as it is stored then."""
     head = memory.head()
     assert head is not None
-    for number in range(pages_of(head)):
+    for number in range(head.pages):
         page = memory.page(number)
         ids = [customer_id for customer_id in page if customer_id != HOLE]
         values = [value for value in memory.load(ids) if value is not None]

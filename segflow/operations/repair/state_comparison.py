@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import redis
 
-from segflow.engine.commit.population_scan import pages_of
 from segflow.state import record
 from segflow.state.head import Head
 from segflow.state.keys import Keys
@@ -27,7 +26,7 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
     assert mine is not None
     found = [*_heads(mine, theirs)]
     timers = 0
-    for number in range(pages_of(mine)):
+    for number in range(mine.pages):
         page = memory.page(number)
         if store.page(number) != page:
             found.append(f"page {number} of the directory is another")

@@ -297,12 +297,12 @@ class Broken(MemoryStore):
 
     asked = 0
 
-    def places(self, ids: Sequence[str], population: int) -> dict[str, int]:
+    def places(self, ids: Sequence[str], head: Head) -> dict[str, int]:
         """See Store."""
         self.asked += 1
         if self.asked == 1:
             raise redis.ConnectionError("closed by the server")
-        return super().places(ids, population)
+        return super().places(ids, head)
 
 
 def test_a_store_that_failed_is_not_asked_again() -> None:
