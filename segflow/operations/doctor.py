@@ -11,14 +11,13 @@ import msgspec
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from segflow.engine.partitioner import placement_problem
 from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
 from segflow.state import lookup, redis_connection
 from segflow.state.head import Head
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.clients import group_members
-from segflow.streams.kafka.key_samples import samples
+from segflow.streams.kafka.key_placement import key_samples, placement_problem
 from segflow.streams.kafka.topics import TopicsReport
 from segflow.streams.runtime.connections import address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
@@ -104,7 +103,7 @@ def _topics(report: TopicsReport) -> Iterator[Finding]:
 
 
 def _keys(settings: Settings, partitions: int) -> Finding:
-    found = samples(settings)
+    found = key_samples(settings)
     problem = placement_problem(found, settings.kafka.partitioner, partitions)
     if problem is not None:
         return Finding(name="keys", status="FAIL", message=problem)

@@ -16,7 +16,7 @@ from segflow.streams.control.topic import Control, DefinitionRefusedError
 from segflow.streams.health.pages import Pages, Starting
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.clients import group_members
-from segflow.streams.kafka.key_samples import check_keys
+from segflow.streams.kafka.key_placement import check_keys
 from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.connections import UnreachableError, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError

@@ -1,0 +1,171 @@
+"""Key placement: whether the producers of both inputs place keys as the settings say, seen in the latest records.
+
+A record whose key is not its customer_id becomes a dead letter and harms nobody wherever it lies, so it is passed over:
+one bad record must not keep a worker from starting.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from kafka import KafkaConsumer, TopicPartition
+
+from segflow.engine.decode.records import Decoder
+from segflow.engine.partitioner import PARTITIONERS, Partitioner, partition_of, partitions_of
+from segflow.schemas.settings import Settings
+from segflow.streams.kafka.clients import kafka_python_options
+from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS
+
+PER_PARTITION: Final = 100
+"""A wrong partitioner misplaces (n - 1) / n of the keys of n partitions: a hundred cannot all be right by chance."""
+TIMEOUT_S: Final = 10.0
+"""Bounds a start; what was read by then is judged."""
+POLL_MS: Final = 500
+CLIENTS: Final = {
+    "murmur2": "Java clients; kafka-python and aiokafka; librdkafka with partitioner=murmur2_random",
+    "crc32": "librdkafka clients (Python's confluent-kafka, Go, Node) by default, partitioner=consistent_random",
+}
+"""Which clients place keys by which partitioner, for people."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeySample:
+    """Where a producer put one record."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+
+
+def check_keys(settings: Settings, partitions: int) -> str | None:
+    """What is wrong with the keys of the latest records of both inputs, and which setting to change; None: nothing.
+
+    Raises:
+        kafka.errors.KafkaError: Kafka cannot be reached or refuses.
+    """
+    return placement_problem(key_samples(settings), settings.kafka.partitioner, partitions)
+
+
+def key_samples(settings: Settings) -> list[KeySample]:
+    """Up to PER_PARTITION of the latest records of every partition of both inputs; reads in no consumer group.
+
+    Raises:
+        kafka.errors.KafkaError: Kafka cannot be reached or refuses.
+    """
+    topics = settings.kafka.topics
+    consumer = KafkaConsumer(
+        **kafka_python_options(settings.kafka),
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+    )
+    with closing(consumer):
+        parts = [
+            TopicPartition(topic, partition)
+            for topic in (topics.purchases, topics.interactions)
+            for partition in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        return list(_latest(consumer, parts, Decoder(settings, None))) if parts else []
+
+
+def _latest(consumer: KafkaConsumer, parts: list[TopicPartition], decoder: Decoder) -> Iterator[KeySample]:
+    begins, ends = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
+    left = {part for part in parts if ends[part] > begins[part]}
+    if not left:
+        return
+    consumer.assign(sorted(left))
+    for part in left:
+        consumer.seek(part, max(begins[part], ends[part] - PER_PARTITION))
+    until = monotonic() + TIMEOUT_S
+    while left and monotonic() < until:
+        for part, records in consumer.poll(timeout_ms=POLL_MS).items():
+            for record in records:
+                why = decoder.decode([record.value], [record.key], [record.offset]).unusable.get(0)
+                refused = record.key and why is not None and why.kind == "key_mismatch"
+                if record.offset < ends[part] and not refused:
+                    yield KeySample(topic=part.topic, partition=part.partition, offset=record.offset, key=record.key)
+        done = {
+            part for part in left if consumer.position(part) >= ends[part]
+        }  # the last may be a transaction's marker
+        left -= done
+        if done:
+            consumer.pause(*done)
+
+
+def placement_problem(samples: Iterable[KeySample], partitioner: Partitioner, partitions: int) -> str | None:
+    """What is wrong with the placement of `samples`, with the producer setting to change; None where all is well.
+
+    `partitions` is the number of partitions of both inputs. A record without a key becomes a dead letter and harms
+    nobody, so a few are let pass; where most of a topic's have none, its producer sends none.
+    """
+    samples = list(samples)
+    keyed = [sample for sample in samples if sample.key]
+    problems = _unkeyed(samples)
+    placed = np.array([sample.partition for sample in keyed], dtype=np.int64)
+    wrong = np.flatnonzero(placed != _places(keyed, partitioner, partitions))
+    if len(wrong):
+        problems.append(_mismatch(keyed, wrong, placed, partitioner, partitions))
+    return "; ".join(problems) or None
+
+
+def _unkeyed(samples: list[KeySample]) -> list[str]:
+    """A problem for each topic most of whose records have no key."""
+    problems = []
+    for topic in sorted({sample.topic for sample in samples}):
+        mine = [sample for sample in samples if sample.topic == topic]
+        without = [sample for sample in mine if not sample.key]
+        if 2 * len(without) > len(mine):
+            problems.append(
+                f"{len(without)} of {len(mine)} sampled records of {topic} have no key (such as {_where(without[0])}): "
+                "the producer must send the customer_id as the key"
+            )
+    return problems
+
+
+def _places(samples: list[KeySample], partitioner: Partitioner, partitions: int) -> npt.NDArray[np.int64]:
+    return partitions_of([sample.key or b"" for sample in samples], partitioner, partitions)
+
+
+def _mismatch(
+    samples: list[KeySample],
+    wrong: npt.NDArray[np.intp],
+    placed: npt.NDArray[np.int64],
+    partitioner: Partitioner,
+    partitions: int,
+) -> str:
+    first = samples[int(wrong[0])]
+    expected = partition_of(first.key or b"", partitioner, partitions)
+    topics = ", ".join(sorted({samples[row].topic for row in wrong.tolist()}))
+    found = (
+        f"{len(wrong)} of {len(samples)} sampled keys of {topics} are not where kafka.partitioner = {partitioner} puts "
+        f"them (the key {first.key!r:.80} of {_where(first)} belongs on partition {expected} of {partitions})"
+    )
+    others = [
+        name
+        for name in PARTITIONERS
+        if name != partitioner and bool((placed == _places(samples, name, partitions)).all())
+    ]
+    if others:
+        return (
+            f"{found}. Every sampled key is where {others[0]} puts it ({CLIENTS[others[0]]}): set kafka.partitioner: "
+            f"{others[0]} in segflow.yaml{_producer_advice(partitioner, 'or ')}"
+        )
+    return (
+        f"{found}. No one partitioner explains both topics{_producer_advice(partitioner, '')}, and give both inputs "
+        "producers that agree; events already on a wrong partition must be sent anew"
+    )
+
+
+def _producer_advice(partitioner: Partitioner, before: str) -> str:
+    setting = "murmur2_random" if partitioner == "murmur2" else "consistent_random"
+    java = "Java's default is murmur2" if partitioner == "murmur2" else "Java clients have no crc32"
+    return f", {before}set partitioner={setting} in librdkafka producers ({java})"
+
+
+def _where(sample: KeySample) -> str:
+    return f"{sample.topic} partition {sample.partition} offset {sample.offset}"
