@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from segflow.cli.commands.progress import progress
-from segflow.cli.commands.settings_option import SettingsFile, load
-from segflow.cli.commands.shard_option import inputs_of, shards_of
+from segflow.cli.options import SettingsFile, load
+from segflow.cli.shards import inputs_of, shards_of
 from segflow.operations.printable import printable
 from segflow.operations.repair.audit import audit
 from segflow.operations.repair.findings import Audit, ShardAudit

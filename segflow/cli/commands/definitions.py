@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from segflow.cli.commands import lookups
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load
 from segflow.operations.printable import printable
 from segflow.segments.instant import to_text
 from segflow.streams.control.definitions import definition_of, differences, fact_differences

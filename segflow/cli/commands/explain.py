@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from segflow.cli.commands import lookups
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load
 from segflow.operations.customer_lookup import customer_of
 from segflow.operations.explanation import explanations
 from segflow.operations.printable import printable

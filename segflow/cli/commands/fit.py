@@ -16,8 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from segflow.cli.commands.run import replaced, time_option
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load, replaced, time_option
 from segflow.fitting.fit import Fit, fit
 from segflow.fitting.held_out import HELD_OUT_DAYS
 from segflow.fitting.sample import FitError

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from segflow.cli.commands.progress import progress
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load
 from segflow.operations.line_files import LineFiles
 from segflow.operations.produce import Sent, produce
 from segflow.streams.runtime.connections import kafka_errors

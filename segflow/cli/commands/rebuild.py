@@ -8,8 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from segflow.cli.commands.progress import progress
-from segflow.cli.commands.settings_option import SettingsFile, load
-from segflow.cli.commands.shard_option import inputs_of, shards_of
+from segflow.cli.options import SettingsFile, load
+from segflow.cli.shards import inputs_of, shards_of
 from segflow.operations.repair.rebuild import rebuild
 from segflow.state import redis_connection
 from segflow.state.keys import Keys

@@ -1,12 +1,10 @@
 """segflow run: files in, changes out, with no server."""
 
 import json
-import os
-import stat
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, time_ns
@@ -14,17 +12,14 @@ from typing import Annotated, BinaryIO, Final
 
 import numpy as np
 import typer
-from pydantic import TypeAdapter, ValidationError
 
 from segflow.cli.commands.progress import progress
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load, replaced, time_option
 from segflow.engine.commit.execute import CommitResult
 from segflow.engine.file_run import FileRun
 from segflow.operations.line_files import LineFiles, Lines
 from segflow.operations.printable import printable
-from segflow.schemas.event import Instant
 from segflow.schemas.settings import Settings
-from segflow.segments.instant import UNKNOWN, to_us
 from segflow.segments.model import NO_LABEL
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.runtime.memory import tune_process_memory
@@ -225,40 +220,3 @@ def _bury(result: CommitResult, lines: Lines, summary: Summary, dead: BinaryIO |
 
 def _wall_us() -> int:
     return time_ns() // 1000
-
-
-def time_option(name: str, text: str | None) -> int:
-    """The time an option gives, in microseconds; UNKNOWN without it.
-
-    Raises:
-        UsageError: it is no RFC 3339 time with an offset.
-    """
-    if text is None:
-        return int(UNKNOWN)
-    try:
-        return to_us(TypeAdapter(Instant).validate_python(text))
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{name} {text}: {reason}") from error
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that becomes `path` only when all went well; a pipe or a device is written as it is.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    with ExitStack() as undo:
-        try:
-            if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-                with path.open("wb") as file:
-                    yield file
-                return
-            partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-            undo.callback(partial.unlink, missing_ok=True)
-            with partial.open("wb") as file:
-                yield file
-            partial.replace(path)
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error

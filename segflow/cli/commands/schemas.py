@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load
 from segflow.schemas.export import documents
 from segflow.streams.runtime.errors import UsageError
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from segflow.cli.commands import lookups
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load
 from segflow.engine.advance.forecast import forecast
 from segflow.engine.encode.change_json import Encoder, Publication
 from segflow.operations.customer_lookup import customer_of

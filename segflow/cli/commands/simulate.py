@@ -17,8 +17,7 @@ from rich.text import Text
 
 from segflow.cli.commands import lookups
 from segflow.cli.commands.progress import progress
-from segflow.cli.commands.run import time_option
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load, time_option
 from segflow.operations.line_files import LineFiles
 from segflow.operations.migration_matrix import svg
 from segflow.operations.printable import printable

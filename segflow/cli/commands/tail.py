@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 from rich.console import Console
 from rich.text import Text
 
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load
 from segflow.operations.printable import printable
 from segflow.schemas.connection_settings import Kafka
 from segflow.streams.kafka.clients import kafka_python_options

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load
 from segflow.streams.kafka import topics
 from segflow.streams.runtime.connections import kafka_errors
 from segflow.streams.runtime.errors import UsageError

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from segflow.cli.commands.settings_option import SettingsFile, load
+from segflow.cli.options import SettingsFile, load
 from segflow.cli.supervisor import Supervisor, end_with_supervisor
 from segflow.streams.health.log_rate_limiter import LogRateLimiter
 

@@ -1,0 +1,76 @@
+"""Options that several commands have: --settings, a time, a file to write."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from segflow.schemas import settings_file
+from segflow.schemas.event import Instant
+from segflow.schemas.settings import Settings
+from segflow.segments.instant import UNKNOWN, to_us
+from segflow.segments.rules import from_settings
+from segflow.streams.runtime.errors import UsageError
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="Settings; ./segflow.yaml if there is one, else the defaults."),
+]
+
+
+def load(path: Path | None) -> Settings:
+    """The settings of `path`; see segflow.schemas.settings_file.load.
+
+    Raises:
+        UsageError: they cannot be used.
+    """
+    try:
+        settings = settings_file.load(path)
+        from_settings(settings)  # labels that are named must be there
+    except settings_file.SettingsError as error:
+        raise UsageError(str(error)) from error
+    except ValueError as error:
+        raise UsageError(f"{path or settings_file.DEFAULT_FILE}: {error}") from error
+    return settings
+
+
+def time_option(name: str, text: str | None) -> int:
+    """The time an option gives, in microseconds; UNKNOWN without it.
+
+    Raises:
+        UsageError: it is no RFC 3339 time with an offset.
+    """
+    if text is None:
+        return int(UNKNOWN)
+    try:
+        return to_us(TypeAdapter(Instant).validate_python(text))
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{name} {text}: {reason}") from error
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that becomes `path` only when all went well; a pipe or a device is written as it is.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    with ExitStack() as undo:
+        try:
+            if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+                with path.open("wb") as file:
+                    yield file
+                return
+            partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+            undo.callback(partial.unlink, missing_ok=True)
+            with partial.open("wb") as file:
+                yield file
+            partial.replace(path)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
