@@ -1,18 +1,24 @@
-"""What silence will bring a customer: every change to come, as long as nothing happens."""
+"""What silence will bring: a customer's changes to come, as long as nothing happens. Pure.
+
+`next_changes` is the first of many customers, part of every change that is published. `forecast` is all of one.
+"""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from segflow.segments.facts import Facts, Labels
+from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER
 from segflow.segments.rules import Rules
 
+STEPS_MAX: Final = 100_000
+"""Deadlines one customer may pass in one go: far beyond any model's (a slot of 28 days for 7,000 years)."""
 CHANGES_MAX: Final = 20
 """Silence ends in a last label after a handful of changes; a model that repeats for ever is cut here."""
 DEADLINES_MAX: Final = 10_000
-"""Deadlines looked at; most change a label."""
+"""Deadlines looked at in a forecast; most change a label."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +28,48 @@ class ForecastChange:
     at_us: int
     dimension: str
     label: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextChanges:
+    """The first change that silence brings each of n customers; columns of shape (n,)."""
+
+    dimensions: npt.NDArray[np.intp]  # column of the models; the first in the settings' order of those that change
+    labels: Labels
+    at_us: Times  # NEVER: silence changes nothing more
+
+    @classmethod
+    def none(cls, count: int) -> Self:
+        """Of `count` customers whom silence changes no more."""
+        return cls(
+            dimensions=np.zeros(count, dtype=np.intp),
+            labels=np.zeros(count, dtype=np.uint8),
+            at_us=np.full(count, NEVER, dtype=np.int64),
+        )
+
+
+def next_changes(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> NextChanges:
+    """The first change after `at_us` of n customers with the labels `codes` then, shape (n, models)."""
+    found = NextChanges.none(len(at_us))
+    rows = np.arange(len(at_us))
+    for _ in range(STEPS_MAX):
+        due_us = rules.deadline(facts, at_us, codes)
+        ahead = np.flatnonzero(due_us != NEVER)
+        if not len(ahead):
+            return found
+        rows, at_us, codes, facts = rows[ahead], due_us[ahead], codes[ahead], facts.take(ahead)
+        then = rules.classify(facts, at_us)
+        moved = then != codes
+        changes = moved.any(axis=1)
+        first = moved.argmax(axis=1)
+        found.dimensions[rows[changes]] = first[changes]
+        found.labels[rows[changes]] = then[np.arange(len(rows)), first][changes]
+        found.at_us[rows[changes]] = at_us[changes]
+        left = np.flatnonzero(~changes)  # examined there without a change: look further
+        rows, at_us, codes, facts = rows[left], at_us[left], codes[left], facts.take(left)
+        if not len(rows):
+            return found
+    raise AssertionError("a model's deadline does not move forward")
 
 
 def forecast(rules: Rules, facts: Facts, at_us: int, codes: Labels) -> list[ForecastChange]:

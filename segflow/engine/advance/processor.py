@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from segflow.engine.advance.apply_events import apply, too_many_invoices
 from segflow.engine.advance.erasures import Erasures, start_labels
+from segflow.engine.advance.forecast import STEPS_MAX, NextChanges, next_changes
 from segflow.engine.advance.label_codes import Codes, translate
-from segflow.engine.advance.next_change import STEPS_MAX, next_change, nothing_ahead
 from segflow.engine.advance.rounds import rounds
 from segflow.engine.columns.changes import NO_EVENT, Cause, Changes, Moves, Steps
 from segflow.engine.columns.events import REMEMBERED_LONG, Chunk, Kind
@@ -338,7 +338,7 @@ class Advancing:
             self.customers.move(name, rows[mine], new[mine, column], at_us[mine])
         fixed["concluded_us"][rows] = at_us
         self.touched[rows] = True
-        next_dimensions, next_labels, next_us = (next_change if ahead else nothing_ahead)(self.rules, facts, at_us, new)
+        coming = next_changes(self.rules, facts, at_us, new) if ahead else NextChanges.none(len(rows))
         stakes = self._at_stake(facts, at_us, new, published)
         steps = Steps(
             rows=rows,
@@ -354,9 +354,9 @@ class Advancing:
             net_minor=facts.net_minor,
             last_12_months_minor=stakes.last_12_months_minor,
             clv_minor=stakes.clv_minor,
-            next_dimensions=next_dimensions,
-            next_labels=next_labels,
-            next_us=next_us,
+            next_dimensions=coming.dimensions,
+            next_labels=coming.labels,
+            next_us=coming.at_us,
         )
         moves = Moves(
             steps=step,

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
+from segflow.engine.advance.forecast import next_changes
 from segflow.engine.advance.label_codes import REMOVED, removed_labels
-from segflow.engine.advance.next_change import next_change
 from segflow.engine.columns import messages, text, varint
 from segflow.engine.columns.changes import NO_EVENT, Cause, Changes, Shares, Steps
 from segflow.engine.columns.messages import Messages
@@ -119,7 +119,7 @@ class Encoder:
         fixed = customers.fixed
         labels = customers.labels(rules.names)
         facts = customers.facts(slice(None))
-        next_dimensions, next_labels, next_us = next_change(rules, facts, fixed["concluded_us"], labels)
+        coming = next_changes(rules, facts, fixed["concluded_us"], labels)
         count = len(customers)
         stakes = AtStake.unknown(count)
         steps = Steps(
@@ -136,9 +136,9 @@ class Encoder:
             net_minor=facts.net_minor,
             last_12_months_minor=stakes.last_12_months_minor,
             clv_minor=stakes.clv_minor,
-            next_dimensions=next_dimensions,
-            next_labels=next_labels,
-            next_us=next_us,
+            next_dimensions=coming.dimensions,
+            next_labels=coming.labels,
+            next_us=coming.at_us,
         )
         words = self._words_of(rules, rules)
         texts = self._steps(steps, text.moments(_times(steps)), customers, (), words)

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from segflow.engine.advance.forecast import forecast
-from segflow.engine.advance.next_change import next_change
+from segflow.engine.advance.forecast import forecast, next_changes
 from segflow.schemas.settings import Settings
 from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US
@@ -32,6 +31,6 @@ def test_the_forecast_is_the_whole_way_to_the_end_of_silence() -> None:
         (120, "rfm", "hibernating"),
         (180, "lifecycle", "churned"),
     ]
-    dimension, label, when_us = next_change(rules, facts, zero, codes)
-    assert changes[0].at_us == when_us[0]
-    assert changes[0].label == rules.models[dimension[0]].labels[label[0]]
+    first = next_changes(rules, facts, zero, codes)
+    assert changes[0].at_us == first.at_us[0]
+    assert changes[0].label == rules.models[first.dimensions[0]].labels[first.labels[0]]
