@@ -5,6 +5,7 @@
 
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Final
 
 from evaluation.picture import draw
@@ -16,46 +17,27 @@ PAGE: Final = ROOT / "docs" / "evaluation.md"
 PICTURE: Final = ROOT / "docs" / "images" / "evaluation.svg"
 BEGIN: Final = "<!-- figures: filled from evaluation/results.json -->"
 END: Final = "<!-- end of figures -->"
-HEADINGS: Final = (
-    "rule",
-    "alarms in force",
-    "precision",
-    "recall",
-    "lead time, days",
-    "AUC",
-    "of the score",
-    "alarms raised",
-    "of them false",
-)
+SCORES: Final = (IDLE, ALIVE, GRID, EXPECTED)
+RULE_HEADINGS: Final = ("rule", "in force", "precision", "recall", "lead time, days", "raised", "of them false")
 WORDS: Final = {
-    "lifecycle": "`lifecycle`: at_risk or churned",
-    "churn": "`churn`: high or lost",
-    "rfm": "`rfm`: at_risk or cant_lose",
+    "lifecycle": "`lifecycle` says at_risk or churned",
+    "churn": "`churn` says high or lost",
+    "rfm": "`rfm` says at_risk or cant_lose",
 }
+WIDTH: Final = 120
+"""No line of a document is longer."""
 
 Row = tuple[str, ...]
 
 
-def rows(content: dict[str, Any], population: dict[str, Any]) -> list[Row]:
-    """The cells of one population's table, as HEADINGS say."""
-    areas = population["areas"]
-    found = []
-    for rule in population["rules"]:
-        threshold = {
-            "lifecycle": f" ({content['at_risk_after_days']} days)",
-            "churn": f" (P(alive) < {content['medium_from']:g})",
-            "rfm": "",
-        }[rule["dimension"]]
-        name = f"{rule['rule']}, {WORDS[rule['dimension']]}{threshold}"
-        found.append(_row(name, rule, _interval(areas[rule["score"]]["auc"], 3), rule["score"]))
+def alarms(population: dict[str, Any]) -> list[Row]:
+    """The cells of one population's table of alarms, as RULE_HEADINGS say."""
     patient = population["as_precise"]
-    found.append(_row(f"for comparison: fixed {patient['wait_days']} days, as precise as churn", patient, "", ""))
-    expected = _interval(areas[EXPECTED]["auc"], 3)
-    found.append(("for comparison: the same model, asked for the 39 weeks", *[""] * 4, expected, EXPECTED, "", ""))
-    return found
+    found = [_row(rule["rule"], rule) for rule in population["rules"]]
+    return [*found, _row(f"{patient['wait_days']} days, as precise", patient)]
 
 
-def _row(name: str, rule: dict[str, Any], area: str, score: str) -> Row:
+def _row(name: str, rule: dict[str, Any]) -> Row:
     lead = rule["lead_days"]
     return (
         name,
@@ -63,8 +45,6 @@ def _row(name: str, rule: dict[str, Any], area: str, score: str) -> Row:
         _share(rule["precision"]),
         _share(rule["recall"]),
         f"{lead['median']:.0f} ({lead['quarter']:.0f} to {lead['three_quarters']:.0f})",
-        area,
-        score,
         f"{rule['raised']:,}",
         f"{100 * rule['false'] / rule['raised']:.1f} %",
     )
@@ -72,31 +52,50 @@ def _row(name: str, rule: dict[str, Any], area: str, score: str) -> Row:
 
 def section(content: dict[str, Any]) -> str:
     """The tables, a heading above each."""
-    parts = []
+    parts = [*_rules(content), ""]
     for population in content["populations"]:
-        lost = _share(population["lost"])
+        areas = population["areas"]
         parts += [
             f"### {population['name'][0].upper()}{population['name'][1:]}",
             "",
-            f"{population['customers']:,} customers; {lost} of them never came back.",
+            f"{population['customers']:,} customers; {_share(population['lost'])} of them never came back.",
             "",
-            _table(HEADINGS, rows(content, population)),
+            _table(RULE_HEADINGS, alarms(population)),
+            "",
+            _table(("score", "AUC"), [(score, _interval(areas[score]["auc"], 3)) for score in SCORES]),
             "",
         ]
-    parts += ["### By how often they had bought", "", _bands(content), "", *_words(content)]
-    return "\n".join(parts)
+    parts += ["### By how often they had bought", "", "The last four columns are areas (AUC).", "", _bands(content), ""]
+    return "\n".join([*parts, *_words(content)])
+
+
+def _rules(content: dict[str, Any]) -> list[str]:
+    """What the names in the tables mean."""
+    thresholds = {
+        "lifecycle": f", {content['at_risk_after_days']} days after the latest purchase or later",
+        "churn": f", where P(alive) is below {content['medium_from']:g}",
+        "rfm": "",
+    }
+    rules = [
+        f"- {rule['rule']}: {WORDS[rule['dimension']]}{thresholds[rule['dimension']]}. Its score: {rule['score']}."
+        for rule in content["populations"][0]["rules"]
+    ]
+    return [
+        *rules,
+        "- N days, as precise: for comparison, the fixed number of days that is as precise as `churn`.",
+        f"- {EXPECTED}: for comparison, the score of the same model, asked for the {content['weeks']} weeks.",
+    ]
 
 
 def _bands(content: dict[str, Any]) -> str:
-    scores = (IDLE, ALIVE, GRID, EXPECTED)
-    headings = ("purchase days", "customers", "never came back", "mean P(alive)", *(f"AUC, {each}" for each in scores))
+    headings = ("purchase days", "customers", "lost", "mean P(alive)", *SCORES)
     cells = [
         (
             band["days"],
             f"{band['customers']:,}",
             f"{100 * band['lost']:.0f} %",
             f"{band['p_alive']:.2f}",
-            *(f"{band['auc'][each]:.3f}" for each in scores),
+            *(f"{band['auc'][each]:.3f}" for each in SCORES),
         )
         for band in content["bands"]
     ]
@@ -108,22 +107,26 @@ def _words(content: dict[str, Any]) -> list[str]:
     same, repeat = content["sweeps"]["for_as_many_false"], content["populations"][-1]
     fitted = ", ".join(f"{name} {value:g}" for name, value in content["parameters"].items())
     less = {name: repeat["areas"][name]["more_than_idle"] for name in (ALIVE, EXPECTED)}
-    return [
+    items = (
         (
-            "- For as many false alarms as `churn` raises of those who had bought on more than one day, fixed days "
+            "For as many false alarms as `churn` raises of those who had bought on more than one day, fixed days "
             f"would have to be {same['fixed_wait_days']:.0f}. A lost customer then has "
             f"{same['fixed_warning_days']:.1f} days of warning, with `churn` {same['rhythm_warning_days']:.1f} (means "
             "over all lost; without an alarm: 0)."
         ),
         (
-            f"- Areas of theirs less that of idle days: P(alive) {_interval(less[ALIVE], 3)}, expected purchases "
+            f"Their areas less that of idle days: P(alive) {_interval(less[ALIVE], 3)}, expected purchases "
             f"{_interval(less[EXPECTED], 3)}."
         ),
         (
-            f"- Whoever bought once falls to P(alive) {content['medium_from']:g} after {content['one_time_days']:.0f} "
+            f"Whoever bought once falls to P(alive) {content['medium_from']:g} after {content['one_time_days']:.0f} "
             "days of silence, everybody alike."
         ),
-        f"- Parameters of MBG/NBD, fitted to purchases up to the cut-off: {fitted}.",
+        f"Parameters of MBG/NBD, fitted to purchases up to the cut-off: {fitted}.",
+    )
+    return [
+        fill(f"- {item}", WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        for item in items
     ]
 
 
