@@ -19,7 +19,8 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
 from segflow.engine.columns.messages import Message, Messages
-from segflow.engine.commit.execute import CommitResult, Executor
+from segflow.engine.commit.execute import CommitResult, execute_single
+from segflow.engine.commit.load import Loader
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, duration_us
@@ -102,12 +103,12 @@ class Shard:
     _closing: set[asyncio.Task[None]] = field(default_factory=set)  # earlier publishers on their way out
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _more_due: bool = False
-    _executor: Executor = field(init=False)
+    _loader: Loader = field(init=False)
     _recut_coordinator: RecutCoordinator = field(init=False)
     _gate: InputGate = field(init=False)
 
     def __post_init__(self) -> None:
-        self._executor = Executor(self.settings, self.control.rule_versions, self.partition)
+        self._loader = Loader(self.settings, self.control.rule_versions, self.partition)
         self._fresh_inputs()
 
     def stop(self) -> None:
@@ -269,7 +270,7 @@ class Shard:
 
     def _execute(self, commit: LoadedCommit) -> PendingCommit:
         started_s = perf_counter()
-        result = self._executor.work(commit.loaded)
+        result = execute_single(commit.loaded, self.batcher.encoder)
         return self._pending(commit, result, perf_counter() - started_s)
 
     def _pending(self, commit: LoadedCommit, result: CommitResult, took_s: float) -> PendingCommit:
@@ -385,7 +386,7 @@ class Shard:
         plan = self._plan(chunks, wall_us, horizon_us)
         purchases, interactions, handed = chunks
         planned_s = perf_counter()
-        loaded = self._executor.load(plan, purchases, interactions, self.head, self.store, handed=handed)
+        loaded = self._loader.load(plan, purchases, interactions, self.head, self.store, handed=handed)
         loaded_s = perf_counter()
         return LoadedCommit(
             loaded=loaded,

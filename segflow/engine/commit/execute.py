@@ -70,11 +70,11 @@ class CommitResult:
         return self.make_current()
 
 
-class Executor(Loader):
-    """Executes plans on one shard's store. Pure but for the store's reads."""
+class Executor:
+    """Executes plans on one shard's store, one after the other. Pure but for the store's reads."""
 
     def __init__(self, settings: Settings, rule_versions: RuleVersions, partition: int) -> None:
-        super().__init__(settings, rule_versions, partition)
+        self._loader = Loader(settings, rule_versions, partition)
         self._encoder = Encoder(settings.currency)
 
     def execute(
@@ -87,15 +87,21 @@ class Executor(Loader):
         stored: Head | None = None,
         handed: Chunk | None = None,
     ) -> CommitResult:
-        """The result of `plan`; see `load`, of which this also is what it raises."""
-        return self.work(self.load(plan, purchases, interactions, head, store, stored, handed))
+        """The result of `plan`; see `Loader.load`, of which this also is what it raises."""
+        loaded = self._loader.load(plan, purchases, interactions, head, store, stored, handed)
+        return execute_single(loaded, self._encoder)
 
-    def work(self, commit: CommitInput) -> CommitResult:
-        """The result of what was loaded: the second half of `execute`."""
-        (result,) = execute_batch([commit], self._encoder)
-        if isinstance(result, Exception):
-            raise result
-        return result
+
+def execute_single(commit: CommitInput, encoder: Encoder) -> CommitResult:
+    """The result of one loaded commit.
+
+    Raises:
+        Exception: whatever hinders it.
+    """
+    (result,) = execute_batch([commit], encoder)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def execute_batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[CommitResult | Exception]:

@@ -30,6 +30,8 @@ from segflow.segments.model import NO_LABEL
 from segflow.segments.rules import Rules
 from segflow.state.customers import Customers
 
+WORDS_KEPT: Final = 4
+"""Pairs of rules whose pieces of text an encoder keeps: while new rules come to customers, a commit has two."""
 HOLDOUT_SCALE: Final = 2**64
 CAUSES: Final = text.column([b'"cause":{"kind":"%b"' % cause.name.lower().encode() for cause in Cause])
 ID_LENGTH: Final = 32  # of a change id: 128 bits in hexadecimal
@@ -70,13 +72,13 @@ NOTHING: Final = Encoded(changes=messages.NONE, alerts=messages.NONE, current=la
 
 
 class Encoder:
-    """Writes what a batch found. `currency` is the settings'."""
+    """Writes what a batch found. `currency` is the settings'. For any number of threads."""
 
     def __init__(self, currency: str) -> None:
         self._currency = currency
         self._digits = minor_digits(currency)
         self._json = msgspec.json.Encoder()
-        self._words: _Words | None = None
+        self._words: tuple[_Words, ...] = ()  # replaced as a whole: commits of several threads share an encoder
 
     def encode(
         self,
@@ -147,9 +149,12 @@ class Encoder:
         return found
 
     def _words_of(self, rules: Rules, old: Rules) -> "_Words":
-        if self._words is None or self._words.rules is not rules or self._words.old is not old:
-            self._words = _Words(rules, old, self._currency)
-        return self._words
+        for words in self._words:
+            if words.rules is rules and words.old is old:
+                return words
+        words = _Words(rules, old, self._currency)
+        self._words = (words, *self._words[: WORDS_KEPT - 1])
+        return words
 
     def _steps(
         self, steps: Steps, moments: Sequence[Text], customers: Customers, event_ids: Sequence[str], words: "_Words"

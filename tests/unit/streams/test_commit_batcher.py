@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from segflow.engine.advance.erasures import start_labels
 from segflow.engine.columns import events as columns
 from segflow.engine.columns.events import PURCHASES
-from segflow.engine.commit.execute import CommitResult, Executor, execute_batch
-from segflow.engine.commit.load import CommitInput
+from segflow.engine.commit.execute import CommitResult, execute_batch, execute_single
+from segflow.engine.commit.load import CommitInput, Loader
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
@@ -59,7 +59,8 @@ class Standing:
     store: MemoryStore = field(default_factory=MemoryStore)
 
     def __post_init__(self) -> None:
-        self.executor = Executor(self.settings, self.rule_versions, self.partition)
+        self.loader = Loader(self.settings, self.rule_versions, self.partition)
+        self.encoder = Encoder(self.settings.currency)
         self.store.acquire(Head(rules=self.rule_versions.first.version), None)
 
     @property
@@ -82,7 +83,11 @@ class Standing:
             rules=self.rule_versions.next_version(head.rules),
         )
         plan = msgspec.structs.replace(plan, future_us=LATEST_US, sweep_us=until_us, sweep_limit=3)
-        return self.executor.load(plan, chunk, columns.none(), head, self.store)
+        return self.loader.load(plan, chunk, columns.none(), head, self.store)
+
+    def execute(self, log: Log, until_us: int = UNKNOWN) -> CommitResult:
+        """The result of that commit, alone."""
+        return execute_single(self.load(log, until_us), self.encoder)
 
 
 def content(result: CommitResult) -> dict[str, Any]:
@@ -145,7 +150,7 @@ def test_a_commit_worked_with_others_comes_to_what_it_comes_to_alone(
         inputs = [each.load(batch, until_us) for each, batch in zip(batched, taken, strict=True)]
         results = execute_batch(inputs, encoder)
         for mine, its, batch, result in zip(alone, batched, taken, results, strict=True):
-            expected = mine.executor.work(mine.load(batch, until_us))
+            expected = mine.execute(batch, until_us)
             assert isinstance(result, CommitResult)
             assert content(result) == content(expected)
             mine.store.commit(expected.write)
@@ -261,7 +266,7 @@ def test_a_shard_that_does_not_come_back_holds_nobody_up_for_longer_than_a_momen
 
 def rich(standing: Standing) -> Standing:
     """A shard whose customer has nearly all the money there is: one more purchase is too much."""
-    first = standing.executor.work(standing.load([event(0, 0)]))
+    first = standing.execute([event(0, 0)])
     rules = standing.rule_versions.first
     customers = record.decode(["c1"], [first.write.records[0][1]], start_labels(rules), 0)
     customers.fixed["net_minor"] = 2**63 - 2
@@ -285,9 +290,7 @@ def test_what_hinders_one_shard_in_working_is_told_to_that_shard_alone() -> None
     failed, aliased, *others = asyncio.run(together_with_one_that_fails())
     assert isinstance(failed, OverflowError)
     (alone,) = members(1)
-    expected = alone.standing.executor.work(
-        alone.standing.load([event(0, 0, customer="c2"), event(1, 1, "alias", "c1", previous_id="c2")])
-    )
+    expected = alone.standing.execute([event(0, 0, customer="c2"), event(1, 1, "alias", "c1", previous_id="c2")])
     assert (aliased.result.digest, aliased.result.merged) == (expected.digest, 1)
     assert [len(each.result.changes) for each in others] == [2, 2]
 
@@ -310,7 +313,7 @@ def test_a_store_that_failed_is_not_asked_again() -> None:
     rule_versions = RuleVersions(from_settings(Settings()))
     broken = Standing(Settings(), rule_versions, 0, Broken())
     fine = Standing(Settings(), rule_versions, 1)
-    broken.store.commit(broken.executor.work(broken.load([event(0, 0)])).write)
+    broken.store.commit(broken.execute([event(0, 0)]).write)
     inputs = [broken.load([event(1, 1, "erase"), event(2, 2)]), fine.load([event(0, 0)])]
     failed, result = execute_batch(inputs, Encoder("EUR"))
     assert isinstance(failed, redis.ConnectionError)
