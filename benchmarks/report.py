@@ -1,10 +1,12 @@
-"""The table of docs/performance.md, from the result files: a figure there comes from a run, not from a hand.
+"""The tables of docs/performance.md, from the result files: a figure there comes from a run, not from a hand.
 
-`python -m benchmarks.report` writes it between the two markers.
+`python -m benchmarks.report` writes them between the two markers.
 """
 
 import json
+import re
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
@@ -14,29 +16,54 @@ BEGIN: Final = "<!-- figures: filled from benchmarks/results -->"
 END: Final = "<!-- end of figures -->"
 
 
-def table(results: list[dict[str, Any]]) -> str:
-    """All figures as a Markdown table, a line a figure, with the day, the machine and its load of each run."""
-    lines = ["| benchmark | figure | measured | unit | target | |", "|---|---|--:|---|--:|---|"]
+WIDTH: Final = 120
+"""No line of a document is longer."""
+SPACE: Final = "\N{NO-BREAK SPACE}"
+
+
+def wrapped(item: str) -> str:
+    """An item of a Markdown list on lines of WIDTH; what stands in backquotes stays on one."""
+    kept = re.sub(r"`[^`]+`", lambda code: code[0].replace(" ", SPACE), item)
+    lines = fill(f"- {kept}", WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return lines.replace(SPACE, " ")
+
+
+def tables(results: list[dict[str, Any]]) -> str:
+    """All figures: a heading and a Markdown table a benchmark, with the day, the machine and its load of each run."""
+    parts = []
     for result in results:
-        for row, figure in enumerate(result["figures"]):
-            machine = result["machine"]
-            cores = f"{machine['cores']} cores of {machine['cpu']}"
-            where = f"{machine['date'][:10]}, {cores}, load {machine['load_average']}"
-            name = "" if row else f"`{result['benchmark']}` ({where})"
+        machine = result["machine"]
+        where = f"{machine['date'][:10]}, {machine['cores']} cores of {machine['cpu']}, load {machine['load_average']}:"
+        lines = ["| figure | measured | unit | target | |", "|---|--:|---|--:|---|"]
+        for figure in result["figures"]:
             target = figure.get("target", "")
             met = {True: "met", False: "**missed**"}.get(figure.get("met"), "")
-            value = figure["value"]
-            shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-            lines.append(f"| {name} | {figure['name']} | {shown} | {figure['unit']} | {target} | {met} |")
-    return "\n".join(lines)
+            lines.append(f"| {figure['name']} | {shown(figure)} | {figure['unit']} | {target} | {met} |")
+        parts.append("\n".join([f"### `{result['benchmark']}`", "", where, "", *lines]))
+    return "\n\n".join(parts)
+
+
+def missed(results: list[dict[str, Any]]) -> str:
+    """A line for each target that was not met."""
+    return "\n".join(
+        f"- `{result['benchmark']}`: {figure['name']}: {shown(figure)} {figure['unit']}, target {figure['target']}"
+        for result in results
+        for figure in result["figures"]
+        if figure.get("met") is False
+    )
+
+
+def shown(figure: dict[str, Any]) -> str:
+    """A value to three digits, large ones whole."""
+    value = figure["value"]
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def page(text: str, results: list[dict[str, Any]]) -> str:
-    """The page with its table written anew."""
+    """The page with its tables written anew."""
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2] if END in rest else rest
-    where = "The machine is shared with the broker, Redis and the load itself; two machines do not compare:"
-    return f"{before}{BEGIN}\n\n{where}\n\n{table(results)}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\nMissed targets:\n\n{missed(results)}\n\n{tables(results)}\n\n{END}{after}"
 
 
 def read() -> list[dict[str, Any]]:

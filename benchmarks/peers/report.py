@@ -1,4 +1,4 @@
-"""What documents show of the results: the table of docs/performance.md and the picture of the README.
+"""What documents show of the results: the tables of docs/performance.md and the picture of the README.
 
 `python -m benchmarks.peers.report` writes both from benchmarks/results/peers.json: a figure there comes from a run, not
 from a hand.
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from benchmarks.peers.picture import draw
 from benchmarks.peers.results import FIGURES, cell, notes
-from benchmarks.report import PAGE, RESULTS, ROOT
+from benchmarks.report import PAGE, RESULTS, ROOT, wrapped
 
 FILE: Final = RESULTS / "peers.json"
 PICTURE: Final = ROOT / "docs" / "images" / "peers.svg"
@@ -33,26 +33,50 @@ def read(path: Path = FILE) -> dict[str, Any]:
     return content
 
 
+PROMISE: Final = "Promise, memory and state"
+"""The table that has room for what a subscriber sees after a crash."""
+TABLES: Final = (
+    ("Pace", ("events_s", "events_cpu_s", "events_cpu_s_but_broker")),
+    (PROMISE, ("resident_mib", "state_bytes_customer")),
+    ("Delay and recovery", ("p50_ms", "p99_ms", "recovery_s", "recovery_few_s")),
+)
+"""The figures of each table: all of a peer in one would not fit a screen."""
+
+
 def section(content: dict[str, Any]) -> str:
-    """The table with where it comes from above and what must be said below."""
-    machine, peers = content["machine"], content["peers"]
-    shown = [name for name in FIGURES if any(name in peer["figures"] for peer in peers)]
-    where = f"{machine['cores']} cores ({machine['cpu']}), shared with {', '.join(content['servers'].values())}"
-    runs = "medians, with the least and the most where there were several runs"
+    """The tables with where they come from above and what must be said below."""
+    machine, peers, servers = content["machine"], content["peers"], ", ".join(content["servers"].values())
     lines = [
-        f"`{content['command']}`, {machine['date'][:10]}, {where}; {runs}:",
+        f"- Command: `{content['command']}`",
+        f"- Day: {machine['date'][:10]}",
+        wrapped(f"Machine: {machine['cores']} cores ({machine['cpu']}), shared with {servers}"),
+        "- Figures: medians, with the least and the most where there were several runs",
         "",
-        f"| peer | after a crash, a subscriber sees | {' | '.join(FIGURES[name][0] for name in shown)} |",
-        f"|---|---|{'--:|' * len(shown)}",
+        "### segflow beside each peer's goal",
+        "",
+        *goals(peers),
+        "",
     ]
-    for peer in peers:
-        cells = " | ".join(cell(peer["figures"].get(name)) for name in shown)
-        lines.append(f"| {peer['title']} {peer['version']} | {peer['promise']} | {cells} |")
-    lines += ["", *(f"- {FIGURES[name][0]}: {FIGURES[name][1]}" for name in shown)]
-    lines += [f"- {note}" for note in notes(peers)]
-    lines += ["", *goals(peers)]
-    lines += ["", "How each is set up:", "", *(f"- {peer['title']}: {peer['tuned']}." for peer in peers)]
+    for title, names in TABLES:
+        shown = [name for name in names if any(name in peer["figures"] for peer in peers)]
+        if shown:
+            lines += [f"### {title}", "", *_table(peers, shown, promise=title == PROMISE), ""]
+            lines += [wrapped(f"{FIGURES[name][0]}: {FIGURES[name][1]}") for name in shown] + [""]
+    lines += ["### What must be known of a peer", "", *(wrapped(note) for note in notes(peers)), ""]
+    lines += ["### How each is set up", "", *(wrapped(f"**{peer['title']}**: {peer['tuned']}") for peer in peers)]
     return "\n".join(lines)
+
+
+def _table(peers: list[dict[str, Any]], names: list[str], *, promise: bool) -> list[str]:
+    """One table, a line a peer."""
+    headings = ["peer", *(["after a crash, a subscriber sees"] if promise else [])]
+    aligned = "---|" * len(headings) + "--:|" * len(names)
+    lines = [f"| {' | '.join([*headings, *(FIGURES[name][0] for name in names)])} |", f"|{aligned}"]
+    for peer in peers:
+        cells = [f"{peer['title']} {peer['version']}", *([peer["promise"]] if promise else [])]
+        cells += [cell(peer["figures"].get(name)) for name in names]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def goals(peers: list[dict[str, Any]]) -> list[str]:

@@ -16,16 +16,16 @@ FIGURES: Final = {
         "Events a second, counted where their changes reach the broker; the first third left out.",
     ),
     "events_cpu_s": ("events/CPU-s", "Events a second of processor time of everything: the peer, Redis, the broker."),
-    "events_cpu_s_but_broker": ("… but broker", "The same without the broker's."),
+    "events_cpu_s_but_broker": ("… without broker", "The same without the broker's."),
     "resident_mib": ("MiB", "Resident memory of the peer's processes and of Redis, at its highest."),
     "state_bytes_customer": (
         "bytes/customer",
-        "State a customer at the end: Redis' used memory, or the files of the store or checkpoint.",
+        "State per customer at the end: Redis' used memory, or the files of the store or checkpoint.",
     ),
     "p50_ms": ("p50 ms", "From event to change at 5,000 events/s."),
     "p99_ms": ("p99 ms", "From event to change at 5,000 events/s."),
-    "recovery_s": ("back after s", "From kill -9 to the first new change of the program started again at once."),
-    "recovery_few_s": ("… with a tenth", "The same with a tenth of the customers."),
+    "recovery_s": ("recovery s", "From kill -9 to the first new change of the program started again at once."),
+    "recovery_few_s": ("… of a tenth", "The same with a tenth of the customers."),
 }
 """By name in the results: the table's heading, and what it is."""
 BEHIND: Final = "cannot keep up with 5,000 events/s"
