@@ -9,12 +9,11 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from segflow.engine.advance.silence import STEPS_MAX
 from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER
 from segflow.segments.rules import Rules
 
-STEPS_MAX: Final = 100_000
-"""Deadlines one customer may pass in one go: far beyond any model's (a slot of 28 days for 7,000 years)."""
 CHANGES_MAX: Final = 20
 """Silence ends in a last label after a handful of changes; a model that repeats for ever is cut here."""
 DEADLINES_MAX: Final = 10_000

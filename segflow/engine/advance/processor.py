@@ -7,24 +7,25 @@ Pure: no clock, no I/O. Customers go in and come out as columns, changes come ou
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from segflow.engine.advance.apply_events import apply, too_many_invoices
 from segflow.engine.advance.erasures import Erasures, start_labels
-from segflow.engine.advance.forecast import STEPS_MAX, NextChanges, next_changes
+from segflow.engine.advance.forecast import NextChanges, next_changes
 from segflow.engine.advance.label_codes import Codes, translate
 from segflow.engine.advance.rounds import rounds
+from segflow.engine.advance.silence import Silence
 from segflow.engine.columns.changes import NO_EVENT, Cause, Changes, Moves, Steps
 from segflow.engine.columns.events import REMEMBERED_LONG, Chunk, Kind
 from segflow.segments.at_stake import AtStake, at_stake
 from segflow.segments.facts import Facts, Labels, Rows, Times
-from segflow.segments.instant import NEVER
 from segflow.segments.model import NO_LABEL
 from segflow.segments.rules import NOTHING_HELD, Rules
 from segflow.state.customers import Customers
-from segflow.state.layout import NO_TIMER, REMEMBERED
+from segflow.state.layout import REMEMBERED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,59 +71,81 @@ class Advance:
     flags: npt.NDArray[np.uint8]  # (m,) of EventFlag
 
 
-def advance(customers: Customers, work: Work, rules: Rules, adoption: Adoption | None = None) -> Advance:
+class MergeHook(Protocol):
+    """What merging customers adds to a batch (`segflow.engine.merging`)."""
+
+    def take_events(self, processor: "Processor") -> None:
+        """Take all events of the batch in their order: `Processor.take`, and what more merges ask for."""
+        ...
+
+    def erased(self, processor: "Processor", rows: Rows, events: Rows) -> None:
+        """The customers of `rows` were erased by `events`, both of shape (k,)."""
+        ...
+
+
+def advance(
+    customers: Customers, work: Work, rules: Rules, adoption: Adoption | None = None, merges: MergeHook | None = None
+) -> Advance:
     """Advance `customers` by `work` under `rules`, in place.
 
     The order within a customer is: adoption, the events in the shard's order (each after the deadlines it makes due),
     then the sweep up to the horizon.
     """
-    return Advancing(customers, work, rules).run(adoption)
+    return Processor(customers, work, rules, merges).run(adoption)
 
 
 @dataclass(slots=True)
-class Advancing:
-    """One batch being worked; where customers are merged, `segflow.engine.merging` does more."""
+class Processor:
+    """One batch being worked. `merges`: where customers are merged in it."""
 
     customers: Customers
     work: Work
     rules: Rules
+    merges: MergeHook | None = None
     before: Changes | None = None
     parts: list[Changes] = field(default_factory=list)
     touched: npt.NDArray[np.bool_] = field(init=False)
-    due_us: Times = field(init=False)  # a lower bound of each customer's next deadline
+    silence: Silence = field(init=False)
     flags: npt.NDArray[np.uint8] = field(init=False)
-    erases: bool = False  # there is anything to do with erasing
+    erases: bool = field(init=False)  # there is anything to do with erasing
 
     def __post_init__(self) -> None:
         self.flags = np.zeros(len(self.work.events), dtype=np.uint8)
         self.touched = np.zeros(len(self.customers), dtype=np.bool_)
-        self.due_us = self.customers.fixed["timer_us"].copy()
-        self.erases = self.work.erasures.concern(self.work.events.kinds)
-        if self.erases:
+        self.silence = Silence(self.customers)
+        erases = self.work.erasures.concern(self.work.events.kinds)
+        if erases:
             left = np.flatnonzero(~self.work.erasures.known)
             self.work.erasures.forget(self.customers, left, self.rules)
+        self.erases = erases or self.merges is not None
 
     def run(self, adoption: Adoption | None) -> Advance:
         """See `advance`."""
-        fixed = self.customers.fixed
-        before_us = fixed["timer_us"].copy()
         if adoption is not None:
             self._adopt(adoption)
-        self._take_events()
-        self._sweep()
-        self._set_timers()
+        if self.merges is None:
+            self.take(np.arange(len(self.work.events)))
+        else:
+            self.merges.take_events(self)
+        self.pass_silence(self.work.due, self.work.until_us)
+        moved = self.silence.set_timers(np.flatnonzero(self.touched), self.work.due)
+        self.touched[self.work.due] = True
         return Advance(
             before=self.before,
             changes=Changes.join(self.parts, len(self.rules.models)),
             touched=self.touched,
-            timers=fixed["timer_us"] != before_us,
+            timers=moved,
             flags=self.flags,
         )
 
-    def _take_events(self) -> None:
-        """All events."""
-        for events in rounds(self.work.rows):
-            self._round(events)
+    def take(self, events: Rows) -> None:
+        """Events in the shard's order, shape (k,): each of a customer's in a round of its own."""
+        for places in rounds(self.work.rows[events]):
+            self._round(events[places])
+
+    def pass_silence(self, rows: Rows, until_us: Times, facts: Facts | None = None) -> None:
+        """Step 1 for `rows`; see `Silence.pass_until`."""
+        self.silence.pass_until(self.rules, rows, until_us, self._conclude_silence, facts)
 
     def _adopt(self, adoption: Adoption) -> None:
         """Step 1 up to the adoption under the old rules, then classify there under the new."""
@@ -132,8 +155,7 @@ class Advancing:
         self.touched[rows] = True
         new, self.rules = self.rules, adoption.old
         facts = self.customers.facts(rows)
-        ripe = np.flatnonzero(self.due_us[rows] <= adoption.at_us)
-        self._silence(rows[ripe], np.full(len(ripe), adoption.at_us), facts.take(ripe))
+        self.pass_silence(rows, np.full(len(rows), adoption.at_us), facts)
         if self.parts:
             self.before, self.parts = Changes.join(self.parts, len(adoption.old.models)), []
         codes = self._codes(rows)
@@ -147,17 +169,16 @@ class Advancing:
         for name in set(new.names) - set(adoption.old.names):
             self.customers.begin(name, rows)
         causes = np.full(len(rows), adoption.cause, dtype=np.uint8)
-        self._conclude(rows, at_us, causes, facts=facts, previous=previous, held=held, quiet=adoption.quiet)
+        self.conclude(rows, at_us, causes, facts=facts, previous=previous, held=held, quiet=adoption.quiet)
 
     def _round(self, events: Rows) -> None:
         """One event of each of many customers (steps 0 to 3)."""
         if self.erases:
-            events = self._since_the_erase(events)
+            events = self.since_the_erase(events)
         events = events[self._fresh(events)]
         rows, horizons_us = self.work.rows[events], self.work.horizons_us[events]
         self.touched[rows] = True
-        ripe = self.due_us[rows] <= horizons_us
-        self._silence(rows[ripe], horizons_us[ripe])
+        self.pass_silence(rows, horizons_us)
         if self.erases:
             erasing = self.work.events.kinds[events] == Kind.ERASE
             self._erase(rows[erasing], events[erasing])
@@ -170,9 +191,9 @@ class Advancing:
         self._mark(events[late], EventFlag.LATE)
         at_us = np.maximum(fixed["concluded_us"][rows], occurred_us)
         fixed["concluded_us"][rows] = at_us
-        self._conclude(rows, at_us, np.where(late, Cause.LATE, Cause.EVENT).astype(np.uint8), events)
+        self.conclude(rows, at_us, np.where(late, Cause.LATE, Cause.EVENT).astype(np.uint8), events)
 
-    def _since_the_erase(self, events: Rows) -> Rows:
+    def since_the_erase(self, events: Rows) -> Rows:
         """The events but for those from before their customer's erase; they change nothing at all."""
         rows, erasures = self.work.rows[events], self.work.erasures
         erasures.expire(self.customers, rows, self.work.horizons_us[events], self.rules)
@@ -192,15 +213,17 @@ class Advancing:
         late = occurred_us[known] < fixed["concluded_us"][published]
         self._mark(events[known][late], EventFlag.LATE)
         at_us = np.maximum(fixed["concluded_us"][published], occurred_us[known])
-        self._tell_gone(published, at_us, Cause.ERASE)
+        self.publish_gone(published, at_us, Cause.ERASE)
         erasures.note(rows, occurred_us, published, at_us, fixed["changes"][published], self.rules)
         erasures.forget(self.customers, rows, self.rules)
-        self.due_us[rows] = NEVER
+        self.silence.end(rows)
+        if self.merges is not None:
+            self.merges.erased(self, rows, events)
 
     def _mark(self, events: Rows, flag: EventFlag) -> None:
         self.flags[events] |= np.uint8(flag)
 
-    def _tell_gone(self, rows: Rows, at_us: Times, cause: Cause) -> None:
+    def publish_gone(self, rows: Rows, at_us: Times, cause: Cause) -> None:
         """Every label of `rows` becomes null: the last that is published of them as long as they do not come back."""
         if not len(rows):
             return
@@ -231,10 +254,11 @@ class Advancing:
         fresh = ~duplicate & ~refused
         long = self.work.events.kinds[events] <= REMEMBERED_LONG
         for memory, mine in ((0, fresh & long), (1, fresh & ~long)):
-            self._remember(memory, rows[mine], identities[mine])
+            self.remember(memory, rows[mine], identities[mine])
         return fresh
 
-    def _remember(self, memory: int, rows: Rows, identities: npt.NDArray[np.uint64]) -> None:
+    def remember(self, memory: int, rows: Rows, identities: npt.NDArray[np.uint64]) -> None:
+        """Keep event ids of `rows`, one each, in one of the two memories; the oldest makes room."""
         if not len(rows):
             return
         seen, limit = self.customers.seen[memory], REMEMBERED[memory]
@@ -245,34 +269,14 @@ class Advancing:
         seen[rows, np.minimum(held, limit - 1)] = identities
         counts[rows] = np.minimum(held + 1, limit)
 
-    def _sweep(self) -> None:
-        """Step 1 for customers that got no event: up to the horizon."""
-        ripe = self.due_us[self.work.due] <= self.work.until_us
-        self._silence(self.work.due[ripe], self.work.until_us[ripe])
-
-    def _silence(self, rows: Rows, until_us: Times, facts: Facts | None = None) -> None:
-        """Step 1: while a deadline is due, classify there; it concludes the customer only where a label changed.
-
-        `facts`: theirs, where they are at hand; silence changes none.
-        """
-        if not len(rows):
-            return
-        concluded_us = self.customers.fixed["concluded_us"][rows]
-        facts = self.customers.facts(rows) if facts is None else facts
-        self.due_us[rows] = self.rules.deadline(facts, concluded_us, self._codes(rows))
-        for _ in range(STEPS_MAX):
-            ripe = np.flatnonzero(self.due_us[rows] <= until_us)
-            rows, until_us, facts = rows[ripe], until_us[ripe], facts.take(ripe)
-            if not len(rows):
-                return
-            at_us = self.due_us[rows]
-            self._conclude(rows, at_us, np.full(len(rows), Cause.TIME, dtype=np.uint8), facts=facts)
-        raise AssertionError("a model's deadline does not move forward")
+    def _conclude_silence(self, rows: Rows, at_us: Times, facts: Facts) -> None:
+        """Classify at a deadline; it concludes the customer only where a label changed."""
+        self.conclude(rows, at_us, np.full(len(rows), Cause.TIME, dtype=np.uint8), facts=facts)
 
     def _codes(self, rows: Rows) -> Labels:
         return self.customers.labels(self.rules.names, rows)
 
-    def _conclude(
+    def conclude(
         self,
         rows: Rows,
         at_us: Times,
@@ -287,7 +291,7 @@ class Advancing:
         """Classify `rows` at their moments and note what moved.
 
         `facts`: theirs, where they are at hand. `previous`: the labels before, where rules change. `held`: those of
-        dimensions that are known to stay as they are; their deadlines are among those that `due_us` knows already.
+        dimensions that are known to stay as they are; their deadlines are among those that are known already.
         """
         if not len(rows):
             return
@@ -305,7 +309,7 @@ class Advancing:
                 rows[taken], facts.take(taken), at_us[taken], causes[taken], happened, old[taken], new[taken], quiet
             )
         due_us = self.rules.deadline(facts, at_us, new, held)
-        self.due_us[rows] = np.minimum(self.due_us[rows], due_us) if held else due_us
+        self.silence.expect(rows, np.minimum(self.silence.due_us[rows], due_us) if held else due_us)
 
     def _note(
         self,
@@ -379,15 +383,3 @@ class Advancing:
             stakes.last_12_months_minor[rows] = found.last_12_months_minor
             stakes.clv_minor[rows] = found.clv_minor
         return stakes
-
-    def _set_timers(self) -> None:
-        """Step 4: a timer only moves earlier, but for those taken out of the set, which go where they belong."""
-        fixed = self.customers.fixed
-        rows = np.flatnonzero(self.touched)
-        fixed["timer_us"][rows] = np.minimum(fixed["timer_us"][rows], self.due_us[rows])
-        swept = self.work.due
-        fixed["timer_us"][swept] = self.due_us[swept]
-        self.touched[swept] = True
-
-
-assert NO_TIMER == NEVER  # a deadline that never comes is a timer that is not set

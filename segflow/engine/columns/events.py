@@ -24,7 +24,7 @@ class Kind(IntEnum):
     PAYMENT = 3
     OTHER = 4  # interaction, profile
     ERASE = 5
-    # Those of aliases, each worked on its own (segflow/engine/merging/processor.py, segflow/engine/merging/ledger.py):
+    # Those of aliases, each worked on its own (segflow/engine/merging/merges.py, segflow/engine/merging/ledger.py):
     ALIAS = 6
     TRANSFER = 7
     APPROVE = 8

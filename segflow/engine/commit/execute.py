@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from segflow.engine.advance.erasures import Erasures, start_labels
-from segflow.engine.advance.processor import EventFlag, Work
+from segflow.engine.advance.processor import EventFlag, Work, advance
 from segflow.engine.columns import events
 from segflow.engine.columns.changes import Changes
 from segflow.engine.columns.events import HANDOVER, Chunk
@@ -27,7 +27,7 @@ from segflow.engine.decode.merge_inputs import refuse_invoices
 from segflow.engine.encode.change_json import Encoder, Publication
 from segflow.engine.encode.dead_letters import dead_letters
 from segflow.engine.merging.ledger import MergeLedger
-from segflow.engine.merging.processor import advance
+from segflow.engine.merging.merges import Merges
 from segflow.engine.merging.stored import addressed, handed_over
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN
@@ -160,7 +160,7 @@ def _batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[ShardResult
         until_us=np.repeat([each.until_us for each in commits], [len(each.due) for each in commits]),
         erasures=_erasures(commits, erased),
     )
-    done = advance(customers, work, rules, adoption, aliases)
+    done = advance(customers, work, rules, adoption, None if aliases is None else Merges(aliases))
     customers.keep(rules.kept)
     changes, shares = done.changes.by_shard(first_rows[:-1])
     at = [_publication(each) for each in commits]

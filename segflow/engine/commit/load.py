@@ -16,7 +16,7 @@ from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.commit.plan import Plan
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.merge_inputs import OrderedInputs, merge, refuse_aliases
-from segflow.engine.merging.processor import Aliases
+from segflow.engine.merging.merges import Aliases
 from segflow.engine.merging.stored import read_aliases
 from segflow.schemas.settings import Settings
 from segflow.segments.facts import Rows, Times

@@ -10,7 +10,7 @@ from segflow.engine.columns import merge_messages
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS, Chunk, Kind
 from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.columns.messages import Message
-from segflow.engine.merging.processor import Aliases
+from segflow.engine.merging.merges import Aliases
 from segflow.engine.partitioner import partition_of
 from segflow.schemas.settings import Settings
 from segflow.state.customers import Customers
