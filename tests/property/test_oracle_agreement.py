@@ -1,4 +1,4 @@
-"""I1 and I2: the engine gives the oracle's changes, however the log is cut."""
+"""I1 and I2 of docs/architecture.md: the engine gives the oracle's changes, however the log is cut."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal

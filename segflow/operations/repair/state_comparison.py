@@ -1,4 +1,4 @@
-"""What Redis holds of a shard beside what its commits give in memory (invariant I4)."""
+"""What Redis holds of a shard beside what its commits give in memory (I4 of docs/architecture.md)."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Bad input: one dead letter each, with a reason a person can act on, and nothing else is changed by it (I6)."""
+"""Bad input: one dead letter each, a reason to act on, and nothing else is changed (I6 of docs/architecture.md)."""
 
 import json
 import random
