@@ -119,8 +119,8 @@ def _words(content: dict[str, Any]) -> list[str]:
             f"{_interval(less[EXPECTED], 3)}."
         ),
         (
-            f"Whoever bought once falls to P(alive) {content['medium_from']:g} after {content['one_time_days']:.0f} "
-            "days of silence, everybody alike."
+            f"Every customer who bought once falls to P(alive) {content['medium_from']:g} after "
+            f"{content['one_time_days']:.0f} days of silence."
         ),
         f"Parameters of MBG/NBD, fitted to purchases up to the cut-off: {fitted}.",
     )

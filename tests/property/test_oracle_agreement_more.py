@@ -1,4 +1,4 @@
-"""I1 and I2 of docs/architecture.md for all dimensions, in any order and number: the engine is the oracle."""
+"""I1 and I2 of docs/architecture.md for all dimensions, in any order and number: the engine agrees with the oracle."""
 
 from datetime import datetime, timedelta
 from fractions import Fraction
