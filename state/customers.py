@@ -10,7 +10,7 @@ import numpy.typing as npt
 from segflow.schemas.rule_dimensions import key_of
 from segflow.segments import window
 from segflow.segments.attributes import ATTRIBUTE, Attributes
-from segflow.segments.facts import Facts, Labels, Times
+from segflow.segments.facts import Facts, Labels, ScalarT, Times
 from segflow.segments.instant import UNKNOWN
 from segflow.state import tails
 from segflow.state.layout import (
@@ -132,32 +132,42 @@ class Customers:
 
     def labels(self, dimensions: Sequence[str], rows: npt.NDArray[np.intp] | slice = slice(None)) -> Labels:
         """Label codes of `rows`, one column a dimension."""
-        labels: Labels = np.stack([self._column(name, "labels", "label")[rows] for name in dimensions], axis=1)
+        labels: Labels = np.stack([self._labels(name)[rows] for name in dimensions], axis=1)
         return labels
 
     def since_us(self, dimensions: Sequence[str], rows: npt.NDArray[np.intp] | slice = slice(None)) -> Times:
         """Since when those labels are true, UNKNOWN from the start; one column a dimension."""
-        since_us: Times = np.stack([self._column(name, "since_us", "since_us")[rows] for name in dimensions], axis=1)
+        since_us: Times = np.stack([self._since_us(name)[rows] for name in dimensions], axis=1)
         return since_us
 
     def move(self, dimension: str, rows: npt.NDArray[np.intp], labels: Labels, at_us: Times) -> None:
         """Give `rows` other labels in one dimension."""
-        self._column(dimension, "labels", "label")[rows] = labels
-        self._column(dimension, "since_us", "since_us")[rows] = at_us
+        self._labels(dimension)[rows] = labels
+        self._since_us(dimension)[rows] = at_us
 
     def relabel(self, dimensions: Sequence[str], rows: npt.NDArray[np.intp], labels: Labels) -> None:
         """Write label codes of `rows`, one column a dimension, without anything being since now."""
         for column, dimension in enumerate(dimensions):
-            self._column(dimension, "labels", "label")[rows] = labels[:, column]
+            self._labels(dimension)[rows] = labels[:, column]
 
     def begin(self, dimension: str, rows: npt.NDArray[np.intp]) -> None:
         """Let `rows` begin in a dimension: whatever its label, it is so from the start."""
-        self._column(dimension, "since_us", "since_us")[rows] = UNKNOWN
+        self._since_us(dimension)[rows] = UNKNOWN
 
-    def _column(self, dimension: str, in_fixed: str, in_section: str) -> npt.NDArray[Any]:
-        """The column of a dimension, to read and to write."""
+    def _labels(self, dimension: str) -> Labels:
+        """The labels in a dimension, shape (n,), to read and to write."""
+        column: Labels = self._column(dimension, "labels", "label")
+        return column
+
+    def _since_us(self, dimension: str) -> Times:
+        """Since when, likewise."""
+        column: Times = self._column(dimension, "since_us", "since_us")
+        return column
+
+    def _column(self, dimension: str, in_fixed: str, in_section: str) -> npt.NDArray[ScalarT]:
+        column: npt.NDArray[ScalarT]
         if dimension in DIMENSION_SLOTS:
-            column: npt.NDArray[Any] = self.fixed[in_fixed][:, DIMENSION_SLOTS.index(dimension)]
+            column = self.fixed[in_fixed][:, DIMENSION_SLOTS.index(dimension)]
         elif dimension in SECTIONS:
             column = self.sections[dimension][in_section]
         else:

@@ -71,18 +71,16 @@ def _price(into: Customers, rows: Rows, other: Customers) -> None:
 
 def _cadence(into: Customers, rows: Rows, other: Customers) -> None:
     mine, theirs = into.sections["cadence"], other.sections["cadence"]
-    mine["latest_slot"][rows], mine["slot_mask"][rows], _ = slots.united(
-        mine["latest_slot"][rows], mine["slot_mask"][rows], theirs["latest_slot"], theirs["slot_mask"]
-    )
+    both = slots.united(mine["latest_slot"][rows], mine["slot_mask"][rows], theirs["latest_slot"], theirs["slot_mask"])
+    mine["latest_slot"][rows], mine["slot_mask"][rows] = both.latest, both.mask
 
 
 def _churn(into: Customers, rows: Rows, other: Customers) -> None:
     """Days that both masks have count once; of those before their reach nothing tells whether they are one."""
     mine, theirs = into.sections["churn"], other.sections["churn"]
-    mine["latest_day"][rows], mine["day_mask"][rows], shared = slots.united(
-        mine["latest_day"][rows], mine["day_mask"][rows], theirs["latest_day"], theirs["day_mask"]
-    )
-    mine["purchase_days"][rows] += theirs["purchase_days"] - shared
+    both = slots.united(mine["latest_day"][rows], mine["day_mask"][rows], theirs["latest_day"], theirs["day_mask"])
+    mine["latest_day"][rows], mine["day_mask"][rows] = both.latest, both.mask
+    mine["purchase_days"][rows] += theirs["purchase_days"] - both.shared
 
 
 def _clv(into: Customers, rows: Rows, other: Customers) -> None:

@@ -7,7 +7,7 @@ Sums of times give it to the microsecond; what was computed otherwise, as the wh
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import EXACT_S, FAR_S, LATEST_US, NEVER, SECOND_US, UNKNOWN
 
 Flags = npt.NDArray[np.bool_]
-Values = npt.NDArray[Any]
+Values = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +146,7 @@ def crossing(compared: Compared, customers: Customers) -> Crossing:
     return Crossing(np.where(settled, UNKNOWN, crossed_us), np.where(settled, always, after))
 
 
-_COMPARE: Final[dict[str, Any]] = {
+_COMPARE: Final[dict[str, np.ufunc]] = {
     "==": np.equal,
     "!=": np.not_equal,
     "<": np.less,
@@ -194,14 +194,14 @@ def _arithmetic(quantity: Arithmetic, left: Line, right: Line) -> Line:
         with np.errstate(all="ignore"):
             total = sum_of(left.value, right.value)
             return Line(total, sum_of(left.slope, right.slope), known & ~np.isnan(total))
-    left, right = _as_floats(left), _as_floats(right)
+    dividend, divisor = left.value.astype(np.float64), right.value.astype(np.float64)
     with np.errstate(all="ignore"):
         if quantity.sign == "/":
-            value, slope = left.value / right.value, left.slope / right.value
-            known = known & (right.value != 0)
+            value, slope = dividend / divisor, left.slope.astype(np.float64) / divisor
+            known = known & (divisor != 0)
         else:
-            value = left.value * right.value
-            slope = left.slope * right.value + left.value * right.slope  # one of the slopes is zero
+            value = dividend * divisor
+            slope = left.slope * divisor + dividend * right.slope  # one of the slopes is zero
         return Line(value, slope, known & ~np.isnan(value) & ~np.isnan(slope))
 
 

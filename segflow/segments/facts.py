@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +13,17 @@ from segflow.segments.instant import UNKNOWN
 Times = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
 Labels = npt.NDArray[np.uint8]
+ScalarT = TypeVar("ScalarT", bound=np.generic)
 
-NOT_KEPT: Final[npt.NDArray[Any]] = np.zeros(0)
+NOT_KEPT: Final[npt.NDArray[np.generic]] = np.zeros(0)
 """In the place of a column that no dimension of the settings needs."""
 
 
 NO_ATTRIBUTES: Final = Attributes((), np.zeros((0, 0), dtype=ENTRY))
 
 
-def _not_kept() -> npt.NDArray[Any]:
-    return NOT_KEPT
+def _not_kept() -> npt.NDArray[ScalarT]:
+    return cast("npt.NDArray[ScalarT]", NOT_KEPT)  # of every type, as it has no row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +56,7 @@ class Facts:
     next_due_us: Times = field(default_factory=_not_kept)  # the first due date of open invoices, NEVER without one
     window: npt.NDArray[np.void] = field(default_factory=_not_kept)  # (n, k): see segments/window.py
     attributes: Attributes = NO_ATTRIBUTES  # of profiles, those that rules look at
-    _computed: dict[Hashable, npt.NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
+    _computed: dict[Hashable, npt.NDArray[np.generic]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def orders(self) -> npt.NDArray[np.int64]:
@@ -70,7 +71,7 @@ class Facts:
         taken = {name: each if any(each is one for one in absent) else each[rows] for name, each in columns.items()}
         return type(self)(**taken, _computed={what: each[rows] for what, each in self._computed.items()})
 
-    def once(self, what: Hashable, compute: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    def once(self, what: Hashable, compute: Callable[[], npt.NDArray[ScalarT]]) -> npt.NDArray[ScalarT]:
         """What `compute` makes of these facts, shape (n, …), computed when first asked for; facts are never written to.
 
         Args:
@@ -80,7 +81,7 @@ class Facts:
         found = self._computed.get(what)
         if found is None:
             found = self._computed[what] = compute()
-        return found
+        return cast("npt.NDArray[ScalarT]", found)
 
     def idle_us(self, at_us: Times) -> Times:
         """Time since the latest purchase at `at_us`; 0 without a purchase."""

@@ -1,5 +1,7 @@
 """Distinct days with a purchase: how often a customer came, however often they paid that day."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,8 +12,16 @@ from segflow.segments.slots import Mask, Slots, has_slot, with_slot
 Days = npt.NDArray[np.uint32]
 
 
-def with_purchase(latest: Slots, mask: Mask, days: Days, times_us: Times) -> tuple[Slots, Mask, Days]:
-    """Latest day (UTC, days since 1970), mask of the 64 days behind it, and the count, after a purchase of each of n.
+class PurchaseDays(NamedTuple):
+    """The days with a purchase of n customers, each a column of shape (n,)."""
+
+    latest: Slots  # UTC, days since 1970; NO_SLOT without one
+    mask: Mask  # of the 64 days up to the latest
+    days: Days
+
+
+def with_purchase(latest: Slots, mask: Mask, days: Days, times_us: Times) -> PurchaseDays:
+    """The days after a purchase of each of n customers at `times_us`.
 
     A late purchase before the mask's reach counts as a new day, as nothing tells whether it is one. So the count, and
     it alone, can depend on the order in which purchases arrive: where two of one day both come over 64 days late.
@@ -19,7 +29,7 @@ def with_purchase(latest: Slots, mask: Mask, days: Days, times_us: Times) -> tup
     day = times_us // DAY_US
     known = has_slot(latest, mask, day)
     latest, mask = with_slot(latest, mask, day)
-    return latest, mask, (days + ~known).astype(np.uint32)
+    return PurchaseDays(latest, mask, (days + ~known).astype(np.uint32))
 
 
 def with_first_day(

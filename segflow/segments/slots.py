@@ -1,6 +1,6 @@
 """Slots of equal length, and a mask of those in which something was bought."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +32,16 @@ def has_slot(latest: Slots, mask: Mask, slot: npt.NDArray[np.int64]) -> npt.NDAr
     return known
 
 
-def united(
-    latest: Slots, mask: Mask, other_latest: Slots, other_mask: Mask
-) -> tuple[Slots, Mask, npt.NDArray[np.uint32]]:
-    """Of n customers and n others who are one: the latest slot, the mask, and how many slots both masks have."""
+class United(NamedTuple):
+    """The slots of n customers and n others who are one, each a column of shape (n,)."""
+
+    latest: Slots
+    mask: Mask
+    shared: npt.NDArray[np.uint32]  # how many slots both masks have
+
+
+def united(latest: Slots, mask: Mask, other_latest: Slots, other_mask: Mask) -> United:
+    """The slots of n customers and n others who are one."""
     newest = np.maximum(latest, other_latest).astype(np.int64)
     moved: list[Mask] = []
     for its_latest, its_mask in ((latest, mask), (other_latest, other_mask)):
@@ -44,4 +50,4 @@ def united(
         moved.append(np.where(age < MASK_SLOTS, shifted, np.uint64(0)))
     shared = np.bitwise_count(moved[0] & moved[1]).astype(np.uint32)
     both: Mask = moved[0] | moved[1]
-    return newest.astype(np.int32), both, shared
+    return United(newest.astype(np.int32), both, shared)

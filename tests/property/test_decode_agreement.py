@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,7 +177,7 @@ def rows(chunk: Chunk) -> list[tuple[object, ...] | None]:
         chunk.identities.tolist(),
         chunk.amounts_minor.tolist(),
         chunk.full.tolist(),
-        *(chunk.more[name].tolist() for name in sorted(chunk.more)),
+        *(np.asarray(column).tolist() for _, column in sorted(chunk.more.items())),
         chunk.customer_ids,
         chunk.event_ids,
         strict=True,

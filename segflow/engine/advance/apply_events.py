@@ -101,14 +101,15 @@ def _apply_to_sections(
         )
     if "churn" in kept or "clv" in kept:
         section, bought = sections["churn"], rows[buys]
-        section["latest_day"][bought], section["day_mask"][bought], section["purchase_days"][bought] = (
-            purchase_days.with_purchase(
-                section["latest_day"][bought],
-                section["day_mask"][bought],
-                section["purchase_days"][bought],
-                happened.occurred_us[events[buys]],
-            )
+        days = purchase_days.with_purchase(
+            section["latest_day"][bought],
+            section["day_mask"][bought],
+            section["purchase_days"][bought],
+            happened.occurred_us[events[buys]],
         )
+        section["latest_day"][bought] = days.latest
+        section["day_mask"][bought] = days.mask
+        section["purchase_days"][bought] = days.days
     if "satisfaction" in kept:
         rates = kinds == Kind.FEEDBACK
         section, rated = sections["satisfaction"], rows[rates]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from segflow.state.erasure import Erasure
 from segflow.state.layout import DIMENSION_SLOTS
 
 FOR_EVER: Final = NEVER
+Versions = npt.NDArray[np.int64] | npt.NDArray[np.uint32]
 
 
 def start_labels(rules: Rules) -> Labels:
@@ -85,7 +86,7 @@ class Erasures:
         )
 
     def note(
-        self, rows: Rows, occurred_us: Times, published: Rows, published_us: Times, versions: Any, rules: Rules
+        self, rows: Rows, occurred_us: Times, published: Rows, published_us: Times, versions: Versions, rules: Rules
     ) -> None:
         """`rows` were erased at these times, and `published`, those of them who were known, had their receipts."""
         self.at_us[rows] = occurred_us

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
-from typing import Any, Self
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from segflow.segments.facts import Labels, Times
+from segflow.segments.facts import Labels, Rows, Times
 
 NO_EVENT = -1
 """In `Steps.events`: the step was not an event."""
@@ -135,23 +135,47 @@ class Changes:
     @classmethod
     def none(cls, models: int) -> Self:
         """No change at all."""
-        times = np.zeros(0, dtype=np.int64)
+        rows, numbers = np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int64)
         codes = np.zeros(0, dtype=np.uint8)
-        steps: dict[str, Any] = {each.name: times for each in fields(Steps)}
-        steps |= {"labels": np.zeros((0, models), dtype=np.uint8), "since_us": np.zeros((0, models), dtype=np.int64)}
-        steps |= {"causes": codes, "next_labels": codes}
-        moves: dict[str, Any] = {each.name: times for each in fields(Moves)}
-        moves |= {"previous": codes.astype(np.int16), "current": codes}
-        return cls(steps=Steps(**steps), moves=Moves(**moves))
+        steps = Steps(
+            rows=rows,
+            effective_us=numbers,
+            causes=codes,
+            events=numbers,
+            labels=np.zeros((0, models), dtype=np.uint8),
+            since_us=np.zeros((0, models), dtype=np.int64),
+            versions=numbers,
+            first_us=numbers,
+            last_us=numbers,
+            orders=numbers,
+            net_minor=numbers,
+            last_12_months_minor=numbers,
+            clv_minor=numbers,
+            next_dimensions=rows,
+            next_labels=codes,
+            next_us=numbers,
+        )
+        moves = Moves(
+            steps=rows,
+            dimensions=rows,
+            previous=codes.astype(np.int16),
+            current=codes,
+            previous_since_us=numbers,
+            versions=numbers,
+        )
+        return cls(steps=steps, moves=moves)
 
 
-def _join(parts: Sequence[Any]) -> Any:
+Table = TypeVar("Table", Steps, Moves)
+
+
+def _join(parts: Sequence[Table]) -> Table:
     """Columns of equal tables, one after the other."""
     return type(parts[0])(
         **{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(parts[0])}
     )
 
 
-def _take(table: Any, rows: Any) -> Any:
+def _take(table: Table, rows: Rows | slice) -> Table:
     """The given rows of every column."""
     return type(table)(**{each.name: getattr(table, each.name)[rows] for each in fields(table)})

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Any, Final
+from typing import Final, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from segflow.engine.columns.merge_messages import MergeMessage
+
+Columns = dict[str, npt.NDArray[np.generic]]
 
 PURCHASES: Final = 0
 INTERACTIONS: Final = 1
@@ -45,6 +47,16 @@ class Unusable:
     reason: str
 
 
+class More(TypedDict, total=False):
+    """Columns of shape (n,) that only some dimensions need; those of the settings' dimensions are there."""
+
+    discounted: npt.NDArray[np.bool_]
+    score: npt.NDArray[np.uint8]  # of a feedback
+    level_log2: npt.NDArray[np.float64]  # segments/models/engagement.py
+    invoice: npt.NDArray[np.void]  # of INVOICE (segments/models/payment.py)
+    attributes: npt.NDArray[np.void]  # of STATED (segments/attributes.py), shape (n, attributes), columns by key
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chunk:
     """n records of one input in their order, as columns of shape (n,). Unusable rows hold zeros and empty strings."""
@@ -63,10 +75,7 @@ class Chunk:
     unusable: dict[int, Unusable] = field(default_factory=dict)  # by row
     merge_messages: dict[int, MergeMessage] = field(default_factory=dict)
     """By row: of aliases, and of all that was handed over."""
-    more: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
-    """Columns that only some dimensions need, where the settings have them: `discounted` bool, `score` uint8 (of a
-    feedback), `level_log2` float64 (segments/models/engagement.py), `invoice` of INVOICE (segments/models/payment.py);
-    `attributes` of STATED (segments/attributes.py), shape (n, attributes), columns by key."""
+    more: More = field(default_factory=More)
 
     def __len__(self) -> int:
         return len(self.customer_ids)
@@ -90,7 +99,7 @@ class Chunk:
             merge_messages={
                 row - start: message for row, message in self.merge_messages.items() if start <= row < stop
             },
-            more={name: column[rows] for name, column in self.more.items()},
+            more=_more_of(self.more, rows),
         )
 
     def with_unusable(self, usable: npt.NDArray[np.bool_], unusable: dict[int, Unusable]) -> "Chunk":
@@ -120,8 +129,17 @@ class Chunk:
             }
             if self.merge_messages
             else {},
-            more={name: column[rows] for name, column in self.more.items()},
+            more=_more_of(self.more, rows),
         )
+
+
+def _more_of(more: More, rows: npt.NDArray[np.intp] | slice) -> More:
+    return cast("More", {name: column[rows] for name, column in cast("Columns", more).items()})
+
+
+def _joined(parts: Sequence[More]) -> More:
+    columns = cast("Sequence[Columns]", parts)
+    return cast("More", {name: np.concatenate([part[name] for part in columns]) for name in columns[0]})
 
 
 def none() -> Chunk:
@@ -169,5 +187,5 @@ def join(chunks: Sequence[Chunk]) -> Chunk:
         values=[value for chunk in chunks for value in chunk.values],
         unusable=unusable,
         merge_messages=merge_messages,
-        more={name: np.concatenate([chunk.more[name] for chunk in chunks]) for name in chunks[0].more},
+        more=_joined([chunk.more for chunk in chunks]),
     )

@@ -3,7 +3,7 @@
 It carries the event that caused it, as it was read, so that whoever applies it, or refuses it, knows all of it.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -53,7 +53,7 @@ def encode(merge_message: MergeMessage) -> Message:
     )
 
 
-def decode(value: Any) -> MergeMessage:
+def decode(value: bytes | None) -> MergeMessage:
     """A record of the topic.
 
     Raises:

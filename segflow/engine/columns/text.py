@@ -52,7 +52,7 @@ def joined(*parts: Text | bytes) -> Text:
     return JOIN.call([*(piece(each) if isinstance(each, bytes) else each for each in parts), NOTHING], NO_OPTIONS)
 
 
-def gathered(pieces: Text, places: npt.NDArray[Any]) -> Text:
+def gathered(pieces: Text, places: npt.NDArray[np.integer[Any]]) -> Text:
     """`pieces[place]` for each place, which must exist; shape of `places` (n,)."""
     return TAKE.call([pieces, pa.array(places)], UNCHECKED)
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from xxhash import xxh3_64_intdigest
 
 from segflow.engine.columns import times
-from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
+from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Chunk, Kind, More, Unusable
 from segflow.engine.columns.merge_messages import ALIAS, MergeMessage
 from segflow.engine.decode.json_text import NESTING_MAX, is_shallow, is_utf8, nesting, read
 from segflow.schemas import event as contract
@@ -186,9 +186,9 @@ class Decoder:
             more=self._more(columns, occurred_us),
         )
 
-    def _more(self, columns: _Columns, occurred_us: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+    def _more(self, columns: _Columns, occurred_us: npt.NDArray[np.int64]) -> More:
         """The columns that the settings' dimensions need beside those of all (Chunk.more)."""
-        more: dict[str, npt.NDArray[Any]] = {}
+        more = More()
         if "price" in self._dimensions:
             more["discounted"] = np.zeros(len(occurred_us), dtype=np.bool_)
             more["discounted"][columns.discounted_rows] = True

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,15 +24,6 @@ KINDS: Final = {
 """Of messages that are no plain event."""
 
 
-Decoders = tuple[Decoder, Decoder, "HandoverDecoder"]
-"""Of purchases, interactions and what is handed over."""
-
-
-def decoders(settings: Settings) -> Decoders:
-    """One for each input."""
-    return Decoder(settings, PURCHASES), Decoder(settings, INTERACTIONS), HandoverDecoder(settings)
-
-
 class HandoverDecoder:
     """As Decoder, of segments.handover. A row is the event of a merge message, its customer whom it is for."""
 
@@ -44,7 +35,7 @@ class HandoverDecoder:
         """Columns of Kafka records: objects with value and offset."""
         return self.decode([record.value for record in records], [record.offset for record in records])
 
-    def decode(self, values: Sequence[Any], offsets: Sequence[int]) -> Chunk:
+    def decode(self, values: Sequence[bytes | None], offsets: Sequence[int]) -> Chunk:
         """Columns of records' values.
 
         Raises:
@@ -62,6 +53,19 @@ class HandoverDecoder:
                 row: _with_previous(each, chunk.merge_messages.get(row)) for row, each in enumerate(handed)
             },
         )
+
+
+class Decoders(NamedTuple):
+    """One for each input, in the order of PURCHASES, INTERACTIONS and HANDOVER."""
+
+    purchases: Decoder
+    interactions: Decoder
+    handover: HandoverDecoder
+
+
+def decoders(settings: Settings) -> Decoders:
+    """One for each input."""
+    return Decoders(Decoder(settings, PURCHASES), Decoder(settings, INTERACTIONS), HandoverDecoder(settings))
 
 
 def _with_previous(handed: MergeMessage, alias: MergeMessage | None) -> MergeMessage:

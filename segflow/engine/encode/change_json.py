@@ -5,7 +5,7 @@ few pieces, so it is put together in columns. What comes from outside (ids) goes
 is our own plain ASCII.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -397,7 +397,7 @@ class _Words:
         found = self.rules.actions.strategies.get((name.decode(), (label or b"").decode()))
         return b"" if found is None else b',"strategy":{"name":"%b","priority":%d}' % (found[0].encode(), found[1])
 
-    def places(self, dimensions: Any, codes: npt.NDArray[np.integer[Any]]) -> Places:
+    def places(self, dimensions: Places | int, codes: npt.NDArray[np.integer[Any]]) -> Places:
         """Where the tables have the labels `codes`; from REMOVED on they are those of the old rules."""
         nulls = self._nulls[dimensions]
         known = np.where(codes == NO_LABEL, nulls, self._firsts[dimensions] + codes)
@@ -410,6 +410,6 @@ def _times(steps: Steps) -> list[npt.NDArray[np.int64]]:
     return [steps.first_us, steps.last_us, steps.effective_us, steps.next_us]
 
 
-def _table(pieces: Any) -> Text:
+def _table(pieces: Iterable[bytes]) -> Text:
     """The pieces from place 1 on; nothing at 0."""
     return text.column([b"", *pieces])
