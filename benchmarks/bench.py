@@ -5,12 +5,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
-from typing import Self, get_args
+from typing import Self
 
 from segflow.embedded.broker import Broker, broker
 from segflow.embedded.redis_server import RunningRedis, redis
-from segflow.schemas.dimension_settings import Dimension
-from segflow.schemas.settings import Settings
+from segflow.schemas.settings import BUILT_IN, Settings
 
 KAFKA_HEAP_MB = 1024
 """Of the embedded broker: the whole of it is in use at full rate, and 512 MB shows in its collector's pauses."""
@@ -35,7 +34,7 @@ class Bench:
     @property
     def dimensions(self) -> tuple[str, ...]:
         """What the settings list."""
-        return get_args(Dimension) if self.all_dimensions else Settings().dimensions
+        return tuple(BUILT_IN) if self.all_dimensions else Settings().dimensions
 
     @cached_property
     def kafka(self) -> Broker:

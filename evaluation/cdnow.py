@@ -15,10 +15,11 @@ from evaluation.study import ALIVE, GRID, IDLE, Study, crossing
 from segflow.fitting import mbg_nbd
 from segflow.operations.line_files import LineFiles
 from segflow.operations.populations import purchase_log
-from segflow.schemas.dimension_settings import Churn, MbgNbd, Parameters
+from segflow.schemas.parameters import MbgNbd, Parameters
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import to_text
 from segflow.segments.mbg_nbd import WEEK_US, History, falls_to_weeks
+from segflow.segments.models.churn import Churn
 from segflow.segments.parameters import MbgNbd as Fitted
 
 HISTORY: Final = Path(__file__).parents[1] / "examples" / "cdnow.jsonl.gz"

@@ -1,6 +1,6 @@
 """Dimensions by rules, as settings have them. Each rule is checked when settings are read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Final
 
@@ -11,7 +11,6 @@ from segflow.schemas.expression import meaning
 from segflow.schemas.expression.checking import RESERVED, check
 from segflow.schemas.expression.meaning import Condition
 from segflow.schemas.expression.syntax import LENGTH_MAX, ExpressionError, names
-from segflow.schemas.labels import LABELS
 
 DIMENSIONS_MAX: Final = 64
 """The most rule dimensions: each is evaluated at every event, and takes 13 bytes of a record."""
@@ -59,11 +58,15 @@ def key_of(name: str) -> int:
     return xxh3_64_intdigest(name.encode()) & 0xFFFF_FFFF or 1
 
 
-def split(written: Mapping[Any, Any]) -> tuple[list[Any], dict[Any, Any]]:
+def split(written: Mapping[Any, Any], built_in: Sequence[str]) -> tuple[list[Any], dict[Any, Any]]:
     """The names and the rules of `dimensions` where it is written as a mapping.
 
     A built-in dimension has no value in the mapping. One that is missing there is put first if a rule looks at it.
     Without any built-in dimension, lifecycle and rfm are put first too.
+
+    Args:
+        written: names, and the rules of those that have any.
+        built_in: names, in the order in which they are put first.
 
     Returns:
         The names in their order, and the rules by name.
@@ -71,15 +74,15 @@ def split(written: Mapping[Any, Any]) -> tuple[list[Any], dict[Any, Any]]:
     Raises:
         ValueError: a built-in dimension has rules.
     """
-    rules = {name: spec for name, spec in written.items() if name not in LABELS}
+    rules = {name: spec for name, spec in written.items() if name not in built_in}
     for name in written.keys() - rules.keys():
         if written[name]:
             raise ValueError(
                 f"dimensions.{name}: is built in and has no rules; what can be set of it stands in `{name}`"
             )
-    listed = [name for name in written if name in LABELS]
+    listed = [name for name in written if name in built_in]
     wanted = _looked_at(rules) if listed else _looked_at(rules) | {"lifecycle", "rfm"}
-    return [*(name for name in LABELS if name in wanted and name not in listed), *written], rules
+    return [*(name for name in built_in if name in wanted and name not in listed), *written], rules
 
 
 def _looked_at(rules: dict[Any, Any]) -> set[str]:
@@ -93,9 +96,14 @@ def _looked_at(rules: dict[Any, Any]) -> set[str]:
 
 
 def checked(
-    dimensions: tuple[str, ...], rules: Mapping[str, RuleDimension], grid_labels: set[str]
+    dimensions: tuple[str, ...], rules: Mapping[str, RuleDimension], labels: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[tuple[str, Condition], ...]]:
     """Label and condition of each rule of each rule dimension.
+
+    Args:
+        dimensions: in the settings' order.
+        rules: of those of them that have any.
+        labels: of the models.
 
     Raises:
         RuleError: an expression is wrong.
@@ -105,15 +113,15 @@ def checked(
         raise ValueError(f"dimensions: there may be {DIMENSIONS_MAX} with rules")
     later = {
         name: f"{name} is not among the dimensions before this one: put it above, in `dimensions`"
-        for name in [*LABELS, *rules]
+        for name in [*labels, *rules]
     }
     before: dict[str, tuple[str, ...]] = {}
     conditions: dict[str, tuple[tuple[str, Condition], ...]] = {}
     for name in dimensions:
         if name not in rules:
-            before[name] = LABELS[name] + (tuple(sorted(grid_labels)) if name == "rfm" else ())
+            before[name] = labels[name]
             continue
-        if name in LABELS or name in RESERVED:
+        if name in labels or name in RESERVED:
             raise ValueError(f"dimensions.{name}: this name means something in rules already")
         found = []
         for place, rule in enumerate(rules[name].rules):

@@ -1,32 +1,32 @@
 """The settings: one YAML file. Every field has a default. Nonsense is refused with its path and the reason."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from functools import cache
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from segflow.schemas.connection_settings import Kafka, Redis
 from segflow.schemas.currency import CODE
-from segflow.schemas.dimension_settings import (
-    Cadence,
-    Churn,
-    Clv,
-    Dimension,
-    Engagement,
-    Lifecycle,
-    Parameters,
-    Payment,
-    Price,
-    Rfm,
-    Satisfaction,
-    Value,
-)
 from segflow.schemas.duration import Duration, to_text
 from segflow.schemas.expression.meaning import Condition
+from segflow.schemas.parameters import Parameters
 from segflow.schemas.rule_dimensions import Label, RuleDimension, attributes_of, checked, split
 from segflow.schemas.section import Count, Section, Wait
 from segflow.schemas.worker_settings import Worker
+from segflow.segments.declaration import Declaration, check
+from segflow.segments.models.cadence import CADENCE, Cadence
+from segflow.segments.models.churn import CHURN, Churn
+from segflow.segments.models.clv import CLV, Clv
+from segflow.segments.models.engagement import ENGAGEMENT, Engagement
+from segflow.segments.models.lifecycle import LIFECYCLE, Lifecycle
+from segflow.segments.models.payment import PAYMENT, Payment
+from segflow.segments.models.price import PRICE, Price
+from segflow.segments.models.rfm import RFM, Rfm
+from segflow.segments.models.satisfaction import SATISFACTION, Satisfaction
+from segflow.segments.models.value import VALUE, Value
 
 WINDOW_SLOTS_MOST: Final = 40
 """The most slots of a window: three years of 28 days. It bounds a customer's record."""
@@ -82,6 +82,7 @@ class Erase(Section):
 
 def _or_mapping(schema: dict[str, Any]) -> None:
     """Add to the JSON Schema that `dimensions` may also be written as a mapping."""
+    schema["items"] = {"anyOf": [{"enum": [*BUILT_IN], "type": "string"}, schema["items"]]}
     listed = {name: schema.pop(name) for name in ("items", "minItems", "type")}
     rules = {"type": ["object", "null"], "description": "as in `rule_dimensions`; null: built in"}
     schema["anyOf"] = [listed, {"type": "object", "additionalProperties": rules}]
@@ -99,7 +100,7 @@ class Settings(Section):
     rates: dict[Annotated[str, StringConstraints(pattern=CODE)], Annotated[Decimal, Field(gt=0, lt=10**9)]] = Field(
         {}, description="units of `currency` for one unit of another"
     )
-    dimensions: tuple[Dimension | Label, ...] = Field(
+    dimensions: tuple[Label, ...] = Field(
         ("lifecycle", "rfm"),
         min_length=1,
         description="names, in the order of their changes; or a mapping of names to rules (null for built-in ones)",
@@ -108,22 +109,22 @@ class Settings(Section):
     rule_dimensions: dict[Label, RuleDimension] = Field(
         {}, description="rules of the dimensions that `dimensions` lists by name only"
     )
-    lifecycle: Lifecycle = Lifecycle()
-    rfm: Rfm = Rfm()
+    lifecycle: Annotated[Lifecycle, LIFECYCLE] = Lifecycle()
+    rfm: Annotated[Rfm, RFM] = Rfm()
     slot: Duration = Field(
         timedelta(days=28),
         description="length of the slots, counted from 1970 on, of cadence and rfm.window. A fact setting",
     )
-    engagement: Engagement = Engagement()
-    price: Price = Price()
-    cadence: Cadence = Cadence()
-    satisfaction: Satisfaction = Satisfaction()
-    value: Value = Value()
+    engagement: Annotated[Engagement, ENGAGEMENT] = Engagement()
+    price: Annotated[Price, PRICE] = Price()
+    cadence: Annotated[Cadence, CADENCE] = Cadence()
+    satisfaction: Annotated[Satisfaction, SATISFACTION] = Satisfaction()
+    value: Annotated[Value, VALUE] = Value()
     recut: Recut = Recut()
-    churn: Churn = Churn()
-    clv: Clv = Clv()
+    churn: Annotated[Churn, CHURN] = Churn()
+    clv: Annotated[Clv, CLV] = Clv()
     parameters: Parameters = Parameters()
-    payment: Payment = Payment()
+    payment: Annotated[Payment, PAYMENT] = Payment()
     strategies: dict[Label, dict[Label, Strategy]] = Field(
         {}, description="strategies by dimension and label; each is copied into every change into that label"
     )
@@ -141,7 +142,7 @@ class Settings(Section):
             return content
         if content.get("rule_dimensions"):
             raise ValueError("rule_dimensions: the rules stand in `dimensions` already")
-        names, rules = split(content["dimensions"])
+        names, rules = split(content["dimensions"], IN_ORDER)
         return content | {"dimensions": names, "rule_dimensions": rules}
 
     @model_validator(mode="after")
@@ -156,9 +157,9 @@ class Settings(Section):
                 f"of {to_text(self.slot)} each (slot), {to_text(self.rfm.window)} are {self.rfm.window // self.slot}"
             )
         for name in self.dimensions:
-            if name not in get_args(Dimension) and name not in self.rule_dimensions:
+            if name not in self.declarations() and name not in self.rule_dimensions:
                 raise ValueError(
-                    f"dimensions.{name}: is no dimension and has no rules; there are {', '.join(get_args(Dimension))}"
+                    f"dimensions.{name}: is no dimension and has no rules; there are {', '.join(BUILT_IN)}"
                 )
         for name in self.rule_dimensions:
             if name not in self.dimensions:
@@ -170,9 +171,29 @@ class Settings(Section):
 
     def conditions(self) -> dict[str, tuple[tuple[str, Condition], ...]]:
         """Label and condition of each rule, in their order, by rule dimension."""
-        grid_labels = {label for row in self.rfm.grid for label in row}
-        return checked(self.dimensions, self.rule_dimensions, grid_labels)
+        labels = {name: each.all_labels(getattr(self, name)) for name, each in self.declarations().items()}
+        return checked(self.dimensions, self.rule_dimensions, labels)
+
+    @classmethod
+    @cache
+    def declarations(cls) -> Mapping[str, Declaration[Any]]:
+        """The models these settings know, by name: those that stand in the annotations of their sections.
+
+        Raises:
+            DeclarationError: one of them cannot be used.
+        """
+        fields = cls.model_fields.items()
+        found = {name: each for name, field in fields for each in field.metadata if isinstance(each, Declaration)}
+        check(found)
+        return found
 
     def attributes(self) -> tuple[str, ...]:
         """The attributes that rules look at. They are a fact setting, as only these are remembered."""
         return attributes_of(self.conditions())
+
+
+BUILT_IN: Final = Settings.declarations()
+"""The models that segflow itself has, by name."""
+_BY_PURCHASES: Final = ("lifecycle", "rfm", "value", "churn", "clv")
+IN_ORDER: Final = (*_BY_PURCHASES, *(name for name in BUILT_IN if name not in _BY_PURCHASES))
+"""The order in which dimensions stand where settings do not say: first those that look at purchases alone."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segflow.engine.advance.forecast import forecast
-from segflow.segments.explain import Case, explain
+from segflow.segments.explain import Case
 from segflow.segments.instant import NEVER, to_text
 from segflow.segments.model import NO_LABEL
 from segflow.segments.rules import Rules
@@ -51,7 +51,7 @@ def explanations(customers: Customers, rules: Rules, currency: str, now_us: int)
                 dimension=model.name,
                 label=case.label,
                 at=to_text(at_us),
-                because=explain(model, case),
+                because=model.explain(case),
                 next_label=None if change is None else change.label,
                 next_at=None if change is None else to_text(change.at_us),
             )

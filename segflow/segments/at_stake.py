@@ -9,7 +9,7 @@ import numpy.typing as npt
 from segflow.segments import window
 from segflow.segments.facts import Facts, Times
 from segflow.segments.instant import UNKNOWN
-from segflow.segments.models.clv import Clv
+from segflow.segments.models.clv import ClvModel
 from segflow.segments.rules import Rules
 
 Money = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ def at_stake(rules: Rules, facts: Facts, at_us: Times) -> AtStake:
     slots = window.slots_of_12_months(rules.slot_us)
     if rules.window_slots >= slots:
         known.last_12_months_minor[:] = window.sums_at(facts.window, at_us, rules.slot_us, slots)[1]
-    clv = next((model for model in rules.models if isinstance(model, Clv)), None)
+    clv = next((model for model in rules.models if isinstance(model, ClvModel)), None)
     if clv is not None:
         worth_minor = clv.worth_minor(facts, at_us, rules.cuts.parameters)
         known.clv_minor[:] = np.where(facts.orders > 0, worth_minor, UNKNOWN)

@@ -1,6 +1,6 @@
 """What is found in the population: the thresholds of RFM's scores and of value's classes; parameters of models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -28,13 +28,8 @@ class Cuts:
     parameters: Parameters = CDNOW  # of the purchase models
 
 
-LOOKED_AT: Final[dict[str, tuple[str, ...]]] = {
-    "rfm": ("recency_us", "frequency", "monetary_minor"),
-    "value": ("value_minor",),
-    "churn": ("parameters",),
-    "clv": ("clv_minor", "parameters"),
-}
-"""By dimension, the fields of Cuts that it looks at; of a dimension that is not here, none."""
+CUT_FIELDS: Final = frozenset(field.name for field in fields(Cuts)) - {"version"}
+"""What a model may look at."""
 
 
 def crossed(values: npt.NDArray[np.int64], thresholds: tuple[int, ...]) -> Score:

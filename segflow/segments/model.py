@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from segflow.segments.cuts import Cuts
+from segflow.segments.explain import Case
 from segflow.segments.facts import Facts, Labels, Times
 
 NO_LABEL = 255
@@ -40,6 +41,10 @@ class Model(Protocol):
 
         `labels` holds this model's own codes at `at_us` too, beside those of the models before it.
         """
+        ...
+
+    def explain(self, case: Case) -> list[str]:
+        """Why a customer has the label, in sentences that end in it."""
         ...
 
 

@@ -9,7 +9,7 @@ from segflow.segments import histogram, window
 from segflow.segments.cuts import Cuts
 from segflow.segments.facts import Facts
 from segflow.segments.histogram import Histogram
-from segflow.segments.models.clv import Clv
+from segflow.segments.models.clv import ClvModel
 from segflow.segments.parameters import CDNOW, Parameters
 
 QUINTILES: Final = (0.2, 0.4, 0.6, 0.8)
@@ -26,7 +26,7 @@ class RecutPolicy:
 
     quintiles: bool  # the cuts of RFM's scores
     value_shares: tuple[int, int] | None  # running shares of a and b, in SHARES_PER_ONE; None: fixed cuts
-    clv: Clv | None = None  # the worth of which terciles are made; None: fixed cuts
+    clv: ClvModel | None = None  # the worth of which terciles are made; None: fixed cuts
     fixed: Cuts  # in place of those of a population that is too small
     min_population: int  # below it cuts would be noise
     every_us: int  # event time between two re-cuts

@@ -9,27 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from segflow.schemas.currency import minor_digits, to_minor
-from segflow.schemas.dimension_settings import ChurnThresholds
 from segflow.schemas.settings import Settings
 from segflow.segments.actions import NO_ACTIONS, Actions, actions_of
 from segflow.segments.attributes import ATTRIBUTE
-from segflow.segments.cuts import LOOKED_AT, Cuts
+from segflow.segments.cuts import Cuts
+from segflow.segments.declaration import Common
 from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER, duration_us
-from segflow.segments.mbg_nbd import WEEK_US
 from segflow.segments.model import Model
-from segflow.segments.models.cadence import Cadence
-from segflow.segments.models.churn import Churn, Thresholds
-from segflow.segments.models.clv import Clv
-from segflow.segments.models.engagement import Engagement
-from segflow.segments.models.lifecycle import Lifecycle
-from segflow.segments.models.payment import Payment
-from segflow.segments.models.price import Price
-from segflow.segments.models.rfm import Rfm
+from segflow.segments.models.clv import build_clv
 from segflow.segments.models.rule_dimension import RuleDimension
-from segflow.segments.models.satisfaction import Satisfaction
-from segflow.segments.models.value import Value
-from segflow.segments.models.windowed_rfm import WindowedRfm
 from segflow.segments.parameters import GammaGamma, MbgNbd, Parameters
 from segflow.segments.recut import RecutPolicy
 from segflow.segments.share import of_one
@@ -48,6 +37,7 @@ class Rules:
 
     models: tuple[Model, ...]
     cuts: Cuts
+    cuts_looked_at: Mapping[str, tuple[str, ...]]  # by dimension, fields of Cuts; of others none
     slot_us: int  # slots of cadence and of rfm's window; slot 0 begins at the Unix epoch
     definition: int = 0
     holdout_share: float = 0.0  # of customers in the control group
@@ -99,7 +89,7 @@ class Rules:
             return frozenset()
         found: set[str] = set()
         for model in self.models:
-            fields = LOOKED_AT.get(model.name, ())
+            fields = self.cuts_looked_at.get(model.name, ())
             same = all(getattr(self.cuts, name) == getattr(old.cuts, name) for name in fields)
             if same and (not isinstance(model, RuleDimension) or found.issuperset(model.looks_at)):
                 found.add(model.name)
@@ -146,38 +136,9 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
     Raises:
         ValueError: `strategies` or `alerts` name a label that its dimension does not have.
     """
-    lifecycle, price, cadence = settings.lifecycle, settings.price, settings.cadence
-    satisfaction, engagement, churn = settings.satisfaction, settings.engagement, settings.churn
-    slot_us = duration_us(settings.slot)
+    common = common_of(settings)
     models: dict[str, Model] = {
-        "lifecycle": Lifecycle(
-            at_risk_after_us=duration_us(lifecycle.at_risk_after),
-            churned_after_us=duration_us(lifecycle.churned_after),
-            loyal_orders=lifecycle.loyal_orders,
-            reactivated_for_us=duration_us(lifecycle.reactivated_for),
-        ),
-        "rfm": _rfm(settings, slot_us),
-        "price": Price(
-            min_purchases=price.min_purchases,
-            sensitive_from=of_one(price.sensitive_from),
-            full_price_up_to=of_one(price.full_price_up_to),
-        ),
-        "cadence": Cadence(regular_slots=cadence.regular_slots, of_slots=cadence.of_slots, slot_us=slot_us),
-        "satisfaction": Satisfaction(
-            promoter_from=satisfaction.promoter_from,
-            passive_from=satisfaction.passive_from,
-            unknown_after_us=duration_us(satisfaction.unknown_after),
-        ),
-        "engagement": Engagement(
-            half_life_us=duration_us(engagement.half_life),
-            visitor_from=engagement.visitor_from,
-            active_from=engagement.active_from,
-            core_from=engagement.core_from,
-        ),
-        "value": Value(),
-        "churn": Churn(thresholds=_chances(churn), one_time=_chances(churn.one_time or churn)),
-        "clv": clv_of(settings),
-        "payment": Payment(slow_above=of_one(settings.payment.slow_above)),
+        name: each.build(getattr(settings, name), common) for name, each in settings.declarations().items()
     }
     conditions = settings.conditions()
     for name, spec in settings.rule_dimensions.items():
@@ -186,14 +147,15 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
             rules=conditions[name],
             texts=tuple(rule.when for rule in spec.rules),
             otherwise=spec.otherwise,
-            minor=10 ** minor_digits(settings.currency),
+            minor=common.minor_per_major,
             models={each: model.labels for each, model in models.items()},
         )
     return Rules(
         models=tuple(models[name] for name in settings.dimensions),
         attributes=settings.attributes(),
         cuts=fixed_cuts(settings),
-        slot_us=slot_us,
+        cuts_looked_at={name: each.cuts for name, each in settings.declarations().items()},
+        slot_us=common.slot_us,
         definition=definition,
         holdout_share=settings.holdout_share,
         actions=actions_of(settings, {name: models[name] for name in settings.dimensions}),
@@ -201,10 +163,9 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
     )
 
 
-def _rfm(settings: Settings, slot_us: int) -> Model:
-    rfm = Rfm(grid=settings.rfm.grid)
-    slots = window_slots(settings)
-    return WindowedRfm(rfm=rfm, slots=slots, slot_us=slot_us) if slots else rfm
+def common_of(settings: Settings) -> Common:
+    """What all models share of the settings."""
+    return Common(minor_per_major=10 ** minor_digits(settings.currency), slot_us=duration_us(settings.slot))
 
 
 def fixed_cuts(settings: Settings) -> Cuts:
@@ -224,14 +185,6 @@ def fixed_cuts(settings: Settings) -> Cuts:
     )
 
 
-def clv_of(settings: Settings) -> Clv:
-    """The model of what a customer is still worth."""
-    return Clv(
-        horizon_weeks=duration_us(settings.clv.horizon) / WEEK_US,
-        minor_per_major=10 ** minor_digits(settings.currency),
-    )
-
-
 def parameters_of(settings: Settings) -> Parameters:
     """Those of the settings, which hold until there is a fit."""
     written = settings.parameters
@@ -244,10 +197,11 @@ def recut_policy_of(settings: Settings) -> RecutPolicy:
     """Which cuts `settings` want made of the population: those of dimensions they list."""
     value = settings.value
     by_share = "value" in settings.dimensions and value.cuts == "share"
+    by_worth = "clv" in settings.dimensions and settings.clv.cuts == "terciles"
     return RecutPolicy(
         quintiles="rfm" in settings.dimensions and settings.rfm.cuts == "quantile",
         value_shares=(of_one(value.a_up_to), of_one(value.b_up_to)) if by_share else None,
-        clv=clv_of(settings) if "clv" in settings.dimensions and settings.clv.cuts == "terciles" else None,
+        clv=build_clv(settings.clv, common_of(settings)) if by_worth else None,
         fixed=fixed_cuts(settings),
         min_population=settings.recut.min_population,
         every_us=duration_us(settings.recut.every),
@@ -267,7 +221,3 @@ def kept_slots(settings: Settings) -> int:
     by_rfm = window_slots(settings) if "rfm" in settings.dimensions else 0
     by_alerts = slots_of_12_months(duration_us(settings.slot)) if settings.alerts.last_12_months else 0
     return max(by_rfm, by_alerts)
-
-
-def _chances(thresholds: ChurnThresholds) -> Thresholds:
-    return float(thresholds.low_from), float(thresholds.medium_from), float(thresholds.high_from)

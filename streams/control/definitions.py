@@ -7,24 +7,21 @@ settings are in the sums that the record holds, and records hold no more than th
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from segflow.schemas.dimension_settings import Dimension
-from segflow.schemas.settings import Settings
+from segflow.schemas.settings import BUILT_IN, Settings
 from segflow.state.layout import SECTIONS
 
 HOW_IT_RUNS: Final = frozenset({"kafka", "redis", "clock", "erase", "worker"})
 """Settings of an installation that say nothing of segments; all others are its definition."""
 RECUTS_NEED: Final = frozenset({"lifecycle", "rfm"})
 """Sections that are part of every definition: re-cuts look at them, whatever dimensions are on."""
-FITTED: Final = frozenset({"churn", "clv"})
+FITTED: Final = frozenset(name for name, model in BUILT_IN.items() if "parameters" in model.cuts)
 """Dimensions that look at `parameters`."""
 FACT_SETTINGS: Final = (
     "currency",
     "rates",
-    "engagement.half_life",
-    "engagement.weights",
-    "engagement.other_weight",
+    *(path for model in BUILT_IN.values() for path in model.fact_settings if path != "slot"),
     "slot",
     "rfm.window",
     "alerts.last_12_months",
@@ -59,7 +56,7 @@ class Difference:
 
 def definition_of(settings: Settings) -> Content:
     """What of the settings decides segments; of a dimension that is off nothing does."""
-    off = set(get_args(Dimension)) - set(settings.dimensions) - RECUTS_NEED
+    off = set(BUILT_IN) - set(settings.dimensions) - RECUTS_NEED
     off |= set() if FITTED & set(settings.dimensions) else {"parameters"}
     off |= set() if settings.rule_dimensions else {"rule_dimensions"}
     content = settings.model_dump(mode="json", exclude={*HOW_IT_RUNS, *off})
@@ -93,7 +90,7 @@ def whole(definitions: list[Definition], base: Settings) -> Settings:
     for each in definitions:
         merged |= each.content
     listed = dict.fromkeys(name for each in definitions for name in each.content["dimensions"])
-    built_in = [name for name in listed if name in get_args(Dimension)]
+    built_in = [name for name in listed if name in BUILT_IN]
     merged |= {"dimensions": built_in or ["lifecycle"], "rule_dimensions": {}}
     settings = settings_of(merged, base)
     for each in reversed(definitions):  # all that look at attributes look at the same: they are a fact setting
@@ -126,10 +123,11 @@ def attributes_of(content: Content) -> list[str]:
 
 def _looks_at(content: Content, path: str) -> bool:
     """Whether a dimension that is on looks at the facts of a setting; those of a section that is off are not there."""
+    on = BUILT_IN.keys() & set(content["dimensions"])
     windowed = "rfm" in content["dimensions"] and content["rfm"]["window"] is not None
     by_alerts = bool(content.get("alerts", {}).get("last_12_months"))
     looks = {
-        "slot": windowed or by_alerts or "cadence" in content["dimensions"],
+        "slot": windowed or by_alerts or any("slot" in BUILT_IN[name].fact_settings for name in on),
         "rfm.window": windowed,
         "alerts.last_12_months": by_alerts,
     }

@@ -14,8 +14,8 @@ from segflow.embedded.kafka import ApacheKafka
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.partitioner import partition_of
 from segflow.operations.customer_lookup import customer_of
-from segflow.schemas.dimension_settings import GRID
 from segflow.schemas.settings import Settings
+from segflow.segments.models.rfm import GRID
 from segflow.segments.rules import from_settings
 from segflow.state.keys import Keys
 from segflow.state.redis_connection import client

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.advance.label_codes import REMOVED, removed_labels, translate
-from segflow.schemas.dimension_settings import GRID
 from segflow.schemas.settings import Settings
 from segflow.segments.model import NO_LABEL
+from segflow.segments.models.rfm import GRID
 from segflow.segments.rules import from_settings
 from tests.oracle.rules import DEFAULT_GRID
 from tests.oracle.simulation import Adopt, OracleRules

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from segflow.engine.file_run import FileRun
-from segflow.schemas.dimension_settings import Rfm
 from segflow.schemas.settings import Recut, Settings
+from segflow.segments.models.rfm import Rfm
 from tests.support.agreement import parsed
 
 EVERY = timedelta(days=30)

@@ -6,27 +6,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from segflow.schemas.dimension_settings import (
-    Cadence,
-    Churn,
-    ChurnThresholds,
-    Engagement,
-    FixedClasses,
-    FixedCuts,
-    Lifecycle,
-    MbgNbd,
-    Parameters,
-    Payment,
-    Price,
-    Rfm,
-    Satisfaction,
-    Value,
-)
-from segflow.schemas.labels import LABELS as CONTRACT
+from segflow.schemas.parameters import MbgNbd, Parameters
 from segflow.schemas.rule_dimensions import RuleDimension
-from segflow.schemas.settings import Settings
+from segflow.schemas.settings import BUILT_IN, Settings
 from segflow.segments.cuts import Cuts
 from segflow.segments.instant import duration_us
+from segflow.segments.models.cadence import Cadence
+from segflow.segments.models.churn import Churn, ChurnThresholds
+from segflow.segments.models.engagement import Engagement
+from segflow.segments.models.lifecycle import Lifecycle
+from segflow.segments.models.payment import Payment
+from segflow.segments.models.price import Price
+from segflow.segments.models.rfm import FixedCuts, Rfm
+from segflow.segments.models.satisfaction import Satisfaction
+from segflow.segments.models.value import FixedClasses, Value
 from segflow.segments.recut import Four
 from segflow.segments.rules import Rules, from_settings
 from tests.support.expressions import conditions
@@ -111,7 +104,7 @@ def some_settings(draw: st.DrawFn) -> Settings:
 def ruled_settings(draw: st.DrawFn) -> Settings:
     """Settings by default with two rule dimensions behind some others, at whose labels they look."""
     order = draw(st.lists(st.sampled_from(DIMENSIONS), max_size=4, unique=True))
-    before = {name: CONTRACT[name] for name in order}
+    before = {name: BUILT_IN[name].labels for name in order}
     rules = {}
     for name in RULED:
         labels = draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=3))

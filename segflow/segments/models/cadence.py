@@ -1,21 +1,40 @@
 """Cadence: regular buyer, occasional, or one-off; by slots of equal length (28 days) with a purchase."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
+from segflow.schemas.section import Section
 from segflow.segments.cuts import Cuts
+from segflow.segments.declaration import Common, Declaration
+from segflow.segments.explain import Case
 from segflow.segments.facts import Facts, Labels, Times
-from segflow.segments.instant import NEVER, after
-from segflow.segments.slots import Mask, Slots, with_slot
+from segflow.segments.instant import NEVER, after, to_text
+from segflow.segments.slots import MASK_SLOTS, Mask, Slots, with_slot
 
 LABELS: Final = ("none", "one_off", "occasional", "regular")
 NONE, ONE_OFF, OCCASIONAL, REGULAR = range(len(LABELS))
 
 
+class Cadence(Section):
+    """The cadence dimension: in how many of the latest 28-day slots something was bought."""
+
+    regular_slots: Annotated[int, Field(ge=1, le=64, strict=True)] = Field(4, description="slots with a purchase")
+    of_slots: Annotated[int, Field(ge=1, le=64, strict=True)] = Field(
+        6, description="of so many of the latest slots, the present one included; 64 are remembered"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.regular_slots > self.of_slots:
+            raise ValueError("regular_slots must not be above of_slots")
+        return self
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cadence:
+class CadenceModel:
     """Regular with a purchase in `regular_slots` of the latest `of_slots`. `none` (neutral): no order that counts.
 
     The slots looked at end with the present one, or with that of the latest purchase where it lies ahead.
@@ -39,6 +58,24 @@ class Cadence:
         """The end of the slot with which `regular` ends; nothing else ends by silence."""
         return np.where(labels[self.name] == REGULAR, self._regular_until_us(facts), NEVER)
 
+    def explain(self, case: Case) -> list[str]:
+        """Sentences that end in the label."""
+        lines = [case.orders_said()]
+        if case.label == "none":
+            return [*lines, "Without an order that counts: none."]
+        latest, mask = case.fact("latest_slot"), case.fact("slot_mask")
+        bought = [latest - age for age in range(MASK_SLOTS) if mask >> age & 1]
+        present = max(case.at_us // self.slot_us, latest)
+        counted = [slot for slot in bought if slot > present - self.of_slots]
+        begins = to_text((present - self.of_slots + 1) * self.slot_us)
+        lines.append(
+            f"Of the latest {self.of_slots} slots of 28 days, which begin on {begins}, {len(counted)} have a purchase."
+        )
+        if case.label == "regular":
+            return [*lines, f"{len(counted)} are {self.regular_slots} (regular_slots) or more: regular."]
+        lines.append(f"{len(counted)} are fewer than {self.regular_slots} (regular_slots).")
+        return [*lines, "One order: one_off." if case.label == "one_off" else "More than one order: occasional."]
+
     def _regular_until_us(self, facts: Facts) -> Times:
         """As `_crossing` gives it, once for the same facts."""
         return facts.once(self, lambda: self._crossing(facts))
@@ -61,3 +98,12 @@ class Cadence:
 def with_purchase(latest: Slots, mask: Mask, times_us: Times, slot_us: int) -> tuple[Slots, Mask]:
     """The latest slot and the mask of n customers after a purchase of each."""
     return with_slot(latest, mask, times_us // slot_us)
+
+
+def _build(own: Cadence, common: Common) -> CadenceModel:
+    return CadenceModel(regular_slots=own.regular_slots, of_slots=own.of_slots, slot_us=common.slot_us)
+
+
+CADENCE: Final = Declaration(
+    name="cadence", settings=Cadence, labels=LABELS[::-1], build=_build, fact_settings=("slot",)
+)

@@ -5,14 +5,19 @@ buyer's silence after weeks and of a yearly buyer's after years.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from decimal import Decimal
+from typing import Final, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
+from segflow.schemas.section import Chance, Section
 from segflow.segments.cuts import Cuts
+from segflow.segments.declaration import Common, Declaration
+from segflow.segments.explain import Case, span
 from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER, SECOND_US, UNKNOWN, second_after
-from segflow.segments.mbg_nbd import WEEK_US, History, falls_to_weeks
+from segflow.segments.mbg_nbd import WEEK_US, History, falls_to_weeks, p_alive
 
 LABELS: Final = ("none", "lost", "high", "medium", "low")
 NONE, LOST, HIGH, MEDIUM, LOW = range(len(LABELS))
@@ -21,8 +26,30 @@ Thresholds = tuple[float, float, float]
 """From which chance on, above zero and below one, the risk is low, medium, high; descending."""
 
 
+class ChurnThresholds(Section):
+    """From which chance to be still a customer on the risk is low, medium, high; below it the customer is lost."""
+
+    low_from: Chance = Decimal("0.7")
+    medium_from: Chance = Decimal("0.4")
+    high_from: Chance = Decimal("0.1")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.high_from < self.medium_from < self.low_from:
+            raise ValueError("high_from must be below medium_from, and that below low_from")
+        return self
+
+
+class Churn(ChurnThresholds):
+    """The churn dimension: the chance to be still a customer, by each customer's own rhythm of buying."""
+
+    one_time: ChurnThresholds | None = Field(
+        None, description="of customers of a single purchase day, who are a special case; null: as above"
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Churn:
+class ChurnModel:
     """By what the chance to be still a customer has not yet fallen to. `none` (neutral): no order that counts.
 
     A label holds until the first whole second after the chance falls to its threshold.
@@ -45,6 +72,27 @@ class Churn:
         ends_us = self._ends_us(facts, cuts)[np.arange(len(at_us)), LOW - np.maximum(own, HIGH)]
         return np.where(own <= LOST, NEVER, ends_us)
 
+    def explain(self, case: Case) -> list[str]:
+        """Sentences that end in the label."""
+        lines = [case.orders_said()]
+        if case.label == "none":
+            return [*lines, "Without an order that counts: none."]
+        history, parameters = History.of(case.facts), case.cuts.parameters.mbg_nbd
+        age_us = max(case.at_us - case.fact("first_us"), 0)
+        chance = float(p_alive(parameters, history, np.array([age_us / WEEK_US]))[0])
+        days = int(history.repeats[0]) + 1
+        low, medium, high = self.one_time if days == 1 else self.thresholds
+        bought = f"{days} purchase day{'s' * (days != 1)}"
+        begins = f"low from {low:g}, medium from {medium:g}, high from {high:g}"
+        lasted = span(case.fact("last_us") - case.fact("first_us"))
+        fitted = f"r {parameters.r:g}, alpha {parameters.alpha_weeks:g} weeks, a {parameters.a:g}, b {parameters.b:g}"
+        return [
+            *lines,
+            f"{bought}; the first to the latest {lasted}, the first to now {span(age_us)}.",
+            f"MBG/NBD with {fitted} gives a chance of {chance:.3f} that this is still a customer.",
+            f"{begins}, held to the whole second after: {case.label}.",
+        ]
+
     def _ends_us(self, facts: Facts, cuts: Cuts) -> Times:
         """As `_crossings` finds them, once for the same facts."""
         return facts.once((self, cuts.parameters), lambda: self._crossings(facts, cuts))
@@ -58,3 +106,14 @@ class Churn:
         first_s = np.where(facts.first_us == UNKNOWN, 0, facts.first_us) / SECOND_US
         ends_us = second_after(first_s[:, None] + weeks * (WEEK_US / SECOND_US))
         return np.maximum.accumulate(ends_us, axis=1)
+
+
+def _build(own: Churn, _common: Common) -> ChurnModel:
+    return ChurnModel(thresholds=_chances(own), one_time=_chances(own.one_time or own))
+
+
+def _chances(thresholds: ChurnThresholds) -> Thresholds:
+    return float(thresholds.low_from), float(thresholds.medium_from), float(thresholds.high_from)
+
+
+CHURN: Final = Declaration(name="churn", settings=Churn, labels=LABELS[::-1], build=_build, cuts=("parameters",))

@@ -5,14 +5,20 @@ falls, so each class has an end, which is computed; the worth is never evaluated
 """
 
 from dataclasses import dataclass
-from typing import Final
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
+from segflow.schemas.section import Money, Section, Wait
 from segflow.segments.cuts import Cuts
+from segflow.segments.declaration import Common, Declaration
+from segflow.segments.explain import Case
 from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.gamma_gamma import expected_money
-from segflow.segments.instant import NEVER, SECOND_US, UNKNOWN, second_after
+from segflow.segments.instant import NEVER, SECOND_US, UNKNOWN, duration_us, second_after
 from segflow.segments.mbg_nbd import WEEK_US, History, Values, expected_falls_to_weeks, expected_purchases
 from segflow.segments.parameters import Parameters
 
@@ -22,8 +28,31 @@ WORTH_MOST: Final = 2.0**62
 """Minor units: beyond all money there is, and still a whole number of 64 bits."""
 
 
+class ClvCuts(Section):
+    """What a customer is worth from a class on, in `currency`."""
+
+    high_from: Money = Decimal(100)
+    medium_from: Money = Decimal(25)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not 0 < self.medium_from < self.high_from:
+            raise ValueError("medium_from must be above zero and below high_from")
+        return self
+
+
+class Clv(Section):
+    """The clv dimension: what a customer is still worth, expected purchases times expected money."""
+
+    horizon: Wait = Field(timedelta(weeks=26), description="how far ahead purchases are counted")
+    cuts: Literal["fixed", "terciles"] = Field(
+        "fixed", description="terciles: of the living, made anew as `recut` says"
+    )
+    fixed: ClvCuts = ClvCuts()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Clv:
+class ClvModel:
     """By what the worth has not yet fallen below. `none` (neutral): no order that counts.
 
     A class holds until the first whole second at which the worth is below its cut.
@@ -45,6 +74,24 @@ class Clv:
         own = labels[self.name].astype(np.intp)
         ends_us = self._ends_us(facts, cuts)[np.arange(len(at_us)), HIGH - np.maximum(own, MEDIUM)]
         return np.where(own <= LOW, NEVER, ends_us)
+
+    def explain(self, case: Case) -> list[str]:
+        """Sentences that end in the label."""
+        lines = [case.orders_said()]
+        if case.label == "none":
+            return [*lines, "Without an order that counts: none."]
+        history, parameters = History.of(case.facts), case.cuts.parameters
+        age_weeks = np.maximum(np.array([(case.at_us - case.fact("first_us")) / WEEK_US]), history.recency_weeks)
+        purchases = float(expected_purchases(parameters.mbg_nbd, history, age_weeks, self.horizon_weeks)[0])
+        money = float(self.money(case.facts, history, parameters)[0])
+        medium, high = map(case.money, case.cuts.clv_minor)
+        worth = f"That is worth {case.money(int(self.worth_minor(case.facts, case.at_us, parameters)[0]))}"
+        return [
+            *lines,
+            f"Expected within {self.horizon_weeks:g} weeks: {purchases:.3f} purchases (MBG/NBD).",
+            f"Expected a purchase: {money:,.2f} {case.currency} (Gamma-Gamma).",
+            f"{worth}; medium from {medium}, high from {high}, held to the whole second after: {case.label}.",
+        ]
 
     def worth_minor(self, facts: Facts, at_us: Times | int, parameters: Parameters) -> Times:
         """What each of n customers with a purchase is worth at `at_us`, whole minor units; at most WORTH_MOST."""
@@ -81,3 +128,13 @@ class Clv:
         passed = np.isneginf(weeks)
         ends_us = second_after(first_s[:, None] + np.where(passed, 0, weeks) * (WEEK_US / SECOND_US))
         return np.maximum.accumulate(np.where(passed, UNKNOWN, ends_us), axis=1)
+
+
+def build_clv(own: Clv, common: Common) -> ClvModel:
+    """The model, as settings have it."""
+    return ClvModel(horizon_weeks=duration_us(own.horizon) / WEEK_US, minor_per_major=common.minor_per_major)
+
+
+CLV: Final = Declaration(
+    name="clv", settings=Clv, labels=LABELS[::-1], build=build_clv, cuts=("clv_minor", "parameters")
+)

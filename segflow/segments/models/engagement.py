@@ -6,15 +6,21 @@ below a threshold at the time half_life * (L - log2 threshold).
 """
 
 from dataclasses import dataclass
-from math import log2
-from typing import Final
+from datetime import timedelta
+from math import isinf, log2
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, model_validator
 
+from segflow.schemas.duration import Duration
+from segflow.schemas.section import EventName, Section, Threshold, Weight
 from segflow.segments.cuts import Cuts
+from segflow.segments.declaration import Common, Declaration
+from segflow.segments.explain import Case, span
 from segflow.segments.facts import Facts, Labels, Times
-from segflow.segments.instant import NEVER, SECOND_US, second_after
+from segflow.segments.instant import NEVER, SECOND_US, duration_us, second_after
 
 LABELS: Final = ("dormant", "visitor", "active", "core")
 DORMANT, VISITOR, ACTIVE, CORE = range(len(LABELS))
@@ -24,8 +30,45 @@ NOTHING: Final = float("-inf")
 Level = npt.NDArray[np.float64]
 
 
+WEIGHTS: Final[dict[str, float]] = {
+    "visit": 1.0,
+    "view": 1.0,
+    "search": 1.0,
+    "click": 1.0,
+    "open": 0.5,
+    "cart": 3.0,
+    "wishlist": 3.0,
+    "share": 4.0,
+    "review": 5.0,
+    "purchase": 10.0,
+}
+
+
+class Engagement(Section):
+    """The engagement dimension: weights of interactions and purchases, halved with each half-life."""
+
+    core_from: Threshold = 20.0
+    active_from: Threshold = 5.0
+    visitor_from: Threshold = 0.5
+    half_life: Duration = Field(
+        timedelta(days=14), description="a fact setting: it is in what is remembered, and cannot change afterwards"
+    )
+    weights: dict[EventName, Weight] = Field(
+        WEIGHTS, description="by an interaction's kind, and of a purchase; a fact setting"
+    )
+    other_weight: Weight = Field(1.0, description="of kinds that have no weight of their own; a fact setting")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.visitor_from < self.active_from < self.core_from:
+            raise ValueError("visitor_from must be below active_from, and that below core_from")
+        if self.half_life < timedelta(seconds=1):
+            raise ValueError("half_life must be a second or more")
+        return self
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Engagement:
+class EngagementModel:
     """By what S(t) has not yet fallen below. `dormant` (neutral) is the last.
 
     A label holds until the first whole second after S falls below its threshold.
@@ -49,6 +92,20 @@ class Engagement:
         own = labels[self.name].astype(np.intp)
         ends_us = self._ends_us(facts)[np.arange(len(at_us)), np.maximum(own, VISITOR) - 1]
         return np.where(own == DORMANT, NEVER, ends_us)
+
+    def explain(self, case: Case) -> list[str]:
+        """Sentences that end in the label."""
+        level = float(case.facts.level_log2[0])
+        if isinf(level):
+            return ["Nothing that weighs was ever seen: dormant."]
+        score = 2 ** min(level - case.at_us / self.half_life_us, 1000.0)
+        return [
+            f"What was done, weighed and halved every {span(self.half_life_us)} since, adds up to S = {score:.4g} now.",
+            (
+                f"core from {self.core_from:g}, active from {self.active_from:g}, visitor from {self.visitor_from:g}, "
+                f"held to the whole second after S falls below: {case.label}."
+            ),
+        ]
 
     def _ends_us(self, facts: Facts) -> Times:
         """As `_crossings` gives them, once for the same facts."""
@@ -76,3 +133,21 @@ def with_event(held: Level, level: Level) -> Level:
     """The level of n customers after an event of each."""
     total: Level = np.logaddexp2(held, level)
     return total
+
+
+def _build(own: Engagement, _common: Common) -> EngagementModel:
+    return EngagementModel(
+        half_life_us=duration_us(own.half_life),
+        visitor_from=own.visitor_from,
+        active_from=own.active_from,
+        core_from=own.core_from,
+    )
+
+
+ENGAGEMENT: Final = Declaration(
+    name="engagement",
+    settings=Engagement,
+    labels=LABELS[::-1],
+    build=_build,
+    fact_settings=("engagement.half_life", "engagement.weights", "engagement.other_weight"),
+)

@@ -1,15 +1,20 @@
 """Payment: who pays on time, slowly, or owes; and the invoices that have to be remembered to tell."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from segflow.schemas.section import Section, Share
 from segflow.segments.cuts import Cuts
+from segflow.segments.declaration import Common, Declaration
+from segflow.segments.explain import Case
 from segflow.segments.facts import Facts, Labels, Times
-from segflow.segments.instant import NEVER, UNKNOWN
-from segflow.segments.share import SHARES_PER_ONE
+from segflow.segments.instant import NEVER, UNKNOWN, to_text
+from segflow.segments.share import SHARES_PER_ONE, of_one
 
 LABELS: Final = ("unknown", "good", "slow", "overdue")
 NO_INVOICE, GOOD, SLOW, OVERDUE = range(len(LABELS))
@@ -30,8 +35,16 @@ Keys = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
 
+class Payment(Section):
+    """The payment dimension: open invoices, and the share of late ones among the settled."""
+
+    slow_above: Share = Field(
+        Decimal("0.3"), description="share of settled invoices that were paid after they were due"
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Payment:
+class PaymentModel:
     """Overdue from the moment an open invoice is due; else by the share of late ones among the settled.
 
     `unknown` (neutral) is a customer without invoices.
@@ -53,6 +66,20 @@ class Payment:
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
         """When the first of the open invoices is due."""
         return np.where(labels[self.name] == OVERDUE, NEVER, facts.next_due_us)
+
+    def explain(self, case: Case) -> list[str]:
+        """Sentences that end in the label."""
+        settled, late, due_us = (case.fact(name) for name in ("settled_invoices", "late_invoices", "next_due_us"))
+        lines = [f"{settled} invoices were settled, {late} of them late."]
+        if due_us != NEVER:
+            lines.append(f"The first of the open ones is due on {to_text(due_us)}.")
+        if case.label == "overdue":
+            return [*lines, "That is past: overdue."]
+        if case.label == "unknown":
+            return [*lines, "Without invoices: unknown."]
+        share = f"{100 * late / settled:.4g} %" if settled else "None"
+        most = f"{100 * self.slow_above / SHARES_PER_ONE:g} % (slow_above)"
+        return [*lines, f"{share} late is {'more' if case.label == 'slow' else 'not more'} than {most}: {case.label}."]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,3 +220,12 @@ def _padded(entries: Entries, most: int) -> Entries:
     row = np.zeros((1, most), dtype=entries.dtype)
     row[0, : len(entries)] = entries
     return row
+
+
+def _build(own: Payment, _common: Common) -> PaymentModel:
+    return PaymentModel(slow_above=of_one(own.slow_above))
+
+
+PAYMENT: Final = Declaration(
+    name="payment", settings=Payment, labels=("good", "slow", "overdue", "unknown"), build=_build
+)

@@ -1,21 +1,40 @@
 """Price: who buys on discount only, and who at any price."""
 
 from dataclasses import dataclass
-from typing import Final
+from decimal import Decimal
+from typing import Final, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
+from segflow.schemas.section import Count, Section, Share
 from segflow.segments.cuts import Cuts
+from segflow.segments.declaration import Common, Declaration
+from segflow.segments.explain import Case
 from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER
-from segflow.segments.share import SHARES_PER_ONE
+from segflow.segments.share import SHARES_PER_ONE, of_one
 
 LABELS: Final = ("unknown", "sensitive", "mixed", "full_price")
 UNKNOWN_PRICE, SENSITIVE, MIXED, FULL_PRICE = range(len(LABELS))
 
 
+class Price(Section):
+    """The price dimension: the share of purchases that had a discount."""
+
+    min_purchases: Count = Field(3, description="with fewer a customer is unknown; refunds aside")
+    sensitive_from: Share = Field(Decimal("0.6"), description="share of purchases with a discount")
+    full_price_up_to: Share = Field(Decimal("0.2"), description="share of purchases with a discount")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.full_price_up_to >= self.sensitive_from:
+            raise ValueError("full_price_up_to must be below sensitive_from")
+        return self
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Price:
+class PriceModel:
     """By the share of purchases with a discount. `unknown` (neutral) is a customer with too few of them.
 
     Refunds change nothing: what was bought at a discount and sent back was bought at a discount.
@@ -38,3 +57,35 @@ class Price:
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
         """Never: silence changes no share."""
         return np.full(len(at_us), NEVER, dtype=np.int64)
+
+    def explain(self, case: Case) -> list[str]:
+        """Sentences that end in the label."""
+        purchases, discounted = case.fact("purchases"), case.fact("discounted")
+        lines = [f"{purchases} purchases, {discounted} of them with a discount (refunds aside)."]
+        if case.label == "unknown":
+            return [*lines, f"Fewer than {self.min_purchases} (min_purchases) say too little: unknown."]
+        share = f"{100 * discounted / purchases:.4g} %"
+        sensitive, full = (
+            f"{100 * each / SHARES_PER_ONE:g} %" for each in (self.sensitive_from, self.full_price_up_to)
+        )
+        reason = {
+            "sensitive": f"{share} is {sensitive} (sensitive_from) or more: sensitive.",
+            "full_price": f"{share} is {full} (full_price_up_to) or less: full_price.",
+            "mixed": (
+                f"{share} is more than {full} (full_price_up_to), and less than {sensitive} (sensitive_from): mixed."
+            ),
+        }
+        return [*lines, reason[str(case.label)]]
+
+
+def _build(own: Price, _common: Common) -> PriceModel:
+    return PriceModel(
+        min_purchases=own.min_purchases,
+        sensitive_from=of_one(own.sensitive_from),
+        full_price_up_to=of_one(own.full_price_up_to),
+    )
+
+
+PRICE: Final = Declaration(
+    name="price", settings=Price, labels=("sensitive", "mixed", "full_price", "unknown"), build=_build
+)

@@ -1,24 +1,87 @@
 """RFM: recency, frequency and money scored from 1 to 5, and a grid that names the cells."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, model_validator
 
+from segflow.schemas.duration import Duration
+from segflow.schemas.rule_dimensions import Label
+from segflow.schemas.section import Count, Money, Section
+from segflow.segments import window
 from segflow.segments.cuts import Cuts, crossed
+from segflow.segments.declaration import Common, Declaration
+from segflow.segments.explain import Case, span
 from segflow.segments.facts import Facts, Labels, Times
-from segflow.segments.instant import NEVER, after
+from segflow.segments.instant import NEVER, UNKNOWN, after, duration_us
+from segflow.segments.model import Model
 
 SCORES: Final = 5
 NONE: Final = 0
 
+FiveLabels = tuple[Label, Label, Label, Label, Label]
 Grid = tuple[tuple[str, ...], ...]
 """Five rows, R 5 first, of five labels, FM 1 first."""
 
 
+GRID: Final[tuple[FiveLabels, FiveLabels, FiveLabels, FiveLabels, FiveLabels]] = (
+    ("new", "potential_loyalist", "potential_loyalist", "champion", "champion"),
+    ("promising", "potential_loyalist", "potential_loyalist", "loyal", "loyal"),
+    ("about_to_sleep", "about_to_sleep", "need_attention", "loyal", "loyal"),
+    ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"),
+    ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"),
+)
+
+
+class FixedCuts(Section):
+    """A value at or above a threshold has crossed it; four thresholds make five scores."""
+
+    recency: tuple[Duration, Duration, Duration, Duration] = (
+        timedelta(days=30),
+        timedelta(days=60),
+        timedelta(days=120),
+        timedelta(days=240),
+    )
+    frequency: tuple[Count, Count, Count, Count] = (2, 3, 5, 10)
+    monetary: tuple[Money, Money, Money, Money] = (Decimal(50), Decimal(100), Decimal(250), Decimal(1000))
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        for name in ("recency", "frequency", "monetary"):
+            thresholds = list(getattr(self, name))
+            if thresholds != sorted(set(thresholds)):
+                raise ValueError(f"{name} must be four ascending thresholds")
+        if self.recency[0] <= timedelta(0):
+            raise ValueError("recency must be above zero")
+        return self
+
+
+class Rfm(Section):
+    """The RFM dimension: where its cut points come from, and the grid that names its cells."""
+
+    cuts: Literal["fixed", "quantile"] = "fixed"
+    fixed: FixedCuts = FixedCuts()
+    window: Duration | None = Field(
+        None,
+        description="orders and money of so much of the past, in whole slots; null: of all of it. A fact setting",
+    )
+    grid: tuple[FiveLabels, FiveLabels, FiveLabels, FiveLabels, FiveLabels] = Field(
+        GRID, description="rows R 5 to R 1, columns FM 1 to FM 5"
+    )
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        if any(label == "none" for row in self.grid for label in row):
+            raise ValueError("grid must not use the label none: it is for customers without an order")
+        return self
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rfm:
+class RfmModel:
     """The RFM grid. `none` (neutral) is a customer without an order that counts."""
 
     grid: Grid
@@ -50,6 +113,11 @@ class Rfm:
         due = after(facts.last_us, np.asarray(cuts.recency_us, dtype=np.int64)[first])
         return np.where(differs.any(axis=1), due, NEVER)
 
+    def explain(self, case: Case) -> list[str]:
+        """Sentences that end in the label."""
+        lines = [case.orders_said(), case.idle_said()]
+        return lines + _scored(case, case.fact("orders"), case.fact("net_minor"))
+
     def _life(self, facts: Facts, cuts: Cuts) -> Labels:
         """`cells` over the customer's life."""
         return facts.once((self, cuts), lambda: self.cells(facts.orders, facts.net_minor, cuts))
@@ -66,3 +134,104 @@ def _pick(cells: Labels, columns: npt.NDArray[np.int64]) -> Labels:
     """One column of each row."""
     picked: Labels = cells[np.arange(len(cells)), columns]
     return picked
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowedRfmModel:
+    """The RFM grid over the present slot and those before it, `slots` in all.
+
+    `none` (neutral) is a customer without an order that counts in them, so silence ends there.
+    """
+
+    rfm: RfmModel
+    slots: int
+    slot_us: int
+
+    @property
+    def name(self) -> str:
+        """The dimension is the same."""
+        return self.rfm.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """So are its labels."""
+        return self.rfm.labels
+
+    @property
+    def start(self) -> int:
+        """So is the neutral one."""
+        return self.rfm.start
+
+    def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
+        """Codes into `labels`, shape (n,)."""
+        leave_us, cells = self._course(facts, cuts)
+        gone = (leave_us <= at_us[:, None]).sum(axis=1)
+        found: Labels = cells[np.arange(len(at_us)), gone, crossed(facts.idle_us(at_us), cuts.recency_us)]
+        return found
+
+    def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
+        """The first recency threshold or end of a slot ahead at which the label differs from the present one."""
+        leave_us, cells = self._course(facts, cuts)
+        lost_us = np.stack([after(facts.last_us, cut) for cut in cuts.recency_us], axis=1)
+        due_us = np.concatenate([lost_us, leave_us], axis=1)
+        ahead = (due_us > at_us[:, None]) & (due_us != NEVER)
+        moments_us = np.where(ahead, due_us, at_us[:, None])
+        gone = (leave_us[:, None, :] <= moments_us[:, :, None]).sum(axis=2)
+        idle_us = moments_us - np.where(facts.last_us == UNKNOWN, 0, facts.last_us)[:, None]
+        lost = crossed(np.where((facts.last_us == UNKNOWN)[:, None], 0, idle_us), cuts.recency_us)
+        then = cells[np.arange(len(at_us))[:, None], gone, lost]
+        differs = ahead & (then != labels[self.name][:, None])
+        earliest: Times = np.where(differs, due_us, NEVER).min(axis=1)
+        return earliest
+
+    def explain(self, case: Case) -> list[str]:
+        """Sentences that end in the label."""
+        orders, net_minor = (
+            int(each[0]) for each in window.sums_at(case.facts.window, np.array([case.at_us]), self.slot_us, self.slots)
+        )
+        length = span(self.slots * self.slot_us)
+        first = (
+            f"In the present slot of {span(self.slot_us)} and those before it, {length} in all, {orders} orders count."
+        )
+        return [first, case.idle_said(), *_scored(case, orders, net_minor)]
+
+    def _course(self, facts: Facts, cuts: Cuts) -> tuple[Times, Labels]:
+        """When slots leave, shape (n, k), and label codes by how many have and what recency has lost, (n, k + 1, 5)."""
+        held = window.trimmed(facts.window)
+        return window.leave_us(held, self.slot_us, self.slots), self.rfm.cells(*window.left(held), cuts)
+
+
+def _scored(case: Case, orders: int, net_minor: int) -> list[str]:
+    """The scores and the grid."""
+    if case.label == "none":
+        return ["Without an order that counts: none."]
+    cuts = case.cuts
+    recency = SCORES - int(crossed(np.array([case.idle_us]), cuts.recency_us)[0])
+    frequency = 1 + int(crossed(np.array([orders]), cuts.frequency)[0])
+    monetary = 1 + int(crossed(np.array([net_minor]), cuts.monetary_minor)[0])
+    both = (frequency + monetary + 1) // 2
+    origin = f"version {cuts.version}" if cuts.version else "fixed"
+    money = ", ".join(map(case.money, cuts.monetary_minor))
+    return [
+        f"R: idle for {span(case.idle_us)}, with the cuts {', '.join(map(span, cuts.recency_us))}: R {recency}.",
+        f"F: {orders} orders, with the cuts {', '.join(map(str, cuts.frequency))}: F {frequency}.",
+        f"M: net money {case.money(net_minor)}, with the cuts {money}: M {monetary}.",
+        f"The cuts are {origin}. FM = ({frequency} + {monetary} + 1) // 2 = {both}.",
+        f"The grid has at R {recency}, FM {both}: {case.label}.",
+    ]
+
+
+def _build(own: Rfm, common: Common) -> Model:
+    rfm = RfmModel(grid=own.grid)
+    slots = 0 if own.window is None else duration_us(own.window) // common.slot_us
+    return WindowedRfmModel(rfm=rfm, slots=slots, slot_us=common.slot_us) if slots else rfm
+
+
+RFM: Final = Declaration(
+    name="rfm",
+    settings=Rfm,
+    labels=("none",),
+    labels_of=lambda own: [label for row in own.grid for label in row],
+    build=_build,
+    cuts=("recency_us", "frequency", "monetary_minor"),
+)

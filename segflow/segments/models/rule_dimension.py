@@ -1,16 +1,23 @@
 """Rule dimensions: labels by rules of the settings; the first that holds gives the label."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import get_args
 
 import numpy as np
 
-from segflow.schemas.expression import meaning
-from segflow.schemas.expression.meaning import Condition
-from segflow.segments.conditions import Customers, holds, turns
+from segflow.schemas.expression import meaning, wording
+from segflow.schemas.expression.meaning import Condition, Quantity, Scalar
+from segflow.schemas.expression.wording import Single
+from segflow.segments import attributes
+from segflow.segments.attributes import Kind
+from segflow.segments.conditions import Customers, crossing, holds, line, turns
 from segflow.segments.cuts import Cuts
+from segflow.segments.explain import Case, span
 from segflow.segments.facts import Facts, Labels, Times
-from segflow.segments.instant import NEVER
+from segflow.segments.instant import LATEST_US, NEVER, to_text
+from segflow.segments.model import NO_LABEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +68,108 @@ class RuleDimension:
             due_us = np.where(place <= last[own], np.minimum(due_us, turns(condition, customers, at_us)), due_us)
         return due_us
 
+    def explain(self, case: Case) -> list[str]:
+        """Sentences that end in the label."""
+        customers, at_us = _looked_at(self, case), np.array([case.at_us], dtype=np.int64)
+        lines = []
+        for number, ((label, condition), text) in enumerate(zip(self.rules, self.texts, strict=True), 1):
+            lines.append(f"Rule {number}, {label}: {' '.join(text.splitlines())}")
+            singles = [part for part in meaning.parts(condition) if isinstance(part, get_args(Single))]
+            lines += [_said(single, customers, case) for single in dict.fromkeys(singles)]
+            if holds(condition, customers, at_us)[0]:
+                return [*lines, f"So rule {number} holds, as the first: {label}."]
+            lines.append(f"So rule {number} does not hold.")
+        return [*lines, f"No rule holds: {self.otherwise}."]
+
     def _last_rule(self, label: str) -> int:
         """The place of the last rule that gives the label; behind all of them for `otherwise`."""
         if label == self.otherwise:
             return len(self.rules)
         return max(place for place, (each, _) in enumerate(self.rules) if each == label)
+
+
+def _looked_at(model: RuleDimension, case: Case) -> Customers:
+    """The one customer as conditions look at them."""
+    codes = {}
+    for name in model.looks_at:
+        label = case.labels[name]
+        code = NO_LABEL if label is None else model.models[name].index(label)
+        codes[name] = np.array([code], dtype=np.uint8)
+    return Customers(facts=case.facts, codes=codes, models=model.models, minor=model.minor)
+
+
+def _said(single: Single, customers: Customers, case: Case) -> str:
+    """One comparison: whether it holds, of what, and until when where time decides."""
+    at_us = np.array([case.at_us], dtype=np.int64)
+    held = holds(single, customers, at_us)[0]
+    values = "; ".join(_values(single, customers, case))
+    line = f"{wording.condition_text(single)} {'holds' if held else 'does not hold'}"
+    line += f": {values}" if values else ""
+    if isinstance(single, meaning.Compared) and single.moves:
+        turn_us = int(crossing(single, customers).at_us[0])
+        if case.at_us < turn_us <= LATEST_US:
+            line += f"; {'until' if held else 'from'} {to_text(turn_us)}{'' if held else ' on'}"
+    return f"{line}."
+
+
+def _values(single: Single, customers: Customers, case: Case) -> Iterable[str]:
+    """What the customer has where the comparison looks."""
+    match single:
+        case meaning.Compared(left=left, right=right):
+            spans = wording.is_span(left) or wording.is_span(right)
+            for side in (left, right):
+                yield from _measured(side, customers, case, spans=spans)
+        case meaning.QuantityPresent(of=of):
+            yield from _measured(of, customers, case, spans=wording.is_span(of))
+        case meaning.LabelIn(dimension=dimension):
+            yield f"{dimension} is {case.labels[dimension]}"
+        case meaning.AttributeIn(name=name, values=values):
+            yield _attribute(name, customers, values)
+        case meaning.SameAttributes(left=name, right=other):
+            yield _attribute(name, customers)
+            yield _attribute(other, customers)
+        case meaning.AttributePresent(name=name):
+            yield _attribute(name, customers)
+        case meaning.Always():
+            return
+
+
+def _measured(quantity: Quantity, customers: Customers, case: Case, *, spans: bool) -> Iterable[str]:
+    """A quantity's value, and of what it is made; nothing for a constant."""
+    parts = wording.leaves(quantity)
+    if not parts:
+        return
+    if parts != [quantity]:
+        yield f"{wording.quantity_text(quantity, span=spans)} is {_value(quantity, customers, case, spans=spans)}"
+    for part in parts:
+        value = _value(part, customers, case, spans=wording.is_span(part))
+        yield f"{wording.quantity_text(part, span=False)} is {value}"
+
+
+def _value(quantity: Quantity, customers: Customers, case: Case, *, spans: bool) -> str:
+    """A quantity's value at the moment."""
+    course = line(quantity, customers)
+    if not course.known[0]:
+        return "absent"
+    value = course.value[0] + (course.slope[0] * (case.at_us - case.fact("last_us")) if course.slope[0] else 0)
+    if not spans or not np.isfinite(value):
+        return f"{value:.12g}"
+    return span(round(value))
+
+
+def _attribute(name: str, customers: Customers, values: tuple[Scalar, ...] = ()) -> str:
+    """An attribute as far as it is remembered: of a text only whether it is one of `values`."""
+    entry = customers.facts.attributes.column(name)[0]
+    kind, bits = Kind(int(entry["kind"])), int(entry["value"])
+    alike = [value for value in values if attributes.kind_and_bits(value) == (kind, bits)]
+    if not entry["key"] or kind == Kind.REMOVED:
+        text = "absent"
+    elif alike:
+        text = wording.scalar_text(alike[0])
+    elif kind == Kind.FLAG:
+        text = wording.scalar_text(bool(bits))
+    elif kind == Kind.NUMBER:
+        text = f"{float(np.uint64(bits).view(np.float64)):.12g}"
+    else:
+        text = "another text" if any(isinstance(value, str) for value in values) else "a text"
+    return f"{wording.attribute_text(name)} is {text}"

@@ -4,16 +4,14 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 
 from segflow.engine.file_run import FileRun
 from segflow.schemas import settings_file
-from segflow.schemas.dimension_settings import Dimension
-from segflow.schemas.labels import LABELS
-from segflow.schemas.settings import Settings
+from segflow.schemas.settings import BUILT_IN, Settings
 from segflow.segments.instant import to_us
 from tests.support.agreement import parsed
 from tests.support.histories import written
@@ -41,11 +39,11 @@ def test_every_way_has_a_row_an_example_and_labels_that_there_are() -> None:
     assert [title for title, *_ in ROWS] == list(SECTIONS)
     assert [anchor for _, anchor, *_ in ROWS] == [title.lower().replace(" ", "-") for title in SECTIONS]
     named = {name for _, _, _, cell, _ in ROWS for name in re.findall(r"`(\w+)`", cell)}
-    assert named == set(get_args(Dimension))
+    assert named == set(BUILT_IN)
     grid = {label for row in Settings().rfm.grid for label in row}
     for _, _, _, cell, labels in ROWS:
         for name in re.findall(r"`(\w+)`", cell):
-            assert set(re.findall(r"\w+", labels)) <= {*LABELS[name], *(grid if name == "rfm" else ())}
+            assert set(re.findall(r"\w+", labels)) <= {*BUILT_IN[name].labels, *(grid if name == "rfm" else ())}
 
 
 def event(number: int, days: float, kind: str, **fields: Any) -> bytes:

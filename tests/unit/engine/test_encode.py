@@ -15,9 +15,9 @@ from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.change import Change, Current
-from segflow.schemas.dimension_settings import Lifecycle
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import LATEST_US, to_text
+from segflow.segments.models.lifecycle import Lifecycle
 from segflow.segments.rules import Rules, from_settings
 from tests.support.agreement import content, parsed
 from tests.support.histories import histories

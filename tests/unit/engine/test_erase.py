@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from segflow.engine.file_run import FileRun
 from segflow.operations.repair.chains import Chains, PublishedChange
 from segflow.schemas.change import Change
-from segflow.schemas.dimension_settings import Dimension
-from segflow.schemas.settings import Settings
+from segflow.schemas.settings import BUILT_IN, Settings
 from segflow.segments.instant import to_us
 from segflow.segments.rules import fixed_cuts, from_settings
 from segflow.state.erasure import Erasure, pseudonym
@@ -24,7 +23,7 @@ from tests.support.histories import START, events, moments, written
 from tests.support.lockstep import Engine, cut, fed
 from tests.support.trials import trials
 
-ALL = Settings(dimensions=get_args(Dimension))
+ALL = Settings(dimensions=tuple(BUILT_IN))
 
 
 def published(engine: Engine) -> list[tuple[Any, ...]]:

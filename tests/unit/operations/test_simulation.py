@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from segflow.operations.migration_matrix import svg
 from segflow.operations.simulation import over_stores
-from segflow.schemas.dimension_settings import GRID
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN
+from segflow.segments.models.rfm import GRID
 from segflow.segments.rules import from_settings
 from segflow.streams.control.definitions import definition_of
 from segflow.streams.control.topic import Control

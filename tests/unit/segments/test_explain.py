@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from segflow.engine.advance.erasures import start_labels
 from segflow.engine.advance.forecast import forecast
 from segflow.operations.explanation import Explanation, explanations
-from segflow.schemas.settings import Settings
-from segflow.segments.explain import WORDS
-from segflow.segments.explain.case import explain, span
+from segflow.schemas.settings import BUILT_IN, Settings
+from segflow.segments.explain import span
 from segflow.segments.instant import DAY_US, SECOND_US, to_text
 from segflow.segments.rules import from_settings
 from segflow.state import record
@@ -83,11 +82,10 @@ def test_every_explanation_ends_in_the_label_and_names_the_next(log: Log, later_
 
 
 def test_every_model_on_the_list_has_words_of_its_own() -> None:
-    """One file each."""
-    assert len(WORDS) == len([*ALL, "rules"])
+    """In its own file, beside its labels and its settings."""
     assert {"value", *SECTIONS} - set(ALL) <= {"window", "attributes", "rules"}
-    plain = explain.registry[object]
-    assert all(explain.dispatch(type(model)) is not plain for model in RULES.models)
+    files = {type(model).explain.__module__.removeprefix("segflow.segments.models.") for model in RULES.models}
+    assert files == {*ALL, "rule_dimension"} == {*BUILT_IN, "rule_dimension"}
 
 
 def event(kind: str, number: int, day: int, **more: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +15,7 @@ from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas import settings_file
-from segflow.schemas.dimension_settings import Dimension
-from segflow.schemas.labels import LABELS
-from segflow.schemas.settings import Settings
+from segflow.schemas.settings import BUILT_IN, Settings
 from segflow.schemas.settings_file import SettingsError
 from segflow.segments.instant import to_us
 from segflow.segments.rules import from_settings
@@ -101,8 +99,8 @@ def course(product: Settings, log: list[dict[str, Any]], dimension: str = "mood"
 def test_the_labels_of_the_contract_are_those_of_the_models() -> None:
     """Of every dimension that is built in; those of rfm's grid are a setting."""
     grid = {label for row in Settings().rfm.grid for label in row}
-    for model in from_settings(Settings(dimensions=get_args(Dimension))).models:
-        assert set(model.labels) == set(LABELS[model.name]) | (grid if model.name == "rfm" else set())
+    for model in from_settings(Settings(dimensions=tuple(BUILT_IN))).models:
+        assert set(model.labels) == set(BUILT_IN[model.name].labels) | (grid if model.name == "rfm" else set())
 
 
 def test_the_mapping_is_the_order_and_what_it_leaves_out_comes_first(tmp_path: Path) -> None:

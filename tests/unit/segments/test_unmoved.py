@@ -1,14 +1,12 @@
 """Cuts that a dimension does not look at move nobody in it; what was computed of facts is not computed again."""
 
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segflow.schemas.dimension_settings import Dimension
-from segflow.schemas.settings import Settings
+from segflow.schemas.settings import BUILT_IN, Settings
 from segflow.segments.parameters import MbgNbd
 from segflow.segments.rules import Rules, from_settings
 from tests.support.random_facts import moments_for, some_facts, thresholds_us
@@ -17,7 +15,7 @@ from tests.support.trials import trials
 
 RULED = Settings.model_validate(
     {
-        "dimensions": [*get_args(Dimension), "own", "of_value", "of_that"],
+        "dimensions": [*BUILT_IN, "own", "of_value", "of_that"],
         "rule_dimensions": {
             "own": {"rules": [{"label": "x", "when": "lifecycle == 'new' and idle > 3d"}], "otherwise": "y"},
             "of_value": {"rules": [{"label": "x", "when": "value == 'a'"}], "otherwise": "y"},

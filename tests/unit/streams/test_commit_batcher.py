@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,8 +24,7 @@ from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import decoders
 from segflow.engine.encode.change_json import Encoder
-from segflow.schemas.dimension_settings import Dimension
-from segflow.schemas.settings import Settings
+from segflow.schemas.settings import BUILT_IN, Settings
 from segflow.schemas.settings_file import parse
 from segflow.segments.cuts import Cuts
 from segflow.segments.instant import LATEST_US, UNKNOWN, to_us
@@ -44,7 +43,7 @@ from tests.support.kafka_records import Record
 from tests.support.trials import trials
 
 ALL = parse(
-    {"dimensions": list(get_args(Dimension)), "alerts": {"into": {"lifecycle": ["at_risk", "churned"]}, "value": []}},
+    {"dimensions": list(BUILT_IN), "alerts": {"into": {"lifecycle": ["at_risk", "churned"]}, "value": []}},
     name="all",
 )
 

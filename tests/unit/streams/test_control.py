@@ -5,7 +5,7 @@ from typing import Any
 
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import DAY_US
-from segflow.segments.models.lifecycle import Lifecycle
+from segflow.segments.models.lifecycle import LifecycleModel
 from segflow.streams.control.definitions import definition_of
 from segflow.streams.control.topic import Control
 
@@ -88,7 +88,7 @@ def test_the_rules_are_those_of_the_topic_whatever_the_settings() -> None:
     control = read_by(Settings(), defined(), defined(lifecycle={"at_risk_after": "30d"}, holdout_share=0.5))
     rules = control.rule_versions.latest
     lifecycle = rules.models[0]
-    assert isinstance(lifecycle, Lifecycle)
+    assert isinstance(lifecycle, LifecycleModel)
     assert lifecycle.at_risk_after_us == 30 * DAY_US
     assert (rules.holdout_share, control.settings.holdout_share) == (0.5, 0.5)
 

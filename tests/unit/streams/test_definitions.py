@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from segflow.schemas.dimension_settings import Lifecycle
 from segflow.schemas.settings import Settings
+from segflow.segments.models.lifecycle import Lifecycle
 from segflow.state.layout import SECTIONS
 from segflow.streams.control.definitions import (
     FACT_SETTINGS,

@@ -1,10 +1,12 @@
-"""What is to be explained: one customer at one moment; and the words that all models have in common."""
+"""What is to be explained, one customer at one moment, and the words that models have in common.
+
+Each model has words of its own for why a customer has a label: the facts, the thresholds, the arithmetic. The label is
+always the model's own; words are chosen to go with it.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from functools import singledispatch
-from typing import Any
 
 from segflow.schemas.currency import minor_digits
 from segflow.segments.cuts import Cuts
@@ -62,14 +64,3 @@ def span(time_us: int) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
-
-
-@singledispatch
-def explain(model: Any, case: Case) -> list[str]:
-    """Sentences that end in the label; for a model without words of its own that is all.
-
-    Args:
-        model: segments.model.Model, of the rules in force.
-        case: the customer, and the label the model gives.
-    """
-    return [f"The {model.name} is {case.label}."]
