@@ -16,7 +16,11 @@ from segflow.schemas.currency import AMOUNT, CODE, LIMIT_MAJOR
 DECIMALS_MAX: Final = 300
 """Decimals of an amount, at most. No money is so finely divided; the limit keeps arithmetic exact within
 segflow.schemas.currency.EXACT."""
-RFC3339: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+OFFSET: Final = r"[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d"
+RFC3339: Final = re.compile(rf"(\d{{4}}-\d{{2}}-\d{{2}})[Tt ](\d{{2}}:\d{{2}}:\d{{2}})(\.\d+)?({OFFSET})", re.ASCII)
+ATTRIBUTE_NAME_MAX: Final = 128
+ATTRIBUTE_TEXT_MAX: Final = 1024
+"""Characters of an attribute's name and of its text; longer ones are left out of the profile."""
 
 
 def _instant(value: object) -> datetime:
@@ -50,6 +54,28 @@ def _amount(value: object) -> Decimal:
     return amount
 
 
+def _score(value: object) -> object:
+    """A whole number as an int, also where it is written 9.0."""
+    if isinstance(value, Decimal) and value.is_finite() and value.copy_abs() < LIMIT_MAJOR and value == int(value):
+        return int(value)
+    return value
+
+
+def _attributes(value: object) -> object:
+    """The attributes that can be kept."""
+    if not isinstance(value, dict):
+        return value
+    return {name: each for name, each in value.items() if _is_kept(name, each)}
+
+
+def _is_kept(name: object, value: object) -> bool:
+    if not isinstance(name, str) or not 1 <= len(name) <= ATTRIBUTE_NAME_MAX:
+        return False
+    if isinstance(value, str):
+        return len(value) <= ATTRIBUTE_TEXT_MAX
+    return value is None or isinstance(value, bool | int | Decimal)
+
+
 Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 _AMOUNT_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "string", "pattern": f"^{AMOUNT.pattern}$"}, {"type": "number"}]}
 Amount = Annotated[Decimal, BeforeValidator(_amount), Field(ge=0), WithJsonSchema(_AMOUNT_SCHEMA)]
@@ -57,11 +83,17 @@ PositiveAmount = Annotated[Decimal, BeforeValidator(_amount), Field(gt=0), WithJ
 Currency = Annotated[str, StringConstraints(pattern=CODE)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 CustomerId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Scalar = bool | int | Decimal | Annotated[str, StringConstraints(max_length=1024)] | None
+Scalar = bool | int | Decimal | str | None
+_ATTRIBUTES_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": True,
+    "description": f"by name; null removes one. Left out: names of none or over {ATTRIBUTE_NAME_MAX} characters, "
+    f"lists, objects, texts over {ATTRIBUTE_TEXT_MAX} characters",
+}
 
 
 class Event(BaseModel):
-    """The fields of every event. Unknown fields are ignored."""
+    """What every event carries. Unknown fields are ignored, and an optional field that is null is absent."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -82,7 +114,7 @@ class Purchase(Event):
     order_id: Name
     amount: Amount  # what was paid, after `discount`
     currency: Currency | None = None
-    discount: Amount = Decimal(0)
+    discount: Amount | None = None  # none: 0
 
 
 class Refund(Event):
@@ -93,7 +125,7 @@ class Refund(Event):
     order_id: Name
     amount: PositiveAmount
     currency: Currency | None = None
-    full: bool = False
+    full: bool | None = None  # none: false
 
 
 class Interaction(Event):
@@ -107,7 +139,7 @@ class Feedback(Event):
     """A score from 0 to 10."""
 
     type: Literal["feedback"]
-    score: Annotated[int, Field(ge=0, le=10)]
+    score: Annotated[int, Field(ge=0, le=10), BeforeValidator(_score)]
 
 
 class Payment(Event):
@@ -121,10 +153,10 @@ class Payment(Event):
 
 
 class Profile(Event):
-    """Attributes of the customer. A null value removes the attribute."""
+    """Attributes of the customer; null removes one. What cannot be kept is left out, and the rest holds."""
 
     type: Literal["profile"]
-    attributes: dict[Name, Scalar]
+    attributes: Annotated[dict[str, Scalar], BeforeValidator(_attributes), WithJsonSchema(_ATTRIBUTES_SCHEMA)]
 
 
 class Alias(Event):

@@ -89,7 +89,8 @@ def _looked_at(rules: dict[Any, Any]) -> set[str]:
     """Every name in the rules that can be read. Those that cannot are an error later."""
     found: set[str] = set()
     for spec in rules.values():
-        for rule in (spec.get("rules") if isinstance(spec, dict) else None) or ():
+        rules_of = spec.get("rules") if isinstance(spec, dict) else None
+        for rule in rules_of if isinstance(rules_of, list) else ():
             when = rule.get("when") if isinstance(rule, dict) else None
             found |= names(when) if isinstance(when, str) else set()
     return found
@@ -109,6 +110,16 @@ def checked(
         RuleError: an expression is wrong.
         ValueError: a name cannot be used, or there are too many dimensions or attributes.
     """
+    return dict(_checked(dimensions, tuple(rules.items()), tuple(labels.items())))
+
+
+@lru_cache(maxsize=16)  # settings are asked for their rules again and again, and some have thousands
+def _checked(
+    dimensions: tuple[str, ...],
+    given_rules: tuple[tuple[str, RuleDimension], ...],
+    given_labels: tuple[tuple[str, tuple[str, ...]], ...],
+) -> Mapping[str, tuple[tuple[str, Condition], ...]]:
+    rules, labels = dict(given_rules), dict(given_labels)
     if len(rules) > DIMENSIONS_MAX:
         raise ValueError(f"dimensions: there may be {DIMENSIONS_MAX} with rules")
     later = {

@@ -1,7 +1,6 @@
 """Reader of segflow.yaml and the environment into settings, with errors a person can act on."""
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -9,8 +8,10 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
+from segflow.schemas import yaml_document
 from segflow.schemas.rule_dimensions import RuleError
 from segflow.schemas.settings import Settings
+from segflow.schemas.yaml_document import DocumentError
 
 DEFAULT_FILE: Final = "segflow.yaml"
 ENVIRONMENT: Final = {
@@ -39,11 +40,11 @@ def load(path: Path | None = None, *, environment: Mapping[str, str] = os.enviro
     path = path or Path(DEFAULT_FILE)
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        content = yaml_document.read(text)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is no YAML: {_yaml_reason(error)}") from None  # its text quotes the file
+    except DocumentError as error:
+        raise SettingsError(f"{path}: {error}") from error
     if content is not None and not isinstance(content, dict):
         raise SettingsError(f"{path}: must be a mapping such as 'clock: wall', found {type(content).__name__}")
     return parse(content or {}, name=str(path), text=text, environment=environment)
@@ -71,8 +72,8 @@ def parse(
 
 
 def _place(text: str, wrong: RuleError) -> str:
-    """Line and column of a rule's error: in the file, or in the expression where the file does not have it as it is."""
-    error, node = wrong.error, yaml.compose(text, Loader=yaml.SafeLoader) if text else None
+    """Line and column of the file at which a rule is wrong; of the expression, where the file does not show it so."""
+    error, node = wrong.error, yaml_document.compose(text) if text else None
     for paths in (("dimensions", *wrong.path), ("rule_dimensions", *wrong.path)):
         found = node
         for part in paths:
@@ -98,14 +99,6 @@ def _below(node: yaml.Node | None, part: str | int) -> yaml.Node | None:
         item: yaml.Node = node.value[part]
         return item
     return None
-
-
-def _yaml_reason(error: yaml.YAMLError) -> str:
-    """The problem and its place, without the lines themselves: a password may stand in them."""
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return "it has a character that YAML does not allow"
-    problem = re.sub(r"'.*'", "'…'", error.problem or "cannot be understood")
-    return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {problem}"
 
 
 def _reason(name: str, text: str, found: Any, *, as_mapping: bool) -> str:

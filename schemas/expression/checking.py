@@ -30,7 +30,10 @@ from segflow.schemas.expression.syntax import Attribute, ExpressionError, Flag, 
 
 SPAN_MAX_US: Final = duration.LONGEST // duration.UNITS["us"]
 EXACT_MAX: Final = 2**61
-"""Microseconds. Sums of times that may be larger are computed with floats, so that they do not overflow."""
+"""Sums of times that may become larger than this are computed with floats instead of overflowing."""
+NUMBER_MAX: Final = 1e100
+"""Constants of an expression reach no further, and durations not beyond SPAN_MAX_US: nothing that means anything is as
+large, and no product of two leaves the range of a float."""
 
 
 class Kind(Enum):
@@ -193,7 +196,7 @@ class _Checker:
     def _measured(self, node: Node) -> _Measured:
         match node:
             case Number(text=text):
-                found = _Measured(Constant(float(text)), Kind.NUMBER)
+                found = self._constant(node, Fraction(text), Kind.NUMBER)
             case Span(us=us):
                 found = _Measured(Constant(us), Kind.SPAN, bound=us)
             case Attribute(name=name):
@@ -222,10 +225,26 @@ class _Checker:
         if bound is not None and bound > EXACT_MAX:
             bound = None
         if isinstance(left.quantity, Constant) and isinstance(right.quantity, Constant):
-            value = left.quantity.value + right.quantity.value * (1 if sign == "+" else -1)
-            return _Measured(Constant(value), left.kind, bound=bound)
+            one, other = Fraction(left.quantity.value), Fraction(right.quantity.value)
+            return self._constant(node, one + other if sign == "+" else one - other, left.kind)
         quantity = Arithmetic(sign, left.quantity, right.quantity, exact=bound is not None)
         return _Measured(quantity, left.kind, left.moves or right.moves, bound)
+
+    def _constant(self, node: Node, value: Fraction, kind: Kind) -> _Measured:
+        """A constant: of durations whole microseconds where they are, else a float.
+
+        Raises:
+            ExpressionError: it is larger than anything it could be compared with.
+        """
+        if kind is Kind.NUMBER:
+            if abs(value) > NUMBER_MAX:
+                self._fail(node, f"is a number beyond {NUMBER_MAX:.0e}, which nothing reaches")
+            return _Measured(Constant(float(value)), kind)
+        if abs(value) > SPAN_MAX_US:
+            self._fail(node, f"is a duration beyond {duration.to_text(duration.LONGEST)}, which nothing reaches")
+        if value.denominator == 1:
+            return _Measured(Constant(int(value)), kind, bound=abs(int(value)))
+        return _Measured(Constant(float(value)), kind)
 
     def _product(self, node: Node, sign: str, left: _Measured, right: _Measured) -> _Measured:
         if right.moves and (sign == "/" or left.moves):
@@ -240,10 +259,7 @@ class _Checker:
             if sign == "/" and right.quantity.value == 0:
                 self._fail(node, "is divided by zero")
             one, other = Fraction(left.quantity.value), Fraction(right.quantity.value)
-            value = one * other if sign == "*" else one / other
-            if kind is Kind.SPAN and value.denominator == 1 and abs(value) <= SPAN_MAX_US:
-                return _Measured(Constant(int(value)), kind, bound=abs(int(value)))
-            return _Measured(Constant(float(value)), kind)
+            return self._constant(node, one * other if sign == "*" else one / other, kind)
         quantity = Arithmetic(sign, left.quantity, right.quantity, exact=False)
         return _Measured(quantity, kind, left.moves or right.moves)
 

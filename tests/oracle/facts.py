@@ -48,8 +48,8 @@ class Facts:
     def apply(self, body: Mapping[str, Any], rules: OracleRules) -> None:
         """Add one event.
 
-        A purchase carries a discount if its `discount` is more than nothing as money: rounded and converted like every
-        amount, so that what rounds to zero minor units (0.004 euro) is none.
+        A purchase carries a discount if its `discount` is more than nothing as money of its own currency: what rounds
+        to zero minor units there (0.004 euro) is none, and what only converts to nothing (1 forint) is one.
         """
         moment = read_time(body["occurred_at"])
         if body["type"] == "purchase":
@@ -59,7 +59,7 @@ class Facts:
             self.money_minor += paid_minor
             self.movements.append(Movement(at=moment, minor=paid_minor, orders=1))
             self.days.apply(moment, paid_minor)
-            self.discounted_purchases += minor_units(body.get("discount") or 0, body, rules) > 0
+            self.discounted_purchases += own_minor_units(body.get("discount") or 0, body, rules) > 0
         elif body["type"] == "refund":
             refunded_minor, full = minor_units(body["amount"], body, rules), bool(body.get("full", False))
             self.money_minor -= refunded_minor
@@ -102,12 +102,18 @@ def minor_units(money: str | int | Decimal, body: Mapping[str, Any], rules: Orac
     exact Fraction is half-even. The discount is not looked at: `amount` is what was paid, after it.
     """
     currency: str = body.get("currency") or rules.currency
-    amount = exact(money)
+    own = own_minor_units(money, body, rules)
     if currency == rules.currency:
-        return round(amount * units_in_one(rules.minor_digits))
-    own_units = units_in_one(rules.rate_digits.get(currency, 2))
-    rounded = Fraction(round(amount * own_units), own_units)
+        return own
+    rounded = Fraction(own, units_in_one(rules.rate_digits.get(currency, 2)))
     return round(rounded * exact(rules.rates[currency]) * units_in_one(rules.minor_digits))
+
+
+def own_minor_units(money: str | int | Decimal, body: Mapping[str, Any], rules: OracleRules) -> int:
+    """Return an amount of this event in minor units of the currency it is in."""
+    currency: str = body.get("currency") or rules.currency
+    digits = rules.minor_digits if currency == rules.currency else rules.rate_digits.get(currency, 2)
+    return round(exact(money) * units_in_one(digits))
 
 
 def units_in_one(digits: int) -> int:

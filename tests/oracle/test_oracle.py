@@ -235,11 +235,11 @@ def test_a_discount_that_rounds_to_nothing_is_none(discount: str | int, label: s
     assert segment([purchase(f"p{i}", 0, discount=discount) for i in range(3)], "price", only("price")) == label
 
 
-def test_a_discount_in_another_currency_is_rounded_as_its_amount_is() -> None:
-    """Half a yen is none; a yen of 0.004 euro rounds to no cent, one of 0.0065 euro to one."""
+def test_a_discount_in_another_currency_is_money_of_that_currency() -> None:
+    """Half a yen is none; a yen is one, also where it converts to no cent."""
     for discount, rate, label in (
         ("0.5", "5", "full_price"),
-        ("1", "0.004", "full_price"),
+        ("1", "0.004", "sensitive"),
         ("1", "0.0065", "sensitive"),
     ):
         rules = OracleRules(dimensions=("price",), rates={"JPY": Decimal(rate)}, rate_digits={"JPY": 0})

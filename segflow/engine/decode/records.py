@@ -273,7 +273,7 @@ class Decoder:
         columns.occurred_us[row] = to_us(event.occurred_at)
         if isinstance(event, contract.Refund) and event.full:
             columns.full_rows.append(row)
-        if isinstance(event, contract.Purchase) and self._converted(event.discount, event.currency) > 0:
+        if isinstance(event, contract.Purchase) and self._is_discounted(event):
             columns.discounted_rows.append(row)
         if isinstance(event, contract.Feedback):
             columns.scores[row] = event.score
@@ -335,6 +335,11 @@ class Decoder:
             _refuse("unknown_currency", f"currency {currency} has no rate in the settings (known: {known})")
         digits = minor_digits(currency)
         return convert(to_minor(amount, digits), digits, self._rates[currency], self._digits)
+
+    def _is_discounted(self, event: contract.Purchase) -> bool:
+        """Whether the discount is money in its own currency, also where 1 HUF would convert to no cent."""
+        digits = minor_digits(event.currency or self._currency)
+        return event.discount is not None and to_minor(event.discount, digits) > 0
 
     def _worth_log2(self, event: contract.AnyEvent) -> float:
         """The event's weight in engagement: of interactions and purchases, nothing else."""

@@ -274,3 +274,21 @@ def test_comparisons_in_words(text: str, words: str) -> None:
     ]
     assert not isinstance(part, meaning.Joined)
     assert condition_text(part) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        (f"monetary > 1{'0' * 400} * 2", 12),
+        (f"monetary > 1{'0' * 101}", 12),
+        (f"monetary > 1{'0' * 60} * 1{'0' * 60}", 74),
+        ("idle >= " + " + ".join(["3652059d"] * 60), 18),
+        ("idle >= 3652059d * 2", 18),
+        (f"attributes.a in [1{'0' * 200}]", 18),
+    ],
+)
+def test_constants_that_nothing_reaches_are_refused_with_their_place(text: str, column: int) -> None:
+    """They used to end in a traceback, when settings were read or at the first event."""
+    with pytest.raises(ExpressionError, match="which nothing reaches") as refused:
+        check(text, {}, {})
+    assert refused.value.column == column
