@@ -10,6 +10,8 @@ from segflow.schemas.section import Count, Section, Wait
 
 
 def _broker(address: str) -> str:
+    if "@" in address or "//" in address:  # not quoted: a password may stand in it
+        raise ValueError("must be host:port without a user or a scheme: see kafka.username, kafka.password, kafka.tls")
     if re.fullmatch(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", address) is None:
         raise ValueError("must be host:port such as 127.0.0.1:9092, several with commas")
     return address

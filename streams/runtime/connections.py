@@ -53,9 +53,17 @@ def redis_errors(settings: Redis) -> Iterator[None]:
 
 
 def address(settings: Redis) -> str:
-    """The URL of Redis without a password that may stand in it."""
-    scheme, found, rest = settings.url.partition("://")
-    return f"{scheme}{found}{rest.rpartition('@')[2]}"
+    """Where redis-py finds Redis by the settings' URL: no user, no password and no query, wherever they stand in it."""
+    scheme = settings.url.partition("://")[0]
+    try:
+        found = redis.connection.parse_url(settings.url)  # type: ignore[no-untyped-call]
+    except ValueError:
+        return f"{scheme}://…"
+    if "path" in found:
+        return f"{scheme}://{found['path']}"
+    host = found.get("host", "localhost")
+    place = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{place}:{found.get('port', 6379)}/{found.get('db', 0)}"
 
 
 def _may_pass(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from segflow.cli.commands import lookups
 from segflow.cli.options import SettingsFile, load
 from segflow.operations.customer_lookup import customer_of
 from segflow.operations.explanation import explanations
-from segflow.operations.printable import printable
+from segflow.operations.printable import printable, printable_json
 from segflow.segments.instant import UNKNOWN
 from segflow.state.layout import LayoutError
 from segflow.streams.runtime.errors import UsageError
@@ -49,9 +49,8 @@ def command(
         if dimension in (None, each.dimension)
     ]
     if as_json:
-        print(
-            json.dumps({"customer_id": customer, "dimensions": [asdict(each) for each in chosen]}, ensure_ascii=False)
-        )
+        content = {"customer_id": customer, "dimensions": [asdict(each) for each in chosen]}
+        print(printable_json(json.dumps(content, ensure_ascii=False)))
         return
     for each in chosen:
         print(f"{each.dimension}: {each.label or '-'} (on {each.at})")

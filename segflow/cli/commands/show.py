@@ -16,7 +16,7 @@ from segflow.cli.options import SettingsFile, load
 from segflow.engine.advance.forecast import forecast
 from segflow.engine.encode.change_json import Encoder, Publication
 from segflow.operations.customer_lookup import customer_of
-from segflow.operations.printable import printable
+from segflow.operations.printable import printable, printable_json
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import NEVER, UNKNOWN, to_text
 from segflow.state import lookup
@@ -46,7 +46,7 @@ def command(
     except (LayoutError, msgspec.MsgspecError) as error:
         raise UsageError(f"what Redis holds of {printable(customer)} cannot be read: {error}") from error
     if as_json:
-        print(json.dumps(shown, ensure_ascii=False))
+        print(printable_json(json.dumps(shown, ensure_ascii=False)))
     else:
         Console(soft_wrap=True, highlight=False).print(_text(shown))
 

@@ -20,7 +20,7 @@ from segflow.cli.commands.progress import progress
 from segflow.cli.options import SettingsFile, load, time_option
 from segflow.operations.line_files import LineFiles
 from segflow.operations.migration_matrix import svg
-from segflow.operations.printable import printable
+from segflow.operations.printable import printable, printable_json
 from segflow.operations.simulation import Comparison, over_files, over_stores
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN
@@ -89,7 +89,7 @@ def command(
         except OSError as error:
             raise UsageError(f"{picture}: cannot be written: {error}") from error
     if as_json:
-        print(json.dumps(comparison.as_json(), ensure_ascii=False))
+        print(printable_json(json.dumps(comparison.as_json(), ensure_ascii=False)))
     else:
         _print(comparison)
 

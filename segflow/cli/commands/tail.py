@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from segflow.cli.options import SettingsFile, load
-from segflow.operations.printable import printable
+from segflow.operations.printable import printable, printable_json
 from segflow.schemas.connection_settings import Kafka
 from segflow.streams.kafka.clients import kafka_python_options
 from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS
@@ -56,7 +56,7 @@ def command(
             if not wanted.has(record):
                 continue
             if as_json:
-                sys.stdout.buffer.write(record.value + b"\n")
+                sys.stdout.buffer.write(printable_json(record.value.decode()).encode() + b"\n")
                 sys.stdout.buffer.flush()
             else:
                 console.print(_line(json.loads(record.value)))

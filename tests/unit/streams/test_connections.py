@@ -1,0 +1,40 @@
+"""What is said of servers: where they are, and never a user or a password."""
+
+import pytest
+
+from segflow.schemas.connection_settings import Redis
+from segflow.schemas.settings_file import SettingsError, parse
+from segflow.streams.runtime.connections import address
+
+HIDDEN = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:6380/3", "redis://127.0.0.1:6380/3"),
+        ("redis://redis", "redis://redis:6379/0"),
+        (f"redis://:{HIDDEN}@redis:6379/0", "redis://redis:6379/0"),
+        (f"rediss://admin:{HIDDEN}@redis/1", "rediss://redis:6379/1"),
+        (f"redis://redis/0?password={HIDDEN}", "redis://redis:6379/0"),
+        (f"redis://redis/0?username=admin&password={HIDDEN}%40x", "redis://redis:6379/0"),
+        (f"redis://redis/0?password=x@{HIDDEN}", "redis://redis:6379/0"),
+        (f"redis://a:b@redis/0?password={HIDDEN}@x", "redis://redis:6379/0"),
+        (f"unix:///run/redis.sock?password={HIDDEN}", "unix:///run/redis.sock"),
+        (f"redis://redis:notaport/0?password={HIDDEN}", "redis://…"),
+        ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+    ],
+)
+def test_the_address_of_redis_is_said_without_whoever_may_use_it(url: str, shown: str) -> None:
+    """A password may stand before the host or in the query; redis-py takes both."""
+    found = address(Redis(url=url))
+    assert found == shown
+    assert HIDDEN not in found
+
+
+@pytest.mark.parametrize("wrong", [f"admin:{HIDDEN}@kafka:9092", f"kafka:9092,x:{HIDDEN}@kafka:9092"])
+def test_a_user_in_the_address_of_kafka_is_refused_and_not_repeated(wrong: str) -> None:
+    """Kafka's clients know no such address, and four commands would print it."""
+    with pytest.raises(SettingsError, match=r"kafka\.address: must be host:port without a user") as refused:
+        parse({"kafka": {"address": wrong}}, name="settings", environment={})
+    assert HIDDEN not in str(refused.value)
