@@ -69,11 +69,16 @@ def _attributes(value: object) -> object:
 
 
 def _is_kept(name: object, value: object) -> bool:
-    if not isinstance(name, str) or not 1 <= len(name) <= ATTRIBUTE_NAME_MAX:
+    if not isinstance(name, str) or not 1 <= len(name) <= ATTRIBUTE_NAME_MAX or not _is_whole(name):
         return False
     if isinstance(value, str):
-        return len(value) <= ATTRIBUTE_TEXT_MAX
+        return len(value) <= ATTRIBUTE_TEXT_MAX and _is_whole(value)
     return value is None or isinstance(value, bool | int | Decimal)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it has no half of a character, which JSON can write and UTF-8 cannot."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -88,7 +93,7 @@ _ATTRIBUTES_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": True,
     "description": f"by name; null removes one. Left out: names of none or over {ATTRIBUTE_NAME_MAX} characters, "
-    f"lists, objects, texts over {ATTRIBUTE_TEXT_MAX} characters",
+    f"lists, objects, texts over {ATTRIBUTE_TEXT_MAX} characters, halves of characters",
 }
 
 

@@ -1,9 +1,9 @@
 """A section of the settings: bounds and waits of a worker."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from segflow.schemas.duration import Duration
 from segflow.schemas.section import Section, Wait
@@ -11,6 +11,15 @@ from segflow.schemas.section import Section, Wait
 
 class Worker(Section):
     """Bounds and waits of one worker process."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "backfill_after" in content:
+            raise ValueError(
+                "backfill_after is live_within now, and is of each change, not of a batch: write live_within: 24h"
+            )
+        return content
 
     guarantee: Literal["exactly_once", "at_least_once"] = Field(
         "exactly_once",
@@ -40,8 +49,10 @@ class Worker(Section):
     future_max: Duration = Field(
         timedelta(minutes=5), description="an event further ahead of the worker's clock is a dead letter"
     )
-    backfill_after: Duration = Field(
-        timedelta(hours=1), description="a batch whose events are older than this is history: mode backfill"
+    live_within: Duration = Field(
+        timedelta(hours=24),
+        description="a change is live if it became true, and what caused it happened, no longer ago; "
+        "else it is history: mode backfill",
     )
     transaction_timeout: Wait = Field(
         timedelta(seconds=10), description="time after which the broker ends a dead worker's transaction"

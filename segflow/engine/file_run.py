@@ -60,7 +60,7 @@ class MemoryShard:
             handover_to=head.handover.offset + (0 if handed is None else len(handed)),
             shards=self.shards,
         )
-        return self._commit(msgspec.structs.replace(plan, future_us=LATEST_US), chunk, handed)
+        return self._commit(msgspec.structs.replace(plan, future_us=LATEST_US, every_alert=True), chunk, handed)
 
     def sweep(self, until_us: int, wall_us: int) -> Iterator[CommitResult]:
         """Everybody up to max(C, until_us), in slices, and whatever new rules are still to be brought to customers."""
@@ -75,7 +75,9 @@ class MemoryShard:
                 rules=self.rule_versions.next_version(head.rules),
                 shards=self.shards,
             )
-            plan = msgspec.structs.replace(plan, sweep_us=until_us, sweep_limit=SWEEP_CUSTOMERS, pages=SWEEP_PAGES)
+            plan = msgspec.structs.replace(
+                plan, sweep_us=until_us, sweep_limit=SWEEP_CUSTOMERS, pages=SWEEP_PAGES, every_alert=True
+            )
             result = self._commit(plan, events.none())
             yield result
             if (

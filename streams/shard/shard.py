@@ -23,7 +23,7 @@ from segflow.engine.commit.execute import CommitResult, execute_single
 from segflow.engine.commit.load import Loader
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.schemas.settings import Settings
-from segflow.segments.instant import UNKNOWN, duration_us
+from segflow.segments.instant import UNKNOWN
 from segflow.state.head import Head
 from segflow.state.store import RolledBackError, ShardLostError, Store, TornStateError, Write
 from segflow.streams.consume.input_gate import Feed, InputGate, OutOfRangeError
@@ -307,11 +307,8 @@ class Shard:
             wall_us=wall_us,
             rules=self.control.rule_versions.next_version(self.head.rules),
         )
-        newest_us = max((int(chunk.occurred_us.max()) for chunk in chunks if chunk.usable.any()), default=wall_us)
-        old = newest_us < wall_us - duration_us(self.settings.worker.backfill_after)
-        mode = "backfill" if old or self.settings.clock == "event" else "live"
         sweep_limit = slice_of(self.settings.worker.sweep_max_customers, sum(map(len, chunks)))
-        return msgspec.structs.replace(plan, sweep_us=horizon_us, sweep_limit=sweep_limit, mode=mode)
+        return msgspec.structs.replace(plan, sweep_us=horizon_us, sweep_limit=sweep_limit)
 
     async def _commit(self, pending: PendingCommit) -> None:
         """One commit.

@@ -38,7 +38,6 @@ def entry(sequence: int) -> Entry:
         sweep_limit=0,
         rules=0,
         pages=1,
-        mode="live",
     )
     return Entry(
         plan=plan,

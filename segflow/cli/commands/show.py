@@ -56,7 +56,7 @@ def _describe(control: Control, customer_id: str, partition: int, found: lookup.
     settings = control.settings
     customers, rules = customer_of(control.rule_versions, customer_id, found.record)
     fixed = customers.fixed[0]
-    looked = Publication(detected_us=time_ns() // 1000, position={}, mode="live")
+    looked = Publication(detected_us=time_ns() // 1000, position={}, live_from_us=NEVER)
     current = Encoder(settings.currency).current(customers, rules, looked)
     (message,) = current
     shown: dict[str, Any] = json.loads(message.value)

@@ -164,13 +164,13 @@ def _batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[ShardResult
     customers.keep(rules.kept)
     changes, shares = done.changes.by_shard(first_rows[:-1])
     at = [_publication(each) for each in commits]
-    event_ids = work.events.event_ids
-    encoded = [[each] for each in encoder.encode(changes, shares, customers, event_ids, rules, old, at)]
+    event_ids, occurred_us = work.events.event_ids, work.events.occurred_us
+    encoded = [[each] for each in encoder.encode(changes, shares, customers, event_ids, occurred_us, rules, old, at)]
     firsts = zip(first_rows.tolist(), first_events[:-1].tolist(), strict=False)
     published = [[(rules, changes.part(shares, shard, *first))] for shard, first in enumerate(firsts)]
     if done.before is not None and old is not None:
         before, ends = done.before.by_shard(first_rows[:-1])
-        encoded[0] += encoder.encode(before, ends, customers, event_ids, old, None, at, changes)
+        encoded[0] += encoder.encode(before, ends, customers, event_ids, occurred_us, old, None, at, changes)
         encoded[0].reverse()
         published[0].insert(0, (old, before))
     return split(commits, customers, done, work.erasures, encoded, published)
@@ -190,7 +190,9 @@ def _erasures(commits: Sequence[CommitInput], found: dict[int, Erasure]) -> Eras
 def _publication(commit: CommitInput) -> Publication:
     topics, plan = commit.settings.kafka.topics, commit.plan
     position = {topics.purchases: plan.purchases_to, topics.interactions: plan.interactions_to}
-    return Publication(detected_us=plan.wall_us, position=position, mode=plan.mode)
+    return Publication(
+        detected_us=plan.wall_us, position=position, live_from_us=plan.live_from_us, every_alert=plan.every_alert
+    )
 
 
 def _result(part: ShardResult) -> CommitResult:

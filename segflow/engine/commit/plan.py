@@ -4,7 +4,7 @@ import msgspec
 
 from segflow.engine.advance.erasures import FOR_EVER
 from segflow.schemas.settings import Settings
-from segflow.segments.instant import UNKNOWN, duration_us
+from segflow.segments.instant import NEVER, UNKNOWN, duration_us
 from segflow.state.head import PAGE_CUSTOMERS, Head
 
 
@@ -20,7 +20,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sweep_limit: int  # customers it may take
     rules: int  # version of the rules to adopt, where no adoption is going on
     pages: int  # directory pages to bring under adopted rules
-    mode: str  # live or backfill
+    live_from_us: int = NEVER  # changes are live from here on; NEVER: none is, all is history
+    every_alert: bool = False  # also those of history
     erased_for_us: int = FOR_EVER  # how long something stays of an erased customer
     handover_to: int = 0  # as for the inputs
     shards: int = 0  # of the installation; commits without it: of a version that made dead letters of aliases
@@ -48,7 +49,8 @@ def plan_for(
         sweep_limit=settings.worker.sweep_max_customers,
         rules=rules,
         pages=max(1, settings.worker.sweep_max_customers // PAGE_CUSTOMERS),
-        mode="backfill",
+        live_from_us=NEVER if settings.clock == "event" else wall_us - duration_us(settings.worker.live_within),
+        every_alert=settings.clock == "event",
         erased_for_us=duration_us(settings.erase.remembered_for),
         handover_to=head.handover.offset if handover_to is None else handover_to,
         shards=shards,

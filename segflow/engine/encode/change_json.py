@@ -42,6 +42,7 @@ ALIKE: Final = (
     ("content-type", b"application/json"),
 )
 """Headers that all changes have in common."""
+MODES: Final = (b"backfill", b"live")
 NO_HEADERS: Final = text.column([messages.written(())])
 
 FLAGS: Final = text.column([b"false", b"true"])
@@ -55,7 +56,8 @@ class Publication:
 
     detected_us: int
     position: dict[str, int]  # topic -> offset up to which it was read
-    mode: str  # live or backfill
+    live_from_us: int  # changes from here on are live, those from before backfill; NEVER: all are history
+    every_alert: bool = False  # alerts of history, too, of which a worker tells nobody
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +88,7 @@ class Encoder:
         shares: Shares,
         customers: Customers,
         event_ids: Sequence[str],
+        occurred_us: npt.NDArray[np.int64],
         rules: Rules,
         old: Rules | None,
         at: Sequence[Publication],
@@ -93,15 +96,17 @@ class Encoder:
     ) -> list[Encoded]:
         """The messages of `changes`, made under `rules`: those of each shard, of which `shares` says which they are.
 
-        `old`: the rules before an adoption in progress. `at`: of each shard. `later`: what the same batch changed
-        afterwards under other rules; the segments its customers have then are current, not these.
+        `event_ids`, `occurred_us`: of the batch's events. `old`: the rules before an adoption in progress. `at`: of
+        each shard. `later`: what the same batch changed afterwards under other rules; the segments its customers have
+        then are current, not these.
         """
         if not len(changes.steps):
             return [NOTHING] * len(shares)
         words = self._words_of(rules, old or rules)
         *moments, since = text.moments([*_times(changes.steps), changes.moves.previous_since_us])
         steps = self._steps(changes.steps, moments, customers, event_ids, words)
-        change_ids, published = self._changes(changes, steps, since, words, shares, at)
+        live = _live(changes, occurred_us, shares, at)
+        change_ids, published = self._changes(changes, steps, since, words, shares, at, live)
         passed = None if later is None else later.steps.rows
         current = cache(lambda: self._current(changes.steps, steps, words, shares, at, passed))
         return [
@@ -112,7 +117,11 @@ class Encoder:
                 change_ids=change_ids[ID_LENGTH * shares.moves[shard] : ID_LENGTH * shares.moves[shard + 1]],
             )
             for shard, (its_changes, its_alerts) in enumerate(
-                zip(published.cut(shares.moves.tolist()), self._alerts(changes, rules, published, shares), strict=True)
+                zip(
+                    published.cut(shares.moves.tolist()),
+                    self._alerts(changes, rules, published, shares, live | at[0].every_alert),
+                    strict=True,
+                )
             )
         ]
 
@@ -195,6 +204,7 @@ class Encoder:
         words: "_Words",
         shares: Shares,
         at: Sequence[Publication],
+        live: npt.NDArray[np.bool_],
     ) -> tuple[bytes, Messages]:
         """The changes' ids, one behind the other, and the changes."""
         moves, who = changes.moves, changes.moves.steps
@@ -215,9 +225,9 @@ class Encoder:
         )
         change_ids = b"".join([xxh3_128_digest(piece) for piece in text.pieces(stable)]).hex().encode()
         id_column = text.fixed_width(change_ids, ID_LENGTH)
-        shards = np.repeat(np.arange(len(shares)), np.diff(shares.moves))
-        places = text.column([self._place(each) for each in at])
-        values = joined(b'{"change_id":"', id_column, b'",', stable, gathered(places, shards))
+        modes = 2 * _shards(shares) + live  # places in tables with a piece for each shard and each mode
+        places = text.column([self._place(each, mode) for each in at for mode in MODES])
+        values = joined(b'{"change_id":"', id_column, b'",', stable, gathered(places, modes))
         keys = gathered(steps.keys, who)
         headers = joined(
             varint.encode(len(ALIKE) + 6) + messages.opening("ce_id") + varint.encode(ID_LENGTH),
@@ -225,27 +235,34 @@ class Encoder:
             messages.opening("ce_time"),
             varint.column(text.lengths(effective) - 2),
             text.unquoted(effective),
-            gathered(text.column([_alike(each) for each in at]), shards),
+            gathered(text.column([_alike(mode) for _ in at for mode in MODES]), modes),
             gathered(words.previous_headers, was),
             gathered(words.current_headers, now),
         )
         return change_ids, Messages(keys, values, headers)
 
-    def _place(self, at: Publication) -> bytes:
+    def _place(self, at: Publication, mode: bytes) -> bytes:
         """What ends a change."""
         detected = instant.to_text(at.detected_us).encode()
         return b',"detected_at":"%b","position":%b,"mode":"%b"}' % (
             detected,
             self._json.encode(at.position),
-            at.mode.encode(),
+            mode,
         )
 
-    def _alerts(self, changes: Changes, rules: Rules, published: Messages, shares: Shares) -> list[Messages]:
-        """Those of the published changes that are alerts, by shard: with what is at stake."""
+    def _alerts(
+        self,
+        changes: Changes,
+        rules: Rules,
+        published: Messages,
+        shares: Shares,
+        wanted: npt.NDArray[np.bool_],
+    ) -> list[Messages]:
+        """Those `wanted` of the published changes that are alerts, by shard: with what is at stake."""
         steps, moves = changes.steps, changes.moves
         if not rules.actions.alerts:
             return [messages.NONE] * len(shares)
-        chosen = np.flatnonzero(rules.alerts(steps.labels)[moves.steps, moves.dimensions])
+        chosen = np.flatnonzero(rules.alerts(steps.labels)[moves.steps, moves.dimensions] & wanted)
         if not len(chosen):
             return [messages.NONE] * len(shares)
         lifetime, year, clv = (
@@ -324,9 +341,27 @@ class Encoder:
         return gathered(text.column([b"", *(b',"event_id":%b' % each for each in named)]), places)
 
 
-def _alike(at: Publication) -> bytes:
-    """The headers that all changes of a batch have in common."""
-    return b"".join(messages.header(*each) for each in (*ALIKE, ("mode", at.mode.encode())))
+def _alike(mode: bytes) -> bytes:
+    """The headers that all changes of a mode have in common."""
+    return b"".join(messages.header(*each) for each in (*ALIKE, ("mode", mode)))
+
+
+def _shards(shares: Shares) -> Places:
+    """The place of each change's shard."""
+    return np.repeat(np.arange(len(shares)), np.diff(shares.moves))
+
+
+def _live(
+    changes: Changes, occurred_us: npt.NDArray[np.int64], shares: Shares, at: Sequence[Publication]
+) -> npt.NDArray[np.bool_]:
+    """Which changes are live: what they say became true, and what caused it happened, late enough for their shard."""
+    steps = changes.moves.steps
+    effective_us, causing = changes.steps.effective_us[steps], changes.steps.events[steps]
+    since_us = effective_us.copy()
+    happened = causing != NO_EVENT
+    since_us[happened] = np.minimum(since_us[happened], occurred_us[causing[happened]])
+    live: npt.NDArray[np.bool_] = since_us >= np.array([each.live_from_us for each in at])[_shards(shares)]
+    return live
 
 
 def _holdout(share: float, ids: Sequence[str]) -> Text | bytes:

@@ -208,18 +208,6 @@ BAD: Final[dict[str, tuple[Record, int, str, Sequence[str]]]] = {
         "missing_field",
         ["due_at: Field required"],
     ),
-    "attributes in attributes": (
-        spoilt(type="profile", attributes={"a": {}}),
-        INTERACTIONS,
-        "bad_field",
-        ["attributes.a"],
-    ),
-    "half a character in a name": (
-        text('"profile", "attributes": {"\\ud800": 1}', '"purchase"'),
-        INTERACTIONS,
-        "bad_field",
-        ["attributes", "unicode"],
-    ),
     "an alias of nobody": (spoilt(type="alias"), INTERACTIONS, "missing_field", ["previous_id: Field required"]),
     "an erase among purchases": (spoilt(type="erase"), PURCHASES, "wrong_topic", ["erase", "other input topic"]),
 }

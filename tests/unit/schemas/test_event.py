@@ -63,6 +63,8 @@ def test_what_a_profile_cannot_keep_is_left_out_and_the_rest_holds() -> None:
         "motto": "x" * 1024,
         "": 1,
         "n" * 129: 1,
+        "half a character": "\ud800",
+        "\udc00": 1,
         "age": 30,
         "gone": None,
         "vip": True,
