@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from segflow.engine.columns.events import none
 from segflow.engine.commit.execute import Outcome
 from segflow.engine.commit.plan import plan_for
-from segflow.engine.commit.rule_versions import Rulebook
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import FileRun, MemoryShard
 from segflow.schemas.settings import Settings
@@ -106,7 +106,7 @@ def test_a_worker_s_alerts_are_live_changes_and_a_file_s_are_all() -> None:
     events = [purchase(1, "old", 400 * DAY), purchase(2, "lately", 60 * DAY + timedelta(minutes=1))]
     settings = Settings.model_validate({"alerts": {"into": {"lifecycle": ["at_risk"]}}})
     for every, expected in ((False, {b"lately"}), (True, {b"lately", b"old"})):
-        shard = MemoryShard(settings, Rulebook(from_settings(settings)))
+        shard = MemoryShard(settings, RuleVersions(from_settings(settings)))
         chunk = Decoder(settings, None).decode([json.dumps(event).encode() for event in events], None, range(2))
         shard.feed(chunk, to_us(NOW))
         swept = msgspec.structs.replace(
