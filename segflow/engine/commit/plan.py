@@ -21,7 +21,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     rules: int  # version of the rules to adopt, where no adoption is going on
     pages: int  # directory pages to bring under adopted rules
     live_from_us: int = NEVER  # changes are live from here on; NEVER: none is, all is history
-    every_alert: bool = False  # also those of history
+    every_alert: bool = True  # also those of history; commits without it: of a version that gave all
     erased_for_us: int = FOR_EVER  # how long something stays of an erased customer
     handover_to: int = 0  # as for the inputs
     shards: int = 0  # of the installation; commits without it: of a version that made dead letters of aliases

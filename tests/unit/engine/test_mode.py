@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.engine.columns.events import none
-from segflow.engine.commit.execute import Outcome
+from segflow.engine.commit.execute import CommitResult
 from segflow.engine.commit.plan import plan_for
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
@@ -35,14 +35,14 @@ def purchase(number: int, customer_id: str, before: timedelta) -> dict[str, Any]
     }
 
 
-def outcomes(events: list[dict[str, Any]], *, sweep: bool = True, **settings: Any) -> list[Outcome]:
+def outcomes(events: list[dict[str, Any]], *, sweep: bool = True, **settings: Any) -> list[CommitResult]:
     """What one batch of these events comes to at NOW, and the sweep after it."""
     run = FileRun(Settings.model_validate(settings), wall_us=to_us(NOW))
     done = list(run.feed([json.dumps(event).encode() for event in events], 1))
     return done + (list(run.finish(to_us(NOW))) if sweep else [])
 
 
-def changes(done: list[Outcome]) -> list[dict[str, Any]]:
+def changes(done: list[CommitResult]) -> list[dict[str, Any]]:
     """The changes, decoded; their headers say the same mode."""
     found = []
     for message in (message for outcome in done for message in outcome.changes):
