@@ -1,1 +1,1 @@
-"""Is the alarm any good? Alarms of the engine over a real history, beside who really came back."""
+"""The evaluation of alarms: those that the engine raises over a real history, beside who came back and who did not."""

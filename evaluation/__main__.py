@@ -1,4 +1,4 @@
-"""`make evaluate`: the tables on the terminal, and all that docs/evaluation.md shows."""
+"""`make evaluate`: the tables on the terminal, and the tables and the picture of docs/evaluation.md."""
 
 import json
 from typing import Any, Final
@@ -12,11 +12,11 @@ from evaluation.report import PAGE, PICTURE, RESULTS, ROOT, write
 from evaluation.study import EXPECTED
 
 COLUMNS: Final = ("rule", "alarms", "precision", "recall", "days", "AUC", "raised", "false")
-"""As the page's, without intervals: a terminal is narrow. `days`: lead time."""
+"""The page's columns without intervals, as a terminal is narrow. `days`: lead time."""
 
 
 def main() -> None:
-    """Evaluate, print, write."""
+    """Evaluate, print the tables, write the results, the page and the picture."""
     console = Console(highlight=False)
     with console.status("alarms of CDNOW's customers, by the engine, under some twenty settings"):
         content = evaluate()
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def table(population: dict[str, Any]) -> Table:
-    """One population's figures, within 80 characters."""
+    """The table of one population, within 80 characters."""
     shown = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     for place, heading in enumerate(COLUMNS):
         shown.add_column(heading, justify="right" if place else "left", no_wrap=True)

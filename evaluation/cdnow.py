@@ -1,4 +1,4 @@
-"""The evaluation on CDNOW: alarms up to 30 September 1997, and who came back in the 39 weeks after."""
+"""The evaluation on CDNOW: alarms up to 30 September 1997, and purchases in the 39 weeks after."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -38,20 +38,20 @@ RULES: Final = (
 )
 POPULATIONS: Final = (("everybody", 1), ("bought on more than one day", 2))
 BANDS: Final = ((1, 1), (2, 2), (3, 5), (6, None))
-"""Distinct purchase days up to the cut-off: from, to."""
+"""Groups of customers by distinct purchase days up to the cut-off: from, to."""
 WAITS_DAYS: Final = (45, 60, 75, 90, 105, 120, 135, 150)
 CHANCES: Final = ("0.6", "0.55", "0.5", "0.45", "0.4", "0.35", "0.3", "0.25")
-"""Thresholds of the two sweeps: from as early as makes sense to as late as leaves half a year of alarms."""
+"""Thresholds of the two sweeps: from the earliest useful to the latest that still leaves half a year of alarms."""
 DIGITS: Final = 6
-"""Significant digits of a fitted parameter: those `segflow fit` writes."""
+"""Significant digits of a fitted parameter, as `segflow fit` writes them."""
 FIGURES: Final = 5
-"""Significant digits of a result: beyond what its interval tells."""
+"""Significant digits of a result: more than its interval warrants."""
 
 Log = Sequence[list[bytes]]
 
 
 def evaluate(*, sweeps: bool = True) -> dict[str, Any]:
-    """All figures, as plain JSON: some 20 seconds, without the sweeps of thresholds some 5."""
+    """All figures, as plain JSON. Takes some 20 seconds, without the sweeps of thresholds some 5."""
     settings = Settings(currency="USD", clock="event", dimensions=("lifecycle", "rfm", "churn"))
     log = purchase_log(settings, LineFiles([str(HISTORY)]))
     fitted = {
@@ -80,14 +80,14 @@ def evaluate(*, sweeps: bool = True) -> dict[str, Any]:
 
 
 def _one_time_days(parameters: Fitted, chance: float) -> float:
-    """Days of silence of a customer of one purchase until `chance`."""
+    """Days of silence after which P(alive) of a customer of one purchase has fallen to `chance`."""
     nothing = np.zeros(1)
     weeks = falls_to_weeks(parameters, History(repeats=nothing, recency_weeks=nothing), np.array([chance]))
     return float(weeks[0, 0]) * 7
 
 
 def _population(study: Study, settings: Settings, lines: Log, name: str, days: int) -> dict[str, Any]:
-    """The table of the customers who had bought on at least so many `days`."""
+    """The figures of the customers who had bought on at least `days` days."""
     chosen = study.days >= days
     rules = [
         {"rule": rule, "dimension": dimension, "score": score, **study.rule(study.seen.alarms[dimension], days)}
@@ -106,7 +106,7 @@ def _population(study: Study, settings: Settings, lines: Log, name: str, days: i
 
 
 def _sweeps(study: Study, settings: Settings, lines: Log, days: int) -> dict[str, Any]:
-    """Both rules with other thresholds, and what fixed days give for the false alarms of personal rhythm."""
+    """Both rules under other thresholds, and the fixed days that raise as many false alarms as personal rhythm."""
     wanted = ("recall", "of_others", "lead_days", "warning_days", "raised", "false")
 
     def point(threshold: float, alarms: Alarms) -> dict[str, Any]:
@@ -128,14 +128,14 @@ def _sweeps(study: Study, settings: Settings, lines: Log, days: int) -> dict[str
 
 
 def _fixed(settings: Settings, lines: Log, wait_days: int) -> Alarms:
-    """Alarms of the lifecycle with another `at_risk_after`."""
+    """The alarms of lifecycle with another `at_risk_after`."""
     patient = settings.lifecycle.model_copy(update={"at_risk_after": timedelta(days=wait_days)})
     changed = settings.model_copy(update={"dimensions": ("lifecycle",), "lifecycle": patient})
     return replay(changed, lines, CUT_OFF_US, {"lifecycle": ALARMING["lifecycle"]}).alarms["lifecycle"]
 
 
 def _rhythm(settings: Settings, lines: Log, chance: str) -> Alarms:
-    """Alarms of churn with another `medium_from`."""
+    """The alarms of churn with another `medium_from`."""
     held = settings.churn
     churn = Churn(low_from=Decimal("0.9"), medium_from=Decimal(chance), high_from=held.high_from)
     changed = settings.model_copy(update={"dimensions": ("churn",), "churn": churn})
@@ -143,7 +143,7 @@ def _rhythm(settings: Settings, lines: Log, chance: str) -> Alarms:
 
 
 def _rounded(content: Any) -> Any:
-    """Floats as they are written."""
+    """The content with each float rounded to FIGURES digits."""
     match content:
         case dict():
             return {name: _rounded(value) for name, value in content.items()}

@@ -1,4 +1,4 @@
-"""The picture of docs/evaluation.md: ROC curves, and days of warning by false alarms. Plain SVG."""
+"""The picture of docs/evaluation.md as plain SVG: ROC curves, and days of warning by false alarms."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -17,13 +17,13 @@ SCORES: Final = ((IDLE, FIXED), (GRID, CELLS), (ALIVE, RHYTHM), (EXPECTED, MODEL
 DOTS: Final = (("fixed days", FIXED), ("RFM grid", CELLS), ("personal rhythm", RHYTHM))
 FALSE_MAX: Final = 7000
 DAYS_MAX: Final = 100
-"""Of the axes: room for the sweeps of evaluation/cdnow.py."""
+"""The ends of the right panel's axes: room for the sweeps of evaluation/cdnow.py."""
 
 Place = Callable[[float, float], tuple[float, float]]
 
 
 def draw(content: dict[str, Any]) -> str:
-    """The SVG of one results file."""
+    """The SVG of the results."""
     population = content["populations"][-1]
     title = f"{population['customers']:,} customers of CDNOW who had bought on more than one day by 30 September 1997"
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
@@ -85,7 +85,7 @@ def _warning(content: dict[str, Any], population: dict[str, Any]) -> list[str]:
 
 
 def _placed(left: int, x_max: float, y_max: float) -> Place:
-    """From figures to where they stand."""
+    """The map from a panel's figures to coordinates of the picture."""
     return lambda x, y: (left + SIDE * x / x_max, TOP + SIDE * (1 - y / y_max))
 
 

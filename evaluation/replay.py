@@ -1,4 +1,4 @@
-"""A history through the engine of `segflow run` up to a moment: the alarms it raised, and the facts it held then."""
+"""A history run through the engine of `segflow run` up to a moment: the alarms raised, and the facts held then."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from segflow.state import record
 from segflow.state.store import HOLE
 
 Alarming = Mapping[str, frozenset[str]]
-"""By dimension, the labels that are an alarm: from its first day on, and as long as one of them holds."""
+"""The alarming labels by dimension. An alarm begins with the first of them and lasts as long as one of them holds."""
 
 
 class _Event(msgspec.Struct):
@@ -41,14 +41,14 @@ EVENT: Final = msgspec.json.Decoder(_Event)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alarms:
-    """k alarms of one dimension in the order in which they were raised; columns of shape (k,)."""
+    """k alarms of one dimension, in the order in which they were raised; columns of shape (k,)."""
 
     customers: npt.NDArray[np.int64]  # rows of the replay's customers
     raised_us: Times
     ended_us: Times  # by a purchase; NEVER: still in force at the end of the replay
 
     def in_force_us(self, customers: int) -> Times:
-        """When the alarm in force was raised, by customer, shape (customers,); NEVER without one."""
+        """The time at which each customer's alarm in force was raised, shape (customers,); NEVER without one."""
         found = np.full(customers, NEVER, dtype=np.int64)
         held = self.ended_us == NEVER
         found[self.customers[held]] = self.raised_us[held]
@@ -67,12 +67,12 @@ class Replay:
 
 
 def up_to(batches: Iterable[Sequence[bytes]], at_us: int) -> list[list[bytes]]:
-    """The events that had happened by `at_us`; `batches` are lines of JSON."""
+    """The events that had happened by `at_us`, batch by batch. `batches` are lines of JSON."""
     return [[line for line in lines if to_us(EVENT.decode(line).occurred_at) <= at_us] for lines in batches]
 
 
 def replay(settings: Settings, batches: Iterable[Sequence[bytes]], at_us: int, alarming: Alarming) -> Replay:
-    """All events of `batches`, none of them after `at_us`, then silence up to `at_us`."""
+    """The replay of all events of `batches`, none of them after `at_us`, then of silence up to `at_us`."""
     run = FileRun(settings)
     log = _Log(alarming)
     records = 0
@@ -97,15 +97,15 @@ def replay(settings: Settings, batches: Iterable[Sequence[bytes]], at_us: int, a
 
 
 class _Log:
-    """Alarms, from the changes as a subscriber reads them."""
+    """The alarms, collected from the changes as a subscriber reads them."""
 
     def __init__(self, alarming: Alarming) -> None:
         self._alarming = alarming
         self._found: dict[str, list[tuple[str, int, int]]] = {dimension: [] for dimension in alarming}
-        self._open: dict[tuple[str, str], int] = {}  # by dimension and customer, where it stands in `_found`
+        self._open: dict[tuple[str, str], int] = {}  # by dimension and customer, its index in `_found`
 
     def add(self, result: CommitResult) -> None:
-        """What one step of the run published."""
+        """Add the changes that one step of the run published."""
         for line in result.changes.lines().splitlines():
             change = CHANGE.decode(line)
             labels = self._alarming.get(change.dimension, frozenset())
@@ -121,7 +121,7 @@ class _Log:
                 found[place] = (*found[place][:2], at_us)
 
     def alarms(self, dimension: str, rows: Mapping[str, int]) -> Alarms:
-        """Those of one dimension, customers by their rows."""
+        """The alarms of one dimension. `rows`: the row of each customer."""
         found = self._found[dimension]
         return Alarms(
             customers=np.array([rows[customer_id] for customer_id, _, _ in found], dtype=np.int64),

@@ -1,6 +1,6 @@
-"""What docs/evaluation.md shows of evaluation/results.json: tables and picture. A figure there comes from a run.
+"""The tables and the picture of docs/evaluation.md, made from evaluation/results.json: every figure comes from a run.
 
-`python -m evaluation.report` writes both anew.
+`python -m evaluation.report` writes both again.
 """
 
 import json
@@ -25,13 +25,13 @@ WORDS: Final = {
     "rfm": "`rfm` says at_risk or cant_lose",
 }
 WIDTH: Final = 120
-"""No line of a document is longer."""
+"""The longest line of a document, in characters."""
 
 Row = tuple[str, ...]
 
 
 def alarms(population: dict[str, Any]) -> list[Row]:
-    """The cells of one population's table of alarms, as RULE_HEADINGS say."""
+    """The rows of one population's table of alarms, in the columns of RULE_HEADINGS."""
     patient = population["as_precise"]
     found = [_row(rule["rule"], rule) for rule in population["rules"]]
     return [*found, _row(f"{patient['wait_days']} days, as precise", patient)]
@@ -51,7 +51,7 @@ def _row(name: str, rule: dict[str, Any]) -> Row:
 
 
 def section(content: dict[str, Any]) -> str:
-    """The tables, a heading above each."""
+    """The section of the page: the tables, a heading above each."""
     parts = [*_rules(content), ""]
     for population in content["populations"]:
         areas = population["areas"]
@@ -70,7 +70,7 @@ def section(content: dict[str, Any]) -> str:
 
 
 def _rules(content: dict[str, Any]) -> list[str]:
-    """What the names in the tables mean."""
+    """The meanings of the names in the tables."""
     thresholds = {
         "lifecycle": f", {content['at_risk_after_days']} days after the latest purchase or later",
         "churn": f", where P(alive) is below {content['medium_from']:g}",
@@ -103,7 +103,7 @@ def _bands(content: dict[str, Any]) -> str:
 
 
 def _words(content: dict[str, Any]) -> list[str]:
-    """What the tables do not show."""
+    """The sentences below the tables: figures that the tables do not have."""
     same, repeat = content["sweeps"]["for_as_many_false"], content["populations"][-1]
     fitted = ", ".join(f"{name} {value:g}" for name, value in content["parameters"].items())
     less = {name: repeat["areas"][name]["more_than_idle"] for name in (ALIVE, EXPECTED)}
@@ -146,7 +146,7 @@ def _interval(estimate: dict[str, float], digits: int) -> str:
 
 
 def page(text: str, content: dict[str, Any]) -> str:
-    """The page with its tables written anew."""
+    """The page `text` with its tables replaced."""
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}\n\n{section(content)}\n\n{END}{rest.partition(END)[2]}"
 
@@ -158,7 +158,7 @@ def read() -> dict[str, Any]:
 
 
 def write(content: dict[str, Any]) -> None:
-    """Both."""
+    """Write the page and the picture."""
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), content), encoding="utf-8")
     PICTURE.write_text(draw(content), encoding="utf-8")
 

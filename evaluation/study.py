@@ -1,4 +1,4 @@
-"""Customers as the engine left them at the cut-off, beside what they did after: figures of rules and of scores."""
+"""The figures of rules and scores: customers as the engine held them at the cut-off, and their purchases after it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from segflow.segments.models.rfm import SCORES
 IDLE, ALIVE, GRID, EXPECTED = "idle days", "P(alive)", "grid, R then FM", "expected purchases"
 SECONDS_BITS: Final = 40  # of a key, for its second: until the year 36812
 POINTS: Final = 101
-"""Of a curve in the results: more than the eye tells."""
+"""Points of a curve in the results: more than the eye can tell apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +26,7 @@ class Study:
     """n customers, columns of shape (n,) in the order of `seen.ids`."""
 
     seen: Replay
-    weeks: int  # looked at after the cut-off, and after each alarm
+    weeks: int  # of the period after the cut-off, and after each alarm
     lost: Flags  # no purchase in the weeks after the cut-off
     days: npt.NDArray[np.int64]  # distinct purchase days
     scores: dict[str, Values]  # at the cut-off; higher: likelier lost
@@ -34,7 +34,7 @@ class Study:
 
     @classmethod
     def of(cls, seen: Replay, log: PurchaseLog, weeks: int) -> Self:
-        """What the engine held, beside what the log says of the time after."""
+        """The study of what the engine held at the cut-off, and what the log has of the `weeks` after."""
         facts, cuts, at_us = seen.facts, seen.rules.cuts, seen.at_us
         number_of = {name: number for number, name in enumerate(log.names)}
         order = np.array([number_of[each] for each in seen.ids], dtype=np.int64)
@@ -61,11 +61,12 @@ class Study:
         )
 
     def rule(self, alarms: Alarms, days: int) -> dict[str, Any]:
-        """A rule's alarms of customers with at least so many purchase `days`.
+        """The figures of a rule's alarms, of customers with at least `days` purchase days.
 
-        Those in force at the cut-off: how many are of lost customers (precision), of how many of the lost there is one
-        (recall), since when (lead, of the right ones), and how long of a lost customer (warning; none counts 0). And
-        all that were raised: how many came true, how many were false, the customer buying again in the weeks after.
+        Of the alarms in force at the cut-off: the share that is of lost customers (precision), the share of the lost
+        that has one (recall), the age in days of the right ones (lead), and its mean over all the lost, none counting 0
+        (warning). Of all alarms raised: their number, and the number of false ones, after which the customer bought
+        again within `weeks`.
         """
         chosen = self.days >= days
         raised_us = alarms.in_force_us(len(self.lost))
@@ -90,7 +91,7 @@ class Study:
         }
 
     def _raised(self, alarms: Alarms, days: int) -> tuple[int, int]:
-        """How many of the alarms raised were false, and how many there were; days as they were at the alarm."""
+        """The number of false alarms, and of all raised, of customers with `days` purchase days at the alarm."""
         keys = _keys(alarms.customers, alarms.raised_us)
         following = np.searchsorted(self.purchases, keys)
         such = following - np.searchsorted(self.purchases, alarms.customers << SECONDS_BITS) >= days
@@ -99,7 +100,10 @@ class Study:
         return int((such & came_back).sum()), int(such.sum())
 
     def areas(self, days: int) -> dict[str, Any]:
-        """Under the ROC curve of each score, and how much more than that of idle days; of so many purchase `days`."""
+        """The area under each score's ROC curve, and its excess over that of idle days.
+
+        Of customers with at least `days` purchase days.
+        """
         chosen = self.days >= days
         found = {name: auc(values[chosen], self.lost[chosen]) for name, values in self.scores.items()}
         return {
@@ -108,7 +112,7 @@ class Study:
         }
 
     def band(self, low: int, high: int | None) -> dict[str, Any]:
-        """Areas among the customers with `low` to `high` purchase days."""
+        """The areas among the customers with `low` to `high` purchase days; None: without an upper end."""
         chosen = (self.days >= low) & (self.days <= (high or self.days.max()))
         lost = self.lost[chosen]
         return {
@@ -120,7 +124,7 @@ class Study:
         }
 
     def roc(self, days: int) -> dict[str, dict[str, list[float]]]:
-        """The ROC curve of each score."""
+        """The ROC curve of each score, thinned to POINTS, of customers with at least `days` purchase days."""
         chosen = self.days >= days
         lines = {}
         for name, values in self.scores.items():
@@ -130,10 +134,10 @@ class Study:
         return lines
 
     def as_precise(self, precision: float, days: int) -> int:
-        """The fewest days of silence that make an alarm at least so precise at the cut-off.
+        """The fewest days of silence whose alarm is at least as precise at the cut-off as `precision`.
 
         Raises:
-            ValueError: no number of days does.
+            ValueError: no number of days is.
         """
         chosen = self.days >= days
         idle_days, lost = self.scores[IDLE][chosen], self.lost[chosen]
@@ -144,11 +148,11 @@ class Study:
 
 
 def crossing(points: Sequence[dict[str, Any]], name: str, at: str, where: float) -> float:
-    """`name` between the points of a sweep, where `at` is `where`; by straight lines."""
+    """The value of `name` where `at` equals `where`, by linear interpolation between the points of a sweep."""
     ordered = sorted(points, key=lambda point: float(point[at]))
     return float(np.interp(where, [point[at] for point in ordered], [point[name] for point in ordered]))
 
 
 def _keys(rows: npt.NDArray[np.int64], times_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Customer and second in one number, in the order of customers, then of time."""
+    """Customer and second in one number, which sorts by customer, then by time."""
     return (rows << SECONDS_BITS) + times_us // SECOND_US

@@ -1,4 +1,4 @@
-"""Whether two runs over one history said the same, change for change."""
+"""The comparison of two runs over one history, change for change, by digests."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -8,30 +8,31 @@ from typing import Any, Final
 import msgspec
 
 MAY_DIFFER: Final = frozenset({"detected_at", "position", "mode"})
-"""When and where a change was found: docs/contract.md#changes-out. All else must be the same."""
+"""Fields in which two runs may differ: when and where a change was found (docs/contract.md#changes-out)."""
 DIGEST_BYTES: Final = 16
 """128 bits: no two of a trillion changes collide."""
 
 
 @dataclass(slots=True)
 class ChangeDigest:
-    """What one run said: a digest of each change, by customer and in their order; whole changes would fill memory."""
+    """The changes of one run: a digest of each, by customer, in order. Whole changes would fill memory."""
 
     changes: int = 0
     digests: dict[str, bytearray] = field(default_factory=lambda: defaultdict(bytearray))
     _encoder: msgspec.json.Encoder = field(default_factory=lambda: msgspec.json.Encoder(order="sorted"))
 
     def add(self, change: dict[str, Any]) -> None:
-        """The next change; of one customer's, the order counts."""
+        """Add the next change. The order counts within each customer."""
         content = {name: value for name, value in change.items() if name not in MAY_DIFFER}
         digest = blake2b(self._encoder.encode(content), digest_size=DIGEST_BYTES).digest()
         self.digests[change["customer_id"]] += digest
         self.changes += 1
 
     def difference(self, expected: "ChangeDigest") -> str | None:
-        """The first customer, by id, of whom `expected` says something else, and where; None: there is none.
+        """The first difference from `expected`, as a sentence; None where there is none.
 
-        Where all that was said is right, and only more is expected, it is told so.
+        It names the first customer by id whose changes differ, and the number of the first such change. If all changes
+        are right and only more are expected, it says that.
         """
         if self.digests == expected.digests:
             return None

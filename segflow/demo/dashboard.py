@@ -1,4 +1,4 @@
-"""What the changes so far say: pure, so that any list of changes gives the same picture."""
+"""The state of the picture: a fold of the changes so far. Pure, so that the same changes give the same picture."""
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 LATEST: Final = 40
-"""Changes kept to show: more than any terminal has lines for."""
+"""Changes kept to show: more than any terminal has lines."""
 RATE_OVER_S: Final = 2.0
-"""Changes a second are counted over so long: short enough to be of now, long enough to be read."""
+"""The span over which changes a second are counted: short enough to be current, long enough to be read."""
 
 Change = dict[str, Any]
 """A change as published, decoded; see segflow.schemas.change.Change."""
@@ -19,8 +19,8 @@ class Dashboard:
     """The picture so far.
 
     Args:
-        source: what is sent, for people.
-        total: events there are.
+        source: the name of the history, for people.
+        total: events of the history.
         labels: each dimension's labels, in the order to show.
     """
 
@@ -29,7 +29,7 @@ class Dashboard:
     labels: Mapping[str, Sequence[str]]
     sent: int = 0
     changes: int = 0
-    clock: str = ""  # the latest effective_at: how far event time has got
+    clock: str = ""  # the latest effective_at: the event time reached
     per_second: float = 0.0  # changes
     moved_to: Counter[tuple[str, str]] = field(default_factory=Counter)  # changes by (dimension, label)
     population: Counter[tuple[str, str]] = field(default_factory=Counter)  # customers now, by (dimension, label)
@@ -45,11 +45,11 @@ class Dashboard:
 
     @property
     def customers(self) -> int:
-        """Customers of whom a change was seen."""
+        """The number of customers with a change so far."""
         return len(self._customers)
 
     def add(self, change: Change) -> None:
-        """The next change."""
+        """Add the next change."""
         customer_id, dimension, label = change["customer_id"], change["dimension"], str(change["current"])
         before = self._label_of.get((customer_id, dimension))
         if before is not None:
@@ -61,7 +61,7 @@ class Dashboard:
         self.changes += 1
         self.clock = max(self.clock, change["effective_at"])
         if self.latest and _move(self.latest[0]) == _move(change):
-            self.latest.popleft()  # a hundred who go the same way at once would hide all others
+            self.latest.popleft()  # a hundred equal moves at once would hide all others
         self.latest.appendleft(change)
         if dimension == "lifecycle":
             self.at_risk.pop(customer_id, None)
@@ -71,7 +71,7 @@ class Dashboard:
                 self.gone_quiet.appendleft(change)
 
     def mark(self, now_s: float) -> None:
-        """Note the time, for `per_second`."""
+        """Note the time of a monotonic clock, from which `per_second` follows."""
         self._marks.append((now_s, self.changes))
         while len(self._marks) > 2 and self._marks[1][0] <= now_s - RATE_OVER_S:
             self._marks.popleft()

@@ -1,5 +1,5 @@
-"""What the demo cannot go on without."""
+"""The error that ends the demo."""
 
 
 class DemoFailedError(Exception):
-    """The demo failed; the message says at what."""
+    """The demo failed. The message says at which step."""

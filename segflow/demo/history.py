@@ -1,4 +1,4 @@
-"""The history that is sent: a file's events by month, at a pace that a person can watch."""
+"""The history that the demo sends: a file's events by month, at a rate that a person can watch."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from segflow.streams.runtime.errors import UsageError
 CDNOW: Final = Path(__file__).with_name("cdnow.jsonl.gz")
 """In the checkout, from which the project is installed."""
 SHOW_S: Final = 30.0
-"""For the whole history: 18 months of it pass at 18 days a second."""
+"""The time in which the whole history is sent: CDNOW's 18 months pass at 18 days a second."""
 EVENTS_MAX: Final = 300_000
-"""More would not be through within the demo's bound on a small machine."""
+"""The most events of a history. More would not fit the demo's time limit on a small machine."""
 PIECE: Final = 200
-"""Events between two looks at how many were sent."""
+"""Events between two updates of the number sent."""
 
 
 class _When(msgspec.Struct, gc=False):
-    """What says in which month an event goes."""
+    """The field from which an event's month is read."""
 
     occurred_at: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """Events in the order of their file, `months` being runs of one month each."""
+    """Events in the order of their file. `months` are runs of events of one month each."""
 
     path: Path
     source: str  # for people
@@ -40,15 +40,15 @@ class History:
 
     @property
     def events(self) -> int:
-        """How many there are."""
+        """The number of events."""
         return sum(map(len, self.months))
 
 
 def read(path: Path | None) -> History:
-    """The history in `path` (JSON Lines, gzip too), or CDNOW's.
+    """The history in `path` (JSON Lines, gzip too); CDNOW's where `path` is None.
 
     Raises:
-        UsageError: it cannot be read, or is too long to watch.
+        UsageError: it cannot be read, or has more than EVENTS_MAX events.
     """
     source = f"{path.name}" if path else "23,570 customers of CDNOW, 1997 and 1998"
     path = path or CDNOW
@@ -71,7 +71,13 @@ def read(path: Path | None) -> History:
 
 
 async def send(settings: Settings, history: History, on_sent: Callable[[int], None], *, paced: bool) -> None:
-    """Send all of it as `segflow produce` does; `paced`: over SHOW_S, every month in equal time, late ones faster.
+    """Send the whole history as `segflow produce` does.
+
+    Args:
+        settings: of the demo's installation.
+        history: the events.
+        on_sent: called with the number of events sent so far.
+        paced: over SHOW_S, every month in equal time, a late one faster; else as fast as possible.
 
     Raises:
         UsageError: a line is no event.

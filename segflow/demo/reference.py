@@ -1,4 +1,4 @@
-"""The same file through `segflow run`, in a process of its own beside the worker."""
+"""The reference of the comparison: the same file through `segflow run`, in a process beside the worker."""
 
 import subprocess
 import sys
@@ -14,11 +14,11 @@ from segflow.demo.change_digest import ChangeDigest
 from segflow.demo.failure import DemoFailedError
 
 END_S: Final = 10.0
-"""In which a killed process, and the thread that reads it, must be gone; it takes milliseconds."""
+"""The longest wait for a killed process and the thread that reads it. They end within milliseconds."""
 
 
 class Reference:
-    """`segflow run` under way, and what it says."""
+    """A running `segflow run`, and the changes it has written so far."""
 
     def __init__(self, history: Path, settings_file: Path, shards: int) -> None:
         command = ["run", str(history), "--settings", str(settings_file), "--shards", str(shards)]
@@ -28,17 +28,17 @@ class Reference:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C at the terminal is for us; we end it
+            start_new_session=True,  # Ctrl-C at the terminal reaches this process only, which then ends the other
         )
         self._reader = Thread(target=self._read, name="reference", daemon=True)
         self._reader.start()
 
     @property
     def done(self) -> bool:
-        """Whether it has said all.
+        """Whether the run has ended and all its changes were read.
 
         Raises:
-            DemoFailedError: it failed.
+            DemoFailedError: it ended with an error.
         """
         if self._reader.is_alive() or self._process.poll() is None:
             return False
@@ -49,7 +49,7 @@ class Reference:
         return True
 
     def close(self) -> None:
-        """End it."""
+        """Kill the run."""
         self._process.kill()
         self._process.wait(END_S)
         self._reader.join(END_S)
@@ -68,7 +68,7 @@ class Reference:
 
 @contextmanager
 def reference(history: Path, settings_file: Path, shards: int) -> Iterator[Reference]:
-    """It runs within the block, and is gone after it."""
+    """A reference that runs within the block and is gone after it."""
     started = Reference(history, settings_file, shards)
     try:
         yield started

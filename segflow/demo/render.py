@@ -1,4 +1,4 @@
-"""One frame of the live view, drawn from a dashboard."""
+"""The drawing of one frame of the live view from a dashboard."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ from segflow.demo.dashboard import Change, Dashboard
 from segflow.operations.printable import printable
 
 LEAST_LINES: Final = 3
-"""Changes shown on the smallest terminal; below 24 lines the frame is cut."""
+"""Lines of changes on the smallest terminal. Below 24 lines the frame is cut."""
 COLOURS: Final = {
     "prospect": "white",
     "new": "cyan",
@@ -29,13 +29,13 @@ COLOURS: Final = {
     "hibernating": "red",
     "churned": "red",
 }
-"""From green (they buy) over yellow (they may leave) to red (they left); a label of somebody's own grid is white."""
+"""Colours by label, from green (buying) over yellow (may leave) to red (left). Labels of other grids are white."""
 CAUSES: Final = {"time": "silence"}
-"""Causes for people, where they have another name for one."""
+"""Other words for causes, for people."""
 
 
 def frame(dashboard: Dashboard, height: int) -> RenderableType:
-    """The whole view for a terminal of `height` lines."""
+    """The whole frame for a terminal of `height` lines."""
     tables = [_population(dashboard, name) for name in dashboard.labels]
     tallest = max(len(labels) for labels in dashboard.labels.values()) + 2
     lines = max(LEAST_LINES, height - tallest - 3 - 2 - 1)  # the header, this panel's border, the cursor's line

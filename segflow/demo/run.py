@@ -1,4 +1,4 @@
-"""The demo itself: send, follow the changes until all have come, compare."""
+"""The demo itself: send the history, follow the changes until all have come, compare."""
 
 import asyncio
 import time
@@ -26,20 +26,26 @@ from segflow.streams.kafka.clients import aiokafka_options
 from segflow.streams.runtime.connections import kafka_errors
 
 BOUND_S: Final = 75.0
-"""From the first event to the end, whatever happens; the sending takes 30 of them."""
+"""The longest time from the first event to the end. Sending takes 30 s of it."""
 QUIET_S: Final = 0.5
-"""So long nothing more must come once all has: a repeated change would show. A commit takes some 20 ms."""
+"""The wait after the last expected change, in which a repeated change would show. A commit takes some 20 ms."""
 SILENT_S: Final = 15.0
-"""After so long without a change, with everything sent, the rest will not come."""
+"""The wait without a change, with everything sent, after which the rest is given up."""
 POLL_MS: Final = 50
 CHANGES_AT_ONCE: Final = 2000
-"""Changes of one poll; they take some 30 ms, so that frames keep their time."""
+"""The most changes of one poll. They take some 30 ms, so that frames come in time."""
 PICTURE_AT: Final = 2.7
-"""Changes an event at which the picture is taken: with CDNOW, three quarters of the way."""
+"""Changes for each event at which the picture is saved: with CDNOW, three quarters of the way."""
 
 
 def run(history: History, *, paced: bool, picture: Path | None, console: Console) -> bool:
-    """Run the whole demo; everything it started is gone when this returns or raises.
+    """Run the whole demo. Everything it started is gone when this returns or raises.
+
+    Args:
+        history: the events.
+        paced: see history.send.
+        picture: where a frame is saved as SVG; None: nowhere.
+        console: where the demo is shown.
 
     Returns:
         Whether the worker's changes equal those of `segflow run` on the same file.
@@ -73,7 +79,7 @@ def run(history: History, *, paced: bool, picture: Path | None, console: Console
 
 
 def _labels(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Each dimension's labels but the neutral one, which customers start with and no change leads to here."""
+    """Each dimension's labels without the neutral one, at which customers start and to which no change leads here."""
     return {
         model.name: tuple(label for code, label in enumerate(model.labels) if code != model.start)
         for model in from_settings(settings).models
@@ -81,7 +87,7 @@ def _labels(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 class _Following:
-    """Sends the history and folds the changes into the dashboard as they come."""
+    """The sending of the history, and the fold of the changes into the dashboard as they come."""
 
     def __init__(
         self,
@@ -107,7 +113,7 @@ class _Following:
         return self._digest.difference(self._expected.digest)
 
     async def run(self, *, paced: bool) -> None:
-        """Until all changes have come, or BOUND_S."""
+        """Send and follow until all changes have come, or until BOUND_S has passed."""
         until_s = time.monotonic() + BOUND_S
         async with _changes(self._running.settings) as consumer:
             sending = asyncio.create_task(
@@ -127,7 +133,7 @@ class _Following:
                 await asyncio.gather(sending, return_exceptions=True)
 
     def _patience_s(self, sending: "asyncio.Task[None]") -> float:
-        """How long to wait for one more change."""
+        """The longest wait for one more change, seconds."""
         if not sending.done():
             return BOUND_S
         sending.result()
@@ -136,7 +142,7 @@ class _Following:
         return QUIET_S if self._digest.changes >= self._expected.digest.changes else SILENT_S
 
     async def _take(self, consumer: Any) -> int:
-        """The changes that are at hand, else those that come within POLL_MS; how many."""
+        """Fold in the changes that are at hand, else those that come within POLL_MS; returns their number."""
         fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=CHANGES_AT_ONCE)
         for records in fetched.values():
             for record in records:
@@ -162,7 +168,7 @@ class _Following:
 
 @asynccontextmanager
 async def _changes(settings: Settings) -> AsyncIterator[Any]:
-    """A read_committed consumer at the beginning of the changes."""
+    """A read_committed consumer at the beginning of the topic of changes."""
     consumer = AIOKafkaConsumer(
         **aiokafka_options(settings.kafka),
         isolation_level="read_committed",

@@ -1,4 +1,4 @@
-"""All the demo needs, started and gone again: a broker, a Redis, the topics, a worker."""
+"""The servers of the demo: a broker, a Redis, the topics and a worker, started together and ended together."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -20,14 +20,14 @@ from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 
 SHARDS: Final = 8
-"""As a new installation has (streams.topics.DEFAULT_PARTITIONS)."""
+"""Partitions of each input, as in a new installation (streams/kafka/topics.py, DEFAULT_PARTITIONS)."""
 KEYS_AT_ONCE: Final = 1000
-"""Keys removed in one round trip from a Redis that is not ours to stop."""
+"""Keys removed in one round trip from a Redis that somebody else runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Servers:
-    """What runs."""
+    """The running worker and its settings."""
 
     settings: Settings
     worker: WorkerProcess
@@ -35,10 +35,13 @@ class Servers:
 
 @contextmanager
 def servers(announce: Callable[[str], None]) -> Iterator[Servers]:
-    """Everything runs within the block and is gone after it; `announce` is told what was chosen, a line each.
+    """The servers and the worker, running within the block and gone after it.
+
+    Args:
+        announce: called with a line for each server chosen.
 
     Raises:
-        UsageError: something cannot be had on this machine; the message says what would help.
+        UsageError: something is missing on this machine. The message says what would help.
     """
     try:
         with broker(announce=announce) as kafka_server:
@@ -64,9 +67,9 @@ def servers(announce: Callable[[str], None]) -> Iterator[Servers]:
 
 
 def _content(kafka_server: Broker, redis_server: RunningRedis) -> dict[str, Any]:
-    """Settings with names of their own, since a given broker or Redis may hold an installation already.
+    """Settings with unique names of topics and keys, since a given broker or Redis may hold an installation already.
 
-    Tansu has no transactions; nothing fails during a demo, so that its changes are right without them.
+    Tansu has no transactions. Nothing fails during a demo, so the changes are right without them.
     """
     prefix = f"demo-{secrets.token_hex(4)}"
     return {
@@ -92,7 +95,7 @@ def _make_topics(settings: Settings) -> None:
 
 @contextmanager
 def _left_as_found(settings: Settings, kafka_server: Broker, redis_server: RunningRedis) -> Iterator[None]:
-    """Removes the demo's topics and keys from servers that somebody else runs."""
+    """Remove the demo's topics and keys at the end from servers that somebody else runs."""
     try:
         yield
     finally:

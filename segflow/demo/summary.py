@@ -1,4 +1,4 @@
-"""What the demo tells at the end."""
+"""The summary that the demo prints at the end."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ EXAMPLES: Final = 5
 
 
 def summary(dashboard: Dashboard) -> str:
-    """Events, customers, changes by dimension and label, and who became at-risk."""
+    """Lines of text: events, customers, changes by dimension and label, and the customers who became at-risk."""
     lines = [f"{dashboard.sent:,} events of {dashboard.customers:,} customers made {dashboard.changes:,} changes"]
     for dimension, labels in dashboard.labels.items():
         counts = sorted(((dashboard.moved_to[dimension, label], label) for label in labels), reverse=True)
@@ -29,7 +29,7 @@ def _at_risk(dashboard: Dashboard) -> list[str]:
 
 
 def _worth(change: Change) -> tuple[float, str]:
-    """Sorts the customer who spent most first."""
+    """A sort key that puts the customer who spent most first."""
     return -float(change["facts"]["monetary"]), change["customer_id"]
 
 

@@ -1,4 +1,4 @@
-"""Showing a dashboard while it fills: live on a terminal, in plain lines elsewhere."""
+"""The display of a dashboard while it fills: frames on a terminal, plain lines elsewhere."""
 
 import io
 import re
@@ -19,15 +19,15 @@ FRAME_EVERY_S: Final = 0.125
 """Eight frames a second look alive and cost a few percent of a core."""
 LINE_EVERY_S: Final = 2.0
 PICTURE_SIZE: Final = (110, 34)
-"""Columns and lines of the README's picture."""
+"""Columns and lines of the picture in the README."""
 
 Show: TypeAlias = Callable[[Dashboard, float], None]
-"""Show the dashboard as it is at a second of a monotonic clock."""
+"""A function that shows the dashboard at a time of a monotonic clock, seconds, as often as the display wants."""
 
 
 @contextmanager
 def view(console: Console) -> Iterator[Show]:
-    """What shows a dashboard on `console`."""
+    """The function that shows a dashboard on `console`."""
     live = console.is_terminal and not console.is_dumb_terminal
     with _frames(console) if live else _lines(console) as show:
         yield show
@@ -65,7 +65,7 @@ def _every(pause_s: float, show: Callable[[Dashboard], None]) -> Show:
 
 
 def line(dashboard: Dashboard) -> str:
-    """The dashboard in one line, with the latest customer who became at-risk."""
+    """The dashboard as one line of text, with the latest customer who became at-risk."""
     text = (
         f"{dashboard.clock[:10] or 'starting  '}  {dashboard.sent:,} of {dashboard.total:,} events, "
         f"{dashboard.customers:,} customers, {dashboard.changes:,} changes ({dashboard.per_second:,.0f}/s)"
@@ -80,7 +80,7 @@ def line(dashboard: Dashboard) -> str:
 
 
 def save_picture(dashboard: Dashboard, file: Path) -> None:
-    """The frame as SVG.
+    """Write the frame as SVG.
 
     Raises:
         OSError: the file cannot be written.
@@ -88,6 +88,6 @@ def save_picture(dashboard: Dashboard, file: Path) -> None:
     width, height = PICTURE_SIZE
     console = Console(record=True, width=width, height=height, file=io.StringIO(), force_terminal=True)
     console.print(frame(dashboard, height))
-    # Rich's fonts come from the web; a picture must need nothing from elsewhere.
+    # Rich's fonts come from the web. A picture must not load anything.
     picture = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="make demo"), flags=re.DOTALL)
     file.write_text(picture, encoding="utf-8")

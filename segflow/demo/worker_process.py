@@ -1,4 +1,4 @@
-"""A worker as it runs in production, in a process of its own that goes when the demo goes."""
+"""A worker as it runs in production, in a process that ends with the demo."""
 
 import json
 import sys
@@ -12,14 +12,14 @@ import yaml
 from segflow.embedded.server_process import LOG_TAIL_LINES, ServerProcess
 
 START_TIMEOUT_S: Final = 60.0
-"""It takes 2 to 4 here; a busy small machine may need several times that."""
+"""The longest wait for the start. It takes 2 to 4 s; a busy small machine may need several times that."""
 STOP_TIMEOUT_S: Final = 10.0
-"""A worker promises to end within that after SIGTERM."""
+"""The longest wait for the end after SIGTERM, which a worker promises."""
 QUESTION_TIMEOUT_S: Final = 2.0
 
 
 class WorkerProcess(ServerProcess):
-    """`segflow worker` with the settings `content`; it is started once it has taken all `shards`."""
+    """`segflow worker` with the settings `content`; it is started once it has acquired all `shards`."""
 
     name = "the worker"
 
@@ -31,11 +31,11 @@ class WorkerProcess(ServerProcess):
 
     @property
     def description(self) -> str:
-        """What runs here, for people."""
+        """The process and its shards, for people."""
         return f"one worker process with {self.shards} shards"
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """The last lines of its log."""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:])
 
     def _command(self) -> list[str]:

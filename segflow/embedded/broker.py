@@ -1,4 +1,4 @@
-"""A Kafka-compatible broker: the first that works on this machine."""
+"""A Kafka-compatible broker: the first option that works on this machine."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,42 +18,42 @@ class Broker(Protocol):
     """A running broker."""
 
     passed_over: tuple[str, ...]
-    """Why each better option was not taken."""
+    """For each better option, the reason why it was not taken."""
 
     @property
     def address(self) -> str:
-        """Where clients connect: `host:port`, or several with commas."""
+        """The address for clients: `host:port`, or several with commas."""
 
     @property
     def description(self) -> str:
-        """What it is, for people."""
+        """The broker's name and version, for people."""
 
     def close(self) -> None:
-        """End it, if it was started here."""
+        """End the broker if it was started here."""
 
 
 @dataclass(kw_only=True)
 class GivenBroker:
-    """A broker somebody else runs, taken as it is."""
+    """A broker that somebody else runs, used as it is."""
 
     address: str
     description: str = f"given by {GIVEN}"
     passed_over: tuple[str, ...] = ()
 
     def close(self) -> None:
-        """Leave it running: it is not ours."""
+        """Do nothing: the broker is somebody else's."""
 
 
 @contextmanager
 def broker(
     *, memory_mb: int = 512, required: bool = False, announce: Callable[[str], None] | None = None
 ) -> Iterator[Broker]:
-    """The first that works: SEGFLOW_KAFKA, Apache Kafka under this machine's Java, Tansu.
+    """The first option that works: SEGFLOW_KAFKA, Apache Kafka under this machine's Java, Tansu.
 
     Args:
         memory_mb: the heap of an embedded Apache Kafka.
-        required: only Apache Kafka will do, as with SEGFLOW_REQUIRE_REAL=1.
-        announce: is told, in a line, what takes long (the jars' one download).
+        required: only Apache Kafka counts, as with SEGFLOW_REQUIRE_REAL=1.
+        announce: called with a line about what takes long (the one download of the jars).
 
     Raises:
         NothingToRunError: none works; the message says why and what would help.

@@ -1,4 +1,4 @@
-"""Asking a broker who it is."""
+"""The identity of a running broker: its cluster id."""
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -8,7 +8,7 @@ QUESTION_TIMEOUT_MS = 2_000
 
 
 def cluster_id_at(address: str) -> str | None:
-    """The id of the cluster that answers a metadata request at the address, or None where none does (yet)."""
+    """The id of the cluster that answers a metadata request at `host:port`; None while none does."""
     try:
         admin = KafkaAdminClient(
             bootstrap_servers=address, bootstrap_timeout_ms=QUESTION_TIMEOUT_MS, request_timeout_ms=QUESTION_TIMEOUT_MS

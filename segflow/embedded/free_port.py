@@ -1,4 +1,4 @@
-"""Ports on 127.0.0.1 that nothing uses."""
+"""Free ports on 127.0.0.1."""
 
 import secrets
 import socket
@@ -10,13 +10,13 @@ LOWEST, HIGHEST = 15_000, 32_000
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the port now."""
+    """Whether the port is free: a server could listen on it now."""
     with socket.socket() as candidate:
-        # As servers do: a closed connection's remains (TIME_WAIT) are no obstacle.
+        # As servers do, so that a closed connection (TIME_WAIT) is no obstacle.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind(("127.0.0.1", port))
-            # Binding alone may succeed beside another's socket that shares its address; listening does not.
+            # Binding alone may succeed beside another socket that shares its address. Listening does not.
             candidate.listen()
         except OSError:
             return False
@@ -24,7 +24,7 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different free ports. Someone may take one before it is used: whoever uses it must be ready to ask again."""
+    """`count` different free ports. Another process may take one before it is used, so the caller must retry."""
     ports: set[int] = set()
     while len(ports) < count:
         port = LOWEST + secrets.randbelow(HIGHEST - LOWEST)
@@ -34,7 +34,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def accepts_connections(port: int) -> bool:
-    """Whether something listens on the port."""
+    """Whether the port is in use: something listens on it."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:

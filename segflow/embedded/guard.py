@@ -1,11 +1,11 @@
-"""Runs one server, and ends it when the process that asked for it is gone, however that went.
+"""A guard process: it runs one server, and kills it when the process that asked for it is gone.
 
     python guard.py OWNER_PID FOLDER COMMAND...
 
-Prints the server's process id, then waits for it and takes over its exit code. When the owner is no longer this
-process's parent, the server is killed and FOLDER removed. The owner's death is read from the parent process id, because
-that holds for SIGKILL, for owners with threads or forked children, and on every Unix; Linux's PR_SET_PDEATHSIG fires
-already when the starting thread ends. Standard library only: it runs outside any virtual environment, to start fast.
+The guard prints the server's process id, waits for the server, and ends with its exit code. When the owner is no longer
+the guard's parent, it kills the server and removes FOLDER. The parent process id shows the owner's death also after
+SIGKILL, for owners with threads or forked children, and on every Unix. Linux's PR_SET_PDEATHSIG fires already when the
+starting thread ends. Standard library only: the guard runs outside any virtual environment, to start fast.
 """
 
 import os
@@ -16,12 +16,12 @@ import sys
 import threading
 import time
 
-# Seconds between two looks: orphans end well within a second, at a cost that cannot be measured.
+# Seconds between two looks at the parent. An orphan ends well within a second, at no measurable cost.
 LOOK_EVERY_S = 0.2
 
 
 def main(owner_pid: int, folder: str, command: list[str]) -> int:
-    """Run the command and return its exit code."""
+    """Run the command to its end and return its exit code."""
     # The log is on the error stream; standard output is the owner's pipe, which the server must not hold.
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno())
     # The guard lives as long as its server. Set after the start: the server would inherit an ignored signal.

@@ -1,4 +1,4 @@
-"""Apache Kafka itself, one node (KRaft), under this machine's Java."""
+"""Apache Kafka as one node (KRaft), under this machine's Java."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from segflow.embedded.kafka_installation import KAFKA_VERSION, NODE_ID, KafkaIns
 from segflow.embedded.options import UnavailableError
 from segflow.embedded.server_process import ServerProcess
 
-# Seconds. It takes 2 to 5 here; a busy small machine may need several times that.
+# Seconds. A start takes 2 to 5; a busy small machine may need several times that.
 START_TIMEOUT_S = 60.0
 
 SETTINGS = {
@@ -47,11 +47,11 @@ class ApacheKafka(ServerProcess):
     """One broker with its data in a temporary folder.
 
     Args:
-        memory_mb: its Java heap.
-        properties: broker settings beside or in place of those above.
-        announce: is told, in a line, what takes long (the jars' one download).
-        start_timeout_s: seconds within which it must answer.
-        class_sharing: its Java's options about archived classes; by default it uses this user's archive, made at need.
+        memory_mb: the Java heap.
+        properties: broker settings that are added to SETTINGS or replace some of them.
+        announce: called with a line about what takes long (the one download of the jars).
+        start_timeout_s: the longest wait for the first answer.
+        class_sharing: Java's options about archived classes. By default this user's archive, made if there is none.
     """
 
     name = "Apache Kafka"
@@ -76,23 +76,27 @@ class ApacheKafka(ServerProcess):
 
     @property
     def installation(self) -> KafkaInstallation:
-        """Java and the jars, fetched when first asked for."""
+        """Java and the jars. The first access fetches the jars if this user has none.
+
+        Raises:
+            UnavailableError: there is no suitable Java, or the jars cannot be fetched.
+        """
         if self._installation is None:
             self._installation = installed(self.announce)
         return self._installation
 
     @property
     def address(self) -> str:
-        """Where clients connect."""
+        """The address for clients, `host:port`."""
         return f"127.0.0.1:{self.ports[0]}"
 
     @property
     def description(self) -> str:
-        """What runs here, for people."""
+        """The server's name and version, for people."""
         return f"Apache Kafka {KAFKA_VERSION} (embedded, Java {self.installation.java.major})"
 
     def start(self) -> None:
-        """As for every server; the first time on a machine it fetches the jars and archives the classes."""
+        """Start the broker. The first start on a machine also fetches the jars and archives the classes."""
         if self.class_sharing is None:
             self.class_sharing = _archived_classes(self.installation)
         super().start()
@@ -133,10 +137,10 @@ class ApacheKafka(ServerProcess):
 
 
 def _archived_classes(installation: KafkaInstallation) -> list[str]:
-    """Java's option to take the broker's classes from an archive: starts take half the time, and processor, of others.
+    """Java's option to take the broker's classes from an archive, which halves a start's time and processor time.
 
-    The first time a broker is run for it, as Java writes such an archive while it ends. Where this Java cannot, an
-    empty file says so, and there is no option.
+    Java writes such an archive when it ends, so the first call runs a broker for it. If this Java cannot write one, an
+    empty file notes that, and the list is empty.
     """
     archive = installation.class_archive
     if not archive.exists():

@@ -1,4 +1,4 @@
-"""Apache Kafka's jars, fetched once with Maven into the user's cache, and the Java that runs them."""
+"""The installation of Apache Kafka: its jars, fetched once with Maven into the user's cache, and the machine's Java."""
 
 import fcntl
 import os
@@ -17,13 +17,13 @@ from segflow.embedded.options import UnavailableError
 
 POM = files("segflow.embedded").joinpath("pom.xml").read_text(encoding="utf-8")
 KAFKA_VERSION = re.findall(r"<kafka\.version>(.+)</kafka\.version>", POM)[0]
-# Kafka 4's own demand of a broker's Java.
+# The lowest Java that a Kafka 4 broker runs on.
 LOWEST_JAVA = 17
-# Seconds for some 45 MB of jars, and Maven's own plug-ins, on a slow line.
+# Seconds that fetching some 45 MB of jars and Maven's plug-ins may take on a slow line.
 FETCH_TIMEOUT_S = 900
-# Seconds for one short Java program (it takes one or two).
+# Seconds that one short Java program may take. It takes one or two.
 JAVA_TIMEOUT_S = 60
-# The one node of the cluster.
+# The id of the cluster's one node.
 NODE_ID = 1
 REMEDY = f"Install Java {LOWEST_JAVA} or later and Maven (Debian: apt install openjdk-17-jre-headless maven)"
 
@@ -34,12 +34,16 @@ class Java:
 
     program: str
     version: str
-    """All it says of itself: tells one build from another."""
+    """The whole output of `java -version`, which tells one build from another."""
     major: int
 
     @classmethod
     def on_the_path(cls) -> Self:
-        """The `java` on the PATH; raises UnavailableError."""
+        """The `java` on the PATH.
+
+        Raises:
+            UnavailableError: there is none, or it is older than LOWEST_JAVA.
+        """
         program = shutil.which("java")
         if program is None:
             raise UnavailableError(f"no java on the PATH. {REMEDY}")
@@ -58,32 +62,35 @@ class Java:
 
 @dataclass(frozen=True, kw_only=True)
 class KafkaInstallation:
-    """What is needed to start a broker."""
+    """The Java and the folder of files from which a broker starts."""
 
     java: Java
     folder: Path
 
     @property
     def classpath(self) -> str:
-        """Every jar, always in one order: the class archive is bound to it."""
+        """Every jar, in a fixed order, as the class archive is bound to that order."""
         return os.pathsep.join(str(jar) for jar in sorted((self.folder / "jars").glob("*.jar")))
 
     @property
     def first_metadata(self) -> Path:
-        """The feature levels a new cluster starts with, as Kafka's `format` writes them; the same for every cluster."""
+        """The first metadata of a new cluster, as Kafka's `format` writes it: feature levels, equal for all."""
         return self.folder / "formatted" / "bootstrap.checkpoint"
 
     @property
     def class_archive(self) -> Path:
-        """Where this very Java keeps the broker's classes loaded and checked (class data sharing)."""
+        """The archive of the broker's loaded and checked classes (class data sharing), one for each build of Java."""
         return self.folder / f"classes-{sha256(self.java.version.encode()).hexdigest()[:12]}.jsa"
 
 
 def installed(announce: Callable[[str], None] | None = None) -> KafkaInstallation:
-    """The installation, made now if this user has none yet; two processes at once make one.
+    """The installation of this user, made now if there is none. Two processes at once make one.
+
+    Args:
+        announce: called with a line before the download.
 
     Raises:
-        UnavailableError: no suitable Java, or no Maven, or it could not fetch.
+        UnavailableError: there is no suitable Java or no Maven, or the jars could not be fetched or kept.
     """
     java = Java.on_the_path()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segflow"
@@ -108,14 +115,14 @@ def installed(announce: Callable[[str], None] | None = None) -> KafkaInstallatio
 def _locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, also by a process's death
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by the death of the process
         yield
 
 
 def _install(maven: str, java: Java, folder: Path) -> None:
-    """Make the folder; it appears only when complete."""
+    """Make the folder. It appears under its name only when it is complete."""
     partial = KafkaInstallation(java=java, folder=folder.with_name(f"{folder.name}.partial"))
-    shutil.rmtree(partial.folder, ignore_errors=True)  # of a process that was killed here
+    shutil.rmtree(partial.folder, ignore_errors=True)  # left by a process that was killed at this point
     partial.folder.mkdir()
     _fetch_jars(maven, partial)
     _format(partial)
@@ -130,7 +137,7 @@ def _fetch_jars(maven: str, installation: KafkaInstallation) -> None:
 
 
 def _format(installation: KafkaInstallation) -> None:
-    """Have Kafka write a new cluster's first metadata once, as doing so at each start would take a second more."""
+    """Write a new cluster's first metadata once with Kafka's tool. At each start it would take a second more."""
     properties = installation.folder / "format.properties"
     properties.write_text(
         f"process.roles=broker,controller\nnode.id={NODE_ID}\nlog.dirs={installation.folder / 'formatted'}\n"

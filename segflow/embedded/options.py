@@ -1,4 +1,4 @@
-"""Choosing a server: the first option that works, and for each that does not its reason."""
+"""The choice of a server: the first option that works, and the reason of each that does not."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,18 +9,18 @@ REQUIRE_REAL = "SEGFLOW_REQUIRE_REAL"
 
 
 class UnavailableError(RuntimeError):
-    """One option cannot be had here; the message says why and what would help."""
+    """An option that does not work on this machine. The message says why and what would help."""
 
 
 class NothingToRunError(RuntimeError):
-    """No option works here; the message lists each with its reason and what would help."""
+    """No option works on this machine. The message lists each with its reason and what would help."""
 
 
 class Choosable(Protocol):
     """A running server, or the address of one."""
 
     passed_over: tuple[str, ...]
-    """Why each option before this one was not taken."""
+    """For each option before this one, the reason why it was not taken."""
 
     def close(self) -> None:
         """End what was started."""
@@ -37,19 +37,24 @@ class Option(Generic[ServerT]):
     start: Callable[[], ServerT]
     """Returns once the server answers; raises UnavailableError."""
     real: bool = False
-    """Whether it counts where guarantees are shown (SEGFLOW_REQUIRE_REAL)."""
+    """Whether it counts for tests of guarantees (SEGFLOW_REQUIRE_REAL)."""
 
 
 def real_is_required() -> bool:
-    """Whether the environment asks for the real servers and no stand-in, as CI does."""
+    """Whether the environment admits real servers only and no stand-ins, as in CI."""
     return os.environ.get(REQUIRE_REAL, "0") not in {"", "0"}
 
 
 def first_that_works(wanted: str, options: Sequence[Option[ServerT]], *, only_real: bool) -> ServerT:
-    """Start the options in their order until one answers.
+    """The server of the first option that starts.
+
+    Args:
+        wanted: the kind of server, for messages.
+        options: best first.
+        only_real: skip options that are not real.
 
     Raises:
-        NothingToRunError: none did.
+        NothingToRunError: none started.
     """
     reasons: list[str] = []
     for option in options:

@@ -1,4 +1,4 @@
-"""Programs that ship inside Python packages."""
+"""Programs inside installed Python packages."""
 
 import os
 from importlib.metadata import PackageNotFoundError, files
@@ -8,7 +8,7 @@ from segflow.embedded.options import UnavailableError
 
 
 def packaged_binary(package: str, ending: str) -> Path:
-    """The program among the installed package's files whose path ends so.
+    """The program among the installed package's files whose path ends with `ending`.
 
     Raises:
         UnavailableError: the package is not installed, or has no such program for this machine.

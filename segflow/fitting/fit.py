@@ -1,4 +1,4 @@
-"""A fit as a whole: parameters, how likely they make what happened, and how well they foretell."""
+"""A fit as a whole: parameters, their likelihood, and their calibration."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from segflow.segments.parameters import GammaGamma, Parameters
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
-    """What was found in a population. Without a fit of money, the parameters keep that of before."""
+    """The result of a fit. Without a fit of money, `parameters` keeps the Gamma-Gamma parameters of before."""
 
     parameters: Parameters
     customers: int
@@ -19,9 +19,9 @@ class Fit:
     paying: int  # customers whose money of repeat days is above zero
     mbg_nbd_log_likelihood: float
     gamma_gamma_log_likelihood: float | None  # None: there is no fit of money
-    calibration: list[Row]  # empty where there is none
+    calibration: list[Row]  # empty where none was possible
     held_out_weeks: float
-    notes: list[str] = field(default_factory=list)  # what could not be done, and why
+    notes: list[str] = field(default_factory=list)  # each thing that could not be done, with the reason
 
 
 def fit(sample: Sample, held: GammaGamma, before: Sample, later_days: Values, held_out_weeks: float) -> Fit:
@@ -30,9 +30,9 @@ def fit(sample: Sample, held: GammaGamma, before: Sample, later_days: Values, he
     Args:
         sample: the population.
         held: Gamma-Gamma's parameters so far.
-        before: the population some weeks ago.
-        later_days: distinct purchase days of each of them since.
-        held_out_weeks: how long ago.
+        before: the population at the start of the held-out period.
+        later_days: distinct purchase days of each customer of `before` since then, shape (len(before),).
+        held_out_weeks: length of the held-out period.
 
     Raises:
         FitError: the population gives no parameters of MBG/NBD.

@@ -1,4 +1,4 @@
-"""Gamma-Gamma by maximum likelihood: what a purchase of a customer brings.
+"""Gamma-Gamma, the model of the money of a customer's purchase, by maximum likelihood.
 
 Fader, Hardie, Lee, "RFM and CLV: Using iso-value curves for customer base analysis", Journal of Marketing Research 42
 (2005); Fader and Hardie, "The Gamma-Gamma Model of Monetary Value" (2013), equation 1a.
@@ -19,10 +19,10 @@ NAMES: Final = ("p", "q", "gamma")
 
 
 def fit(sample: Sample) -> GammaGamma:
-    """The parameters under which what the repeat days brought is likeliest; of customers with such money.
+    """The parameters of maximum likelihood, from the customers with money of repeat days.
 
     Raises:
-        FitError: the sample does not give any, or none with a mean.
+        FitError: too few such customers, no maximum, or parameters without a mean.
     """
     paying = paid(sample)
     if len(paying) < REPEATERS_MIN:
@@ -38,18 +38,26 @@ def fit(sample: Sample) -> GammaGamma:
 
 
 def paid(sample: Sample) -> Sample:
-    """Those whose money of repeat days is known and above zero."""
+    """The customers whose money of repeat days is known and above zero."""
     return sample.take((sample.repeats > 0) & (sample.repeat_money > 0))
 
 
 def log_likelihood(parameters: GammaGamma, sample: Sample) -> float:
-    """The sum over the customers with money of repeat days."""
+    """The log-likelihood of the customers with money of repeat days together."""
     paying = paid(sample)
     return mean_log_likelihood(np.array([getattr(parameters, name) for name in NAMES]), paying)[0] * len(paying)
 
 
 def mean_log_likelihood(parameters: Values, sample: Sample) -> tuple[float, Values]:
-    """The mean over customers of x repeat days with the mean money m, and its derivative by p, q and gamma."""
+    """The mean log-likelihood, and its derivative by p, q and gamma.
+
+    Args:
+        parameters: p, q, gamma.
+        sample: customers of x >= 1 repeat days with the mean money m > 0 each.
+
+    Returns:
+        The mean over the customers; the derivatives, shape (3,).
+    """
     p, q, gamma = parameters
     x, total = sample.repeats, sample.repeat_money
     m = total / x

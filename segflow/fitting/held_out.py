@@ -1,4 +1,4 @@
-"""The past of customers of whom only facts are kept: as they were some weeks ago, and what they bought since."""
+"""A held-out period from facts alone: the customers as they were eight weeks ago, and their purchases since."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,17 +17,21 @@ WEEK_DAYS: Final = 7
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldOut:
-    """The population HELD_OUT_DAYS ago, in whole days."""
+    """The population HELD_OUT_DAYS ago, in whole days, and its purchases since."""
 
     before: Sample  # without money
     later_days: Values  # distinct purchase days since, of each
 
 
 def held_out(facts: Facts, at_us: int) -> HeldOut:
-    """From the mask of the latest 64 days; `facts` are of customers with a purchase, none of it after `at_us`.
+    """The held-out period, from the masks of each customer's latest 64 purchase days.
 
-    Where the mask shows nothing before the period although there was something, the latest purchase before it is
-    taken to lie halfway between the first day and the mask's reach.
+    The mask may show no purchase before the period although there was one. The latest purchase before the period is
+    then taken to lie halfway between the first day and the mask's reach.
+
+    Args:
+        facts: of customers with a purchase, none of it after `at_us`.
+        at_us: the end of the period.
     """
     first_day = facts.first_us // DAY_US
     cut_day = at_us // DAY_US - HELD_OUT_DAYS

@@ -1,4 +1,4 @@
-"""The maximum of a likelihood over parameters that are all above zero."""
+"""The maximum of a likelihood over positive parameters, by L-BFGS-B."""
 
 from collections.abc import Callable
 from typing import Final
@@ -10,20 +10,26 @@ from segflow.fitting.sample import FitError
 from segflow.segments.mbg_nbd import Values
 
 RANGE: Final = (0.001, 10**6)
-"""Where the settings take parameters. A likelihood that still grows there has no maximum worth the name."""
+"""The range that the settings accept. A likelihood that still grows at its end has no usable maximum."""
 EDGE: Final = 1.01
-"""A maximum so close to an end of the range, as a ratio, is at it."""
+"""A ratio. A maximum closer than this to an end of the range counts as at the end."""
 STEPS_MAX: Final = 1000
-"""Far beyond the 20 to 60 that a fit takes."""
+"""The most steps of a search: far beyond the 20 to 60 that a fit takes."""
 
 
 def maximum(
     mean_log_likelihood: Callable[[Values], tuple[float, Values]], start: tuple[float, ...], names: tuple[str, ...]
 ) -> Values:
-    """The parameters at which the likelihood is greatest.
+    """The parameters at which the likelihood is greatest, searched in their logarithms.
 
-    Searched in their logarithms, by L-BFGS-B. `mean_log_likelihood` gives the mean over customers (so that the search
-    ends where it should, however many they are) and its derivative by each parameter.
+    Args:
+        mean_log_likelihood: gives, for parameters of shape (k,), the mean log-likelihood over customers and its
+            derivative by each parameter, shape (k,). A mean, so that the search ends alike for any number of customers.
+        start: the parameters to begin with.
+        names: the parameters' names, for messages.
+
+    Returns:
+        The parameters, shape (k,).
 
     Raises:
         FitError: there is no such maximum within RANGE.

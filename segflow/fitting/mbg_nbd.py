@@ -1,4 +1,4 @@
-"""MBG/NBD by maximum likelihood.
+"""MBG/NBD, the model of a customer's purchases, by maximum likelihood.
 
 Batislam, Denizel, Filiztekin (2007), as corrected by Wagner and Hoppe, "Erratum on the MBG/NBD model", International
 Journal of Research in Marketing 25 (2008).
@@ -16,14 +16,14 @@ from segflow.segments.parameters import MbgNbd
 
 NAMES: Final = ("r", "alpha_weeks", "a", "b")
 REPEATERS_MIN: Final = 30
-"""With fewer customers who came again, four parameters are noise."""
+"""The fewest customers with a repeat day. With fewer, four parameters are noise."""
 
 
 def fit(sample: Sample) -> MbgNbd:
-    """The parameters under which what these customers did is likeliest.
+    """The parameters of maximum likelihood.
 
     Raises:
-        FitError: the sample does not give any.
+        FitError: too few customers came again, or there is no maximum.
     """
     repeaters = int(np.count_nonzero(sample.repeats))
     if repeaters < REPEATERS_MIN:
@@ -37,12 +37,20 @@ def fit(sample: Sample) -> MbgNbd:
 
 
 def log_likelihood(parameters: MbgNbd, sample: Sample) -> float:
-    """The sum over the customers."""
+    """The log-likelihood of all customers together."""
     return mean_log_likelihood(np.array([getattr(parameters, name) for name in NAMES]), sample)[0] * len(sample)
 
 
 def mean_log_likelihood(parameters: Values, sample: Sample) -> tuple[float, Values]:
-    """The mean over the customers, and its derivative by r, alpha, a and b."""
+    """The mean log-likelihood, and its derivative by r, alpha, a and b.
+
+    Args:
+        parameters: r, alpha in weeks, a, b.
+        sample: the customers.
+
+    Returns:
+        The mean over the customers; the derivatives, shape (4,).
+    """
     r, alpha, a, b = parameters
     x = sample.repeats
     now, last = np.log(alpha + sample.age_weeks), np.log(alpha + sample.recency_weeks)

@@ -1,4 +1,4 @@
-"""Purchases and refunds of a log as columns, and the population at any moment of it."""
+"""The purchases and refunds of a log as columns, and the population at any moment of the log."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,7 +14,7 @@ from segflow.segments.mbg_nbd import WEEK_US, Values
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PurchaseLog:
-    """n purchases and refunds, in the order of customers, then of time; columns of shape (n,)."""
+    """n purchases and refunds, sorted by customer, then by time; columns of shape (n,)."""
 
     customers: npt.NDArray[np.int64]  # numbered from 0
     times_us: Times
@@ -24,7 +24,7 @@ class PurchaseLog:
 
     @classmethod
     def of(cls, customer_ids: list[str], times_us: Times, money: Values, buys: npt.NDArray[np.bool_]) -> Self:
-        """From events in any order."""
+        """The log of n events in any order; columns of shape (n,)."""
         numbers: dict[str, int] = {}
         customers = np.array([numbers.setdefault(each, len(numbers)) for each in customer_ids], dtype=np.int64)
         order = np.lexsort((times_us, customers))
@@ -37,7 +37,7 @@ class PurchaseLog:
         )
 
     def at(self, until_us: int) -> "Population":
-        """Everybody who bought by `until_us`, as that moment saw them."""
+        """The customers who bought by `until_us`, as they were at that moment."""
         seen = self.times_us <= until_us
         bought = seen & self.buys
         count = len(self.names)
@@ -62,11 +62,11 @@ class PurchaseLog:
         )
 
     def days_between(self, after_us: int, until_us: int) -> Values:
-        """Distinct purchase days of each customer number in (after_us, until_us]."""
+        """Distinct purchase days of each customer in (after_us, until_us], shape (customers,) by number."""
         return self._days(self.buys & (self.times_us > after_us) & (self.times_us <= until_us)).astype(np.float64)
 
     def _days(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Distinct days of the chosen purchases of each customer; they are in order."""
+        """Distinct days of the chosen purchases, by customer number. `chosen`: shape (n,)."""
         customers, days = self.customers[chosen], self.times_us[chosen] // DAY_US
         fresh = np.ones(len(days), dtype=np.bool_)
         fresh[1:] = (customers[1:] != customers[:-1]) | (days[1:] != days[:-1])
@@ -79,7 +79,7 @@ class PurchaseLog:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Population:
-    """Customers as one moment saw them."""
+    """n customers as they were at one moment; columns of shape (n,)."""
 
     rows: npt.NDArray[np.intp]  # their numbers in the log
     last_us: Times  # the latest purchase

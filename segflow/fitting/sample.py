@@ -1,4 +1,4 @@
-"""A population as the purchase models look at it."""
+"""A population in the variables of the purchase models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,7 +13,7 @@ from segflow.segments.mbg_nbd import WEEK_US, History, Values
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """n customers with a purchase, each a column of shape (n,); weeks, and major units of the settings' currency."""
+    """n customers with a purchase, as columns of shape (n,): weeks, and major units of the settings' currency."""
 
     repeats: Values  # x: distinct purchase days less one
     recency_weeks: Values  # t_x: first to last purchase
@@ -25,7 +25,7 @@ class Sample:
 
     @property
     def history(self) -> History:
-        """What MBG/NBD looks at, beside the age."""
+        """The variables of MBG/NBD but for the age."""
         return History(repeats=self.repeats, recency_weeks=self.recency_weeks)
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Self:
@@ -34,7 +34,10 @@ class Sample:
 
     @classmethod
     def of(cls, facts: Facts, at_us: int, minor_per_major: int) -> Self:
-        """Customers with a purchase, as `at_us` sees them; their money where the facts have that of the first day."""
+        """The sample of customers with a purchase, at `at_us`.
+
+        `repeat_money` is 0 where the facts lack the money of the first day.
+        """
         history = History.of(facts)
         count = len(facts.first_us)
         repeat_minor = np.zeros(count) if facts.first_day_minor is NOT_KEPT else facts.net_minor - facts.first_day_minor
@@ -52,4 +55,4 @@ class Sample:
 
 
 class FitError(Exception):
-    """The population does not give parameters; the message says why."""
+    """A population that gives no parameters. The message says why."""
