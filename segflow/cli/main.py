@@ -1,12 +1,18 @@
 """The command `segflow`: one file a command in streams/commands."""
 
+import errno
 import logging
+import os
 import sys
+from typing import Final, NoReturn
 
 import typer
 
 from segflow.cli import commands
 from segflow.streams.runtime.errors import UsageError
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing answers where a disk is full or broken; files that options name have messages of their own."""
 
 app = typer.Typer(
     name="segflow",
@@ -22,8 +28,25 @@ def main() -> None:
     """Run the command line; what a user can cause ends in one message and exit code 2."""
     commands.register(app)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except UsageError as error:
-        logging.shutdown()
-        sys.stderr.write(f"segflow: {error}\n")
-        sys.exit(2)
+        _end(str(error))
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _drop_output()
+        _end(f"standard output cannot be written: {error.strerror}")
+
+
+def _end(message: str) -> NoReturn:
+    logging.shutdown()
+    sys.stderr.write(f"segflow: {message}\n")
+    sys.exit(2)
+
+
+def _drop_output() -> None:
+    """What waits to be written has nowhere to go; Python would try once more at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

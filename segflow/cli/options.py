@@ -1,11 +1,14 @@
 """Options that several commands have: --settings, a time, a file to write."""
 
 import os
+import signal
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from types import FrameType
+from typing import Annotated, BinaryIO, NoReturn
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -54,9 +57,16 @@ def time_option(name: str, text: str | None) -> int:
         raise UsageError(f"{name} {text}: {reason}") from error
 
 
+def _exit_by_signal(number: int, _frame: FrameType | None) -> NoReturn:
+    """End as the signal would end the process, but through whatever has to be undone."""
+    sys.exit(128 + number)
+
+
 @contextmanager
 def replaced(path: Path) -> Iterator[BinaryIO]:
     """A file to write that becomes `path` only when all went well; a pipe or a device is written as it is.
+
+    SIGTERM and SIGHUP end the process within, with nothing left behind.
 
     Raises:
         UsageError: it cannot be written.
@@ -69,6 +79,8 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
                 return
             partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
             undo.callback(partial.unlink, missing_ok=True)
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                undo.callback(signal.signal, number, signal.signal(number, _exit_by_signal))
             with partial.open("wb") as file:
                 yield file
             partial.replace(path)

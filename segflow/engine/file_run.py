@@ -13,12 +13,13 @@ from segflow.engine.commit.execute import CommitResult, Executor
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.engine.commit.population_scan import scan
 from segflow.engine.commit.rule_versions import RuleVersions
+from segflow.engine.decode.merge_inputs import refuse_future
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import HandoverDecoder
 from segflow.engine.merging.ledger import MergeLedger
 from segflow.engine.partitioner import partitions_of
 from segflow.schemas.settings import Settings
-from segflow.segments.instant import LATEST_US, UNKNOWN
+from segflow.segments.instant import LATEST_US, UNKNOWN, duration_us
 from segflow.segments.recut import PopulationHistograms, RecutPolicy, next_cuts
 from segflow.segments.rules import from_settings, recut_policy_of
 from segflow.state.head import PAGE_CUSTOMERS, Head
@@ -111,6 +112,9 @@ class FileRun:
     settings: Settings
     shards: int = 1
     wall_us: int = 0
+    refuses_future: bool = False  # events further ahead of `wall_us` than worker.future_max are dead letters
+    until_us: int = LATEST_US  # later events are left out
+    left_out: int = 0  # how many those were
     rule_versions: RuleVersions = field(init=False)
     _recut_policy: RecutPolicy = field(init=False)
     _shards: list[MemoryShard] = field(init=False)
@@ -135,6 +139,12 @@ class FileRun:
     def feed(self, lines: list[bytes], first_line: int) -> Iterator[CommitResult]:
         """Apply lines of the file in their order; `first_line` is the number of the first."""
         chunk = self._decoder.decode(lines, None, range(first_line, first_line + len(lines)))
+        if self.refuses_future:
+            chunk = refuse_future(chunk, self.wall_us + duration_us(self.settings.worker.future_max))
+        later = chunk.usable & (chunk.occurred_us > self.until_us)
+        if later.any():
+            self.left_out += int(np.count_nonzero(later))
+            chunk = chunk.take(np.flatnonzero(~later))
         start = 0
         for row, boundary_us in self._boundaries(chunk):
             yield from self._apply(chunk.slice(start, row))

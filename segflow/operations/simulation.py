@@ -14,7 +14,7 @@ from segflow.engine.file_run import FileRun
 from segflow.schemas.settings import Settings
 from segflow.segments.cuts import Cuts
 from segflow.segments.facts import Labels
-from segflow.segments.instant import to_text
+from segflow.segments.instant import LATEST_US, UNKNOWN, to_text
 from segflow.segments.model import NO_LABEL
 from segflow.segments.recut import PopulationHistograms, kept_cuts, next_cuts
 from segflow.segments.rules import Rules, from_settings, recut_policy_of
@@ -42,6 +42,7 @@ class Comparison:
     sample: int
     customers: int = 0
     cuts: str = ""  # where the cuts of `after` come from
+    left_out: int = 0  # events that happened later than the moment of the comparison
     moves: Counter[Move] = field(default_factory=Counter)
     samples: dict[Move, list[str]] = field(default_factory=dict)
 
@@ -83,6 +84,7 @@ class Comparison:
         """For a program."""
         return {
             "customers": self.customers,
+            "left_out": self.left_out,
             "cuts": self.cuts,
             "dimensions": {
                 name: {
@@ -192,11 +194,13 @@ def _page(store: Store, number: int, *rules: Rules) -> Customers:
 def over_files(
     before: Settings, after: Settings, batches: Iterator[list[bytes]], until_us: int, sample: int
 ) -> Comparison:
-    """The customers of a log of events, worked through under both definitions, swept to `until_us` or its end.
+    """The customers of a log of events, worked through under both definitions, as they are at `until_us` or its end.
 
-    Facts may differ, too: all is made from the log.
+    Facts may differ, too: all is made from the log. Events after `until_us` are left out.
     """
-    runs = (FileRun(before), FileRun(after))
+    latest_us = LATEST_US if until_us == UNKNOWN else until_us
+    wall_us = time.time_ns() // 1000
+    runs = tuple(FileRun(each, wall_us=wall_us, refuses_future=True, until_us=latest_us) for each in (before, after))
     records = 0
     for lines in batches:
         for run in runs:
@@ -207,7 +211,9 @@ def over_files(
         for _ in run.finish(until_us):
             pass
     rules = [run.rule_versions.latest for run in runs]
-    comparison = Comparison(before=rules[0], after=rules[1], sample=sample, cuts=_said(rules[1].cuts))
+    comparison = Comparison(
+        before=rules[0], after=rules[1], sample=sample, cuts=_said(rules[1].cuts), left_out=runs[1].left_out
+    )
     shards = [run.memory_shards[0] for run in runs]
     for number in range(shards[0].head.pages):
         both = [_page(shard.store, number, each) for shard, each in zip(shards, rules, strict=True)]

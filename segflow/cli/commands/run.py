@@ -19,7 +19,7 @@ from segflow.engine.commit.execute import CommitResult
 from segflow.engine.file_run import FileRun
 from segflow.operations.line_files import LineFiles, Lines
 from segflow.operations.printable import printable
-from segflow.schemas.settings import Settings
+from segflow.operations.recognition import looks_like
 from segflow.segments.model import NO_LABEL
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.runtime.memory import tune_process_memory
@@ -29,7 +29,9 @@ Example:
   segflow run 2025.jsonl.gz 2026.jsonl --until 2026-07-01T00:00:00Z --output changes.jsonl
 
 Exit codes: 0 done (dead letters are counted, and no failure), 2 usage, settings, or a file that cannot be read or
-written."""
+written, 3 no record could be used."""
+UNUSABLE: Final = 3
+"""Exit code where there were records and none could be used: this is the wrong file, not a bad line."""
 SHARDS_MAX: Final = 4096
 """Each shard is a store of its own; more would only be a slip of the finger."""
 
@@ -61,6 +63,13 @@ def command(
     shards: Annotated[
         int, typer.Option(min=1, max=SHARDS_MAX, help="Shards, as Kafka's default partitioner would place customers.")
     ] = 1,
+    allow_future: Annotated[
+        bool,
+        typer.Option(
+            "--allow-future",
+            help="Take events from after now, too; without it they are dead letters: a wrong clock ages everybody.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
     """Apply event files to an empty store in memory and write the segment changes.
@@ -70,6 +79,7 @@ def command(
     loaded = load(settings)
     tune_process_memory()
     until_us = time_option("--until", until)
+    _refuse_same_file(("--output", output), ("--dead-letters", dead_letters), ("--alerts", alerts))
     log = LineFiles(files)
     to_stdout = output is None or str(output) == "-"
     with (
@@ -78,11 +88,16 @@ def command(
         nullcontext(None) if alerts is None else replaced(alerts) as called,
     ):
         try:
-            summary = _run(loaded, log, until_us=until_us, shards=shards, to=_Outputs(changes, called, dead))
+            run = FileRun(loaded, shards=shards, refuses_future=not allow_future)
+            summary = _run(run, log, until_us=until_us, to=_Outputs(changes, called, dead))
         except OverflowError as error:
             raise UsageError(str(error)) from error
         changes.flush()
     sys.stderr.write(json.dumps(summary.as_json()) + "\n" if as_json else summary.as_text())
+    if summary.records and not summary.events:
+        found = f"; this looks like {printable(summary.seems)}" if summary.seems else ""
+        sys.stderr.write(f"segflow: none of {summary.records:,} records could be used{found}\n")
+        raise typer.Exit(UNUSABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +131,7 @@ class Summary:
     changes: Counter[tuple[int, int]] = field(default_factory=Counter)  # by (model, label)
     dead: Counter[str] = field(default_factory=Counter)  # by kind
     examples: dict[str, str] = field(default_factory=dict)  # the first of each kind
+    seems: str | None = None  # what the first record looks like, where it could not be used
 
     def add(self, result: CommitResult) -> None:
         """Count one result."""
@@ -181,13 +197,29 @@ class Summary:
         return "".join(f"{line}\n" for line in lines)
 
 
-def _run(settings: Settings, log: LineFiles, *, until_us: int, shards: int, to: _Outputs) -> Summary:
-    run = FileRun(settings, shards=shards)
+def _refuse_same_file(*outputs: tuple[str, Path | None]) -> None:
+    """Two outputs in one file would write over each other.
+
+    Raises:
+        UsageError: two options name the same file.
+    """
+    names: dict[Path, str] = {}
+    for option, path in outputs:
+        if path is None or str(path) == "-" or (path.exists() and not path.is_file()):
+            continue
+        other = names.setdefault(path.resolve(), option)
+        if other != option:
+            raise UsageError(f"{other} and {option} name the same file, {path}: give each its own")
+
+
+def _run(run: FileRun, log: LineFiles, *, until_us: int, to: _Outputs) -> Summary:
     summary = Summary([(model.name, model.labels) for model in run.rule_versions.first.models])
     started = perf_counter()
     with progress("events", log.total_bytes) as show:
         for lines in log:
             run.wall_us = _wall_us()
+            if not summary.records:
+                summary.seems = looks_like(lines.values[0])
             for result in run.feed(lines.values, summary.records):
                 to.write(result)
                 summary.add(result)

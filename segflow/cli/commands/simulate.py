@@ -59,7 +59,11 @@ def command(
         ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="With files: judge at this RFC 3339 time, not at the last event.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="With files: judge at this RFC 3339 time, not at the last event; later ones are left out.",
+        ),
     ] = None,
     sample: Annotated[int, typer.Option(min=0, max=SAMPLE_MAX, metavar="N", help="Customers named for each move.")] = 3,
     picture: Annotated[
@@ -128,6 +132,8 @@ def _in_redis(settings: Settings, sample: int) -> Comparison:
 def _print(comparison: Comparison) -> None:
     console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH, highlight=False)
     console.print(f"{comparison.customers:,} customers, cuts: {comparison.cuts}", markup=False)
+    if comparison.left_out:
+        console.print(f"{comparison.left_out:,} events are later than --until and left out")
     for name in comparison.dimensions:
         moved = comparison.moved(name)
         console.print(f"\n{name}: {moved:,} would move", style="bold", markup=False)

@@ -38,7 +38,7 @@ def merge(purchases: Chunk, interactions: Chunk, latest_us: int, handed: Chunk |
     parts = [purchases, interactions] if handed is None else [purchases, interactions, handed]
     both = join(parts)
     sides = np.repeat(np.arange(len(parts), dtype=np.uint8), list(map(len, parts)))
-    both = _refuse_future(both, sides, latest_us)
+    both = refuse_future(both, latest_us, sides != HANDOVER)
     times_us = np.where(both.usable, both.occurred_us, UNKNOWN)
     ends = np.cumsum(list(map(len, parts)))[:-1]
     keys = np.concatenate([np.maximum.accumulate(part) for part in np.split(times_us, ends)])
@@ -94,13 +94,15 @@ def refuse_aliases(interactions: Chunk) -> Chunk:
     return interactions.with_unusable(usable, interactions.unusable | dict.fromkeys(rows.tolist(), why))
 
 
-def _refuse_future(chunk: Chunk, sides: npt.NDArray[np.uint8], latest_us: int) -> Chunk:
-    late = np.flatnonzero(chunk.usable & (chunk.occurred_us > latest_us) & (sides != HANDOVER))
-    if not len(late):
+def refuse_future(chunk: Chunk, latest_us: int, among: npt.NDArray[np.bool_] | None = None) -> Chunk:
+    """The same records, usable ones after `latest_us` unusable; `among`: those that are looked at, None: all."""
+    ahead = chunk.usable & (chunk.occurred_us > latest_us)
+    rows = np.flatnonzero(ahead if among is None else ahead & among)
+    if not len(rows):
         return chunk
     why = Unusable(
-        "future", "occurred_at is further ahead of the worker's clock than worker.future_max: is a clock wrong?"
+        "future", "occurred_at is further ahead of this machine's clock than worker.future_max: is a clock wrong?"
     )
     usable = chunk.usable.copy()
-    usable[late] = False
-    return chunk.with_unusable(usable, chunk.unusable | dict.fromkeys(late.tolist(), why))
+    usable[rows] = False
+    return chunk.with_unusable(usable, chunk.unusable | dict.fromkeys(rows.tolist(), why))

@@ -2,13 +2,16 @@
 
 import gzip
 import json
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.agreement import by_customer
-from tests.support.command import segflow, segflow_process, settings_file
+from tests.support.command import PROGRAM, segflow, segflow_process, settings_file
+from tests.support.until import until
 
 
 def purchase(number: int, customer: str, day: str, **fields: Any) -> str:
@@ -179,3 +182,90 @@ def test_a_line_without_end_stops_with_a_message(tmp_path: Path, settings: Path)
 def settings(tmp_path: Path) -> Path:
     """Empty settings."""
     return settings_file(tmp_path)
+
+
+def test_an_event_of_the_future_is_a_dead_letter_unless_told_otherwise(tmp_path: Path) -> None:
+    """As in the worker: one clock of 2085 must not age everybody."""
+    log = tmp_path / "log.jsonl"
+    log.write_text(LINES[0] + purchase(9, "c9", "2085-01-01"), encoding="utf-8")
+    result = segflow("run", log, "--json")
+    assert json.loads(result.err)["dead_letters"]["future"]["count"] == 1
+    assert [change["current"] for change in changes(result.out)["c1"]] == ["new", "new"]
+    taken = segflow("run", log, "--json", "--allow-future")
+    assert json.loads(taken.err)["dead_letters"] == {}
+    assert [change["current"] for change in changes(taken.out)["c1"] if change["dimension"] == "lifecycle"] == [
+        "new",
+        "at_risk",
+        "churned",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "seems"),
+    [
+        ("id,customer,total\n1,c1,20\n", "CSV (columns id, customer, total)"),
+        ("id;customer;total\n1;c1;20\n", "CSV with semicolons"),
+        ('{"before":null,"after":{"id":1},"op":"c","ts_ms":1}\n', "Debezium's envelope"),
+        ('{"schema":{},"payload":{"before":null,"after":{"id":1},"op":"c"}}\n', "Debezium's envelope"),
+        ('{"type":"track","event":"Order Completed","userId":"u"}\n', "events of Segment"),
+        ('{"specversion":"1.0","type":"order","id":"1","source":"/"}\n', "CloudEvents"),
+        ('[{"id":1}]\n', "a JSON array of objects"),
+        ('{\n  "type": "purchase"\n}\n', "JSON over several lines"),
+        ('{"order":1,"total":2}\n', "JSON of another kind (fields order, total)"),
+        ("<a/>\n", "XML"),
+    ],
+)
+def test_a_file_of_something_else_is_told_for_what_it_looks_like(tmp_path: Path, text: str, seems: str) -> None:
+    """Where no record could be used the exit code is 3, so that a script notices."""
+    log = tmp_path / "log.jsonl"
+    log.write_text(text, encoding="utf-8")
+    result = segflow("run", log)
+    assert result.code == 3
+    assert f"records could be used; this looks like {seems}" in result.err
+
+
+def test_an_empty_file_and_one_good_line_are_no_failure(tmp_path: Path) -> None:
+    """Only where there were records and none was one is it the wrong file."""
+    log = tmp_path / "log.jsonl"
+    for text in ("", "id,customer,total\n" * 9 + LINES[0]):
+        log.write_text(text, encoding="utf-8")
+        assert segflow("run", log).code == 0
+
+
+def test_two_outputs_in_one_file_are_refused(log: Path, tmp_path: Path) -> None:
+    """Also by another name; a device may be named twice."""
+    output = tmp_path / "x.jsonl"
+    other = tmp_path / "sub" / ".." / "x.jsonl"
+    (tmp_path / "sub").mkdir()
+    result = segflow("run", log, "--output", output, "--dead-letters", other)
+    assert result.code == 2
+    assert "--output and --dead-letters name the same file" in result.err
+    assert not output.exists()
+    assert segflow("run", log, "--output", "/dev/null", "--dead-letters", "/dev/null").code == 0
+
+
+@pytest.mark.parametrize("command", [["run", "{log}"], ["run", "--help"], ["schemas", "--help"]])
+def test_a_full_disk_behind_standard_output_is_a_message(log: Path, command: list[str]) -> None:
+    """No traceback, and none from Python's own end either."""
+    arguments = [each.format(log=log) for each in command]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines()[-1] == (
+        "segflow: standard output cannot be written: No space left on device"
+    )
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_ended_leaves_no_partial_file(tmp_path: Path, number: signal.Signals) -> None:
+    """The output stays as it was before."""
+    output = tmp_path / "changes.jsonl"
+    output.write_text("before", encoding="utf-8")
+    with subprocess.Popen([*PROGRAM, "run", "-", "--output", str(output)], stdin=subprocess.PIPE) as process:
+        until(lambda: len(list(tmp_path.iterdir())) == 2, "no partial file appeared")
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number
+    assert [path.name for path in tmp_path.iterdir()] == ["changes.jsonl"]
+    assert output.read_text(encoding="utf-8") == "before"

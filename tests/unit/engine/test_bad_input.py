@@ -261,7 +261,7 @@ def test_an_event_of_the_future_is_a_dead_letter_and_does_not_age_anybody() -> N
         assert inputs.shard.head.clock_us == (before if refused else limit_us)
         assert (inputs.applied, inputs.duplicates) == (2 - refused, 0)
         for letter in inputs.dead:
-            assert "further ahead of the worker's clock than worker.future_max" in letter.reason
+            assert "further ahead of this machine's clock than worker.future_max" in letter.reason
             assert b64decode(letter.value or "") == record(late)[1]
 
 

@@ -157,3 +157,22 @@ def test_a_picture_of_nobody_is_a_picture() -> None:
     comparison = over_stores(control_of(Settings()), Settings(), [Engine().shard.store], UNKNOWN, 1)
     assert comparison.customers == 0
     ET.fromstring(svg(comparison))  # noqa: S314 - our own text
+
+
+def test_with_until_later_events_are_left_out_and_counted(tmp_path: Path) -> None:
+    """The comparison is at that moment, though the file goes on: an option that is ignored is a wrong answer."""
+    file = tmp_path / "log.jsonl"
+    body = {"type": "purchase", "customer_id": "c", "amount": "5"}
+    days = ("2024-01-01", "2024-06-01")
+    events = [body | {"event_id": day, "order_id": day, "occurred_at": f"{day}T00:00:00Z"} for day in days]
+    file.write_text("".join(json.dumps(event) + "\n" for event in events))
+    new = settings_file(tmp_path, lifecycle={"at_risk_after": "90d"})
+    found = json.loads(segflow("simulate", "--settings", new, file, "--json", "--until", "2024-03-15T00:00:00Z").out)
+    assert found["left_out"] == 1
+    assert found["dimensions"]["lifecycle"]["moves"] == [
+        {"from": "at_risk", "to": "new", "customers": 1, "sample": ["c"]}
+    ]
+    assert (
+        "1 events are later than --until"
+        in segflow("simulate", "--settings", new, file, "--until", "2024-03-15T00:00:00Z").out
+    )
