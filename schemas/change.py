@@ -14,8 +14,11 @@ class Cause(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["event", "time", "late", "recut", "definition", "merge", "erase"]
-    event_id: str | None = None
+    kind: Annotated[
+        Literal["event", "time", "late", "recut", "definition", "merge", "erase"],
+        Field(description="what moved the customer"),
+    ]
+    event_id: Annotated[str | None, Field(description="the event that did it; only of kind `event` and `late`")] = None
 
 
 class ChangeFacts(BaseModel):
@@ -23,8 +26,8 @@ class ChangeFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    first_purchase_at: AwareDatetime | None
-    last_purchase_at: AwareDatetime | None
+    first_purchase_at: Annotated[AwareDatetime | None, Field(description="null without a purchase")]
+    last_purchase_at: Annotated[AwareDatetime | None, Field(description="null without a purchase")]
     frequency: Annotated[int, Field(ge=0, description="orders that count")]
     monetary: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", description="net money, major units")]
 
@@ -34,7 +37,7 @@ class Strategy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: Annotated[str, Field(description="as in the settings")]
     priority: Annotated[int, Field(ge=1, description="1 first")]
 
 
@@ -43,9 +46,9 @@ class Next(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dimension: str
-    label: str
-    at: AwareDatetime
+    dimension: Annotated[str, Field(description="the dimension that will move first")]
+    label: Annotated[str, Field(description="the label it will have")]
+    at: Annotated[AwareDatetime, Field(description="when, if nothing happens before")]
 
 
 class Change(BaseModel):
@@ -54,26 +57,28 @@ class Change(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     change_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="hash of the content that may not differ")]
-    customer_id: str
-    dimension: str
-    previous: str | None
-    current: str | None
+    customer_id: Annotated[str, Field(description="who; also the Kafka key")]
+    dimension: Annotated[str, Field(description="which way of dividing customers moved")]
+    previous: Annotated[str | None, Field(description="the label before; null: there was none")]
+    current: Annotated[str | None, Field(description="the label now; null: the customer was erased or merged")]
     strategy: Annotated[Strategy | None, Field(description="absent where the settings have none for `current`")] = None
-    effective_at: AwareDatetime
-    previous_since: AwareDatetime | None
+    effective_at: Annotated[AwareDatetime, Field(description="when it became true, in the events' time")]
+    previous_since: Annotated[AwareDatetime | None, Field(description="since when `previous` held; null: no such")]
     version: Annotated[int, Field(ge=1, description="counts this customer's changes: 1, 2, 3 …, no gaps")]
     cause: Cause
-    segments: dict[str, str | None]
+    segments: Annotated[dict[str, str | None], Field(description="the label in every dimension, after this step")]
     facts: ChangeFacts
-    next: Next | None
-    currency: str
-    definition: int
-    cuts: int
-    holdout: bool
-    spec: Literal[1]
-    detected_at: AwareDatetime
-    position: dict[str, int]
-    mode: Literal["live", "backfill"]
+    next: Annotated[Next | None, Field(description="what silence will bring; null: nothing more")]
+    currency: Annotated[str, Field(description="what money is in: the settings' `currency`")]
+    definition: Annotated[int, Field(description="version of what segments mean, under which it was made")]
+    cuts: Annotated[int, Field(description="version of population cuts and fitted parameters; 0: the settings'")]
+    holdout: Annotated[bool, Field(description="true: of the control group; leave this customer alone and compare")]
+    spec: Annotated[Literal[1], Field(description="version of this contract")]
+    detected_at: Annotated[AwareDatetime, Field(description="when segflow noticed, by its own clock")]
+    position: Annotated[dict[str, int], Field(description="by topic, how far the inputs had been read")]
+    mode: Annotated[
+        Literal["live", "backfill"], Field(description="live: act on it; backfill: made from history, so do not")
+    ]
 
 
 class AtStake(BaseModel):
@@ -99,18 +104,18 @@ class Current(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    customer_id: str
-    version: int
-    segments: dict[str, str | None]
-    since: dict[str, AwareDatetime | None]
+    customer_id: Annotated[str, Field(description="who; also the Kafka key")]
+    version: Annotated[int, Field(description="of the customer's latest change")]
+    segments: Annotated[dict[str, str | None], Field(description="the label in every dimension")]
+    since: Annotated[dict[str, AwareDatetime | None], Field(description="since when, by dimension")]
     facts: ChangeFacts
-    next: Next | None
-    currency: str
-    definition: int
-    cuts: int
-    holdout: bool
-    spec: Literal[1]
-    updated_at: datetime
+    next: Annotated[Next | None, Field(description="what silence will bring; null: nothing more")]
+    currency: Annotated[str, Field(description="what money is in: the settings' `currency`")]
+    definition: Annotated[int, Field(description="as in the latest change")]
+    cuts: Annotated[int, Field(description="as in the latest change")]
+    holdout: Annotated[bool, Field(description="true: of the control group")]
+    spec: Annotated[Literal[1], Field(description="version of this contract")]
+    updated_at: Annotated[datetime, Field(description="when it was written, by segflow's own clock")]
 
 
 class DeadLetter(BaseModel):
@@ -118,11 +123,11 @@ class DeadLetter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    reason: str
+    reason: Annotated[str, Field(description="in words, for a person")]
     kind: Annotated[str, Field(description="a short name of the reason, for counting")]
-    topic: str
-    partition: int
-    offset: int
+    topic: Annotated[str, Field(description="where the record stands")]
+    partition: Annotated[int, Field(description="where the record stands")]
+    offset: Annotated[int, Field(description="where the record stands")]
     key: Annotated[str | None, Field(description="base64 of the record's key")]
     value: Annotated[str | None, Field(description="base64 of the raw bytes, cut where oversized; null: a tombstone")]
     cut: Annotated[bool, Field(description="whether `value` was cut")] = False

@@ -104,77 +104,77 @@ class Event(BaseModel):
 
     topic: ClassVar[Literal["purchases", "interactions"]] = "interactions"
 
-    event_id: Name
-    source: Name | None = None
-    customer_id: CustomerId
-    occurred_at: Instant
-    channel: str | None = None
+    event_id: Annotated[Name, Field(description="unique within `source`; sent again, an event counts once")]
+    source: Annotated[Name | None, Field(description="the system that gave the `event_id`")] = None
+    customer_id: Annotated[CustomerId, Field(description="who; also the Kafka key")]
+    occurred_at: Annotated[Instant, Field(description="when it happened, with an offset; kept to the microsecond")]
+    channel: Annotated[str | None, Field(description="web, app, shop …")] = None
 
 
 class Purchase(Event):
     """An order that was paid. A purchase may cost zero and still counts as an order."""
 
     topic = "purchases"
-    type: Literal["purchase"]
-    order_id: Name
-    amount: Amount  # what was paid, after `discount`
-    currency: Currency | None = None
-    discount: Amount | None = None  # none: 0
+    type: Annotated[Literal["purchase"], Field(description="says which event it is")]
+    order_id: Annotated[Name, Field(description="carried along, not checked")]
+    amount: Annotated[Amount, Field(description="what was paid, after `discount`; zero or more")]
+    currency: Annotated[Currency | None, Field(description="ISO 4217; the settings' `currency` without it")] = None
+    discount: Annotated[Amount | None, Field(description="what was taken off the price; none: 0")] = None
 
 
 class Refund(Event):
     """Money given back. With `full` the order no longer counts."""
 
     topic = "purchases"
-    type: Literal["refund"]
-    order_id: Name
-    amount: PositiveAmount
-    currency: Currency | None = None
-    full: bool | None = None  # none: false
+    type: Annotated[Literal["refund"], Field(description="says which event it is")]
+    order_id: Annotated[Name, Field(description="carried along, not checked")]
+    amount: Annotated[PositiveAmount, Field(description="what was given back; above zero")]
+    currency: Annotated[Currency | None, Field(description="ISO 4217; the settings' `currency` without it")] = None
+    full: Annotated[bool | None, Field(description="true: the order no longer counts; none: only money back")] = None
 
 
 class Interaction(Event):
     """An act of a customer other than buying: visit, view, search, cart, wishlist, click, open, login, share, …."""
 
-    type: Literal["interaction"]
-    kind: Name
+    type: Annotated[Literal["interaction"], Field(description="says which event it is")]
+    kind: Annotated[Name, Field(description="what the customer did; any name, `engagement.weights` has the usual")]
 
 
 class Feedback(Event):
     """A score from 0 to 10."""
 
-    type: Literal["feedback"]
-    score: Annotated[int, Field(ge=0, le=10), BeforeValidator(_score)]
+    type: Annotated[Literal["feedback"], Field(description="says which event it is")]
+    score: Annotated[int, Field(ge=0, le=10, description="0: not at all content, to 10"), BeforeValidator(_score)]
 
 
 class Payment(Event):
     """An invoice, open while `paid_at` is null."""
 
-    type: Literal["payment"]
-    invoice_id: Name
-    due_at: Instant
-    paid_at: Instant | None = None
-    amount: Amount
+    type: Annotated[Literal["payment"], Field(description="says which event it is")]
+    invoice_id: Annotated[Name, Field(description="one invoice may be told of several times; the latest holds")]
+    due_at: Annotated[Instant, Field(description="when it must be paid")]
+    paid_at: Annotated[Instant | None, Field(description="when it was paid; null while it is open")] = None
+    amount: Annotated[Amount, Field(description="of the invoice; zero or more")]
 
 
 class Profile(Event):
     """Attributes of the customer; null removes one. What cannot be kept is left out, and the rest holds."""
 
-    type: Literal["profile"]
+    type: Annotated[Literal["profile"], Field(description="says which event it is")]
     attributes: Annotated[dict[str, Scalar], BeforeValidator(_attributes), WithJsonSchema(_ATTRIBUTES_SCHEMA)]
 
 
 class Alias(Event):
     """The statement that `previous_id` is this customer too."""
 
-    type: Literal["alias"]
-    previous_id: CustomerId
+    type: Annotated[Literal["alias"], Field(description="says which event it is")]
+    previous_id: Annotated[CustomerId, Field(description="the id that becomes `customer_id`")]
 
 
 class Erase(Event):
     """The request to forget this customer."""
 
-    type: Literal["erase"]
+    type: Annotated[Literal["erase"], Field(description="says which event it is")]
 
 
 AnyEvent = Annotated[

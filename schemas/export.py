@@ -173,7 +173,11 @@ def _change_headers() -> dict[str, Any]:
             "dimension": _TEXT | {"description": "as in the payload"},
             "previous": label,
             "current": label,
-            "mode": {"type": "string", "enum": list(get_args(Change.model_fields["mode"].annotation))},
+            "mode": {
+                "type": "string",
+                "enum": list(get_args(Change.model_fields["mode"].annotation)),
+                "description": "as in the payload",
+            },
             "ce_specversion": {"type": "string", "const": "1.0"},
             "ce_type": {"type": "string", "const": "segflow.change"},
             "ce_source": {"type": "string", "const": "segflow"},
