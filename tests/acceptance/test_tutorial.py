@@ -1,0 +1,106 @@
+"""The tutorial's second half, typed as it stands: servers, a worker, one live purchase, and silence."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support import tutorial
+from tests.support.until import until
+
+STOP_S: Final = 30.0
+"""A worker stops within 10 s, a broker within a few more."""
+
+
+class Terminal:
+    """A shell of the reader's, with a command that goes on until Ctrl-C."""
+
+    def __init__(self, commands: str, folder: Path, log: str, environment: dict[str, str]) -> None:
+        self.log = folder / log
+        with self.log.open("wb") as said:
+            self.process = subprocess.Popen(
+                ["bash", "-euc", f"exec {commands}"], cwd=folder, env=environment, stdout=said, stderr=said
+            )
+
+    def shows(self, pattern: str) -> bool:
+        """Whether a pattern is on the screen; fails once the command has ended."""
+        assert self.process.poll() is None, self.log.read_text()
+        return re.search(pattern, self.log.read_text()) is not None
+
+    def interrupt(self) -> None:
+        """Ctrl-C, and wait until it is gone."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(STOP_S)
+
+
+@contextmanager
+def terminal(commands: str, folder: Path, log: str, environment: dict[str, str]) -> Iterator[Terminal]:
+    """A terminal within the block; gone after it."""
+    opened = Terminal(commands, folder, log, environment)
+    try:
+        yield opened
+        opened.interrupt()
+    finally:
+        if opened.process.poll() is None:
+            opened.process.kill()
+            opened.process.wait()
+
+
+def ran(commands: str, folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Commands that end by themselves."""
+    return subprocess.run(
+        ["bash", "-euc", commands], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def typed(commands: str, folder: Path, environment: dict[str, str]) -> str:
+    """What commands show that end by themselves, and well."""
+    done = ran(commands, folder, environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def moves(text: str) -> list[tuple[str, ...]]:
+    """Label before, label after and cause of each line of `segflow tail`."""
+    return re.findall(r"june  lifecycle  (\S+) → (\S+)  (\S+)", text)
+
+
+@pytest.mark.kafka
+@pytest.mark.redis
+def test_a_customer_comes_back_and_falls_silent_as_the_page_says(tmp_path: Path) -> None:
+    """Chapter 5, with the events of chapter 2; each change that the page shows, in its order."""
+    here = tutorial.folder(tmp_path)
+    plain = tutorial.environment()
+    (orders,) = [each.commands for each in tutorial.steps("2.") if "orders_to_events" in each.commands]
+    typed(orders, here, plain)
+    servers, begin, follow, buy, show = tutorial.steps("5.")
+    topics, worker = begin.commands.splitlines()
+    produce, tail = follow.commands.splitlines()
+    with terminal(servers.commands, here, "servers.log", plain) as first:
+        until(lambda: first.shows("export SEGFLOW_REDIS="), "no servers")
+        with_servers = plain | dict(re.findall(r"^export (\w+)=(\S+)$", first.log.read_text(), re.MULTILINE))
+        typed(topics, here, with_servers)
+        with terminal(worker, here, "worker.log", with_servers):
+            typed(produce, here, with_servers)
+            until(lambda: "churned" in ran(show.commands, here, with_servers).stdout, "june is not known")
+            with terminal(tail, here, "tail.log", with_servers) as third:
+                typed(buy.commands, here, with_servers)
+                until(lambda: "loyal" in typed(show.commands, here, with_servers), "june is not back")
+                said = typed(show.commands, here, with_servers)
+                until(lambda: third.shows("→ churned"), "june is not silent")
+                seen = moves(third.log.read_text())
+            with terminal(f"{tail} --from-beginning", here, "all.log", with_servers) as again:
+                finished = r"event live-1\n(?:.*\n)*.*at_risk → churned  time\n"
+                until(lambda: again.shows(finished), "the changes are not there")
+                everything = moves(again.log.read_text())
+    shown = moves(buy.shown)
+    assert len(shown) == 4
+    assert everything[-4:] == shown
+    assert seen == shown[-len(seen) :]  # it shows what comes once it runs: the purchase may have been quicker
+    assert said.startswith("june  shard ")
+    assert "if nothing more happens:\n" in said
