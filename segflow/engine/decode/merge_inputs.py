@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segflow.engine.columns.events import HANDOVER, Chunk, Kind, Unusable, join
-from segflow.segments.instant import UNKNOWN
+from segflow.segments.facts import Times
+from segflow.segments.instant import LATEST_US, UNKNOWN
 from segflow.segments.models.payment import OPEN_MOST, SETTLED_MOST
 
 
@@ -39,9 +40,7 @@ def merge(purchases: Chunk, interactions: Chunk, latest_us: int, handed: Chunk |
     both = join(parts)
     sides = np.repeat(np.arange(len(parts), dtype=np.uint8), list(map(len, parts)))
     both = refuse_future(both, latest_us, sides != HANDOVER)
-    times_us = np.where(both.usable, both.occurred_us, UNKNOWN)
-    ends = np.cumsum(list(map(len, parts)))[:-1]
-    keys = np.concatenate([np.maximum.accumulate(part) for part in np.split(times_us, ends)])
+    keys = np.concatenate([_keys(part, LATEST_US if part is handed else latest_us) for part in parts])
     order = np.lexsort((RANKS[sides], keys))  # stable: a row stays behind its predecessors of the same input
     return OrderedInputs(chunk=both, order=order, sides=sides)
 
@@ -49,23 +48,24 @@ def merge(purchases: Chunk, interactions: Chunk, latest_us: int, handed: Chunk |
 def ready(purchases: Chunk, interactions: Chunk, waits: tuple[bool, bool], latest_us: int) -> tuple[int, int]:
     """How many records of each input may be taken: up to where an input that `waits` for more runs dry.
 
+    Where both wait, that is the one whose last record comes first in the shard's order. Nothing is merged for this.
+
     Args:
         purchases: read so far, not yet taken.
         interactions: likewise.
         waits: whether (purchases, interactions) has more to come that must be seen first.
         latest_us: see `merge`.
     """
+    counts = len(purchases), len(interactions)
     if not any(waits):
-        return len(purchases), len(interactions)
-    merged = merge(purchases, interactions, latest_us)
-    mine = merged.sides[merged.order]
-    stop = len(mine)
-    for side, waiting in enumerate(waits):
-        if waiting:
-            places = np.flatnonzero(mine == side)
-            stop = min(stop, int(places[-1]) + 1 if len(places) else 0)
-    taken = int(np.count_nonzero(mine[:stop]))
-    return stop - taken, taken
+        return counts
+    if any(waiting and not count for waiting, count in zip(waits, counts, strict=True)):
+        return 0, 0
+    bought_us, done_us = _keys(purchases, latest_us), _keys(interactions, latest_us)
+    wait_for_purchases, wait_for_interactions = waits
+    if wait_for_purchases and not (wait_for_interactions and done_us[-1] <= bought_us[-1]):
+        return counts[0], int(np.searchsorted(done_us, bought_us[-1], side="right"))
+    return int(np.searchsorted(bought_us, done_us[-1], side="left")), counts[1]
 
 
 def refuse_invoices(merged: OrderedInputs, rows: npt.NDArray[np.intp]) -> OrderedInputs:
@@ -92,6 +92,13 @@ def refuse_aliases(interactions: Chunk) -> Chunk:
     usable = interactions.usable.copy()
     usable[rows] = False
     return interactions.with_unusable(usable, interactions.unusable | dict.fromkeys(rows.tolist(), why))
+
+
+def _keys(chunk: Chunk, latest_us: int) -> Times:
+    """By what an input's records are merged, ascending: the running maximum of the times of the usable ones."""
+    usable = chunk.usable & (chunk.occurred_us <= latest_us)
+    times_us: Times = np.maximum.accumulate(np.where(usable, chunk.occurred_us, UNKNOWN))
+    return times_us
 
 
 def refuse_future(chunk: Chunk, latest_us: int, among: npt.NDArray[np.bool_] | None = None) -> Chunk:
