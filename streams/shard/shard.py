@@ -284,16 +284,19 @@ class Shard:
             started_s=commit.started_s,
         )
 
-    def _has_other_work(self, horizon_us: int) -> bool:
-        if self._more_due or self.head.adopting is not None:
-            return True
-        if self.control.rule_versions.latest.version != self.head.rules:
-            return True
+    def _has_other_work(self) -> bool:
+        """Whether new rules are to be brought to customers, or more timers are known to be due."""
+        newest = self.control.rule_versions.latest.version
+        return self._more_due or self.head.adopting is not None or newest != self.head.rules
+
+    def _due(self, horizon_us: int) -> list[str]:
+        """Customers whose timers are due, of a shard that has nothing else to do: as many as one commit takes."""
         until_us = max(self.head.clock_us, horizon_us)
-        if until_us != UNKNOWN and self.store.due(until_us, 1):
-            return True
-        self.concluded_us = max(self.concluded_us, until_us)
-        return False
+        limit = slice_of(self.settings.worker.sweep_max_customers, 0)
+        due = [] if until_us == UNKNOWN else self.store.due(until_us, limit)
+        if not due:
+            self.concluded_us = max(self.concluded_us, until_us)
+        return due
 
     def _plan(self, chunks: tuple[Chunk, ...], wall_us: int, horizon_us: int) -> Plan:
         buffers = self.inputs.buffers
@@ -375,15 +378,18 @@ class Shard:
         decoded_s = perf_counter()
         horizon_us = self._gate.horizon_us(wall_us)
         control = self._recut_coordinator.work(self.head, self.store, self._gate.caught_up, horizon_us)
-        if not (any(map(len, chunks)) or control or self._has_other_work(horizon_us)):
-            return None
+        due = None
+        if not (any(map(len, chunks)) or control or self._has_other_work()):
+            due = self._due(horizon_us)
+            if not due:
+                return None
         self.metrics.steps.labels("decode").observe(decoded_s - started_s)
         for buffer, chunk in zip(self.inputs.buffers, chunks, strict=True):
             buffer.consume(len(chunk))
         plan = self._plan(chunks, wall_us, horizon_us)
         purchases, interactions, handed = chunks
         planned_s = perf_counter()
-        loaded = self._loader.load(plan, purchases, interactions, self.head, self.store, handed=handed)
+        loaded = self._loader.load(plan, purchases, interactions, self.head, self.store, handed=handed, due=due)
         loaded_s = perf_counter()
         return LoadedCommit(
             loaded=loaded,

@@ -3,6 +3,7 @@
 Pure but for the store's reads.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,10 +92,12 @@ class Loader:
         store: Store,
         stored: Head | None = None,
         handed: Chunk | None = None,
+        due: Sequence[str] | None = None,
     ) -> CommitInput:
         """What `plan` works on, the state being that behind `head`, whose inputs `purchases` and `interactions` are.
 
-        `handed`: what other shards have handed over, None: nothing.
+        `handed`: what other shards have handed over, None: nothing. `due`: customers whose timers are due at the plan's
+        sweep, at most its limit, where the caller has asked the store and there are no events; None: not asked yet.
 
         Begins the commit in the store, whose head is `stored`, or `head` where that is None.
 
@@ -110,14 +113,19 @@ class Loader:
         until_us = max(clock_us, plan.sweep_us)
         place: dict[str, int] = {}
         rows = [place.setdefault(customer_id, len(place)) for customer_id in events.customer_ids]
-        found = store.begin(stored or before, list(place), until_us, plan.sweep_limit)
-        due = [place.setdefault(customer_id, len(place)) for customer_id in found.due]
+        if due is None:
+            found = store.begin(stored or before, list(place), until_us, plan.sweep_limit)
+            due = found.due
+            due_rows = [place.setdefault(customer_id, len(place)) for customer_id in due]
+        else:
+            due_rows = [place.setdefault(customer_id, len(place)) for customer_id in due]
+            found = store.begin(stored or before, list(place))
         page = _page(plan, head, store)
         for customer_id in page:
             place.setdefault(customer_id, len(place))
         values = found.records + store.load(list(place)[len(found.records) :])
         aliases = read_aliases(head, events, place, values, store, alone=plan.shards == 1)
-        gone = [customer_id for customer_id in (*found.due, *page) if values[place[customer_id]] is None]
+        gone = [customer_id for customer_id in (*due, *page) if values[place[customer_id]] is None]
         if gone:
             raise TornStateError(
                 f"the records of {len(gone)} customers of shard {self._partition} are gone: {gone[:5]}"
@@ -142,7 +150,7 @@ class Loader:
             in_order=in_order,
             events=events,
             rows=np.array(rows, dtype=np.intp),
-            due=np.array(due, dtype=np.intp),
+            due=np.array(due_rows, dtype=np.intp),
             clock_us=clock_us,
             until_us=until_us,
             ids=ids,
