@@ -14,6 +14,7 @@ from segflow.segments.cuts import crossed
 from segflow.segments.instant import DAY_US, NEVER, SECOND_US
 from segflow.segments.mbg_nbd import WEEK_US, History, expected_purchases, p_alive
 from segflow.segments.models.rfm import SCORES
+from segflow.segments.purchase_days import PURCHASE_DAYS
 
 IDLE, ALIVE, GRID, EXPECTED = "idle days", "P(alive)", "grid, R then FM", "expected purchases"
 SECONDS_BITS: Final = 40  # of a key, for its second: until the year 36812
@@ -50,7 +51,7 @@ class Study:
             seen=seen,
             weeks=weeks,
             lost=log.days_between(at_us, at_us + weeks * WEEK_US)[order] == 0,
-            days=facts.purchase_days.astype(np.int64),
+            days=facts[PURCHASE_DAYS].astype(np.int64),
             scores={
                 IDLE: idle_us / DAY_US,
                 ALIVE: -p_alive(model, history, age_weeks),

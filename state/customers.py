@@ -12,10 +12,12 @@ from segflow.segments import window
 from segflow.segments.attributes import ATTRIBUTE, Attributes
 from segflow.segments.facts import Facts, Labels, ScalarT, Times
 from segflow.segments.instant import UNKNOWN
+from segflow.segments.record_section import Kept
 from segflow.state import tails
 from segflow.state.layout import (
     DIMENSION_SLOTS,
     LAYOUT,
+    MODEL_SECTIONS,
     NEEDS,
     NO_FACTS,
     NO_TIMER,
@@ -118,17 +120,23 @@ class Customers:
 
     def facts(self, rows: npt.NDArray[np.intp] | slice) -> Facts:
         """The facts of `rows`, copied."""
-        more: dict[str, Any] = {
+        own = {
             name: section[name][rows]
             for section in self.sections.values()
             for name in section.dtype.names or ()
             if name not in NO_FACTS
         }
+        more: dict[str, Any] = {}
         if "slots" in self.tails:
             more["window"] = window.trimmed(self.tails["slots"][rows])
         if "attributes" in self.tails:
             more["attributes"] = Attributes(self.keys["attributes"], self.tails["attributes"][rows])
-        return facts_of(self.fixed, rows, more)
+        return facts_of(self.fixed, rows, own=own, **more)
+
+    def kept(self, section: str) -> Kept:
+        """What one section of a model keeps of them, to be changed in place."""
+        entries = {name: self.tails[name] for name in MODEL_SECTIONS[section].entries}
+        return Kept(section=self.sections[section], entries=entries, first_us=self.fixed["first_us"])
 
     def labels(self, dimensions: Sequence[str], rows: npt.NDArray[np.intp] | slice = slice(None)) -> Labels:
         """Label codes of `rows`, one column a dimension."""
@@ -176,8 +184,8 @@ class Customers:
         return column
 
 
-def facts_of(fixed: npt.NDArray[np.void], rows: npt.NDArray[np.intp] | slice, more: dict[str, Any]) -> Facts:
-    """The facts of `rows` of fixed parts, and `more` of them."""
+def facts_of(fixed: npt.NDArray[np.void], rows: npt.NDArray[np.intp] | slice, **more: Any) -> Facts:
+    """The facts of `rows` of fixed parts, and `more` of them, named as in Facts."""
     return Facts(
         first_us=fixed["first_us"][rows],
         last_us=fixed["last_us"][rows],

@@ -5,17 +5,18 @@ later worker can read what an earlier one wrote. A section that says nothing yet
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from segflow.schemas.settings import BUILT_IN
+from segflow.segments.declaration import DeclarationError
 from segflow.segments.instant import NEVER, UNKNOWN
-from segflow.segments.models.engagement import NOTHING
-from segflow.segments.slots import NO_SLOT
 
 LAYOUT: Final = 2
-DIMENSION_SLOTS: Final = ("lifecycle", "rfm")
+_SLOTS: Final = {name: model.slot for name, model in BUILT_IN.items() if model.slot is not None}
+DIMENSION_SLOTS: Final = tuple(sorted(_SLOTS, key=_SLOTS.__getitem__))
 """Where these dimensions' labels stand in the fixed part, whatever the settings' order: a record outlives an order."""
 REMEMBERED: Final = (16, 8)
 """Event ids kept a customer: latest purchases, refunds, payments and feedbacks; latest others."""
@@ -45,39 +46,25 @@ FIXED_BYTES_1: Final = FIXED_BYTES - 2
 ID_BYTES: Final = 8
 
 
-def _section(*facts: tuple[Any, ...]) -> np.dtype[np.void]:
-    return np.dtype([("label", "u1"), ("since_us", "<i8"), *facts])
-
-
+MODEL_SECTIONS: Final = {name: model.section for name, model in BUILT_IN.items() if model.section is not None}
+_ONLY_TAILS: Final = np.dtype([("tails", "u1", (1,))])
+_OF_NO_MODEL: Final = {"window": 8, "attributes": 9, "rules": 10}
+"""By bit: what rfm and alerts need of slots, the attributes, and the labels of all rule dimensions."""
+_BITS: Final = {name: section.bit for name, section in MODEL_SECTIONS.items()} | _OF_NO_MODEL
 SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
-    "price": _section(("discounted", "<u4")),
-    "cadence": _section(("latest_slot", "<i4"), ("slot_mask", "<u8")),
-    "satisfaction": _section(("feedback_us", "<i8"), ("score", "u1")),
-    "engagement": _section(("level_log2", "<f8")),
-    "value": _section(),
-    "churn": _section(("latest_day", "<i4"), ("day_mask", "<u8"), ("purchase_days", "<u4")),
-    "clv": _section(("first_day_minor", "<i8")),
-    "payment": _section(
-        ("settled_invoices", "<u4"), ("late_invoices", "<u4"), ("next_due_us", "<i8"), ("tails", "u1", (2,))
-    ),
-    "window": np.dtype([("tails", "u1", (1,))]),
-    "attributes": np.dtype([("tails", "u1", (1,))]),
-    "rules": np.dtype([("tails", "u1", (1,))]),
+    name: MODEL_SECTIONS[name].dtype if name in MODEL_SECTIONS else _ONLY_TAILS
+    for name in sorted(_BITS, key=_BITS.__getitem__)
 }
-"""By dimension: its label, since when, and the facts that it alone needs, named as in Facts; `tails` counts the entries
-that stand behind the event ids (state/tails.py). They are all there is in `window`, which rfm needs with one, in
-`attributes`, and in `rules`, which has all rule dimensions. New ones come last."""
+"""In the order of their bits: the sections of models (their label, since when, and the facts that they alone need), and
+those of no model. `tails` counts the entries that stand behind the event ids (state/tails.py). New ones come last."""
+if sorted(_BITS.values()) != list(range(len(_BITS))):
+    raise DeclarationError(f"the bits of the record's sections must be 0, 1, 2 and so on: they are {_BITS}")
 SECTION_BYTES: Final = np.array([section.itemsize for section in SECTIONS.values()])
 NO_FACTS: Final = frozenset({"label", "since_us", "tails"})
-NEEDS: Final[dict[str, tuple[str, ...]]] = {"clv": ("churn",)}
+NEEDS: Final[dict[str, tuple[str, ...]]] = {name: model.needs for name, model in BUILT_IN.items() if model.needs}
 """Whose sections a dimension needs beside its own: clv looks at the same days of purchases as churn."""
-EMPTY: Final[dict[str, Any]] = {
-    "since_us": UNKNOWN,
-    "latest_slot": NO_SLOT,
-    "feedback_us": UNKNOWN,
-    "latest_day": NO_SLOT,
-    "level_log2": NOTHING,
-    "next_due_us": NEVER,
+EMPTY: Final = {fact.name: fact.start for section in MODEL_SECTIONS.values() for fact in section.facts} | {
+    "since_us": UNKNOWN
 }
 """What a field of a section is before anything is known, where it is not 0; the neutral label has the code 0."""
 

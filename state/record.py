@@ -132,7 +132,7 @@ def facts(values: Sequence[bytes | None], kept: Sequence[str]) -> Facts:
         no_labels = np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8)
         return decode([""] * len(values), values, no_labels, 0, kept).facts(slice(None))
     fixed = _fixed(_of_this_layout([value for value in values if value is not None]))
-    return facts_of(fixed, slice(None), {})
+    return facts_of(fixed, slice(None))
 
 
 def timers_us(values: Sequence[bytes | None]) -> list[int]:

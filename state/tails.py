@@ -16,7 +16,7 @@ from segflow.schemas.settings import WINDOW_SLOTS_MOST
 from segflow.segments import window
 from segflow.segments.attributes import ENTRY
 from segflow.segments.instant import UNKNOWN
-from segflow.segments.models.payment import OPEN, OPEN_MOST, SETTLED, SETTLED_MOST
+from segflow.state.layout import MODEL_SECTIONS, SECTIONS
 
 Entries = npt.NDArray[np.void]
 Counts = npt.NDArray[np.int64]
@@ -37,13 +37,17 @@ class Tail:
     keyed: bool = False
 
 
-TAILS: Final = {
-    "open_invoices": Tail("payment", 0, OPEN, OPEN_MOST),
-    "settled_invoices": Tail("payment", 1, SETTLED, SETTLED_MOST),
+_ALL: Final = {
+    **{
+        name: Tail(model, place, entries.entry, entries.most)
+        for model, section in MODEL_SECTIONS.items()
+        for place, (name, entries) in enumerate(section.entries.items())
+    },
     "slots": Tail("window", 0, window.ENTRY, WINDOW_SLOTS_MOST),
     "attributes": Tail("attributes", 0, ENTRY, ATTRIBUTES_MAX, keyed=True),
     "rule_labels": Tail("rules", 0, LABEL, DIMENSIONS_MAX, keyed=True),
 }
+TAILS: Final = {name: tail for section in SECTIONS for name, tail in _ALL.items() if tail.section == section}
 """In the order in which they stand in a record, which is that of their sections' bits."""
 
 

@@ -9,6 +9,7 @@ from segflow.fitting.sample import Sample
 from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US
 from segflow.segments.mbg_nbd import Values
+from segflow.segments.purchase_days import DAY_MASK, LATEST_DAY, PURCHASE_DAYS
 
 HELD_OUT_DAYS: Final = 56
 """Eight weeks: within the 64 days that a mask tells day by day, with a week of what was before left to be seen."""
@@ -35,11 +36,11 @@ def held_out(facts: Facts, at_us: int) -> HeldOut:
     """
     first_day = facts.first_us // DAY_US
     cut_day = at_us // DAY_US - HELD_OUT_DAYS
-    latest_day = facts.latest_day.astype(np.int64)
+    latest_day = facts[LATEST_DAY].astype(np.int64)
     since = np.clip(latest_day - cut_day, 0, HELD_OUT_DAYS).astype(np.uint64)
-    later = np.bitwise_count(facts.day_mask & ((np.uint64(1) << since) - np.uint64(1))).astype(np.int64)
-    days = facts.purchase_days.astype(np.int64) - later
-    earlier = facts.day_mask >> since
+    later = np.bitwise_count(facts[DAY_MASK] & ((np.uint64(1) << since) - np.uint64(1))).astype(np.int64)
+    days = facts[PURCHASE_DAYS].astype(np.int64) - later
+    earlier = facts[DAY_MASK] >> since
     lowest = earlier & (~earlier + np.uint64(1))
     gap = np.frexp(lowest.astype(np.float64))[1].astype(np.int64) - 1  # to the latest bit before the period; exact
     seen = np.minimum(latest_day, cut_day) - gap

@@ -7,8 +7,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from segflow.segments.facts import NOT_KEPT, Facts
+from segflow.segments.facts import Facts
 from segflow.segments.mbg_nbd import WEEK_US, History, Values
+from segflow.segments.purchase_days import FIRST_DAY_MINOR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +40,8 @@ class Sample:
         `repeat_money` is 0 where the facts lack the money of the first day.
         """
         history = History.of(facts)
-        count = len(facts.first_us)
-        repeat_minor = np.zeros(count) if facts.first_day_minor is NOT_KEPT else facts.net_minor - facts.first_day_minor
+        first_day_minor = facts.get(FIRST_DAY_MINOR, facts.net_minor)
+        repeat_minor = facts.net_minor - first_day_minor
         return cls(
             repeats=history.repeats,
             recency_weeks=history.recency_weeks,

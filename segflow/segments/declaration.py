@@ -4,12 +4,29 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+import numpy as np
+
 from segflow.schemas.section import Section
 from segflow.segments.cuts import CUT_FIELDS
+from segflow.segments.event_columns import EventColumns
 from segflow.segments.model import NO_LABEL, Model
+from segflow.segments.record_section import FACT_BYTES_MOST, RecordSection
 
 LABELS_MOST: Final = NO_LABEL - 1
 """A label is a byte of the record; the largest byte is "no label", and one is left free."""
+
+KINDS: Final = (
+    np.uint8,
+    np.int8,
+    np.uint16,
+    np.int16,
+    np.uint32,
+    np.int32,
+    np.uint64,
+    np.int64,
+    np.float64,
+)
+"""What a fact can be: numbers of a fixed size. No float32: what is added up in it depends on the order."""
 
 Own = TypeVar("Own", bound=Section)
 
@@ -39,6 +56,9 @@ class Declaration(Generic[Own]):
     build: Callable[[Own, Common], Model]
     labels_of: Callable[[Own], Iterable[str]] | None = None  # further labels, which the settings name
     cuts: tuple[str, ...] = ()  # fields of Cuts that it looks at
+    slot: int | None = None  # place of its label in the record's fixed part, for ever; where it has no section
+    section: RecordSection | None = None  # what the record keeps for it
+    needs: tuple[str, ...] = ()  # models whose sections it looks at, too
     fact_settings: tuple[str, ...] = ()  # paths of settings that are in the facts it keeps
 
     def all_labels(self, own: Own) -> tuple[str, ...]:
@@ -64,3 +84,38 @@ def check(declared: Mapping[str, Declaration[Any]]) -> None:
         unknown = set(each.cuts) - CUT_FIELDS
         if unknown:
             raise DeclarationError(f"the model {name}: there are no cuts {', '.join(sorted(unknown))}")
+        unknown = {needed for needed in each.needs if needed not in declared or declared[needed].section is None}
+        if unknown:
+            raise DeclarationError(f"the model {name}: there are no sections {', '.join(sorted(unknown))}")
+        if (each.slot is None) == (each.section is None):
+            raise DeclarationError(f"the model {name}: its label is in a slot or in a section of the record")
+        if each.section is not None:
+            check_section(name, each.section)
+    facts = [fact.name for each in declared.values() if each.section is not None for fact in each.section.facts]
+    twice = {fact for fact in facts if facts.count(fact) > 1}
+    if twice:
+        raise DeclarationError(f"two models have a fact of one name: {', '.join(sorted(twice))}")
+
+
+def check_section(name: str, section: RecordSection) -> None:
+    """Whether a section can stand in the record.
+
+    Raises:
+        DeclarationError: it cannot.
+    """
+    unknown = set(section.columns) - EventColumns.__annotations__.keys()
+    if unknown:
+        raise DeclarationError(f"the model {name}: events have no column {', '.join(sorted(unknown))}")
+    kept = {"label", "since_us", "tails"}
+    for fact in section.facts:
+        if fact.kind not in KINDS:
+            known = ", ".join(kind.__name__ for kind in KINDS)
+            raise DeclarationError(f"the model {name}: the fact {fact.name} must be one of {known}")
+        if fact.name in kept or not fact.name.isidentifier():
+            raise DeclarationError(f"the model {name}: a fact cannot be called {fact.name}")
+        kept.add(fact.name)
+    size = sum(fact.stored.itemsize for fact in section.facts)
+    if size > FACT_BYTES_MOST:
+        raise DeclarationError(f"the model {name}: its facts take {size} bytes, at most {FACT_BYTES_MOST} are possible")
+    if (section.facts or section.entries) and (section.apply is None or section.merge is None):
+        raise DeclarationError(f"the model {name}: it keeps facts, so it needs `apply` and `merge`")

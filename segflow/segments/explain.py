@@ -7,10 +7,11 @@ always the model's own; words are chosen to go with it.
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from segflow.schemas.currency import minor_digits
 from segflow.segments.cuts import Cuts
-from segflow.segments.facts import Facts
+from segflow.segments.facts import Fact, Facts
 from segflow.segments.instant import DAY_US, UNKNOWN, to_text
 
 
@@ -28,6 +29,10 @@ class Case:
     def fact(self, name: str) -> int:
         """One fact as a whole number."""
         return int(getattr(self.facts, name)[0])
+
+    def own(self, fact: Fact[Any]) -> int:
+        """A fact of one model as a whole number."""
+        return int(self.facts[fact][0])
 
     @property
     def idle_us(self) -> int:

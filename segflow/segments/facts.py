@@ -1,8 +1,8 @@
 """The facts of a customer that the models look at, as columns."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Final, Generic, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +15,29 @@ Rows = npt.NDArray[np.intp]
 Labels = npt.NDArray[np.uint8]
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
-NOT_KEPT: Final[npt.NDArray[np.generic]] = np.zeros(0)
-"""In the place of a column that no dimension of the settings needs."""
+
+@dataclass(frozen=True, slots=True)
+class Fact(Generic[ScalarT]):
+    """A fact that one model keeps of each customer, declared in the model's file."""
+
+    name: str  # in the record; no two models have one of the same name
+    kind: type[ScalarT]
+    start: float = 0  # before anything is known
+
+    @property
+    def stored(self) -> np.dtype[ScalarT]:
+        """Little-endian, as records have it."""
+        return np.dtype(self.kind).newbyteorder("<")
 
 
+NO_WINDOW: Final[npt.NDArray[np.void]] = np.zeros(0, dtype=np.void)
+"""Where the settings need no window."""
 NO_ATTRIBUTES: Final = Attributes((), np.zeros((0, 0), dtype=ENTRY))
-
-
-def _not_kept() -> npt.NDArray[ScalarT]:
-    return cast("npt.NDArray[ScalarT]", NOT_KEPT)  # of every type, as it has no row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Facts of n customers, each a column of shape (n,), or NOT_KEPT where the settings' dimensions do not need it.
+    """Facts of n customers, each a column of shape (n,).
 
     They are sums, counts and extremes, so the order in which events arrive leaves them the same.
     """
@@ -39,24 +48,22 @@ class Facts:
     purchases: npt.NDArray[np.int64]
     full_refunds: npt.NDArray[np.int64]
     net_minor: npt.NDArray[np.int64]  # purchases less refunds, minor units, may be negative
-    discounted: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # price: purchases that had a discount
-    latest_slot: npt.NDArray[np.int32] = field(default_factory=_not_kept)  # cadence: see segments/models/cadence.py
-    slot_mask: npt.NDArray[np.uint64] = field(default_factory=_not_kept)
-    feedback_us: Times = field(default_factory=_not_kept)  # satisfaction: the latest feedback, UNKNOWN without one
-    score: npt.NDArray[np.uint8] = field(default_factory=_not_kept)  # its score, 0 to 10
-    latest_day: npt.NDArray[np.int32] = field(default_factory=_not_kept)  # churn: see segments/purchase_days.py
-    day_mask: npt.NDArray[np.uint64] = field(default_factory=_not_kept)
-    purchase_days: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # distinct days with a purchase
-    first_day_minor: npt.NDArray[np.int64] = field(default_factory=_not_kept)  # clv: paid on the first purchase day
-    level_log2: npt.NDArray[np.float64] = field(
-        default_factory=_not_kept
-    )  # engagement: see segments/models/engagement.py
-    settled_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # payment: invoices paid, ever
-    late_invoices: npt.NDArray[np.uint32] = field(default_factory=_not_kept)  # those of them paid after they were due
-    next_due_us: Times = field(default_factory=_not_kept)  # the first due date of open invoices, NEVER without one
-    window: npt.NDArray[np.void] = field(default_factory=_not_kept)  # (n, k): see segments/window.py
+    own: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)  # by name, those of models (see `Fact`)
+    window: npt.NDArray[np.void] = field(default_factory=lambda: NO_WINDOW)  # (n, k): see segments/window.py
     attributes: Attributes = NO_ATTRIBUTES  # of profiles, those that rules look at
     _computed: dict[Hashable, npt.NDArray[np.generic]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __getitem__(self, fact: Fact[ScalarT]) -> npt.NDArray[ScalarT]:
+        """A fact of one model.
+
+        Raises:
+            KeyError: no dimension that is on needs it.
+        """
+        return cast("npt.NDArray[ScalarT]", self.own[fact.name])
+
+    def get(self, fact: Fact[ScalarT], default: npt.NDArray[ScalarT]) -> npt.NDArray[ScalarT]:
+        """A fact of one model, or `default` where no dimension that is on needs it."""
+        return cast("npt.NDArray[ScalarT]", self.own.get(fact.name, default))
 
     @property
     def orders(self) -> npt.NDArray[np.int64]:
@@ -66,10 +73,13 @@ class Facts:
 
     def take(self, rows: npt.NDArray[np.intp]) -> Self:
         """The facts of `rows` only."""
-        columns: dict[str, Any] = {name: getattr(self, name) for name in COLUMNS}
-        absent = (NOT_KEPT, NO_ATTRIBUTES)
-        taken = {name: each if any(each is one for one in absent) else each[rows] for name, each in columns.items()}
-        return type(self)(**taken, _computed={what: each[rows] for what, each in self._computed.items()})
+        return type(self)(
+            **{name: getattr(self, name)[rows] for name in COLUMNS},
+            own={name: column[rows] for name, column in self.own.items()},
+            window=self.window if self.window is NO_WINDOW else self.window[rows],
+            attributes=self.attributes if self.attributes is NO_ATTRIBUTES else self.attributes[rows],
+            _computed={what: each[rows] for what, each in self._computed.items()},
+        )
 
     def once(self, what: Hashable, compute: Callable[[], npt.NDArray[ScalarT]]) -> npt.NDArray[ScalarT]:
         """What `compute` makes of these facts, shape (n, …), computed when first asked for; facts are never written to.
@@ -89,4 +99,5 @@ class Facts:
         return idle_us
 
 
-COLUMNS: Final = tuple(name for name in Facts.__slots__ if not name.startswith("_"))
+COLUMNS: Final = ("first_us", "last_us", "before_last_us", "purchases", "full_refunds", "net_minor")
+"""Facts that are kept whatever the settings."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US
 from segflow.segments.parameters import MbgNbd
+from segflow.segments.purchase_days import PURCHASE_DAYS
 
 WEEK_US: Final = 7 * DAY_US
 FOR_EVER_WEEKS: Final = 1e9
@@ -46,7 +47,7 @@ class History:
         """From facts; customers without a purchase stand for one of a single day."""
         bought = facts.purchases > 0
         return cls(
-            repeats=np.maximum(facts.purchase_days.astype(np.float64) - 1, 0),
+            repeats=np.maximum(facts[PURCHASE_DAYS].astype(np.float64) - 1, 0),
             recency_weeks=np.where(bought, facts.last_us - np.where(bought, facts.first_us, 0), 0) / WEEK_US,
         )
 

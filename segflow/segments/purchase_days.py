@@ -1,13 +1,18 @@
 """Distinct days with a purchase: how often a customer came, however often they paid that day."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from segflow.segments.facts import Times
+from segflow.segments.facts import Fact, Times
 from segflow.segments.instant import DAY_US, UNKNOWN
-from segflow.segments.slots import Mask, Slots, has_slot, with_slot
+from segflow.segments.slots import NO_SLOT, Mask, Slots, has_slot, with_slot
+
+LATEST_DAY: Final = Fact("latest_day", np.int32, NO_SLOT)
+DAY_MASK: Final = Fact("day_mask", np.uint64)
+PURCHASE_DAYS: Final = Fact("purchase_days", np.uint32)  # distinct days with a purchase
+FIRST_DAY_MINOR: Final = Fact("first_day_minor", np.int64)  # paid on the first purchase day
 
 Days = npt.NDArray[np.uint32]
 

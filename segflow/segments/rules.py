@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from segflow.schemas.settings import Settings
 from segflow.segments.actions import NO_ACTIONS, Actions, actions_of
 from segflow.segments.attributes import ATTRIBUTE
 from segflow.segments.cuts import Cuts
-from segflow.segments.declaration import Common
+from segflow.segments.declaration import Common, Declaration
 from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER, duration_us
 from segflow.segments.model import Model
@@ -43,6 +43,7 @@ class Rules:
     holdout_share: float = 0.0  # of customers in the control group
     actions: Actions = NO_ACTIONS
     attributes: tuple[str, ...] = ()  # of profiles, those that some rule looks at
+    keeping: tuple[Declaration[Any], ...] = ()  # models whose sections of the record events change
     window_slots: int = 0  # slots of money and orders that are kept, the present one included; 0: none
 
     @property
@@ -159,6 +160,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
         definition=definition,
         holdout_share=settings.holdout_share,
         actions=actions_of(settings, {name: models[name] for name in settings.dimensions}),
+        keeping=keeping(settings),
         window_slots=kept_slots(settings),
     )
 
@@ -166,6 +168,14 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
 def common_of(settings: Settings) -> Common:
     """What all models share of the settings."""
     return Common(minor_per_major=10 ** minor_digits(settings.currency), slot_us=duration_us(settings.slot))
+
+
+def keeping(settings: Settings) -> tuple[Declaration[Any], ...]:
+    """The models whose sections of the record the dimensions that are on look at."""
+    declared = settings.declarations()
+    models = [declared[name] for name in settings.dimensions if name in declared]
+    wanted = {name for model in models for name in (model.name, *model.needs)}
+    return tuple(each for name, each in declared.items() if name in wanted and each.section is not None)
 
 
 def fixed_cuts(settings: Settings) -> Cuts:

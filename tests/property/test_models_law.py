@@ -269,7 +269,8 @@ def test_every_row_of_the_table_is_read_as_it_is_written(name: str, made: tuple[
     column = [model.name for model in rules.models].index(name)
     codes = rules.classify(facts, at_us)[:, column].tolist()
     for row, code in enumerate(codes):
-        one = {field: getattr(facts, field)[row].tolist() for field in COLUMNS if field != "attributes"}
+        columns = {name: getattr(facts, name) for name in (*COLUMNS, "window")} | dict(facts.own)
+        one = {name: column[row].tolist() for name, column in columns.items()}
         assert BY_HAND[name](product, rules, one, int(at_us[row])) in {rules.models[column].labels[code], "any"}
 
 

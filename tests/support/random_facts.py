@@ -1,15 +1,21 @@
 """Random customers as columns, about the thresholds of given rules, and moments at which to look at them."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from segflow.schemas.rule_dimensions import key_of
 from segflow.schemas.settings import Settings
 from segflow.segments.attributes import ENTRY, STATED, Attributes, kind_and_bits
-from segflow.segments.facts import Facts
+from segflow.segments.facts import Fact, Facts
 from segflow.segments.instant import DAY_US, LATEST_US, NEVER, UNKNOWN, duration_us
-from segflow.segments.models.engagement import NOTHING
+from segflow.segments.models.cadence import LATEST_SLOT, SLOT_MASK
+from segflow.segments.models.engagement import LEVEL_LOG2, NOTHING
+from segflow.segments.models.payment import LATE_INVOICES, NEXT_DUE_US, SETTLED_INVOICES
+from segflow.segments.models.price import DISCOUNTED
+from segflow.segments.models.satisfaction import FEEDBACK_US, SCORE
+from segflow.segments.purchase_days import DAY_MASK, FIRST_DAY_MINOR, LATEST_DAY, PURCHASE_DAYS
 from segflow.segments.rules import Rules
 from segflow.segments.slots import NO_SLOT
 from segflow.segments.window import ENTRY as SLOT
@@ -57,6 +63,25 @@ def some_facts(
     window["net_minor"][:, :5] = dice.integers(-20_000, 100_000, (shape, 5))
     few = np.arange(6) >= dice.integers(0, 6, shape)[:, None]
     window[few] = np.zeros((), dtype=SLOT)
+    own: dict[Fact[Any], npt.NDArray[Any]] = {
+        DISCOUNTED: (purchases * dice.choice([0.0, 0.2, 0.5, 0.6, 1.0], shape)).astype(np.uint32),
+        LATEST_SLOT: np.where(purchases == 0, NO_SLOT, last_us // slot_us).astype(np.int32),
+        SLOT_MASK: np.where(
+            purchases == 0, 0, dice.integers(0, 2**63, shape) >> dice.choice([0, 50, 58, 62], shape) | 1
+        ).astype(np.uint64),
+        LATEST_DAY: np.where(purchases == 0, NO_SLOT, last_us // DAY_US).astype(np.int32),
+        DAY_MASK: (purchases > 0).astype(np.uint64),
+        FIRST_DAY_MINOR: dice.integers(0, 50_000, shape),
+        PURCHASE_DAYS: dice.integers(0, purchases + 1).clip(np.minimum(purchases, 1)).astype(np.uint32),
+        FEEDBACK_US: np.where(dice.random(shape) < 0.2, UNKNOWN, last_us),
+        SCORE: dice.integers(0, 11, shape).astype(np.uint8),
+        LEVEL_LOG2: np.where(
+            purchases == 0, NOTHING, np.where(purchases == 0, 0, last_us) / half_life_us + dice.uniform(-3, 12, shape)
+        ),
+        SETTLED_INVOICES: settled.astype(np.uint32),
+        LATE_INVOICES: (settled * dice.choice([0, 0.3, 0.31, 1], shape)).astype(np.uint32),
+        NEXT_DUE_US: np.where(dice.random(shape) < 0.5, NEVER, np.where(purchases == 0, 0, last_us)),
+    }
     return Facts(
         window=window,
         first_us=np.where(purchases < 2, last_us, before_us),
@@ -65,24 +90,8 @@ def some_facts(
         purchases=purchases,
         full_refunds=np.where(dice.random(shape) < 0.7, 0, dice.integers(0, 9, shape)),
         net_minor=dice.integers(-200_000, 200_000, shape) // dice.choice([1, 100, 1000], shape),
-        discounted=(purchases * dice.choice([0.0, 0.2, 0.5, 0.6, 1.0], shape)).astype(np.uint32),
-        latest_slot=np.where(purchases == 0, NO_SLOT, last_us // slot_us).astype(np.int32),
-        slot_mask=np.where(
-            purchases == 0, 0, dice.integers(0, 2**63, shape) >> dice.choice([0, 50, 58, 62], shape) | 1
-        ).astype(np.uint64),
-        latest_day=np.where(purchases == 0, NO_SLOT, last_us // DAY_US).astype(np.int32),
-        day_mask=(purchases > 0).astype(np.uint64),
-        first_day_minor=dice.integers(0, 50_000, shape),
-        purchase_days=dice.integers(0, purchases + 1).clip(np.minimum(purchases, 1)).astype(np.uint32),
-        feedback_us=np.where(dice.random(shape) < 0.2, UNKNOWN, last_us),
-        score=dice.integers(0, 11, shape).astype(np.uint8),
-        level_log2=np.where(
-            purchases == 0, NOTHING, np.where(purchases == 0, 0, last_us) / half_life_us + dice.uniform(-3, 12, shape)
-        ),
         attributes=some_attributes(dice),
-        settled_invoices=settled.astype(np.uint32),
-        late_invoices=(settled * dice.choice([0, 0.3, 0.31, 1], shape)).astype(np.uint32),
-        next_due_us=np.where(dice.random(shape) < 0.5, NEVER, np.where(purchases == 0, 0, last_us)),
+        own={fact.name: column for fact, column in own.items()},
     )
 
 

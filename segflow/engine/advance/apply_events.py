@@ -5,76 +5,91 @@ import numpy.typing as npt
 
 from segflow.engine.columns.events import Chunk, Kind
 from segflow.schemas.rule_dimensions import key_of
-from segflow.segments import attributes, purchase_days, window
-from segflow.segments.facts import Rows, Times
+from segflow.segments import attributes, window
+from segflow.segments.facts import Rows
 from segflow.segments.instant import UNKNOWN
-from segflow.segments.models import cadence, engagement, payment, satisfaction
 from segflow.segments.money import add_checked
+from segflow.segments.record_section import Events, Happened
 from segflow.segments.rules import Rules
 from segflow.state.customers import Customers
 
 
-def too_many_invoices(
-    customers: Customers, happened: Chunk, rules: Rules, rows: Rows, events: Rows
-) -> npt.NDArray[np.bool_]:
-    """Which events, of shape (k,), are about an open invoice too many; arguments as of `apply`."""
-    refused = np.zeros(len(events), dtype=np.bool_)
-    pays = np.flatnonzero(happened.kinds[events] == Kind.PAYMENT)
-    if "payment" in rules.names and len(pays):
-        refused[pays] = payment.too_many(_invoices(customers, rows[pays]), *_payments(happened, events[pays]))
-    return refused
+def untakable(customers: Customers, batch: Chunk, rules: Rules, rows: Rows, events: Rows) -> npt.NDArray[np.bool_]:
+    """Which events, of shape (k,), are payments that a model cannot take; arguments as of `apply`."""
+    found = np.zeros(len(events), dtype=np.bool_)
+    pays = np.flatnonzero(batch.kinds[events] == Kind.PAYMENT)
+    if len(pays):
+        payments = Events(rows[pays], events[pays], batch)
+        for model in rules.keeping:
+            if model.section is not None and model.section.refuse is not None:
+                found[pays] |= model.section.refuse(customers.kept(model.name), payments)
+    return found
 
 
-def apply(customers: Customers, happened: Chunk, rules: Rules, rows: Rows, events: Rows) -> None:
+def apply(customers: Customers, batch: Chunk, rules: Rules, rows: Rows, events: Rows) -> None:
     """Tell each customer of `rows` its event of `events`, in place; no customer twice.
 
     Args:
         customers: all that are loaded.
-        happened: the batch, every row usable.
+        batch: its events, every row usable.
         rules: which facts are kept, and by what.
         rows: (k,) of `customers`.
-        events: (k,) of `happened`.
+        events: (k,) of `batch`.
 
     Raises:
         OverflowError: a customer's money leaves the range of 64 bits.
     """
-    kinds = happened.kinds[events]
-    amounts_minor = happened.amounts_minor[events]
-    fixed = customers.fixed
-    buys = kinds == Kind.PURCHASE
-    bought, times_us = rows[buys], happened.occurred_us[events][buys]
-    if "clv" in rules.names:
-        section = customers.sections["clv"]
-        section["first_day_minor"][bought] = purchase_days.with_first_day(
-            section["first_day_minor"][bought], fixed["first_us"][bought], times_us, amounts_minor[buys]
-        )
+    happened = _by_kind(batch, rows, events)
+    for model in rules.keeping:  # before the fixed part: a first purchase is compared with what was first until then
+        if model.section is not None and model.section.apply is not None:
+            model.section.apply(customers.kept(model.name), happened, rules.slot_us)
+    _apply_to_fixed_part(customers, batch, happened.purchases, happened.refunds)
+    if rules.window_slots:
+        _apply_to_window(customers, batch, rules, rows, events)
+    if rules.attributes:
+        _apply_profiles(customers, batch, rules, rows, events)
+
+
+def _by_kind(batch: Chunk, rows: Rows, events: Rows) -> Happened:
+    kinds = batch.kinds[events]
+
+    def of(kind: Kind) -> Events:
+        mine = kinds == kind
+        return Events(rows[mine], events[mine], batch)
+
+    return Happened(
+        all=Events(rows, events, batch),
+        purchases=of(Kind.PURCHASE),
+        refunds=of(Kind.REFUND),
+        feedback=of(Kind.FEEDBACK),
+        payments=of(Kind.PAYMENT),
+    )
+
+
+def _apply_to_fixed_part(customers: Customers, batch: Chunk, purchases: Events, refunds: Events) -> None:
+    """Counts, times and money."""
+    fixed, bought, times_us = customers.fixed, purchases.rows, purchases.occurred_us
     fixed["purchases"][bought] += 1
-    _add_money(customers, bought, amounts_minor[buys])
+    _add_money(customers, bought, purchases.amounts_minor)
     first_us, last_us, before_us = (fixed[name][bought] for name in ("first_us", "last_us", "before_last_us"))
     fixed["first_us"][bought] = np.where(first_us == UNKNOWN, times_us, np.minimum(first_us, times_us))
     fixed["before_last_us"][bought] = np.maximum(before_us, np.minimum(last_us, times_us))
     fixed["last_us"][bought] = np.maximum(last_us, times_us)
-    returns = kinds == Kind.REFUND
-    returned = rows[returns]
-    _add_money(customers, returned, -amounts_minor[returns])
-    fixed["full_refunds"][returned] += happened.full[events][returns]
-    if rules.window_slots:
-        _apply_to_window(customers, happened, rules, rows, events, kinds)
-    _apply_to_sections(customers, happened, rules, rows, events, kinds)
+    _add_money(customers, refunds.rows, -refunds.amounts_minor)
+    fixed["full_refunds"][refunds.rows] += batch.full[refunds.places]
 
 
-def _apply_to_window(
-    customers: Customers, happened: Chunk, rules: Rules, rows: Rows, events: Rows, kinds: npt.NDArray[np.uint8]
-) -> None:
+def _apply_to_window(customers: Customers, batch: Chunk, rules: Rules, rows: Rows, events: Rows) -> None:
     """Money and orders by slots."""
+    kinds = batch.kinds[events]
     buys, returns = kinds == Kind.PURCHASE, kinds == Kind.REFUND
     moves = buys | returns
-    moved, amounts_minor = rows[moves], happened.amounts_minor[events]
+    moved, amounts_minor = rows[moves], batch.amounts_minor[events]
     slots = customers.tails["slots"]
     after = window.with_event(
         slots[moved],
-        happened.occurred_us[events[moves]] // rules.slot_us,
-        np.where(buys, 1, -happened.full[events].astype(np.int64))[moves],
+        batch.occurred_us[events[moves]] // rules.slot_us,
+        np.where(buys, 1, -batch.full[events].astype(np.int64))[moves],
         np.where(buys, amounts_minor, -amounts_minor)[moves],
         rules.window_slots,
     )
@@ -82,62 +97,9 @@ def _apply_to_window(
     slots[moved, : after.shape[1]] = after
 
 
-def _apply_to_sections(
-    customers: Customers, happened: Chunk, rules: Rules, rows: Rows, events: Rows, kinds: npt.NDArray[np.uint8]
-) -> None:
-    """The facts that only some dimensions need."""
-    kept = rules.names
-    sections = customers.sections
-    buys = kinds == Kind.PURCHASE
-    if "price" in kept:
-        sections["price"]["discounted"][rows[buys]] += happened.more["discounted"][events[buys]]
-    if "cadence" in kept:
-        section, bought = sections["cadence"], rows[buys]
-        section["latest_slot"][bought], section["slot_mask"][bought] = cadence.with_purchase(
-            section["latest_slot"][bought],
-            section["slot_mask"][bought],
-            happened.occurred_us[events[buys]],
-            rules.slot_us,
-        )
-    if "churn" in kept or "clv" in kept:
-        section, bought = sections["churn"], rows[buys]
-        days = purchase_days.with_purchase(
-            section["latest_day"][bought],
-            section["day_mask"][bought],
-            section["purchase_days"][bought],
-            happened.occurred_us[events[buys]],
-        )
-        section["latest_day"][bought] = days.latest
-        section["day_mask"][bought] = days.mask
-        section["purchase_days"][bought] = days.days
-    if "satisfaction" in kept:
-        rates = kinds == Kind.FEEDBACK
-        section, rated = sections["satisfaction"], rows[rates]
-        section["feedback_us"][rated], section["score"][rated] = satisfaction.with_feedback(
-            section["feedback_us"][rated],
-            section["score"][rated],
-            happened.occurred_us[events[rates]],
-            happened.more["score"][events[rates]],
-        )
-    if "engagement" in kept:
-        level = sections["engagement"]["level_log2"]
-        level[rows] = engagement.with_event(level[rows], happened.more["level_log2"][events])
-    if rules.attributes:
-        _apply_profiles(customers, happened, rules, rows, events)
-    pays = kinds == Kind.PAYMENT
-    if "payment" in kept and pays.any():
-        section, paid = sections["payment"], rows[pays]
-        invoices = payment.with_payments(_invoices(customers, paid), *_payments(happened, events[pays]))
-        customers.tails["open_invoices"][paid] = invoices.open
-        customers.tails["settled_invoices"][paid] = invoices.settled
-        section["settled_invoices"][paid] = invoices.settled_total
-        section["late_invoices"][paid] = invoices.late_total
-        section["next_due_us"][paid] = invoices.next_due_us
-
-
-def _apply_profiles(customers: Customers, happened: Chunk, rules: Rules, rows: Rows, events: Rows) -> None:
+def _apply_profiles(customers: Customers, batch: Chunk, rules: Rules, rows: Rows, events: Rows) -> None:
     """Attributes."""
-    profiles = happened.more["attributes"][events]
+    profiles = batch.more["attributes"][events]
     present = np.flatnonzero((profiles["kind"] != attributes.Kind.ABSENT).any(axis=1))
     if len(present):
         keys, held = customers.keys["attributes"], customers.tails["attributes"]
@@ -145,7 +107,7 @@ def _apply_profiles(customers: Customers, happened: Chunk, rules: Rules, rows: R
         columns = np.searchsorted(keys, wanted)
         where = np.ix_(rows[present], columns)
         held[where] = attributes.with_profile(
-            held[where], np.array(wanted, dtype=np.uint32), profiles[present], happened.occurred_us[events[present]]
+            held[where], np.array(wanted, dtype=np.uint32), profiles[present], batch.occurred_us[events[present]]
         )
 
 
@@ -158,18 +120,3 @@ def _add_money(customers: Customers, rows: Rows, amounts_minor: npt.NDArray[np.i
     held = customers.fixed["net_minor"][rows]
     total = add_checked(held, amounts_minor, lambda place: f"customer {customers.ids[int(rows[place])]!r}")
     customers.fixed["net_minor"][rows] = total
-
-
-def _invoices(customers: Customers, rows: Rows) -> payment.Invoices:
-    section, tails = customers.sections["payment"], customers.tails
-    return payment.Invoices(
-        open=tails["open_invoices"][rows],
-        settled=tails["settled_invoices"][rows],
-        settled_total=section["settled_invoices"][rows],
-        late_total=section["late_invoices"][rows],
-    )
-
-
-def _payments(happened: Chunk, events: Rows) -> tuple[npt.NDArray[np.void], Times]:
-    """What they tell of invoices, and when."""
-    return happened.more["invoice"][events], happened.occurred_us[events]

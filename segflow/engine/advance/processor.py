@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from segflow.engine.advance.apply_events import apply, too_many_invoices
+from segflow.engine.advance.apply_events import apply, untakable
 from segflow.engine.advance.erasures import Erasures, start_labels
 from segflow.engine.advance.forecast import NextChanges, next_changes
 from segflow.engine.advance.label_codes import Codes, translate
@@ -249,7 +249,7 @@ class Processor:
         for seen in self.customers.seen:
             duplicate |= (seen[rows] == identities[:, None]).any(axis=1)
         self._mark(events[duplicate], EventFlag.DUPLICATE)
-        refused = ~duplicate & too_many_invoices(self.customers, self.work.events, self.rules, rows, events)
+        refused = ~duplicate & untakable(self.customers, self.work.events, self.rules, rows, events)
         self._mark(events[refused], EventFlag.REFUSED)
         fresh = ~duplicate & ~refused
         long = self.work.events.kinds[events] <= REMEMBERED_LONG

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Final, TypedDict, cast
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from segflow.engine.columns.merge_messages import MergeMessage
+from segflow.segments.event_columns import EventColumns
 
 Columns = dict[str, npt.NDArray[np.generic]]
 
@@ -47,16 +48,6 @@ class Unusable:
     reason: str
 
 
-class More(TypedDict, total=False):
-    """Columns of shape (n,) that only some dimensions need; those of the settings' dimensions are there."""
-
-    discounted: npt.NDArray[np.bool_]
-    score: npt.NDArray[np.uint8]  # of a feedback
-    level_log2: npt.NDArray[np.float64]  # segments/models/engagement.py
-    invoice: npt.NDArray[np.void]  # of INVOICE (segments/models/payment.py)
-    attributes: npt.NDArray[np.void]  # of STATED (segments/attributes.py), shape (n, attributes), columns by key
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chunk:
     """n records of one input in their order, as columns of shape (n,). Unusable rows hold zeros and empty strings."""
@@ -75,7 +66,8 @@ class Chunk:
     unusable: dict[int, Unusable] = field(default_factory=dict)  # by row
     merge_messages: dict[int, MergeMessage] = field(default_factory=dict)
     """By row: of aliases, and of all that was handed over."""
-    more: More = field(default_factory=More)
+    more: EventColumns = field(default_factory=EventColumns)
+    """Those that the settings' dimensions need."""
 
     def __len__(self) -> int:
         return len(self.customer_ids)
@@ -133,13 +125,13 @@ class Chunk:
         )
 
 
-def _more_of(more: More, rows: npt.NDArray[np.intp] | slice) -> More:
-    return cast("More", {name: column[rows] for name, column in cast("Columns", more).items()})
+def _more_of(more: EventColumns, rows: npt.NDArray[np.intp] | slice) -> EventColumns:
+    return cast("EventColumns", {name: column[rows] for name, column in cast("Columns", more).items()})
 
 
-def _joined(parts: Sequence[More]) -> More:
+def _joined(parts: Sequence[EventColumns]) -> EventColumns:
     columns = cast("Sequence[Columns]", parts)
-    return cast("More", {name: np.concatenate([part[name] for part in columns]) for name in columns[0]})
+    return cast("EventColumns", {name: np.concatenate([part[name] for part in columns]) for name in columns[0]})
 
 
 def none() -> Chunk:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from segflow.engine.columns.events import HANDOVER, Chunk, Kind, Unusable, join
 from segflow.segments.facts import Times
 from segflow.segments.instant import LATEST_US, UNKNOWN
-from segflow.segments.models.payment import OPEN_MOST, SETTLED_MOST
+from segflow.segments.invoices import OPEN_MOST, SETTLED_MOST
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

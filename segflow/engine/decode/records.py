@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from xxhash import xxh3_64_intdigest
 
 from segflow.engine.columns import times
-from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Chunk, Kind, More, Unusable
+from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
 from segflow.engine.columns.merge_messages import ALIAS, MergeMessage
 from segflow.engine.decode.json_text import NESTING_MAX, is_shallow, is_utf8, nesting, read
 from segflow.schemas import event as contract
@@ -22,9 +22,11 @@ from segflow.schemas.rule_dimensions import key_of
 from segflow.schemas.settings import Settings
 from segflow.segments import attributes
 from segflow.segments.attributes import STATED
+from segflow.segments.event_columns import EventColumns
 from segflow.segments.instant import UNKNOWN, duration_us, to_us
+from segflow.segments.invoices import INVOICE
 from segflow.segments.models.engagement import NOTHING, level_of, weight_log2
-from segflow.segments.models.payment import INVOICE
+from segflow.segments.rules import keeping
 
 TOPIC_OF: Final = {"purchase": PURCHASES, "refund": PURCHASES}
 KIND_OF: Final = {
@@ -107,13 +109,13 @@ class Decoder:
         self._rates = settings.rates
         self._fast = msgspec.json.Decoder(_Fast)
         self._plain_whole = 12  # digits of a whole amount below segflow.schemas.currency.LIMIT_MAJOR
-        self._dimensions = settings.dimensions
+        self._columns = {name for model in keeping(settings) if model.section for name in model.section.columns}
         weights = settings.engagement.weights
         self._weights_log2 = {name: weight_log2(weight) for name, weight in weights.items()}
         self._other_log2 = weight_log2(settings.engagement.other_weight)
         self._half_life_us = duration_us(settings.engagement.half_life)
         self._attributes = sorted(settings.attributes(), key=key_of)
-        self._weighs = "engagement" in settings.dimensions
+        self._weighs = "level_log2" in self._columns
 
     def decode(
         self, values: Sequence[bytes | None], keys: Sequence[bytes | None] | None, offsets: Sequence[int]
@@ -186,13 +188,13 @@ class Decoder:
             more=self._more(columns, occurred_us),
         )
 
-    def _more(self, columns: _Columns, occurred_us: npt.NDArray[np.int64]) -> More:
+    def _more(self, columns: _Columns, occurred_us: npt.NDArray[np.int64]) -> EventColumns:
         """The columns that the settings' dimensions need beside those of all (Chunk.more)."""
-        more = More()
-        if "price" in self._dimensions:
+        more = EventColumns()
+        if "discounted" in self._columns:
             more["discounted"] = np.zeros(len(occurred_us), dtype=np.bool_)
             more["discounted"][columns.discounted_rows] = True
-        if "satisfaction" in self._dimensions:
+        if "score" in self._columns:
             more["score"] = np.zeros(len(occurred_us), dtype=np.uint8)
             more["score"][list(columns.scores)] = list(columns.scores.values())
         if self._attributes:
@@ -202,7 +204,7 @@ class Decoder:
                 for column, name in enumerate(self._attributes):
                     if name in profile:
                         more["attributes"][row, column] = attributes.kind_and_bits(profile[name])
-        if "payment" in self._dimensions:
+        if "invoice" in self._columns:
             more["invoice"] = np.zeros(len(occurred_us), dtype=INVOICE)
             more["invoice"][list(columns.invoices)] = list(columns.invoices.values())
         if self._weighs:

@@ -10,12 +10,17 @@ from segflow.schemas.section import Section
 from segflow.segments.cuts import Cuts
 from segflow.segments.declaration import Common, Declaration
 from segflow.segments.explain import Case
-from segflow.segments.facts import Facts, Labels, Times
+from segflow.segments.facts import Fact, Facts, Labels, Rows, Times
 from segflow.segments.instant import NEVER, after, to_text
-from segflow.segments.slots import MASK_SLOTS, Mask, Slots, with_slot
+from segflow.segments.record_section import Happened, Kept, RecordSection
+from segflow.segments.slots import MASK_SLOTS, NO_SLOT, Mask, Slots, united, with_slot
 
 LABELS: Final = ("none", "one_off", "occasional", "regular")
 NONE, ONE_OFF, OCCASIONAL, REGULAR = range(len(LABELS))
+
+
+LATEST_SLOT: Final = Fact("latest_slot", np.int32, NO_SLOT)
+SLOT_MASK: Final = Fact("slot_mask", np.uint64)  # see segments/slots.py
 
 
 class Cadence(Section):
@@ -63,7 +68,7 @@ class CadenceModel:
         lines = [case.orders_said()]
         if case.label == "none":
             return [*lines, "Without an order that counts: none."]
-        latest, mask = case.fact("latest_slot"), case.fact("slot_mask")
+        latest, mask = case.own(LATEST_SLOT), case.own(SLOT_MASK)
         bought = [latest - age for age in range(MASK_SLOTS) if mask >> age & 1]
         present = max(case.at_us // self.slot_us, latest)
         counted = [slot for slot in bought if slot > present - self.of_slots]
@@ -85,14 +90,27 @@ class CadenceModel:
 
         With k the age of the `regular_slots`-th latest slot, that is `of_slots` - k slots after the latest one.
         """
-        mask = facts.slot_mask
+        mask = facts[SLOT_MASK]
         for _ in range(self.regular_slots - 1):
             mask = mask & (mask - np.uint64(1))  # without its lowest bit; nothing stays nothing
         lowest = mask & (~mask + np.uint64(1))
         age = np.frexp(lowest.astype(np.float64))[1].astype(np.int64) - 1  # exact: a power of two
         counts = (mask != 0) & (age < self.of_slots)
-        end = np.where(counts, facts.latest_slot + (self.of_slots - age), 0)
+        end = np.where(counts, facts[LATEST_SLOT] + (self.of_slots - age), 0)
         return np.where(counts, after(end * self.slot_us, 0), np.iinfo(np.int64).min)
+
+
+def _apply(kept: Kept, happened: Happened, slot_us: int) -> None:
+    bought = happened.purchases
+    latest, mask = kept[LATEST_SLOT], kept[SLOT_MASK]
+    latest[bought.rows], mask[bought.rows] = with_purchase(
+        latest[bought.rows], mask[bought.rows], bought.occurred_us, slot_us
+    )
+
+
+def _merge(kept: Kept, rows: Rows, other: Kept) -> None:
+    latest, mask = kept[LATEST_SLOT], kept[SLOT_MASK]
+    latest[rows], mask[rows], _ = united(latest[rows], mask[rows], other[LATEST_SLOT], other[SLOT_MASK])
 
 
 def with_purchase(latest: Slots, mask: Mask, times_us: Times, slot_us: int) -> tuple[Slots, Mask]:
@@ -105,5 +123,10 @@ def _build(own: Cadence, common: Common) -> CadenceModel:
 
 
 CADENCE: Final = Declaration(
-    name="cadence", settings=Cadence, labels=LABELS[::-1], build=_build, fact_settings=("slot",)
+    name="cadence",
+    settings=Cadence,
+    labels=LABELS[::-1],
+    build=_build,
+    fact_settings=("slot",),
+    section=RecordSection(bit=1, facts=(LATEST_SLOT, SLOT_MASK), apply=_apply, merge=_merge),
 )

@@ -15,9 +15,12 @@ from segflow.schemas.section import Chance, Section
 from segflow.segments.cuts import Cuts
 from segflow.segments.declaration import Common, Declaration
 from segflow.segments.explain import Case, span
-from segflow.segments.facts import Facts, Labels, Times
+from segflow.segments.facts import Facts, Labels, Rows, Times
 from segflow.segments.instant import NEVER, SECOND_US, UNKNOWN, second_after
 from segflow.segments.mbg_nbd import WEEK_US, History, falls_to_weeks, p_alive
+from segflow.segments.purchase_days import DAY_MASK, LATEST_DAY, PURCHASE_DAYS, with_purchase
+from segflow.segments.record_section import Happened, Kept, RecordSection
+from segflow.segments.slots import united
 
 LABELS: Final = ("none", "lost", "high", "medium", "low")
 NONE, LOST, HIGH, MEDIUM, LOW = range(len(LABELS))
@@ -116,4 +119,25 @@ def _chances(thresholds: ChurnThresholds) -> Thresholds:
     return float(thresholds.low_from), float(thresholds.medium_from), float(thresholds.high_from)
 
 
-CHURN: Final = Declaration(name="churn", settings=Churn, labels=LABELS[::-1], build=_build, cuts=("parameters",))
+def _apply(kept: Kept, happened: Happened, _slot_us: int) -> None:
+    bought = happened.purchases
+    latest, mask, days = kept[LATEST_DAY], kept[DAY_MASK], kept[PURCHASE_DAYS]
+    rows = bought.rows
+    latest[rows], mask[rows], days[rows] = with_purchase(latest[rows], mask[rows], days[rows], bought.occurred_us)
+
+
+def _merge(kept: Kept, rows: Rows, other: Kept) -> None:
+    """Days that both masks have count once; of those before their reach nothing tells whether they are one."""
+    latest, mask, days = kept[LATEST_DAY], kept[DAY_MASK], kept[PURCHASE_DAYS]
+    latest[rows], mask[rows], shared = united(latest[rows], mask[rows], other[LATEST_DAY], other[DAY_MASK])
+    days[rows] += other[PURCHASE_DAYS] - shared
+
+
+CHURN: Final = Declaration(
+    name="churn",
+    settings=Churn,
+    labels=LABELS[::-1],
+    build=_build,
+    cuts=("parameters",),
+    section=RecordSection(bit=5, facts=(LATEST_DAY, DAY_MASK, PURCHASE_DAYS), apply=_apply, merge=_merge),
+)

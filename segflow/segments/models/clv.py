@@ -16,11 +16,13 @@ from segflow.schemas.section import Money, Section, Wait
 from segflow.segments.cuts import Cuts
 from segflow.segments.declaration import Common, Declaration
 from segflow.segments.explain import Case
-from segflow.segments.facts import Facts, Labels, Times
+from segflow.segments.facts import Facts, Labels, Rows, Times
 from segflow.segments.gamma_gamma import expected_money
 from segflow.segments.instant import NEVER, SECOND_US, UNKNOWN, duration_us, second_after
 from segflow.segments.mbg_nbd import WEEK_US, History, Values, expected_falls_to_weeks, expected_purchases
 from segflow.segments.parameters import Parameters
+from segflow.segments.purchase_days import FIRST_DAY_MINOR, first_day_of_both, with_first_day
+from segflow.segments.record_section import Happened, Kept, RecordSection
 
 LABELS: Final = ("none", "low", "medium", "high")
 NONE, LOW, MEDIUM, HIGH = range(len(LABELS))
@@ -107,7 +109,8 @@ class ClvModel:
 
         Refunds belong to no day: they come off the repeat days, whatever was returned.
         """
-        repeat_money = (facts.net_minor - facts.first_day_minor) / self.minor_per_major
+        first_day_minor = facts[FIRST_DAY_MINOR]
+        repeat_money = (facts.net_minor - first_day_minor) / self.minor_per_major
         return expected_money(parameters.gamma_gamma, history.repeats, repeat_money)
 
     def _ends_us(self, facts: Facts, cuts: Cuts) -> Times:
@@ -135,6 +138,23 @@ def build_clv(own: Clv, common: Common) -> ClvModel:
     return ClvModel(horizon_weeks=duration_us(own.horizon) / WEEK_US, minor_per_major=common.minor_per_major)
 
 
+def _apply(kept: Kept, happened: Happened, _slot_us: int) -> None:
+    bought = happened.purchases
+    paid, rows = kept[FIRST_DAY_MINOR], bought.rows
+    paid[rows] = with_first_day(paid[rows], kept.first_us[rows], bought.occurred_us, bought.amounts_minor)
+
+
+def _merge(kept: Kept, rows: Rows, other: Kept) -> None:
+    paid = kept[FIRST_DAY_MINOR]
+    paid[rows] = first_day_of_both(paid[rows], kept.first_us[rows], other[FIRST_DAY_MINOR], other.first_us)
+
+
 CLV: Final = Declaration(
-    name="clv", settings=Clv, labels=LABELS[::-1], build=build_clv, cuts=("clv_minor", "parameters")
+    name="clv",
+    settings=Clv,
+    labels=LABELS[::-1],
+    build=build_clv,
+    cuts=("clv_minor", "parameters"),
+    needs=("churn",),
+    section=RecordSection(bit=6, facts=(FIRST_DAY_MINOR,), apply=_apply, merge=_merge),
 )

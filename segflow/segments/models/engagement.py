@@ -19,8 +19,9 @@ from segflow.schemas.section import EventName, Section, Threshold, Weight
 from segflow.segments.cuts import Cuts
 from segflow.segments.declaration import Common, Declaration
 from segflow.segments.explain import Case, span
-from segflow.segments.facts import Facts, Labels, Times
+from segflow.segments.facts import Fact, Facts, Labels, Rows, Times
 from segflow.segments.instant import NEVER, SECOND_US, duration_us, second_after
+from segflow.segments.record_section import Happened, Kept, RecordSection
 
 LABELS: Final = ("dormant", "visitor", "active", "core")
 DORMANT, VISITOR, ACTIVE, CORE = range(len(LABELS))
@@ -42,6 +43,9 @@ WEIGHTS: Final[dict[str, float]] = {
     "review": 5.0,
     "purchase": 10.0,
 }
+
+
+LEVEL_LOG2: Final = Fact("level_log2", np.float64, NOTHING)  # L above
 
 
 class Engagement(Section):
@@ -95,7 +99,7 @@ class EngagementModel:
 
     def explain(self, case: Case) -> list[str]:
         """Sentences that end in the label."""
-        level = float(case.facts.level_log2[0])
+        level = float(case.facts[LEVEL_LOG2][0])
         if isinf(level):
             return ["Nothing that weighs was ever seen: dormant."]
         score = 2 ** min(level - case.at_us / self.half_life_us, 1000.0)
@@ -114,7 +118,7 @@ class EngagementModel:
     def _crossings(self, facts: Facts) -> Times:
         """Until when each customer is visitor, active and core, shape (n, 3); never later than the one before."""
         thresholds = np.array([log2(each) for each in (self.visitor_from, self.active_from, self.core_from)])
-        ends_s = (facts.level_log2[:, None] - thresholds) * (self.half_life_us / SECOND_US)
+        ends_s = (facts[LEVEL_LOG2][:, None] - thresholds) * (self.half_life_us / SECOND_US)
         return second_after(ends_s)
 
 
@@ -135,6 +139,16 @@ def with_event(held: Level, level: Level) -> Level:
     return total
 
 
+def _apply(kept: Kept, happened: Happened, _slot_us: int) -> None:
+    level, every = kept[LEVEL_LOG2], happened.all
+    level[every.rows] = with_event(level[every.rows], every.of(every.more["level_log2"]))
+
+
+def _merge(kept: Kept, rows: Rows, other: Kept) -> None:
+    level = kept[LEVEL_LOG2]
+    level[rows] = with_event(level[rows], other[LEVEL_LOG2])
+
+
 def _build(own: Engagement, _common: Common) -> EngagementModel:
     return EngagementModel(
         half_life_us=duration_us(own.half_life),
@@ -150,4 +164,5 @@ ENGAGEMENT: Final = Declaration(
     labels=LABELS[::-1],
     build=_build,
     fact_settings=("engagement.half_life", "engagement.weights", "engagement.other_weight"),
+    section=RecordSection(bit=3, facts=(LEVEL_LOG2,), columns=("level_log2",), apply=_apply, merge=_merge),
 )

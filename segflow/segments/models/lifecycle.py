@@ -121,4 +121,4 @@ def _build(own: Lifecycle, _common: Common) -> LifecycleModel:
     )
 
 
-LIFECYCLE: Final = Declaration(name="lifecycle", settings=Lifecycle, labels=LABELS, build=_build)
+LIFECYCLE: Final = Declaration(name="lifecycle", settings=Lifecycle, labels=LABELS, build=_build, slot=0)

@@ -1,38 +1,28 @@
-"""Payment: who pays on time, slowly, or owes; and the invoices that have to be remembered to tell."""
+"""Payment: who pays on time, slowly, or owes."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from segflow.schemas.section import Section, Share
 from segflow.segments.cuts import Cuts
 from segflow.segments.declaration import Common, Declaration
 from segflow.segments.explain import Case
-from segflow.segments.facts import Facts, Labels, Times
-from segflow.segments.instant import NEVER, UNKNOWN, to_text
+from segflow.segments.facts import Fact, Facts, Labels, Rows, Times
+from segflow.segments.instant import NEVER, to_text
+from segflow.segments.invoices import OPEN, OPEN_MOST, SETTLED, SETTLED_MOST, Invoices, too_many, united, with_payments
+from segflow.segments.record_section import Entries, Events, Flags, Happened, Kept, RecordSection
 from segflow.segments.share import SHARES_PER_ONE, of_one
 
 LABELS: Final = ("unknown", "good", "slow", "overdue")
 NO_INVOICE, GOOD, SLOW, OVERDUE = range(len(LABELS))
 
-OPEN: Final = np.dtype([("key", "<u8"), ("us", "<i8"), ("due_us", "<i8")])
-"""An open invoice: hash of its id (0: none here), when the event that says so happened, when it is due."""
-SETTLED: Final = np.dtype([("key", "<u8"), ("us", "<i8"), ("late", "u1")])
-"""A settled invoice: hash of its id (0: none here), when the event that says so happened, 1: it was paid after it was
-due."""
-INVOICE: Final = np.dtype([("key", "<u8"), ("due_us", "<i8"), ("paid_us", "<i8")])
-"""What an event says of an invoice: hash of its id, when it is due, when it was paid (UNKNOWN: it is open)."""
-OPEN_MOST: Final = 8
-SETTLED_MOST: Final = 16
-"""Invoices remembered a customer (models.md)."""
-
-Entries = npt.NDArray[np.void]
-Keys = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.bool_]
+SETTLED_INVOICES: Final = Fact("settled_invoices", np.uint32)  # invoices paid, ever
+LATE_INVOICES: Final = Fact("late_invoices", np.uint32)  # those of them paid after they were due
+NEXT_DUE_US: Final = Fact("next_due_us", np.int64, NEVER)  # the first due date of open invoices, NEVER without one
 
 
 class Payment(Section):
@@ -57,19 +47,19 @@ class PaymentModel:
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
         """Codes into LABELS, shape (n,)."""
-        settled = facts.settled_invoices.astype(np.int64)
-        late = facts.late_invoices.astype(np.int64) * SHARES_PER_ONE
+        settled = facts[SETTLED_INVOICES].astype(np.int64)
+        late = facts[LATE_INVOICES].astype(np.int64) * SHARES_PER_ONE
         code = np.where(late > self.slow_above * settled, SLOW, GOOD)
-        code = np.where((settled == 0) & (facts.next_due_us == NEVER), NO_INVOICE, code)
-        return np.where(facts.next_due_us <= at_us, OVERDUE, code).astype(np.uint8)
+        code = np.where((settled == 0) & (facts[NEXT_DUE_US] == NEVER), NO_INVOICE, code)
+        return np.where(facts[NEXT_DUE_US] <= at_us, OVERDUE, code).astype(np.uint8)
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
         """When the first of the open invoices is due."""
-        return np.where(labels[self.name] == OVERDUE, NEVER, facts.next_due_us)
+        return np.where(labels[self.name] == OVERDUE, NEVER, facts[NEXT_DUE_US])
 
     def explain(self, case: Case) -> list[str]:
         """Sentences that end in the label."""
-        settled, late, due_us = (case.fact(name) for name in ("settled_invoices", "late_invoices", "next_due_us"))
+        settled, late, due_us = case.own(SETTLED_INVOICES), case.own(LATE_INVOICES), case.own(NEXT_DUE_US)
         lines = [f"{settled} invoices were settled, {late} of them late."]
         if due_us != NEVER:
             lines.append(f"The first of the open ones is due on {to_text(due_us)}.")
@@ -82,150 +72,56 @@ class PaymentModel:
         return [*lines, f"{share} late is {'more' if case.label == 'slow' else 'not more'} than {most}: {case.label}."]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Invoices:
-    """The invoices of n customers.
-
-    open: shape (n, OPEN_MOST) of OPEN, the first due first; settled: shape (n, SETTLED_MOST) of SETTLED, those of which
-    was heard latest, the oldest first; empty places last. Totals count what is no longer remembered, too; shape (n,).
-    """
-
-    open: Entries
-    settled: Entries
-    settled_total: npt.NDArray[np.uint32]
-    late_total: npt.NDArray[np.uint32]
-
-    @property
-    def next_due_us(self) -> Times:
-        """When the first of the open ones is due, NEVER without one."""
-        first = self.open[:, 0]
-        return np.where(first["key"] == 0, NEVER, first["due_us"])
-
-
-def too_many(held: Invoices, payments: Entries, occurred_us: Times) -> Flags:
-    """Which events, each telling one of n customers (n,) of INVOICE, are about an open invoice that cannot be taken.
-
-    There is no place for it; or it may be one that was settled and forgotten, as all that are remembered were settled
-    later than the event.
-    """
-    known = _at(held.open, payments["key"]).any(axis=1) | _at(held.settled, payments["key"]).any(axis=1)
-    is_full = (held.open["key"] != 0).all(axis=1)
-    forgets = (held.settled["key"] != 0).all(axis=1) & (occurred_us <= held.settled["us"][:, 0])
-    refused: Flags = (payments["paid_us"] == UNKNOWN) & ~known & (is_full | forgets)
-    return refused
-
-
-def with_payments(held: Invoices, payments: Entries, occurred_us: Times) -> Invoices:
-    """The invoices after events that tell (n,) of INVOICE, one a customer, none of them `too_many`.
-
-    An invoice that was settled stays so. Else the event that happened last says when it is due and whether it was late;
-    of two at the same time the earlier `due_at`, and the late one. So their order does not matter.
-    """
-    opened, settled = held.open.copy(), held.settled.copy()
-    row = np.arange(len(payments["key"]))
-    is_open, was_settled = _at(opened, payments["key"]), _at(settled, payments["key"])
-    was_open = is_open.any(axis=1)
-    known = was_settled.any(axis=1)
-    pays = payments["paid_us"] != UNKNOWN
-    late = pays & (payments["paid_us"] > payments["due_us"])
-
-    place = was_settled.argmax(axis=1)
-    before = settled[row, place]
-    newer = (occurred_us > before["us"]) | ((occurred_us == before["us"]) & late & (before["late"] == 0))
-    again = pays & known & newer
-    late_total = held.late_total + np.where(again, late.astype(np.int64) - before["late"], 0)
-    _put(settled, row[again], place[again], (payments["key"], occurred_us, late), again)
-
-    new = pays & ~known
-    count = np.count_nonzero(settled["key"], axis=1)
-    is_full = count == SETTLED_MOST
-    oldest = settled[:, 0]
-    newer = (occurred_us > oldest["us"]) | ((occurred_us == oldest["us"]) & (payments["key"] > oldest["key"]))
-    kept = new & (~is_full | newer)
-    _put(settled, row[kept], np.where(is_full, 0, count)[kept], (payments["key"], occurred_us, late), kept)
-    opened[row[pays & was_open], is_open.argmax(axis=1)[pays & was_open]] = np.zeros((), dtype=OPEN)
-
-    place = np.where(was_open, is_open.argmax(axis=1), np.count_nonzero(held.open["key"], axis=1))
-    before = opened[row, np.minimum(place, OPEN_MOST - 1)]
-    newer = (occurred_us > before["us"]) | ((occurred_us == before["us"]) & (payments["due_us"] < before["due_us"]))
-    opens = ~pays & ~known & (~was_open | newer)
-    _put(opened, row[opens], place[opens], (payments["key"], occurred_us, payments["due_us"]), opens)
-    return Invoices(
-        open=_in_order(opened, "due_us"),
-        settled=_in_order(settled, "us"),
-        settled_total=held.settled_total + new.astype(np.uint32),
-        late_total=(late_total + (new & late)).astype(np.uint32),
-    )
-
-
-def _at(entries: Entries, keys: Keys) -> Flags:
-    """Where each customer's entries have the key."""
-    found: Flags = entries["key"] == keys[:, None]
-    return found
-
-
-def _put(
-    entries: Entries,
-    rows: npt.NDArray[np.intp],
-    places: npt.NDArray[np.intp],
-    columns: tuple[npt.NDArray[np.generic], ...],
-    chosen: Flags,
-) -> None:
-    """Write the chosen rows of `columns` into the entries at `rows` and `places`."""
-    for name, column in zip(entries.dtype.names or (), columns, strict=True):
-        entries[name][rows, places] = column[chosen]
-
-
-def _in_order(entries: Entries, by: str) -> Entries:
-    """Each customer's entries by a time, then by key; empty places last."""
-    order = np.lexsort((entries["key"], np.where(entries["key"] == 0, NEVER, entries[by])))
-    ordered: Entries = np.take_along_axis(entries, order, axis=1)
-    return ordered
-
-
-def united(one: Invoices, other: Invoices) -> Invoices:
-    """The invoices of one customer and of another, each (1, ...), who are one.
-
-    Told under both ids and remembered, an invoice counts once, as its latest telling has it; a settled one stays so. Of
-    more open ones than are remembered those due first stay.
-    """
-    settled = _of_each(one.settled, other.settled, ("us", "late"))
-    twice = np.isin(one.settled["key"][one.settled["key"] != 0], other.settled["key"])
-    opened = _of_each(one.open, other.open, ("us", "due_us"), later_wins=(True, False))
-    opened = opened[~np.isin(opened["key"], settled["key"])]
-    both_late = np.concatenate([one.settled[0], other.settled[0]])["late"].sum() - settled["late"].sum()
-    return Invoices(
-        open=_padded(opened[np.lexsort((opened["key"], opened["due_us"]))][:OPEN_MOST], OPEN_MOST),
-        settled=_padded(settled[np.lexsort((settled["key"], settled["us"]))][-SETTLED_MOST:], SETTLED_MOST),
-        settled_total=(one.settled_total + other.settled_total - np.count_nonzero(twice)).astype(np.uint32),
-        late_total=(one.late_total + other.late_total - both_late).astype(np.uint32),
-    )
-
-
-def _of_each(
-    one: Entries, other: Entries, by: tuple[str, str], later_wins: tuple[bool, bool] = (True, True)
-) -> Entries:
-    """Of the entries of each key the one that counts, by two fields; sorted by key."""
-    entries = np.concatenate([one[0], other[0]])
-    entries = entries[entries["key"] != 0]
-    columns = [entries[name].astype(np.int64) * (1 if last else -1) for name, last in zip(by, later_wins, strict=True)]
-    entries = entries[np.lexsort((columns[1], columns[0], entries["key"]))]
-    last = np.append(entries["key"][1:] != entries["key"][:-1], [True]) if len(entries) else np.zeros(0, dtype=np.bool_)
-    kept: Entries = entries[last]
-    return kept
-
-
-def _padded(entries: Entries, most: int) -> Entries:
-    """Entries as a row of so many places."""
-    row = np.zeros((1, most), dtype=entries.dtype)
-    row[0, : len(entries)] = entries
-    return row
-
-
 def _build(own: Payment, _common: Common) -> PaymentModel:
     return PaymentModel(slow_above=of_one(own.slow_above))
 
 
+def _refuse(kept: Kept, payments: Events) -> Flags:
+    return too_many(_invoices(kept, payments.rows), payments.of(payments.more["invoice"]), payments.occurred_us)
+
+
+def _apply(kept: Kept, happened: Happened, _slot_us: int) -> None:
+    payments = happened.payments
+    if len(payments.rows):
+        held = _invoices(kept, payments.rows)
+        invoices = with_payments(held, payments.of(payments.more["invoice"]), payments.occurred_us)
+        _put(kept, payments.rows, invoices)
+
+
+def _merge(kept: Kept, rows: Rows, other: Kept) -> None:
+    for number, row in enumerate(rows.tolist()):
+        _put(kept, np.array([row]), united(_invoices(kept, np.array([row])), _invoices(other, np.array([number]))))
+
+
+def _invoices(kept: Kept, rows: Rows) -> Invoices:
+    return Invoices(
+        open=kept.entries["open_invoices"][rows],
+        settled=kept.entries["settled_invoices"][rows],
+        settled_total=kept[SETTLED_INVOICES][rows],
+        late_total=kept[LATE_INVOICES][rows],
+    )
+
+
+def _put(kept: Kept, rows: Rows, invoices: Invoices) -> None:
+    kept.entries["open_invoices"][rows] = invoices.open
+    kept.entries["settled_invoices"][rows] = invoices.settled
+    kept[SETTLED_INVOICES][rows] = invoices.settled_total
+    kept[LATE_INVOICES][rows] = invoices.late_total
+    kept[NEXT_DUE_US][rows] = invoices.next_due_us
+
+
 PAYMENT: Final = Declaration(
-    name="payment", settings=Payment, labels=("good", "slow", "overdue", "unknown"), build=_build
+    name="payment",
+    settings=Payment,
+    labels=("good", "slow", "overdue", "unknown"),
+    build=_build,
+    section=RecordSection(
+        bit=7,
+        facts=(SETTLED_INVOICES, LATE_INVOICES, NEXT_DUE_US),
+        entries={"open_invoices": Entries(OPEN, OPEN_MOST), "settled_invoices": Entries(SETTLED, SETTLED_MOST)},
+        columns=("invoice",),
+        apply=_apply,
+        merge=_merge,
+        refuse=_refuse,
+    ),
 )

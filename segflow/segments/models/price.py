@@ -11,12 +11,16 @@ from segflow.schemas.section import Count, Section, Share
 from segflow.segments.cuts import Cuts
 from segflow.segments.declaration import Common, Declaration
 from segflow.segments.explain import Case
-from segflow.segments.facts import Facts, Labels, Times
+from segflow.segments.facts import Fact, Facts, Labels, Rows, Times
 from segflow.segments.instant import NEVER
+from segflow.segments.record_section import Happened, Kept, RecordSection
 from segflow.segments.share import SHARES_PER_ONE, of_one
 
 LABELS: Final = ("unknown", "sensitive", "mixed", "full_price")
 UNKNOWN_PRICE, SENSITIVE, MIXED, FULL_PRICE = range(len(LABELS))
+
+
+DISCOUNTED: Final = Fact("discounted", np.uint32)  # purchases that had a discount
 
 
 class Price(Section):
@@ -49,7 +53,7 @@ class PriceModel:
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
         """Codes into LABELS, shape (n,)."""
-        share = facts.discounted.astype(np.int64) * SHARES_PER_ONE  # times the purchases
+        share = facts[DISCOUNTED].astype(np.int64) * SHARES_PER_ONE  # times the purchases
         code = np.where(share <= self.full_price_up_to * facts.purchases, FULL_PRICE, MIXED)
         code = np.where(share >= self.sensitive_from * facts.purchases, SENSITIVE, code)
         return np.where(facts.purchases < self.min_purchases, UNKNOWN_PRICE, code).astype(np.uint8)
@@ -60,7 +64,7 @@ class PriceModel:
 
     def explain(self, case: Case) -> list[str]:
         """Sentences that end in the label."""
-        purchases, discounted = case.fact("purchases"), case.fact("discounted")
+        purchases, discounted = case.fact("purchases"), case.own(DISCOUNTED)
         lines = [f"{purchases} purchases, {discounted} of them with a discount (refunds aside)."]
         if case.label == "unknown":
             return [*lines, f"Fewer than {self.min_purchases} (min_purchases) say too little: unknown."]
@@ -86,6 +90,21 @@ def _build(own: Price, _common: Common) -> PriceModel:
     )
 
 
+def _apply(kept: Kept, happened: Happened, _slot_us: int) -> None:
+    bought = happened.purchases
+    discounted = kept[DISCOUNTED]
+    discounted[bought.rows] += bought.of(bought.more["discounted"])
+
+
+def _merge(kept: Kept, rows: Rows, other: Kept) -> None:
+    mine, theirs = kept[DISCOUNTED], other[DISCOUNTED]
+    mine[rows] += theirs
+
+
 PRICE: Final = Declaration(
-    name="price", settings=Price, labels=("sensitive", "mixed", "full_price", "unknown"), build=_build
+    name="price",
+    settings=Price,
+    labels=("sensitive", "mixed", "full_price", "unknown"),
+    build=_build,
+    section=RecordSection(bit=0, facts=(DISCOUNTED,), columns=("discounted",), apply=_apply, merge=_merge),
 )

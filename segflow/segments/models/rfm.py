@@ -233,5 +233,6 @@ RFM: Final = Declaration(
     labels=("none",),
     labels_of=lambda own: [label for row in own.grid for label in row],
     build=_build,
+    slot=1,
     cuts=("recency_us", "frequency", "monetary_minor"),
 )

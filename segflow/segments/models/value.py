@@ -13,6 +13,7 @@ from segflow.segments.declaration import Common, Declaration
 from segflow.segments.explain import Case
 from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER
+from segflow.segments.record_section import RecordSection
 
 LABELS: Final = ("none", "c", "b", "a")
 NONE, C, B, A = range(len(LABELS))
@@ -85,4 +86,6 @@ def _build(_own: Value, _common: Common) -> ValueModel:
     return ValueModel()
 
 
-VALUE: Final = Declaration(name="value", settings=Value, labels=LABELS[::-1], build=_build, cuts=("value_minor",))
+VALUE: Final = Declaration(
+    name="value", settings=Value, labels=LABELS[::-1], build=_build, cuts=("value_minor",), section=RecordSection(bit=4)
+)

@@ -22,7 +22,7 @@ from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US, to_us
 from segflow.segments.mbg_nbd import WEEK_US, History, Values, expected_purchases, p_alive
 from segflow.segments.parameters import CDNOW, MbgNbd
-from segflow.segments.purchase_days import with_purchase
+from segflow.segments.purchase_days import DAY_MASK, LATEST_DAY, PURCHASE_DAYS, with_purchase
 from segflow.segments.slots import NO_SLOT
 from tests.support.cdnow import CALIBRATION_END_US, END_US, EVENTS, published_sample, purchases
 from tests.support.command import segflow, settings_file
@@ -165,9 +165,7 @@ def facts_of(log: PurchaseLog, population: Population, at_us: int) -> Facts:
         purchases=nothing + 1,
         full_refunds=nothing,
         net_minor=nothing,
-        latest_day=latest,
-        day_mask=mask,
-        purchase_days=days,
+        own={LATEST_DAY.name: latest, DAY_MASK.name: mask, PURCHASE_DAYS.name: days},
     )
 
 

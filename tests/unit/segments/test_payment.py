@@ -16,6 +16,7 @@ from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import MemoryShard
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import to_us
+from segflow.segments.models.payment import LATE_INVOICES, NEXT_DUE_US, SETTLED_INVOICES
 from segflow.segments.rules import from_settings
 from segflow.state import record
 from tests.support.agreement import parsed
@@ -76,7 +77,7 @@ def facts(log: list[Event]) -> tuple[int, int, int]:
     assert fed(mine, log).dead == []
     customers = record.decode(["c"], mine.store.load(["c"]), start_labels(RULES), 0, RULES.names)
     found = customers.facts(slice(None))
-    return int(found.settled_invoices[0]), int(found.late_invoices[0]), int(found.next_due_us[0])
+    return int(found[SETTLED_INVOICES][0]), int(found[LATE_INVOICES][0]), int(found[NEXT_DUE_US][0])
 
 
 def test_silence_makes_overdue_and_a_payment_ends_it() -> None:
@@ -186,7 +187,7 @@ def test_what_is_open_again_about_a_forgotten_invoice_is_refused() -> None:
     assert fed(mine, [invoice(1.5, "old", 30, 29)]).dead == []  # a payment always counts
     customers = record.decode(["c"], mine.store.load(["c"]), start_labels(RULES), 0)
     held = customers.facts(slice(None))
-    assert (int(held.settled_invoices[0]), int(held.late_invoices[0])) == (21, 20)
+    assert (int(held[SETTLED_INVOICES][0]), int(held[LATE_INVOICES][0])) == (21, 20)
     assert customers.tails["settled_invoices"]["us"][0, 0] == to_us(FIRST + timedelta(days=4))
 
 

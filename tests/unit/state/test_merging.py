@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from segflow.engine.advance.erasures import start_labels
 from segflow.schemas.settings import Settings
+from segflow.segments.facts import COLUMNS
+from segflow.segments.models.engagement import LEVEL_LOG2
+from segflow.segments.purchase_days import PURCHASE_DAYS
 from segflow.segments.slots import MASK_SLOTS
 from segflow.state import record
 from segflow.state.customers import Customers
@@ -57,15 +60,17 @@ def test_two_halves_of_a_history_give_the_facts_of_the_whole(log: Log, whose: li
     first, second = (customer(half, name) for half, name in zip(halves, "ab", strict=True))
     merge(first, np.array([0]), second, RULES.window_slots)
     found, expected = (each.facts(slice(None)) for each in (first, customer(log, "a")))
-    for name in found.__slots__:
-        if name == "level_log2":  # sums of floats in another order
-            assert np.allclose(found.level_log2, expected.level_log2, rtol=0, atol=1e-9)
-        elif name == "purchase_days":  # of days before the mask's reach nothing tells whether they are one
-            assert found.purchase_days == expected.purchase_days or not is_in_reach(log)
-        elif name == "attributes":
-            assert np.array_equal(found.attributes.entries, expected.attributes.entries)
+    assert found.own.keys() == expected.own.keys()
+    assert np.array_equal(found.attributes.entries, expected.attributes.entries)
+    for name in (*COLUMNS, "window"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+    for name in found.own:
+        if name == LEVEL_LOG2.name:  # sums of floats in another order
+            assert np.allclose(found[LEVEL_LOG2], expected[LEVEL_LOG2], rtol=0, atol=1e-9)
+        elif name == PURCHASE_DAYS.name:  # of days before the mask's reach nothing tells whether they are one
+            assert found[PURCHASE_DAYS] == expected[PURCHASE_DAYS] or not is_in_reach(log)
         else:
-            assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+            assert np.array_equal(found.own[name], expected.own[name]), name
 
 
 def test_the_latest_event_ids_of_both_are_remembered() -> None:
