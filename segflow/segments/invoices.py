@@ -1,4 +1,4 @@
-"""Invoices that are remembered of a customer: the open ones, and those settled last."""
+"""The invoices that a record remembers of a customer: open ones, and those settled last."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,15 +10,14 @@ from segflow.segments.facts import Times
 from segflow.segments.instant import NEVER, UNKNOWN
 
 OPEN: Final = np.dtype([("key", "<u8"), ("us", "<i8"), ("due_us", "<i8")])
-"""An open invoice: hash of its id (0: none here), when the event that says so happened, when it is due."""
+"""An open invoice: hash of its id (0: an empty place), time of the event that says so, due date."""
 SETTLED: Final = np.dtype([("key", "<u8"), ("us", "<i8"), ("late", "u1")])
-"""A settled invoice: hash of its id (0: none here), when the event that says so happened, 1: it was paid after it was
-due."""
+"""A settled invoice: hash of its id (0: an empty place), time of the event that says so, 1 if it was paid late."""
 INVOICE: Final = np.dtype([("key", "<u8"), ("due_us", "<i8"), ("paid_us", "<i8")])
-"""What an event says of an invoice: hash of its id, when it is due, when it was paid (UNKNOWN: it is open)."""
+"""The content of an event on an invoice: hash of its id, due date, time of payment (UNKNOWN: it is open)."""
 OPEN_MOST: Final = 8
 SETTLED_MOST: Final = 16
-"""Invoices remembered a customer (models.md)."""
+"""The most open and the most settled invoices that are remembered of a customer."""
 
 Entries = npt.NDArray[np.void]
 Keys = npt.NDArray[np.uint64]
@@ -29,8 +28,9 @@ Flags = npt.NDArray[np.bool_]
 class Invoices:
     """The invoices of n customers.
 
-    open: shape (n, OPEN_MOST) of OPEN, the first due first; settled: shape (n, SETTLED_MOST) of SETTLED, those of which
-    was heard latest, the oldest first; empty places last. Totals count what is no longer remembered, too; shape (n,).
+    open: shape (n, OPEN_MOST) of OPEN, the first due first. settled: shape (n, SETTLED_MOST) of SETTLED, those with the
+    latest events, the oldest first. Empty places are last. The totals, shape (n,), also count invoices that are no
+    longer remembered.
     """
 
     open: Entries
@@ -40,16 +40,21 @@ class Invoices:
 
     @property
     def next_due_us(self) -> Times:
-        """When the first of the open ones is due, NEVER without one."""
+        """The earliest due date of the open invoices, shape (n,); NEVER without one."""
         first = self.open[:, 0]
         return np.where(first["key"] == 0, NEVER, first["due_us"])
 
 
 def too_many(held: Invoices, payments: Entries, occurred_us: Times) -> Flags:
-    """Which events, each telling one of n customers (n,) of INVOICE, are about an open invoice that cannot be taken.
+    """Which events are about an open invoice that must be refused, shape (n,).
 
-    There is no place for it; or it may be one that was settled and forgotten, as all that are remembered were settled
-    later than the event.
+    Either there is no place for it, or it may be one that was settled and forgotten: all settled invoices that are
+    remembered are from later than the event.
+
+    Args:
+        held: of n customers.
+        payments: an event of each, shape (n,) of INVOICE.
+        occurred_us: of the events, shape (n,).
     """
     known = _at(held.open, payments["key"]).any(axis=1) | _at(held.settled, payments["key"]).any(axis=1)
     is_full = (held.open["key"] != 0).all(axis=1)
@@ -59,10 +64,15 @@ def too_many(held: Invoices, payments: Entries, occurred_us: Times) -> Flags:
 
 
 def with_payments(held: Invoices, payments: Entries, occurred_us: Times) -> Invoices:
-    """The invoices after events that tell (n,) of INVOICE, one a customer, none of them `too_many`.
+    """The invoices of n customers after an event of each, none of them `too_many`.
 
-    An invoice that was settled stays so. Else the event that happened last says when it is due and whether it was late;
-    of two at the same time the earlier `due_at`, and the late one. So their order does not matter.
+    A settled invoice stays settled. Otherwise the event that happened last counts for its due date and its lateness. Of
+    two at the same time, the earlier `due_at` and the late payment count. So the order of events does not matter.
+
+    Args:
+        held: of n customers.
+        payments: an event of each, shape (n,) of INVOICE.
+        occurred_us: of the events, shape (n,).
     """
     opened, settled = held.open.copy(), held.settled.copy()
     row = np.arange(len(payments["key"]))
@@ -102,7 +112,7 @@ def with_payments(held: Invoices, payments: Entries, occurred_us: Times) -> Invo
 
 
 def _at(entries: Entries, keys: Keys) -> Flags:
-    """Where each customer's entries have the key."""
+    """The places of each customer's key among the entries, shape (n, entries)."""
     found: Flags = entries["key"] == keys[:, None]
     return found
 
@@ -120,17 +130,17 @@ def _put(
 
 
 def _in_order(entries: Entries, by: str) -> Entries:
-    """Each customer's entries by a time, then by key; empty places last."""
+    """Each customer's entries, sorted by the time `by`, then by key; empty places last."""
     order = np.lexsort((entries["key"], np.where(entries["key"] == 0, NEVER, entries[by])))
     ordered: Entries = np.take_along_axis(entries, order, axis=1)
     return ordered
 
 
 def united(one: Invoices, other: Invoices) -> Invoices:
-    """The invoices of one customer and of another, each (1, ...), who are one.
+    """The invoices of one customer and of another who are one, each of shape (1, ...).
 
-    Told under both ids and remembered, an invoice counts once, as its latest telling has it; a settled one stays so. Of
-    more open ones than are remembered those due first stay.
+    An invoice that both remember counts once, by its latest event. A settled one stays settled. Of more open ones than
+    OPEN_MOST, those due first stay.
     """
     settled = _of_each(one.settled, other.settled, ("us", "late"))
     twice = np.isin(one.settled["key"][one.settled["key"] != 0], other.settled["key"])
@@ -148,7 +158,7 @@ def united(one: Invoices, other: Invoices) -> Invoices:
 def _of_each(
     one: Entries, other: Entries, by: tuple[str, str], later_wins: tuple[bool, bool] = (True, True)
 ) -> Entries:
-    """Of the entries of each key the one that counts, by two fields; sorted by key."""
+    """For each key the entry that counts, by two fields, of which the larger or the smaller wins; sorted by key."""
     entries = np.concatenate([one[0], other[0]])
     entries = entries[entries["key"] != 0]
     columns = [entries[name].astype(np.int64) * (1 if last else -1) for name, last in zip(by, later_wins, strict=True)]
@@ -159,7 +169,7 @@ def _of_each(
 
 
 def _padded(entries: Entries, most: int) -> Entries:
-    """Entries as a row of so many places."""
+    """The entries as one row of `most` places."""
     row = np.zeros((1, most), dtype=entries.dtype)
     row[0, : len(entries)] = entries
     return row

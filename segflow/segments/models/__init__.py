@@ -1,1 +1,1 @@
-"""One way of dividing customers a file: a label from facts, and the moment at which silence changes it."""
+"""The models, one dimension a file: a label from facts, and the moment at which silence changes it."""

@@ -1,4 +1,4 @@
-"""Cadence: regular buyer, occasional, or one-off; by slots of equal length (28 days) with a purchase."""
+"""Cadence, the regularity of buying: the number of the latest slots of equal length (28 days) with a purchase."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
@@ -24,11 +24,13 @@ SLOT_MASK: Final = Fact("slot_mask", np.uint64)  # see segments/slots.py
 
 
 class Cadence(Section):
-    """The cadence dimension: in how many of the latest 28-day slots something was bought."""
+    """The cadence dimension: the number of the latest slots (`slot`, 28 days) with a purchase."""
 
-    regular_slots: Annotated[int, Field(ge=1, le=64, strict=True)] = Field(4, description="slots with a purchase")
+    regular_slots: Annotated[int, Field(ge=1, le=64, strict=True)] = Field(
+        4, description="slots with a purchase from which on a customer is regular"
+    )
     of_slots: Annotated[int, Field(ge=1, le=64, strict=True)] = Field(
-        6, description="of so many of the latest slots, the present one included; 64 are remembered"
+        6, description="latest slots that are looked at, the present one included; 64 are remembered"
     )
 
     @model_validator(mode="after")
@@ -40,9 +42,10 @@ class Cadence(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CadenceModel:
-    """Regular with a purchase in `regular_slots` of the latest `of_slots`. `none` (neutral): no order that counts.
+    """The model: regular with a purchase in `regular_slots` of the latest `of_slots` slots.
 
-    The slots looked at end with the present one, or with that of the latest purchase where it lies ahead.
+    The slots looked at end with the present one, or with that of the latest purchase where it lies ahead. `none`
+    (neutral) is a customer without an order that counts.
     """
 
     regular_slots: int
@@ -60,11 +63,11 @@ class CadenceModel:
         return np.where(orders == 0, NONE, code).astype(np.uint8)
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
-        """The end of the slot with which `regular` ends; nothing else ends by silence."""
+        """The end of the slot with which `regular` ends. No other label ends by silence."""
         return np.where(labels[self.name] == REGULAR, self._regular_until_us(facts), NEVER)
 
     def explain(self, case: Case) -> list[str]:
-        """Sentences that end in the label."""
+        """The reasons of the label, in sentences that end in it."""
         lines = [case.orders_said()]
         if case.label == "none":
             return [*lines, "Without an order that counts: none."]
@@ -82,17 +85,17 @@ class CadenceModel:
         return [*lines, "One order: one_off." if case.label == "one_off" else "More than one order: occasional."]
 
     def _regular_until_us(self, facts: Facts) -> Times:
-        """As `_crossing` gives it, once for the same facts."""
+        """The result of `_crossing`, computed once for the same facts."""
         return facts.once(self, lambda: self._crossing(facts))
 
     def _crossing(self, facts: Facts) -> Times:
-        """When fewer than `regular_slots` are left among the latest; the beginning of time where there never were.
+        """The time until which `regular_slots` are left among the latest, shape (n,); int64's minimum without so many.
 
-        With k the age of the `regular_slots`-th latest slot, that is `of_slots` - k slots after the latest one.
+        With k the age in slots of the `regular_slots`-th latest slot, that is `of_slots` - k slots after the latest.
         """
         mask = facts[SLOT_MASK]
         for _ in range(self.regular_slots - 1):
-            mask = mask & (mask - np.uint64(1))  # without its lowest bit; nothing stays nothing
+            mask = mask & (mask - np.uint64(1))  # without its lowest bit; 0 stays 0
         lowest = mask & (~mask + np.uint64(1))
         age = np.frexp(lowest.astype(np.float64))[1].astype(np.int64) - 1  # exact: a power of two
         counts = (mask != 0) & (age < self.of_slots)
@@ -114,7 +117,7 @@ def _merge(kept: Kept, rows: Rows, other: Kept) -> None:
 
 
 def with_purchase(latest: Slots, mask: Mask, times_us: Times, slot_us: int) -> tuple[Slots, Mask]:
-    """The latest slot and the mask of n customers after a purchase of each."""
+    """The latest slot and the mask of n customers after one purchase of each, at `times_us`, shape (n,)."""
     return with_slot(latest, mask, times_us // slot_us)
 
 

@@ -1,7 +1,7 @@
-"""Churn: how likely it is that we lost this customer, judged by the customer's own rhythm.
+"""Churn, the risk that a customer is lost, judged by the customer's own rhythm of buying.
 
-The chance to be still a customer is that of the MBG/NBD model (segments/mbg_nbd.py), which makes an alarm of a weekly
-buyer's silence after weeks and of a yearly buyer's after years.
+P(alive), the chance to be still a customer, is that of the MBG/NBD model (segments/mbg_nbd.py). A weekly buyer's
+silence becomes an alarm after weeks, a yearly buyer's after years.
 """
 
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ LABELS: Final = ("none", "lost", "high", "medium", "low")
 NONE, LOST, HIGH, MEDIUM, LOW = range(len(LABELS))
 
 Thresholds = tuple[float, float, float]
-"""From which chance on, above zero and below one, the risk is low, medium, high; descending."""
+"""P(alive) from which on the risk is low, medium and high: between zero and one, descending."""
 
 
 class ChurnThresholds(Section):
-    """From which chance to be still a customer on the risk is low, medium, high; below it the customer is lost."""
+    """The chance to be still a customer from which on the risk is low, medium, high. Below, the customer is lost."""
 
     low_from: Chance = Decimal("0.7")
     medium_from: Chance = Decimal("0.4")
@@ -47,15 +47,16 @@ class Churn(ChurnThresholds):
     """The churn dimension: the chance to be still a customer, by each customer's own rhythm of buying."""
 
     one_time: ChurnThresholds | None = Field(
-        None, description="of customers of a single purchase day, who are a special case; null: as above"
+        None, description="thresholds of customers with a single purchase day, a special case; null: as above"
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChurnModel:
-    """By what the chance to be still a customer has not yet fallen to. `none` (neutral): no order that counts.
+    """The model: by the highest threshold that P(alive) has not yet fallen to.
 
-    A label holds until the first whole second after the chance falls to its threshold.
+    A label holds until the first whole second after P(alive) falls to its threshold. `none` (neutral) is a customer
+    without an order that counts.
     """
 
     thresholds: Thresholds
@@ -65,18 +66,18 @@ class ChurnModel:
     start: int = NONE
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
-        """Codes into LABELS, shape (n,): how many thresholds are still ahead."""
+        """Codes into LABELS, shape (n,): by the number of thresholds still ahead."""
         code = LOST + (at_us[:, None] < self._ends_us(facts, cuts)).sum(axis=1)
         return np.where(facts.orders == 0, NONE, code).astype(np.uint8)
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
-        """When the chance falls to the threshold of the present label."""
+        """The time at which P(alive) falls to the threshold of the present label, shape (n,)."""
         own = labels[self.name].astype(np.intp)
         ends_us = self._ends_us(facts, cuts)[np.arange(len(at_us)), LOW - np.maximum(own, HIGH)]
         return np.where(own <= LOST, NEVER, ends_us)
 
     def explain(self, case: Case) -> list[str]:
-        """Sentences that end in the label."""
+        """The reasons of the label, in sentences that end in it."""
         lines = [case.orders_said()]
         if case.label == "none":
             return [*lines, "Without an order that counts: none."]
@@ -97,11 +98,11 @@ class ChurnModel:
         ]
 
     def _ends_us(self, facts: Facts, cuts: Cuts) -> Times:
-        """As `_crossings` finds them, once for the same facts."""
+        """The result of `_crossings`, computed once for the same facts."""
         return facts.once((self, cuts.parameters), lambda: self._crossings(facts, cuts))
 
     def _crossings(self, facts: Facts, cuts: Cuts) -> Times:
-        """Until when each customer's risk is low, medium and high, shape (n, 3); never earlier than the one before."""
+        """The ends of low, medium and high risk of each customer, shape (n, 3), ascending."""
         history = History.of(facts)
         once = (history.repeats == 0)[:, None]
         chance = np.where(once, self.one_time, self.thresholds)
@@ -127,7 +128,7 @@ def _apply(kept: Kept, happened: Happened, _slot_us: int) -> None:
 
 
 def _merge(kept: Kept, rows: Rows, other: Kept) -> None:
-    """Days that both masks have count once; of those before their reach nothing tells whether they are one."""
+    """Merge the purchase days of two customers. A day in both masks counts once; older days count for both."""
     latest, mask, days = kept[LATEST_DAY], kept[DAY_MASK], kept[PURCHASE_DAYS]
     latest[rows], mask[rows], shared = united(latest[rows], mask[rows], other[LATEST_DAY], other[DAY_MASK])
     days[rows] += other[PURCHASE_DAYS] - shared

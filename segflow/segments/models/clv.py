@@ -1,7 +1,7 @@
-"""CLV: what a customer is still worth, expected purchases within a horizon times expected money a purchase.
+"""CLV, the worth of a customer in the future: expected purchases within a horizon times the expected money of each.
 
-Purchases by MBG/NBD (segments/mbg_nbd.py), money by Gamma-Gamma (segments/gamma_gamma.py). In silence the worth only
-falls, so each class has an end, which is computed; the worth is never evaluated for a label.
+Purchases are by MBG/NBD (segments/mbg_nbd.py), money is by Gamma-Gamma (segments/gamma_gamma.py). In silence the worth
+only falls, so each class has an end. The end is computed; the worth is never evaluated for a label.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ from segflow.segments.record_section import Happened, Kept, RecordSection
 LABELS: Final = ("none", "low", "medium", "high")
 NONE, LOW, MEDIUM, HIGH = range(len(LABELS))
 WORTH_MOST: Final = 2.0**62
-"""Minor units: beyond all money there is, and still a whole number of 64 bits."""
+"""The largest worth, minor units: beyond all money there is, and still a whole number of 64 bits."""
 
 
 class ClvCuts(Section):
-    """What a customer is worth from a class on, in `currency`."""
+    """The worth from which on a customer is in a class, in major units of `currency`. Below both it is low."""
 
     high_from: Money = Decimal(100)
     medium_from: Money = Decimal(25)
@@ -44,20 +44,21 @@ class ClvCuts(Section):
 
 
 class Clv(Section):
-    """The clv dimension: what a customer is still worth, expected purchases times expected money."""
+    """The clv dimension: the worth of a customer in the future, expected purchases times expected money."""
 
-    horizon: Wait = Field(timedelta(weeks=26), description="how far ahead purchases are counted")
+    horizon: Wait = Field(timedelta(weeks=26), description="span ahead in which purchases are expected")
     cuts: Literal["fixed", "terciles"] = Field(
-        "fixed", description="terciles: of the living, made anew as `recut` says"
+        "fixed", description="terciles: of the living customers, computed again on the schedule of `recut`"
     )
     fixed: ClvCuts = ClvCuts()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClvModel:
-    """By what the worth has not yet fallen below. `none` (neutral): no order that counts.
+    """The model: by the highest cut that the worth has not yet fallen below.
 
-    A class holds until the first whole second at which the worth is below its cut.
+    A class holds until the first whole second at which the worth is below its cut. `none` (neutral) is a customer
+    without an order that counts.
     """
 
     horizon_weeks: float
@@ -67,18 +68,18 @@ class ClvModel:
     start: int = NONE
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
-        """Codes into LABELS, shape (n,): how many cuts are still ahead."""
+        """Codes into LABELS, shape (n,): by the number of cuts still ahead."""
         code = LOW + (at_us[:, None] < self._ends_us(facts, cuts)).sum(axis=1)
         return np.where(facts.orders == 0, NONE, code).astype(np.uint8)
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
-        """When the worth falls below the cut of the present class."""
+        """The time at which the worth falls below the cut of the present class, shape (n,)."""
         own = labels[self.name].astype(np.intp)
         ends_us = self._ends_us(facts, cuts)[np.arange(len(at_us)), HIGH - np.maximum(own, MEDIUM)]
         return np.where(own <= LOW, NEVER, ends_us)
 
     def explain(self, case: Case) -> list[str]:
-        """Sentences that end in the label."""
+        """The reasons of the label, in sentences that end in it."""
         lines = [case.orders_said()]
         if case.label == "none":
             return [*lines, "Without an order that counts: none."]
@@ -96,7 +97,7 @@ class ClvModel:
         ]
 
     def worth_minor(self, facts: Facts, at_us: Times | int, parameters: Parameters) -> Times:
-        """What each of n customers with a purchase is worth at `at_us`, whole minor units; at most WORTH_MOST."""
+        """The worth of n customers with a purchase at `at_us`, whole minor units, shape (n,); at most WORTH_MOST."""
         history = History.of(facts)
         first_us = np.where(facts.first_us == UNKNOWN, at_us, facts.first_us)
         age_weeks = np.maximum((at_us - first_us) / WEEK_US, history.recency_weeks)
@@ -105,22 +106,22 @@ class ClvModel:
         return np.floor(np.minimum(worth, WORTH_MOST)).astype(np.int64)
 
     def money(self, facts: Facts, history: History, parameters: Parameters) -> Values:
-        """What a purchase of each customer is expected to bring, major units.
+        """The expected money of a purchase of each customer, major units, shape (n,).
 
-        Refunds belong to no day: they come off the repeat days, whatever was returned.
+        Refunds belong to no day. They come off the repeat days, whatever was returned.
         """
         first_day_minor = facts[FIRST_DAY_MINOR]
         repeat_money = (facts.net_minor - first_day_minor) / self.minor_per_major
         return expected_money(parameters.gamma_gamma, history.repeats, repeat_money)
 
     def _ends_us(self, facts: Facts, cuts: Cuts) -> Times:
-        """As `_search` finds them, once for the same facts."""
+        """The result of `_search`, computed once for the same facts."""
         return facts.once((self, cuts.clv_minor, cuts.parameters), lambda: self._search(facts, cuts))
 
     def _search(self, facts: Facts, cuts: Cuts) -> Times:
-        """Until when each customer is high and medium, shape (n, 2); never later than the one before.
+        """The ends of high and medium of each customer, shape (n, 2), ascending.
 
-        UNKNOWN, before all times, where the worth is below at the latest purchase already.
+        UNKNOWN, which is before all times, where the worth is below the cut at the latest purchase already.
         """
         history = History.of(facts)
         money = self.money(facts, history, cuts.parameters)
@@ -134,7 +135,7 @@ class ClvModel:
 
 
 def build_clv(own: Clv, common: Common) -> ClvModel:
-    """The model, as settings have it."""
+    """The model of the settings."""
     return ClvModel(horizon_weeks=duration_us(own.horizon) / WEEK_US, minor_per_major=common.minor_per_major)
 
 

@@ -1,8 +1,8 @@
-"""Engagement: browsing and buying together, fading by half in every half-life.
+"""Engagement: the weights of interactions and purchases together, each halved with every half-life since.
 
-S(t) = sum of w_i * 2^-((t - t_i) / half_life). Kept as one number, L = log2 of the sum of w_i * 2^(t_i / half_life),
-the times counted from the Unix epoch: then S(t) = 2^(L - t / half_life), a late event adds like any other, and S falls
-below a threshold at the time half_life * (L - log2 threshold).
+S(t) = sum of w_i * 2^-((t - t_i) / half_life). The record keeps one number, L = log2 of the sum of
+w_i * 2^(t_i / half_life), with times counted from the Unix epoch. Then S(t) = 2^(L - t / half_life). A late event adds
+like any other. S falls below a threshold at the time half_life * (L - log2 threshold).
 """
 
 from dataclasses import dataclass
@@ -55,12 +55,12 @@ class Engagement(Section):
     active_from: Threshold = 5.0
     visitor_from: Threshold = 0.5
     half_life: Duration = Field(
-        timedelta(days=14), description="a fact setting: it is in what is remembered, and cannot change afterwards"
+        timedelta(days=14), description="time in which a weight halves. A fact setting: it cannot change in place"
     )
     weights: dict[EventName, Weight] = Field(
-        WEIGHTS, description="by an interaction's kind, and of a purchase; a fact setting"
+        WEIGHTS, description="weight by the interaction's kind, and of a purchase. A fact setting"
     )
-    other_weight: Weight = Field(1.0, description="of kinds that have no weight of their own; a fact setting")
+    other_weight: Weight = Field(1.0, description="weight of kinds without one of their own. A fact setting")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -73,7 +73,7 @@ class Engagement(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngagementModel:
-    """By what S(t) has not yet fallen below. `dormant` (neutral) is the last.
+    """The model: by the highest threshold that S(t) has not yet fallen below; `dormant` (neutral) is below all.
 
     A label holds until the first whole second after S falls below its threshold.
     """
@@ -87,18 +87,18 @@ class EngagementModel:
     start: int = DORMANT
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
-        """Codes into LABELS, shape (n,): how many thresholds are still ahead."""
+        """Codes into LABELS, shape (n,): the number of thresholds still ahead."""
         code: Labels = (at_us[:, None] < self._ends_us(facts)).sum(axis=1).astype(np.uint8)
         return code
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
-        """When S falls below the threshold of the present label."""
+        """The time at which S falls below the threshold of the present label, shape (n,)."""
         own = labels[self.name].astype(np.intp)
         ends_us = self._ends_us(facts)[np.arange(len(at_us)), np.maximum(own, VISITOR) - 1]
         return np.where(own == DORMANT, NEVER, ends_us)
 
     def explain(self, case: Case) -> list[str]:
-        """Sentences that end in the label."""
+        """The reasons of the label, in sentences that end in it."""
         level = float(case.facts[LEVEL_LOG2][0])
         if isinf(level):
             return ["Nothing that weighs was ever seen: dormant."]
@@ -112,29 +112,29 @@ class EngagementModel:
         ]
 
     def _ends_us(self, facts: Facts) -> Times:
-        """As `_crossings` gives them, once for the same facts."""
+        """The result of `_crossings`, computed once for the same facts."""
         return facts.once(self, lambda: self._crossings(facts))
 
     def _crossings(self, facts: Facts) -> Times:
-        """Until when each customer is visitor, active and core, shape (n, 3); never later than the one before."""
+        """The ends of visitor, active and core of each customer, shape (n, 3), descending."""
         thresholds = np.array([log2(each) for each in (self.visitor_from, self.active_from, self.core_from)])
         ends_s = (facts[LEVEL_LOG2][:, None] - thresholds) * (self.half_life_us / SECOND_US)
         return second_after(ends_s)
 
 
 def weight_log2(weight: float) -> float:
-    """log2 of a weight, NOTHING of zero."""
+    """log2 of a weight; NOTHING for a weight of zero."""
     return log2(weight) if weight > 0 else NOTHING
 
 
 def level_of(weights_log2: Level, times_us: Times, half_life_us: int) -> Level:
-    """The level that each of n events would give alone."""
+    """The level L that each of n events would give alone, shape (n,)."""
     level: Level = weights_log2 + times_us / half_life_us
     return level
 
 
 def with_event(held: Level, level: Level) -> Level:
-    """The level of n customers after an event of each."""
+    """The level L of n customers after an event of each, shape (n,)."""
     total: Level = np.logaddexp2(held, level)
     return total
 

@@ -1,4 +1,4 @@
-"""Lifecycle: prospect, new, active, loyal, at risk, churned, reactivated."""
+"""Lifecycle, the stage of a customer: prospect, new, active, loyal, reactivated, at risk, churned."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,7 +22,7 @@ PROSPECT, NEW, ACTIVE, LOYAL, REACTIVATED, AT_RISK, CHURNED = range(len(LABELS))
 
 
 class Lifecycle(Section):
-    """Thresholds of the lifecycle dimension."""
+    """The lifecycle dimension: the thresholds between its stages."""
 
     at_risk_after: Duration = timedelta(days=60)
     churned_after: Duration = timedelta(days=180)
@@ -40,7 +40,7 @@ class Lifecycle(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LifecycleModel:
-    """Where a customer stands between the first purchase and the last. Rows of the table are tried in order."""
+    """The model. The first row of the contract's table that holds gives the label (docs/contract.md#dimensions)."""
 
     at_risk_after_us: int
     churned_after_us: int
@@ -62,7 +62,7 @@ class LifecycleModel:
         return np.where(orders == 0, PROSPECT, code).astype(np.uint8)
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
-        """The next of: the end of `reactivated`, at risk, churned."""
+        """The earliest ahead of: the end of `reactivated`, at risk, churned; shape (n,)."""
         own = labels[self.name]
         settled = (own == PROSPECT) | (own == CHURNED)
         due = np.where(own == AT_RISK, after(facts.last_us, self.churned_after_us), NEVER)
@@ -72,7 +72,7 @@ class LifecycleModel:
         return np.where(own == REACTIVATED, ends, due)
 
     def explain(self, case: Case) -> list[str]:
-        """Sentences that end in the label."""
+        """The reasons of the label, in sentences that end in it."""
         at_risk, churned = span(self.at_risk_after_us), span(self.churned_after_us)
         facts = [case.orders_said(), case.idle_said()]
         if case.label == "prospect":
@@ -105,7 +105,7 @@ class LifecycleModel:
         return [*facts, reason[str(case.label)]]
 
     def _came_back(self, facts: Facts) -> npt.NDArray[np.bool_]:
-        """Whether the latest purchase came `at_risk_after` or more after the one before it."""
+        """Whether the latest purchase came `at_risk_after` or more after the one before it, shape (n,)."""
         has_two = facts.before_last_us != UNKNOWN
         gap_us = np.where(has_two, facts.last_us, 0) - np.where(has_two, facts.before_last_us, 0)
         came_back: npt.NDArray[np.bool_] = has_two & (gap_us >= self.at_risk_after_us)

@@ -1,4 +1,4 @@
-"""Payment: who pays on time, slowly, or owes."""
+"""Payment, the reliability of a payer: overdue invoices, and the share of invoices paid late."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,13 +29,13 @@ class Payment(Section):
     """The payment dimension: open invoices, and the share of late ones among the settled."""
 
     slow_above: Share = Field(
-        Decimal("0.3"), description="share of settled invoices that were paid after they were due"
+        Decimal("0.3"), description="share of settled invoices paid after they were due; above it a customer is slow"
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaymentModel:
-    """Overdue from the moment an open invoice is due; else by the share of late ones among the settled.
+    """The model: overdue from the moment an open invoice is due, else by the share of late ones among the settled.
 
     `unknown` (neutral) is a customer without invoices.
     """
@@ -54,11 +54,11 @@ class PaymentModel:
         return np.where(facts[NEXT_DUE_US] <= at_us, OVERDUE, code).astype(np.uint8)
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
-        """When the first of the open invoices is due."""
+        """The time at which the first of the open invoices is due, shape (n,); NEVER once overdue."""
         return np.where(labels[self.name] == OVERDUE, NEVER, facts[NEXT_DUE_US])
 
     def explain(self, case: Case) -> list[str]:
-        """Sentences that end in the label."""
+        """The reasons of the label, in sentences that end in it."""
         settled, late, due_us = case.own(SETTLED_INVOICES), case.own(LATE_INVOICES), case.own(NEXT_DUE_US)
         lines = [f"{settled} invoices were settled, {late} of them late."]
         if due_us != NEVER:

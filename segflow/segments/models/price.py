@@ -1,4 +1,4 @@
-"""Price: who buys on discount only, and who at any price."""
+"""Price, the sensitivity to discounts: the share of purchases with a discount."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,9 +26,9 @@ DISCOUNTED: Final = Fact("discounted", np.uint32)  # purchases that had a discou
 class Price(Section):
     """The price dimension: the share of purchases that had a discount."""
 
-    min_purchases: Count = Field(3, description="with fewer a customer is unknown; refunds aside")
-    sensitive_from: Share = Field(Decimal("0.6"), description="share of purchases with a discount")
-    full_price_up_to: Share = Field(Decimal("0.2"), description="share of purchases with a discount")
+    min_purchases: Count = Field(3, description="fewest purchases, refunds aside; with fewer a customer is unknown")
+    sensitive_from: Share = Field(Decimal("0.6"), description="share with a discount from which on: sensitive")
+    full_price_up_to: Share = Field(Decimal("0.2"), description="share with a discount up to which: full_price")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -39,7 +39,7 @@ class Price(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PriceModel:
-    """By the share of purchases with a discount. `unknown` (neutral) is a customer with too few of them.
+    """The model: by the share of purchases with a discount. `unknown` (neutral) is a customer with too few purchases.
 
     Refunds change nothing: what was bought at a discount and sent back was bought at a discount.
     """
@@ -63,7 +63,7 @@ class PriceModel:
         return np.full(len(at_us), NEVER, dtype=np.int64)
 
     def explain(self, case: Case) -> list[str]:
-        """Sentences that end in the label."""
+        """The reasons of the label, in sentences that end in it."""
         purchases, discounted = case.fact("purchases"), case.own(DISCOUNTED)
         lines = [f"{purchases} purchases, {discounted} of them with a discount (refunds aside)."]
         if case.label == "unknown":

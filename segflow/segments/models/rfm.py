@@ -38,7 +38,7 @@ GRID: Final[tuple[FiveLabels, FiveLabels, FiveLabels, FiveLabels, FiveLabels]] =
 
 
 class FixedCuts(Section):
-    """A value at or above a threshold has crossed it; four thresholds make five scores."""
+    """Fixed thresholds of the three scores, ascending. A value at or above a threshold has crossed it."""
 
     recency: tuple[Duration, Duration, Duration, Duration] = (
         timedelta(days=30),
@@ -61,13 +61,13 @@ class FixedCuts(Section):
 
 
 class Rfm(Section):
-    """The RFM dimension: where its cut points come from, and the grid that names its cells."""
+    """The RFM dimension: the origin of its cut points, and the grid that names its cells."""
 
     cuts: Literal["fixed", "quantile"] = "fixed"
     fixed: FixedCuts = FixedCuts()
     window: Duration | None = Field(
         None,
-        description="orders and money of so much of the past, in whole slots; null: of all of it. A fact setting",
+        description="span of the past, in whole slots, whose orders and money count; null: all of it. A fact setting",
     )
     grid: tuple[FiveLabels, FiveLabels, FiveLabels, FiveLabels, FiveLabels] = Field(
         GRID, description="rows R 5 to R 1, columns FM 1 to FM 5"
@@ -82,7 +82,7 @@ class Rfm(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RfmModel:
-    """The RFM grid. `none` (neutral) is a customer without an order that counts."""
+    """The model over the customer's life. `none` (neutral) is a customer without an order that counts."""
 
     grid: Grid
     name: str = "rfm"
@@ -119,11 +119,11 @@ class RfmModel:
         return lines + _scored(case, case.fact("orders"), case.fact("net_minor"))
 
     def _life(self, facts: Facts, cuts: Cuts) -> Labels:
-        """`cells` over the customer's life."""
+        """The result of `cells` over the customer's life, computed once for the same facts."""
         return facts.once((self, cuts), lambda: self.cells(facts.orders, facts.net_minor, cuts))
 
     def cells(self, orders: npt.NDArray[np.int64], net_minor: npt.NDArray[np.int64], cuts: Cuts) -> Labels:
-        """Label codes by how many points recency has lost (R = 5 - lost), in a last axis of 5."""
+        """Label codes by the points that recency has lost (R = 5 - lost), in a last axis of 5."""
         frequency = 1 + crossed(orders, cuts.frequency)
         monetary = 1 + crossed(net_minor, cuts.monetary_minor)
         cells = self._codes[(frequency + monetary + 1) // 2 - 1]
@@ -131,16 +131,16 @@ class RfmModel:
 
 
 def _pick(cells: Labels, columns: npt.NDArray[np.int64]) -> Labels:
-    """One column of each row."""
+    """One column of each row of `cells`, shape (n,)."""
     picked: Labels = cells[np.arange(len(cells)), columns]
     return picked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowedRfmModel:
-    """The RFM grid over the present slot and those before it, `slots` in all.
+    """The model over a window: the present slot and those before it, `slots` in all.
 
-    `none` (neutral) is a customer without an order that counts in them, so silence ends there.
+    `none` (neutral) is a customer without an order that counts in the window. Silence leads there in the end.
     """
 
     rfm: RfmModel
@@ -149,17 +149,17 @@ class WindowedRfmModel:
 
     @property
     def name(self) -> str:
-        """The dimension is the same."""
+        """The dimension, that of RfmModel."""
         return self.rfm.name
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """So are its labels."""
+        """The labels by code, those of RfmModel."""
         return self.rfm.labels
 
     @property
     def start(self) -> int:
-        """So is the neutral one."""
+        """The code of the neutral label, that of RfmModel."""
         return self.rfm.start
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
@@ -196,13 +196,16 @@ class WindowedRfmModel:
         return [first, case.idle_said(), *_scored(case, orders, net_minor)]
 
     def _course(self, facts: Facts, cuts: Cuts) -> tuple[Times, Labels]:
-        """When slots leave, shape (n, k), and label codes by how many have and what recency has lost, (n, k + 1, 5)."""
+        """The times at which slots leave, shape (n, k), and label codes, shape (n, k + 1, 5).
+
+        The codes are by the number of slots that have left and by the points that recency has lost.
+        """
         held = window.trimmed(facts.window)
         return window.leave_us(held, self.slot_us, self.slots), self.rfm.cells(*window.left(held), cuts)
 
 
 def _scored(case: Case, orders: int, net_minor: int) -> list[str]:
-    """The scores and the grid."""
+    """Sentences with the scores and the cell of the grid, ending in the label."""
     if case.label == "none":
         return ["Without an order that counts: none."]
     cuts = case.cuts

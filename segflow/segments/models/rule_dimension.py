@@ -1,4 +1,4 @@
-"""Rule dimensions: labels by rules of the settings; the first that holds gives the label."""
+"""Rule dimensions: labels by rules of the settings, of which the first that holds gives the label."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,7 +22,10 @@ from segflow.segments.model import NO_LABEL
 
 @dataclass(frozen=True, kw_only=True)
 class RuleDimension:
-    """Rules in their order, each a label and a condition. `otherwise` is the neutral label, where everybody starts."""
+    """The model of one rule dimension: rules in their order, each a label and a condition.
+
+    `otherwise` is the neutral label, at which every customer starts.
+    """
 
     name: str
     rules: tuple[tuple[str, Condition], ...]
@@ -39,7 +42,7 @@ class RuleDimension:
 
     @cached_property
     def looks_at(self) -> tuple[str, ...]:
-        """The dimensions whose labels its rules look at: when one changes, this one may."""
+        """The dimensions whose labels the rules look at. When one of them changes, this one may."""
         return tuple(sorted({name for _, condition in self.rules for name in meaning.dimensions(condition)}))
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
@@ -56,9 +59,9 @@ class RuleDimension:
         return codes
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
-        """The next crossing in a rule that can change the label: up to the last rule that gives the present one.
+        """The next crossing of a rule that can change the label, shape (n,): up to the last that gives the present one.
 
-        Not when the label of another dimension changes: who asks this one looks at their deadlines too (`looks_at`).
+        The deadlines of the dimensions in `looks_at` are not included. The caller adds them.
         """
         customers = Customers(facts=facts, codes=labels, models=self.models, minor=self.minor)
         own = labels[self.name]
@@ -69,7 +72,7 @@ class RuleDimension:
         return due_us
 
     def explain(self, case: Case) -> list[str]:
-        """Sentences that end in the label."""
+        """The reasons of the label, in sentences that end in it."""
         customers, at_us = _looked_at(self, case), np.array([case.at_us], dtype=np.int64)
         lines = []
         for number, ((label, condition), text) in enumerate(zip(self.rules, self.texts, strict=True), 1):
@@ -82,14 +85,14 @@ class RuleDimension:
         return [*lines, f"No rule holds: {self.otherwise}."]
 
     def _last_rule(self, label: str) -> int:
-        """The place of the last rule that gives the label; behind all of them for `otherwise`."""
+        """The index of the last rule that gives the label; the number of rules for `otherwise`."""
         if label == self.otherwise:
             return len(self.rules)
         return max(place for place, (each, _) in enumerate(self.rules) if each == label)
 
 
 def _looked_at(model: RuleDimension, case: Case) -> Customers:
-    """The one customer as conditions look at them."""
+    """The customer of the case in the form that conditions look at."""
     codes = {}
     for name in model.looks_at:
         label = case.labels[name]
@@ -99,7 +102,7 @@ def _looked_at(model: RuleDimension, case: Case) -> Customers:
 
 
 def _said(single: Single, customers: Customers, case: Case) -> str:
-    """One comparison: whether it holds, of what, and until when where time decides."""
+    """A sentence on one comparison: whether it holds, of which values, and until when if time decides."""
     at_us = np.array([case.at_us], dtype=np.int64)
     held = holds(single, customers, at_us)[0]
     values = "; ".join(_values(single, customers, case))
@@ -113,7 +116,7 @@ def _said(single: Single, customers: Customers, case: Case) -> str:
 
 
 def _values(single: Single, customers: Customers, case: Case) -> Iterable[str]:
-    """What the customer has where the comparison looks."""
+    """The customer's values that the comparison looks at."""
     match single:
         case meaning.Compared(left=left, right=right):
             spans = wording.is_span(left) or wording.is_span(right)
@@ -135,7 +138,7 @@ def _values(single: Single, customers: Customers, case: Case) -> Iterable[str]:
 
 
 def _measured(quantity: Quantity, customers: Customers, case: Case, *, spans: bool) -> Iterable[str]:
-    """A quantity's value, and of what it is made; nothing for a constant."""
+    """The value of a quantity and of its parts; nothing for a constant."""
     parts = wording.leaves(quantity)
     if not parts:
         return
@@ -147,7 +150,7 @@ def _measured(quantity: Quantity, customers: Customers, case: Case, *, spans: bo
 
 
 def _value(quantity: Quantity, customers: Customers, case: Case, *, spans: bool) -> str:
-    """A quantity's value at the moment."""
+    """The value of a quantity at the moment of the case."""
     course = line(quantity, customers)
     if not course.known[0]:
         return "absent"
@@ -158,7 +161,7 @@ def _value(quantity: Quantity, customers: Customers, case: Case, *, spans: bool)
 
 
 def _attribute(name: str, customers: Customers, values: tuple[Scalar, ...] = ()) -> str:
-    """An attribute as far as it is remembered: of a text only whether it is one of `values`."""
+    """The value of an attribute as far as it is kept. Of a text, only whether it is one of `values` is known."""
     entry = customers.facts.attributes.column(name)[0]
     kind, bits = Kind(int(entry["kind"])), int(entry["value"])
     alike = [value for value in values if attributes.kind_and_bits(value) == (kind, bits)]

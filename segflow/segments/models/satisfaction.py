@@ -1,4 +1,4 @@
-"""Satisfaction: what a customer told us last, on the scale of the net promoter score."""
+"""Satisfaction: the score of the customer's latest feedback, on the scale of the net promoter score."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +31,7 @@ class Satisfaction(Section):
 
     promoter_from: Score = 9
     passive_from: Score = 7
-    unknown_after: Wait = Field(timedelta(days=180), description="an older feedback says nothing any more")
+    unknown_after: Wait = Field(timedelta(days=180), description="age from which on a feedback no longer counts")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -42,7 +42,7 @@ class Satisfaction(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SatisfactionModel:
-    """By the score of the most recent feedback. `unknown` (neutral): none, or too long ago."""
+    """The model: by the score of the latest feedback. `unknown` (neutral): no feedback, or too long ago."""
 
     promoter_from: int
     passive_from: int
@@ -59,11 +59,11 @@ class SatisfactionModel:
         return np.where(known, code, ABSENT).astype(np.uint8)
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
-        """When the feedback is too long ago."""
+        """The time from which on the feedback no longer counts, shape (n,)."""
         return np.where(labels[self.name] == ABSENT, NEVER, after(facts[FEEDBACK_US], self.unknown_after_us))
 
     def explain(self, case: Case) -> list[str]:
-        """Sentences that end in the label."""
+        """The reasons of the label, in sentences that end in it."""
         if case.own(FEEDBACK_US) == UNKNOWN:
             return ["Never gave feedback: unknown."]
         lines = [f"The latest feedback was {case.own(SCORE)}, on {to_text(case.own(FEEDBACK_US))}."]
@@ -75,7 +75,7 @@ class SatisfactionModel:
 
 
 def with_feedback(held_us: Times, held: Scores, times_us: Times, scores: Scores) -> tuple[Times, Scores]:
-    """Time and score of the latest feedback of n customers after one of each; of equal times the lower score."""
+    """Time and score of the latest feedback of n customers after one of each; of equal times the lower score counts."""
     tied = np.where(times_us == held_us, np.minimum(held, scores), held)
     return np.maximum(held_us, times_us), np.where(times_us > held_us, scores, tied).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Value (ABC): who brings the money."""
+"""Value (ABC), the part of a customer in all money: classes by net money."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,7 +20,7 @@ NONE, C, B, A = range(len(LABELS))
 
 
 class FixedClasses(Section):
-    """Net money from which on a customer is in a class of value; below both it is c."""
+    """Net money from which on a customer is in class a and in class b. Below both it is c."""
 
     a_from: Money = Decimal(1000)
     b_from: Money = Decimal(250)
@@ -33,13 +33,13 @@ class FixedClasses(Section):
 
 
 class Value(Section):
-    """The value dimension (ABC): whose money makes up most of all money."""
+    """The value dimension (ABC): classes of customers by their net money."""
 
     cuts: Literal["share", "fixed"] = Field(
-        "share", description="share: of the living customers' money, made anew on the schedule of `recut`"
+        "share", description="share: by running shares of the living customers' money, on the schedule of `recut`"
     )
-    a_up_to: Share = Field(Decimal("0.7"), description="share of all money that the most valuable bring together: a")
-    b_up_to: Share = Field(Decimal("0.9"), description="share that those after them bring it to: b; the rest is c")
+    a_up_to: Share = Field(Decimal("0.7"), description="share of all money that class a brings together")
+    b_up_to: Share = Field(Decimal("0.9"), description="share of all money that a and b bring together; the rest is c")
     fixed: FixedClasses = FixedClasses()
 
     @model_validator(mode="after")
@@ -51,9 +51,9 @@ class Value(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ValueModel:
-    """By net money and the two cuts of it. `none` (neutral): no order that counts.
+    """The model: by net money and its two cuts. `none` (neutral) is a customer without an order that counts.
 
-    Where the cuts are made of the population: segments/recut.py.
+    Cuts of the population are made in segments/recut.py.
     """
 
     name: str = "value"
@@ -70,7 +70,7 @@ class ValueModel:
         return np.full(len(at_us), NEVER, dtype=np.int64)
 
     def explain(self, case: Case) -> list[str]:
-        """Sentences that end in the label."""
+        """The reasons of the label, in sentences that end in it."""
         if case.label == "none":
             return [case.orders_said(), "Without an order that counts: none."]
         b_from, a_from = map(case.money, case.cuts.value_minor)
