@@ -1,1 +1,1 @@
-"""What crosses the boundary: events in, changes out, settings."""
+"""The contract of the boundary: events in, changes out, settings."""

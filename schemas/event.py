@@ -98,7 +98,7 @@ _ATTRIBUTES_SCHEMA: dict[str, Any] = {
 
 
 class Event(BaseModel):
-    """What every event carries. Unknown fields are ignored, and an optional field that is null is absent."""
+    """The fields of every event. Unknown fields are ignored, and an optional field that is null is absent."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 

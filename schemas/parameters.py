@@ -8,7 +8,7 @@ from segflow.schemas.section import Parameter, Section
 
 
 class MbgNbd(Section):
-    """Parameters of the MBG/NBD model: how often customers buy, and how they are lost."""
+    """Parameters of the MBG/NBD model: the rate at which customers buy, and the chance at which they are lost."""
 
     r: Parameter = 0.525
     alpha_weeks: Parameter = 6.183
@@ -17,7 +17,7 @@ class MbgNbd(Section):
 
 
 class GammaGamma(Section):
-    """Parameters of the Gamma-Gamma model: what a purchase of a customer brings."""
+    """Parameters of the Gamma-Gamma model: the money of a customer's purchase."""
 
     p: Parameter = 6.25
     q: Annotated[float, Field(gt=1, le=10**6, strict=True)] = Field(3.74, description="at 1 money has no mean")
@@ -25,7 +25,7 @@ class GammaGamma(Section):
 
 
 class Parameters(Section):
-    """Parameters of the purchase models, which `segflow fit` finds; CDNOW's customers by default."""
+    """Parameters of the purchase models, which `segflow fit` finds. The defaults are those of CDNOW's customers."""
 
     mbg_nbd: MbgNbd = MbgNbd()
     gamma_gamma: GammaGamma = GammaGamma()

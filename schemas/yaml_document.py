@@ -1,4 +1,4 @@
-"""YAML as settings use it: plain values, each key once, in bounds; and where in the file each of them stands."""
+"""YAML as settings use it: plain values, each key once, bounded; and the place in the file of each."""
 
 import re
 from typing import Any, Final
@@ -6,28 +6,28 @@ from typing import Any, Final
 import yaml
 
 NODES_MAX: Final = 500_000
-"""Values of a document with every alias written out: a hundred times the largest real file, and short of a bomb."""
+"""The most values of a document, aliases written out: a hundred times the largest real file, too few for a bomb."""
 DEPTH_MAX: Final = 100
-"""Lists and mappings in one another: settings need eight, and the parser in C ends the process after some thousand."""
+"""The deepest nesting of lists and mappings. Settings need eight; the parser in C ends the process at some thousand."""
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The parser in C reads ten times as fast; some builds of PyYAML lack it."""
 TAGS: Final = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge", "value")
 )
-"""What settings are made of."""
+"""The tags of the values that settings may have."""
 TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
-"""A date without quotes; settings take it as the text it is."""
+"""The tag of a date without quotes. Settings take it as text."""
 
 
 class DocumentError(Exception):
-    """What is wrong with a document, and where; the message quotes no value, as it may be a password."""
+    """An error in a document, with its place. The message quotes no value, as it may be a password."""
 
 
 def read(text: str) -> Any:
     """The content of a document: dicts, lists, texts, numbers, true, false and None.
 
     Raises:
-        DocumentError: it is no YAML, writes a key twice, or has something that settings cannot have.
+        DocumentError: the text is no YAML, has a key twice, or has something that settings cannot have.
     """
     try:
         _refuse_depth(text)
@@ -41,10 +41,10 @@ def read(text: str) -> Any:
 
 
 def compose(text: str) -> yaml.Node | None:
-    """The document's nodes, with the places at which they stand.
+    """The document's nodes with their places; None for an empty document.
 
     Raises:
-        yaml.YAMLError: it is no YAML.
+        yaml.YAMLError: the text is no YAML.
     """
     node: yaml.Node | None = yaml.compose(text, Loader=LOADER)
     return node
@@ -67,7 +67,7 @@ class _Inspection:
         self._sizes: dict[int, int | None] = {}  # by node; None while it is being looked at
 
     def size(self, node: yaml.Node) -> int:
-        """How many values a node stands for, aliases written out.
+        """The number of values that a node stands for, aliases written out.
 
         Raises:
             DocumentError: there are too many, or one of them cannot be in settings.
@@ -99,7 +99,7 @@ class _Inspection:
 
 
 def _refuse_repeated_keys(node: yaml.MappingNode) -> None:
-    """The value of a key that is written twice would be lost without a word."""
+    """Refuse a mapping that has a key twice: one of the two values would be lost unnoticed."""
     places: dict[tuple[str, str], yaml.Node] = {}
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
@@ -137,7 +137,7 @@ def _place(node: yaml.Node) -> str:
 
 
 def _reason(error: yaml.YAMLError) -> str:
-    """What is wrong and where, without the lines themselves: a password may stand in them."""
+    """The problem and its place, without the lines themselves: a password may stand in them."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return "it has a character that YAML does not allow"
     problem = re.sub(r"'.*'", "'…'", error.problem or "cannot be understood")

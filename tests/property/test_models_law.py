@@ -130,7 +130,7 @@ def rfm_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: i
 
 
 def price_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
-    """models.md, with exact fractions."""
+    """The rule of the contract, with exact fractions."""
     del rules, at_us
     table = product.price
     if facts["purchases"] < table.min_purchases:
@@ -142,7 +142,7 @@ def price_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us:
 
 
 def cadence_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
-    """models.md, slot by slot."""
+    """The rule of the contract, slot by slot."""
     del rules
     orders = max(0, facts["purchases"] - facts["full_refunds"])
     if orders == 0:
@@ -155,7 +155,7 @@ def cadence_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_u
 
 
 def satisfaction_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
-    """models.md."""
+    """The rule of the contract."""
     del rules
     table = product.satisfaction
     if facts["feedback_us"] == UNKNOWN or at_us - facts["feedback_us"] >= duration_us(table.unknown_after):
@@ -166,7 +166,7 @@ def satisfaction_by_hand(product: Settings, rules: Rules, facts: dict[str, Any],
 
 
 def payment_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
-    """models.md, with exact fractions."""
+    """The rule of the contract, with exact fractions."""
     del rules
     if facts["next_due_us"] <= at_us:
         return "overdue"
@@ -177,7 +177,7 @@ def payment_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_u
 
 
 def engagement_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
-    """models.md: which thresholds' crossings, each up to the whole second after it, are ahead."""
+    """The rule of the contract: which thresholds' crossings, each up to the whole second after it, are ahead."""
     del rules
     table = product.engagement
     for label in ("core", "active", "visitor"):
@@ -190,7 +190,7 @@ def engagement_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], a
 
 
 def value_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
-    """models.md: by the two cuts of net money."""
+    """The rule of the contract: by the two cuts of net money."""
     del product, at_us
     if facts["purchases"] <= facts["full_refunds"]:
         return "none"
@@ -201,7 +201,7 @@ def value_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us:
 
 
 def churn_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
-    """models.md: which thresholds' crossings, each up to the whole second after it, are ahead."""
+    """The rule of the contract: which thresholds' crossings, each up to the whole second after it, are ahead."""
     if facts["purchases"] <= facts["full_refunds"]:
         return "none"
     model, table = rules.cuts.parameters.mbg_nbd, product.churn
@@ -218,7 +218,7 @@ def churn_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us:
 
 
 def clv_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: int) -> str:
-    """models.md: the worth at the moment, but where it crosses a cut within the second before, or before a purchase."""
+    """By the worth at the moment, but where it crosses a cut within the second before, or before a purchase."""
     if facts["purchases"] <= facts["full_refunds"]:
         return "none"
     model, money = rules.cuts.parameters.mbg_nbd, rules.cuts.parameters.gamma_gamma

@@ -195,7 +195,7 @@ def test_the_latest_feedback_is_that_of_any_order(told: list[tuple[int, int]]) -
 
 @given(did=st.lists(st.tuples(st.sampled_from([0, 0.5, 1, 10]), st.integers(0, 60)), min_size=1, max_size=30))
 def test_the_level_is_the_sum_of_the_fading_weights(did: list[tuple[float, int]]) -> None:
-    """2^(L - t / half-life) is the sum of models.md's definition, in any order, to 12 digits."""
+    """2^(L - t / half-life) is the sum that the contract defines, in any order, to 12 digits."""
     half_life_us, first_us = 14 * DAY_US, 19_726 * DAY_US
     level = np.array([engagement.NOTHING])
     for weight, day in did:
