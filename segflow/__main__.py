@@ -1,4 +1,4 @@
-"""`python -m streams` is `segflow`."""
+"""`python -m segflow` is `segflow`."""
 
 from segflow.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The command `segflow`: one file a command in streams/commands."""
+"""The command `segflow`: one file a command in segflow/cli/commands."""
 
 import errno
 import logging

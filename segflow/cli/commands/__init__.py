@@ -1,7 +1,7 @@
 """The commands of `segflow`, one a file, imported when the command is used, so that `--help` is quick."""
 
 from importlib import import_module
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -58,5 +58,18 @@ def register(app: typer.Typer) -> None:
     app.callback(cls=Commands)(_segflow)
 
 
-def _segflow() -> None:
+def _say_version(asked: bool) -> None:
+    if asked:
+        from segflow.cli.version import installed_version
+
+        print(f"segflow {installed_version()}")
+        raise typer.Exit
+
+
+def _segflow(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version this is, and end.", is_eager=True, callback=_say_version),
+    ] = False,
+) -> None:
     """Customer segments kept up to date in real time."""

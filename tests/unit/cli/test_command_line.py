@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
 from segflow.cli.commands import SUMMARIES
+from segflow.cli.version import NOT_INSTALLED
 from tests.support.command import segflow, segflow_process, settings_file
 
 NEED_KAFKA = (
@@ -36,6 +38,23 @@ def test_the_help_imports_no_command() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    """`segflow --version` and `python -m segflow --version` say it alike."""
+    assert segflow("--version").out == f"segflow {version('segflow')}\n"
+    done = subprocess.run([sys.executable, "-m", "segflow", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == segflow("--version").out
+
+
+def test_a_checkout_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so, in the place of a number."""
+
+    def none_such(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("segflow.cli.version.version", none_such)
+    assert segflow("--version").out == f"segflow {NOT_INSTALLED}\n"
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
