@@ -29,7 +29,7 @@ lint: $(READY) ## style (ruff), allowed imports (import-linter) and types (mypy)
 	$(BIN)/mypy
 
 test-unit: $(READY) ## the tests that start no server, with few random examples: a minute
-	$(BIN)/python -m pytest --hypothesis-profile=dev tests/unit tests/oracle tests/property
+	$(BIN)/python -m pytest --hypothesis-profile=dev -m "not slow" tests/unit tests/oracle tests/property
 
 docs: $(READY) ## the documentation as a site, in build/docs/site; fails where a link leads nowhere
 	$(BIN)/python -m docgen build

@@ -57,6 +57,7 @@ def test_the_shipped_file_has_all_of_cdnow(shipped: list[bytes]) -> None:
     assert SHIPPED.stat().st_size < 1_000_000
 
 
+@pytest.mark.slow
 def test_converting_again_gives_the_shipped_file(shipped: list[bytes], tmp_path: Path) -> None:
     """Put back into the published form, the events convert to the same lines; twice, to the same bytes."""
     source = tmp_path / "master.txt"

@@ -316,6 +316,7 @@ def mutated(dice: random.Random, value: bytes) -> bytes:
     return value
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_random_and_spoilt_records_lose_no_good_one() -> None:
     """Each is applied, a duplicate, or a dead letter; the changes are those of the good records alone."""
     dice = random.Random(20_240_220)

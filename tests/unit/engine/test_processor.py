@@ -89,6 +89,7 @@ def records_of(shard: MemoryShard) -> list[bytes]:
     return record.encode(customers)
 
 
+@pytest.mark.slow
 def test_one_customer_with_thousands_of_events_in_one_batch() -> None:
     """The same changes and the same record as one event a batch, late ones and repeats among them."""
     dice = np.random.default_rng(5)

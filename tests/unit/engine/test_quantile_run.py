@@ -74,7 +74,12 @@ def log() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("dimensions", "window"), [(("lifecycle", "rfm"), None), (("value", "rfm"), None), (("rfm",), "84d")]
+    ("dimensions", "window"),
+    [
+        pytest.param(("lifecycle", "rfm"), None, marks=pytest.mark.slow),
+        pytest.param(("value", "rfm"), None, marks=pytest.mark.slow),
+        (("rfm",), "84d"),
+    ],
 )
 def test_recut_changes_are_the_oracles_under_the_cuts_that_were_made(
     log: list[dict[str, Any]], dimensions: tuple[str, ...], window: str | None
@@ -88,6 +93,7 @@ def test_recut_changes_are_the_oracles_under_the_cuts_that_were_made(
     assert by_customer(changes) == by_customer(oracle_of(log, file_run, settings))
 
 
+@pytest.mark.slow
 def test_batches_do_not_show_in_quantile_cuts(log: list[dict[str, Any]]) -> None:
     """The cut is made at an event time of the log, wherever the batches end."""
     expected = by_customer(run(log, batch=3000)[1])

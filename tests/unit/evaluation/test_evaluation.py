@@ -35,6 +35,7 @@ def test_the_table_of_make_evaluate_fits_a_terminal() -> None:
     assert "…" not in text
 
 
+@pytest.mark.slow
 def test_the_figures_of_the_evaluation_come_out_again() -> None:
     """The engine over CDNOW gives what the result file says, but for the sweeps, which take longer."""
     told = report.read()

@@ -209,6 +209,7 @@ def test_a_population_that_gives_no_parameters_is_refused(sample: Sample, why: s
         mbg_nbd.fit(sample)
 
 
+@pytest.mark.slow
 def test_the_command_fits_files_and_gives_settings(tmp_path: Path) -> None:
     """YAML that the settings take, on standard output or in a file; the same with an event twice; JSON on request."""
     with gzip.open(EVENTS, "rb") as file:
