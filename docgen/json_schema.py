@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from docgen.markdown import code
 from segflow.schemas.duration import PATTERN
 
 Schema = dict[str, Any]
+BOUND_UNTOLD: Final = 10**6
+"""A bound this far out is there against overflow, and says nothing to a reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,10 @@ def _object(schema: Schema, root: Schema) -> str:
 
 
 def _bounds(schema: Schema) -> str:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    named = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    bounds = {name: schema[name] for name in named if name in schema and abs(schema[name]) < BOUND_UNTOLD}
+    low, high = bounds.get("minimum"), bounds.get("maximum")
+    above, below = bounds.get("exclusiveMinimum"), bounds.get("exclusiveMaximum")
     words = [
         f"{word} {_number(bound)}"
         for word, bound in (("at least", low), ("above", above), ("at most", high), ("below", below))

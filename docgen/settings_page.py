@@ -66,13 +66,14 @@ def _section_text(path: str, section: Schema, root: Schema, said: dict[str, str]
     about = sentence(section.get("description", "")) if path else ""
     parts = [heading, paragraph(about)]
     if rows:
-        parts.append(table(("setting", "type", "default", "meaning", "to change"), rows))
+        parts.append(table(("setting", "default", "to change", "type, and meaning"), rows))
     return "\n\n".join(part for part in parts if part)
 
 
 def _row(path: str, schema: Schema, root: Schema, said: dict[str, str]) -> tuple[str, ...]:
     meaning = schema.get("description") or said.get(path) or said.get(path.rpartition(".")[0], "")
-    return code(path), json_schema.kind(schema, root), _default(schema.get("default")), meaning, _to_change(path)
+    told = f"*{json_schema.kind(schema, root)}*: {meaning}"
+    return code(path), _default(schema.get("default")), _to_change(path), told
 
 
 def _default(value: Any) -> str:
