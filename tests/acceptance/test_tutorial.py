@@ -1,4 +1,4 @@
-"""The tutorial's second half, typed as it stands: servers, a worker, one live purchase, and silence."""
+"""The tutorial's second half, typed as it stands: servers, a live purchase, silence; and the analyst's page."""
 
 import re
 import signal
@@ -104,3 +104,13 @@ def test_a_customer_comes_back_and_falls_silent_as_the_page_says(tmp_path: Path)
     assert seen == shown[-len(seen) :]  # it shows what comes once it runs: the purchase may have been quicker
     assert said.startswith("june  shard ")
     assert "if nothing more happens:\n" in said
+
+
+def test_the_analyst_s_two_definitions_give_the_counts_on_the_page(tmp_path: Path) -> None:
+    """at_risk and reactivated, under both settings, as the page says."""
+    page = (tutorial.ROOT / "docs" / "for" / "analyst.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"```sh\n(segflow run.*?)```", page, re.DOTALL)
+    said = typed(f"exec 2>&1\n{commands}", tutorial.folder(tmp_path), tutorial.environment())
+    counts = re.findall(r"^lifecycle: .*?at_risk ([\d,]+),.*reactivated ([\d,]+),", said, re.MULTILINE)
+    told = r"`at_risk` ([\d,]+) times and `reactivated` ([\d,]+)\s+times; with 90 days, ([\d,]+) and ([\d,]+) times"
+    assert [number for pair in counts for number in pair] == list(re.findall(told, page)[0])
