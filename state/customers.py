@@ -22,6 +22,7 @@ from segflow.state.layout import (
     NO_FACTS,
     NO_TIMER,
     RECORD,
+    REFUNDS,
     REMEMBERED,
     SECTIONS,
     empty_section,
@@ -94,7 +95,7 @@ class Customers:
 
     def keep(self, kept: Iterable[str]) -> None:
         """Forget all else but what Rules.kept names: sections, labels of other rule dimensions, other attributes."""
-        kept = {*kept}
+        kept = {*kept, *({REFUNDS} & self.sections.keys())}
         names, keys = _sections_and_keys(kept)
         self.sections = {name: self.sections[name] for name in names}
         for name in {each for others in NEEDS.values() for each in others} & self.sections.keys() - kept:

@@ -20,6 +20,8 @@ DIMENSION_SLOTS: Final = tuple(sorted(_SLOTS, key=_SLOTS.__getitem__))
 """Where these dimensions' labels stand in the fixed part, whatever the settings' order: a record outlives an order."""
 REMEMBERED: Final = (16, 8)
 """Event ids kept a customer: latest purchases, refunds, payments and feedbacks; latest others."""
+REFUNDS: Final = "refunds"
+"""The section of orders refunded in full. Whatever the dimensions: it says which refunds are duplicates."""
 NO_TIMER: Final = NEVER
 RECORD: Final = np.dtype(
     [
@@ -48,8 +50,9 @@ ID_BYTES: Final = 8
 
 MODEL_SECTIONS: Final = {name: model.section for name, model in BUILT_IN.items() if model.section is not None}
 _ONLY_TAILS: Final = np.dtype([("tails", "u1", (1,))])
-_OF_NO_MODEL: Final = {"window": 8, "attributes": 9, "rules": 10}
-"""By bit: what rfm and alerts need of slots, the attributes, and the labels of all rule dimensions."""
+_OF_NO_MODEL: Final = {"window": 8, "attributes": 9, "rules": 10, REFUNDS: 11}
+"""By bit: what rfm and alerts need of slots, the attributes, the labels of all rule dimensions, and which orders were
+refunded in full."""
 _BITS: Final = {name: section.bit for name, section in MODEL_SECTIONS.items()} | _OF_NO_MODEL
 SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
     name: MODEL_SECTIONS[name].dtype if name in MODEL_SECTIONS else _ONLY_TAILS

@@ -7,7 +7,8 @@ from segflow.segments.facts import Rows
 from segflow.segments.instant import UNKNOWN
 from segflow.segments.money import add_checked
 from segflow.state.customers import Customers
-from segflow.state.layout import MODEL_SECTIONS, REMEMBERED
+from segflow.state.layout import MODEL_SECTIONS, REFUNDS, REMEMBERED
+from segflow.state.tails import REFUNDED_MOST, REFUNDED_ORDERS
 
 
 def merge(into: Customers, rows: Rows, other: Customers, window_slots: int) -> None:
@@ -49,6 +50,8 @@ def merge(into: Customers, rows: Rows, other: Customers, window_slots: int) -> N
     mine["last_us"][rows], mine["before_last_us"][rows] = lasts[-1], lasts[-2]
     mine["concluded_us"][rows] = np.maximum(mine["concluded_us"][rows], theirs["concluded_us"])
     _remember(into, rows, other)
+    if REFUNDS in other.sections:
+        _unite_refunds(into, rows, other)
 
 
 def _remember(into: Customers, rows: Rows, other: Customers) -> None:
@@ -63,6 +66,17 @@ def _remember(into: Customers, rows: Rows, other: Customers) -> None:
             seen[row] = 0
             seen[row, : len(all_ids)] = all_ids
             counts[row, memory] = len(all_ids)
+
+
+def _unite_refunds(into: Customers, rows: Rows, other: Customers) -> None:
+    """Orders refunded in full: the latest of both, those of `into` behind those of `other`."""
+    entries, others = into.tails[REFUNDED_ORDERS]["key"], other.tails[REFUNDED_ORDERS]["key"]
+    for row, theirs in zip(rows.tolist(), others, strict=True):
+        own = entries[row][entries[row] != 0]
+        older = theirs[(theirs != 0) & ~np.isin(theirs, own)]
+        both = np.concatenate([older, own])[-REFUNDED_MOST:]
+        entries[row] = 0
+        entries[row, : len(both)] = both
 
 
 def _window(into: Customers, rows: Rows, other: Customers, window_slots: int) -> None:

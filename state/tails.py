@@ -16,7 +16,7 @@ from segflow.schemas.settings import WINDOW_SLOTS_MOST
 from segflow.segments import window
 from segflow.segments.attributes import ENTRY
 from segflow.segments.instant import UNKNOWN
-from segflow.state.layout import MODEL_SECTIONS, SECTIONS
+from segflow.state.layout import MODEL_SECTIONS, REFUNDS, SECTIONS
 
 Entries = npt.NDArray[np.void]
 Counts = npt.NDArray[np.int64]
@@ -24,6 +24,12 @@ Keys = tuple[int, ...]
 
 LABEL: Final = np.dtype([("key", "<u4"), ("label", "u1"), ("since_us", "<i8")])
 """Of a rule dimension: hash of its name, label and since when, as in a section of its own."""
+
+
+REFUNDED_ORDERS: Final = "refunded_orders"
+REFUNDED_MOST: Final = 8
+"""Orders refunded in full that are remembered, the latest as applied: a shop and its payment provider tell of one
+within days, and few customers return more orders than that in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ _ALL: Final = {
     "slots": Tail("window", 0, window.ENTRY, WINDOW_SLOTS_MOST),
     "attributes": Tail("attributes", 0, ENTRY, ATTRIBUTES_MAX, keyed=True),
     "rule_labels": Tail("rules", 0, LABEL, DIMENSIONS_MAX, keyed=True),
+    REFUNDED_ORDERS: Tail(REFUNDS, 0, np.dtype([("key", "<u8")]), REFUNDED_MOST),
 }
 TAILS: Final = {name: tail for section in SECTIONS for name, tail in _ALL.items() if tail.section == section}
 """In the order in which they stand in a record, which is that of their sections' bits."""

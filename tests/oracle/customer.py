@@ -30,6 +30,8 @@ OTHER_TYPES = frozenset({"interaction", "profile", "alias", "erase"})
 # How many event ids a customer's record remembers: the contract's numbers.
 MONEY_IDS = 16
 OTHER_IDS = 8
+# How many orders refunded in full it remembers.
+REFUNDED_ORDERS = 8
 
 
 @dataclass(kw_only=True)
@@ -44,6 +46,7 @@ class Customer:
     concluded_at: datetime | None = None
     money_ids: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MONEY_IDS))
     other_ids: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=OTHER_IDS))
+    refunded_orders: deque[str] = field(default_factory=lambda: deque(maxlen=REFUNDED_ORDERS))
 
     @classmethod
     def new(cls, customer_id: str, rules: OracleRules) -> Self:
@@ -53,6 +56,10 @@ class Customer:
     def has_seen(self, identity: tuple[str, str]) -> bool:
         """Return whether an event with this id is remembered, of whatever type."""
         return identity in self.money_ids or identity in self.other_ids
+
+    def is_duplicate(self, body: Mapping[str, Any]) -> bool:
+        """Return whether an event was told before: by its id, or as a full refund of an order that has had one."""
+        return self.has_seen(identity_of(body)) or (is_full_refund(body) and body["order_id"] in self.refunded_orders)
 
     def ids_remembered_with(self, event_type: str) -> deque[tuple[str, str]]:
         """Return the latest event ids, as applied, that share a memory with this type."""
@@ -103,6 +110,11 @@ def left_behind(customer: Customer, at: datetime, told: Sized) -> Erased:
     """Return what stays of a customer who was taken away at some time, and was told so in so many changes."""
     dimensions = frozenset(customer.labels)
     return Erased(at=at, receipts_at=at, version=customer.version + len(told), dimensions=dimensions)
+
+
+def is_full_refund(body: Mapping[str, Any]) -> bool:
+    """Return whether an event takes an order back as a whole."""
+    return body["type"] == "refund" and bool(body.get("full"))
 
 
 def identity_of(body: Mapping[str, Any]) -> tuple[str, str]:

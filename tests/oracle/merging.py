@@ -20,6 +20,7 @@ How the contract is read, over the whole population, shards ignored: the merge h
 """
 
 from collections import deque
+from typing import TypeVar
 
 from tests.oracle.attributes import tell
 from tests.oracle.customer import Customer
@@ -27,7 +28,7 @@ from tests.oracle.days import REMEMBERED_DAYS, PurchaseDays
 from tests.oracle.facts import Facts
 from tests.oracle.payment import OPEN_TRACKED, SETTLED_REMEMBERED, Invoices
 
-EventIds = deque[tuple[str, str]]
+Known = TypeVar("Known")
 
 
 class Redirects:
@@ -63,13 +64,14 @@ def absorb(customer: Customer, previous: Customer) -> None:
     absorb_facts(customer.facts, previous.facts)
     customer.money_ids = after(previous.money_ids, customer.money_ids)
     customer.other_ids = after(previous.other_ids, customer.other_ids)
+    customer.refunded_orders = after(previous.refunded_orders, customer.refunded_orders)
     if previous.concluded_at is not None:
         c = customer.concluded_at
         customer.concluded_at = previous.concluded_at if c is None else max(c, previous.concluded_at)
 
 
-def after(older: EventIds, newer: EventIds) -> EventIds:
-    """Return the latest of both, each id once."""
+def after(older: deque[Known], newer: deque[Known]) -> deque[Known]:
+    """Return the latest of both, each once."""
     return deque([*(each for each in older if each not in newer), *newer], maxlen=newer.maxlen)
 
 

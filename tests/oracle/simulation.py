@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from tests.oracle.customer import NEVER_HELD, Customer, Erased, identity_of, left_behind
+from tests.oracle.customer import NEVER_HELD, Customer, Erased, identity_of, is_full_refund, left_behind
 from tests.oracle.merging import Redirects, absorb
 from tests.oracle.models import labels_at, neutral_of
 from tests.oracle.rules import OracleRules
@@ -75,8 +75,7 @@ class Shard:
             return []
         if customer is None:
             customer = self._new_customer(customer_id)
-        identity = identity_of(body)
-        if customer.has_seen(identity):
+        if customer.is_duplicate(body):
             return []
 
         changes = self._conclude(customer, horizon)
@@ -95,7 +94,9 @@ class Shard:
             changes += self._merge(customer, previous)
             cause = {"kind": "merge"}
         customer.facts.apply(body, self.rules)
-        customer.ids_remembered_with(body["type"]).append(identity)
+        customer.ids_remembered_with(body["type"]).append(identity_of(body))
+        if is_full_refund(body):
+            customer.refunded_orders.append(body["order_id"])
         return changes + self._classify(customer, customer.concluded_at, cause)
 
     def _sweep(self, to: datetime | None) -> list[Change]:

@@ -488,7 +488,7 @@ def test_what_was_done_adds_up() -> None:
 @pytest.mark.parametrize("event_type", ["refund", "feedback", "payment", "profile"])
 def test_only_interactions_and_purchases_engage(event_type: str) -> None:
     """The others weigh nothing, also if they carry a field `kind`; a full refund takes nothing away."""
-    other = event(event_type, "x", day(1), kind="review", score=9, amount="10", full=True)
+    other = event(event_type, "x", day(1), kind="review", score=9, amount="10", full=True, order_id="o")
     assert simulate([other], only("engagement")) == []
     log = [purchase("p", 0), Sweep(day(400))]
     assert moves(simulate([log[0], other, log[1]], only("engagement"))) == moves(simulate(log, only("engagement")))

@@ -51,7 +51,7 @@ def test_a_refund_counts_in_its_own_slot() -> None:
     log: list[Item] = [
         bought("a", 0, "100"),
         bought("b", 5, "100"),
-        event("refund", "r", slot(2), amount=100, full=True),
+        event("refund", "r", slot(2), amount=100, full=True, order_id="o-a"),
     ]
     rules = replace(WINDOW, frequency_cuts=(1, 2, 3, 4), monetary_cuts=(-5, 0, 50, 100))  # type: ignore[arg-type]
     assert segment(log, "rfm", rules) == "54"  # one order, 100

@@ -133,7 +133,8 @@ def events(
         discount = draw(discounts) if varied else None
         event |= {} if discount is None else {"discount": discount}
     elif kind == "refund":
-        event |= {"order_id": "o", "amount": amount if str(amount).strip("0.") else "5", "full": draw(st.booleans())}
+        order = f"o{draw(st.integers(0, 11))}"  # more than are remembered, few enough to be told twice
+        event |= {"order_id": order, "amount": amount if str(amount).strip("0.") else "5", "full": draw(st.booleans())}
     elif kind == "interaction":
         event |= {"kind": draw(kinds) if varied else "visit"}
     elif kind == "feedback":

@@ -26,6 +26,7 @@ from segflow.segments.model import NO_LABEL
 from segflow.segments.rules import NOTHING_HELD, Rules
 from segflow.state.customers import Customers
 from segflow.state.layout import REMEMBERED
+from segflow.state.tails import REFUNDED_MOST, REFUNDED_ORDERS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -248,6 +249,11 @@ class Processor:
         duplicate = np.zeros(len(events), dtype=np.bool_)
         for seen in self.customers.seen:
             duplicate |= (seen[rows] == identities[:, None]).any(axis=1)
+        orders = self.work.events.refunded_orders[events]
+        full = np.flatnonzero(orders)
+        if len(full):
+            refunded = self.customers.tails[REFUNDED_ORDERS]["key"]
+            duplicate[full] |= (refunded[rows[full]] == orders[full, None]).any(axis=1)
         self._mark(events[duplicate], EventFlag.DUPLICATE)
         refused = ~duplicate & untakable(self.customers, self.work.events, self.rules, rows, events)
         self._mark(events[refused], EventFlag.REFUSED)
@@ -255,7 +261,18 @@ class Processor:
         long = self.work.events.kinds[events] <= REMEMBERED_LONG
         for memory, mine in ((0, fresh & long), (1, fresh & ~long)):
             self.remember(memory, rows[mine], identities[mine])
+        if len(full):
+            full = full[fresh[full]]
+            self._remember_refunds(rows[full], orders[full])
         return fresh
+
+    def _remember_refunds(self, rows: Rows, orders: npt.NDArray[np.uint64]) -> None:
+        """Keep orders refunded in full of `rows`, one each; the oldest makes room."""
+        refunded = self.customers.tails[REFUNDED_ORDERS]["key"]
+        held = np.count_nonzero(refunded[rows], axis=1)
+        crowded = rows[held == REFUNDED_MOST]
+        refunded[crowded, :-1] = refunded[crowded, 1:]
+        refunded[rows, np.minimum(held, REFUNDED_MOST - 1)] = orders
 
     def remember(self, memory: int, rows: Rows, identities: npt.NDArray[np.uint64]) -> None:
         """Keep event ids of `rows`, one each, in one of the two memories; the oldest makes room."""

@@ -58,7 +58,7 @@ class Chunk:
     occurred_us: npt.NDArray[np.int64]
     identities: npt.NDArray[np.uint64]  # hash of (source, event_id), never 0
     amounts_minor: npt.NDArray[np.int64]  # in the settings' currency
-    full: npt.NDArray[np.bool_]  # a full refund
+    refunded_orders: npt.NDArray[np.uint64]  # of full refunds: hash of the order_id, never 0; 0: no full refund
     customer_ids: list[str]
     event_ids: list[str]
     keys: Sequence[bytes | None]  # as read, for dead letters
@@ -72,6 +72,12 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.customer_ids)
 
+    @property
+    def full(self) -> npt.NDArray[np.bool_]:
+        """Which are full refunds."""
+        full: npt.NDArray[np.bool_] = self.refunded_orders != 0
+        return full
+
     def slice(self, start: int, stop: int) -> "Chunk":
         """Rows [start, stop)."""
         rows = slice(start, stop)
@@ -82,7 +88,7 @@ class Chunk:
             occurred_us=self.occurred_us[rows],
             identities=self.identities[rows],
             amounts_minor=self.amounts_minor[rows],
-            full=self.full[rows],
+            refunded_orders=self.refunded_orders[rows],
             customer_ids=self.customer_ids[rows],
             event_ids=self.event_ids[rows],
             keys=self.keys[rows],
@@ -108,7 +114,7 @@ class Chunk:
             occurred_us=self.occurred_us[rows],
             identities=self.identities[rows],
             amounts_minor=self.amounts_minor[rows],
-            full=self.full[rows],
+            refunded_orders=self.refunded_orders[rows],
             customer_ids=[self.customer_ids[row] for row in picked],
             event_ids=[self.event_ids[row] for row in picked],
             keys=[self.keys[row] for row in picked],
@@ -145,7 +151,7 @@ def none() -> Chunk:
         occurred_us=empty,
         identities=empty.astype(np.uint64),
         amounts_minor=empty,
-        full=flags,
+        refunded_orders=empty.astype(np.uint64),
         customer_ids=[],
         event_ids=[],
         keys=(),
@@ -172,7 +178,7 @@ def join(chunks: Sequence[Chunk]) -> Chunk:
         occurred_us=np.concatenate([chunk.occurred_us for chunk in chunks]),
         identities=np.concatenate([chunk.identities for chunk in chunks]),
         amounts_minor=np.concatenate([chunk.amounts_minor for chunk in chunks]),
-        full=np.concatenate([chunk.full for chunk in chunks]),
+        refunded_orders=np.concatenate([chunk.refunded_orders for chunk in chunks]),
         customer_ids=[text for chunk in chunks for text in chunk.customer_ids],
         event_ids=[text for chunk in chunks for text in chunk.event_ids],
         keys=[key for chunk in chunks for key in chunk.keys],

@@ -35,6 +35,7 @@ from segflow.segments.rules import Rules
 from segflow.state import record
 from segflow.state.erasure import Erasure
 from segflow.state.head import Head
+from segflow.state.layout import REFUNDS
 from segflow.state.redirect import Redirect
 from segflow.state.store import Store, Write
 
@@ -146,7 +147,8 @@ def _batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[ShardResult
     first_events = np.cumsum([0, *(len(each.events) for each in commits)])
     shifted = list(zip(commits, first_rows.tolist(), strict=False))
     ids = [customer_id for each in commits for customer_id in each.ids]
-    kept = rules.kept if old is None else (*rules.kept, *old.kept)
+    refunds = (REFUNDS,) if any(each.events.full.any() for each in commits) else ()
+    kept = (*rules.kept, *refunds, *(() if old is None else old.kept))
     values = [value for each in commits for value in each.values]
     customers = record.decode(ids, values, start_labels(rules), rules.version, kept)
     if aliases is not None:

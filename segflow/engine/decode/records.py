@@ -74,7 +74,7 @@ class _Columns:
     occurred_us: dict[int, int] = field(default_factory=dict)  # rows of the slow path
     identities: list[int] = field(default_factory=list)
     amounts_minor: list[int] = field(default_factory=list)
-    full_rows: list[int] = field(default_factory=list)
+    refunded_orders: dict[int, int] = field(default_factory=dict)  # by row, of full refunds
     discounted_rows: list[int] = field(default_factory=list)
     scores: dict[int, int] = field(default_factory=dict)  # by row
     invoices: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # by row: key, due, paid
@@ -164,8 +164,8 @@ class Decoder:
             except _RefusedError as refused:
                 unusable[row] = refused.unusable
                 usable[row] = False
-        full = np.zeros(len(values), dtype=np.bool_)
-        full[columns.full_rows] = True
+        refunded_orders = np.zeros(len(values), dtype=np.uint64)
+        refunded_orders[list(columns.refunded_orders)] = list(columns.refunded_orders.values())
         occurred_us = np.where(usable, occurred_us, 0)
         return Chunk(
             offsets=np.asarray(offsets, dtype=np.int64),
@@ -174,7 +174,7 @@ class Decoder:
             occurred_us=occurred_us,
             identities=np.array(columns.identities, dtype=np.uint64),
             amounts_minor=np.array(columns.amounts_minor, dtype=np.int64),
-            full=full,
+            refunded_orders=refunded_orders,
             customer_ids=columns.customer_ids,
             event_ids=columns.event_ids,
             keys=keys if keys is not None else [None] * len(values),
@@ -274,7 +274,7 @@ class Decoder:
         identity = _identity(event.source, event.event_id)
         columns.occurred_us[row] = to_us(event.occurred_at)
         if isinstance(event, contract.Refund) and event.full:
-            columns.full_rows.append(row)
+            columns.refunded_orders[row] = _identity(None, event.order_id)
         if isinstance(event, contract.Purchase) and self._is_discounted(event):
             columns.discounted_rows.append(row)
         if isinstance(event, contract.Feedback):

@@ -31,7 +31,7 @@ def chunk(some: Times) -> Chunk:
         occurred_us=np.array([time or 0 for time in some], dtype=np.int64),
         identities=np.arange(count).astype(np.uint64),
         amounts_minor=np.zeros(count, dtype=np.int64),
-        full=np.zeros(count, dtype=np.bool_),
+        refunded_orders=np.zeros(count, dtype=np.uint64),
         customer_ids=[f"c{number}" for number in range(count)],
         event_ids=[f"e{number}" for number in range(count)],
         keys=[b""] * count,

@@ -73,7 +73,7 @@ def merge(kept, rows, other):
 STROLLER: Final = Declaration(
     name="stroller", settings=Stroller, labels=LABELS[::-1],
     build=lambda own, common: StrollerModel(duration_us(own.lasts)),
-    section=RecordSection(bit=11, facts=(SUNDAYS, LATEST_US), apply=apply, merge=merge),
+    section=RecordSection(bit=12, facts=(SUNDAYS, LATEST_US), apply=apply, merge=merge),
 )
 '''
 AFTER: Final = "    payment: Annotated[Payment, PAYMENT] = Payment()\n"
@@ -175,7 +175,7 @@ def test_a_new_file_and_its_line_in_the_settings_are_all_that_a_model_takes(copy
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("bit=11", "bit=3", "the bits of the record's sections must be 0, 1, 2 and so on"),
+        ("bit=12", "bit=3", "the bits of the record's sections must be 0, 1, 2 and so on"),
         ('"sundays"', '"discounted"', "two models have a fact of one name: discounted"),
         ("np.uint32)", "np.float32)", "the model stroller: the fact sundays must be one of uint8"),
         (

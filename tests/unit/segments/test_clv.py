@@ -84,7 +84,9 @@ def test_refunds_come_off_the_repeat_days_and_returning_everything_is_none() -> 
         "occurred_at": log[-1]["occurred_at"],
     }
     assert course([*log, money | {"amount": 300}], "clv")[-1][0] < course(log, "clv")[-1][0]
-    all_back = [money | {"event_id": f"r{number}", "amount": 1, "full": True} for number in range(5)]
+    all_back = [
+        money | {"event_id": f"r{number}", "order_id": f"o{number}", "amount": 1, "full": True} for number in range(5)
+    ]
     assert course([*log, *all_back], "clv")[-1][1] == "none"
 
 

@@ -25,7 +25,7 @@ SLOT_US = 28 * DAY_US
 def buys(*discounts: int, refunds: tuple[int, ...] = ()) -> list[dict[str, Any]]:
     """A purchase a day with these discounts; full refunds of everything on the days of `refunds`."""
     log = [event(day, day, "purchase", discount=discount) for day, discount in enumerate(discounts)]
-    returned = [event(100 + day, day, "refund", order_id="o", amount=10, full=True) for day in refunds]
+    returned = [event(100 + day, day, "refund", order_id=f"o{day}", amount=10, full=True) for day in refunds]
     return sorted([*log, *returned], key=lambda each: each["occurred_at"])
 
 
@@ -61,7 +61,10 @@ def test_cadence_by_hand() -> None:
     late = [log[0], log[3], log[4], log[1], log[2]]
     assert course(late, "cadence")[-1] == ("2024-07-04T00:00:00Z", "occasional", "time")
     assert ("2024-04-11T00:00:00Z", "regular", "late") in course(late, "cadence")
-    back = [*log, *(event(200 + day, day, "refund", order_id="o", amount=10, full=True) for day in range(99, 104))]
+    back = [
+        *log,
+        *(event(200 + day, day, "refund", order_id=f"o{day}", amount=10, full=True) for day in range(99, 104)),
+    ]
     assert course(back, "cadence")[-1] == ("2024-04-16T00:00:00Z", "none", "event")
 
 
@@ -108,7 +111,7 @@ def test_value_by_hand() -> None:
     """With fixed cuts: from 250 on b, from 1000 on a; refunds take money off; an order for nothing is c."""
     log = [event(number, number, "purchase", amount=amount) for number, amount in enumerate((0, 249.99, "0.01", 750))]
     log += [event(5, 5, "refund", order_id="o", amount="0.01"), event(6, 6, "refund", order_id="o", amount=900)]
-    log += [event(10 + day, day, "refund", order_id="o", amount=1, full=True) for day in (7, 8, 9, 10)]
+    log += [event(10 + day, day, "refund", order_id=f"o{day}", amount=1, full=True) for day in (7, 8, 9, 10)]
     assert course(log, "value") == [
         ("2024-01-04T00:00:00Z", "c", "event"),
         ("2024-01-06T00:00:00Z", "b", "event"),

@@ -83,7 +83,7 @@ def test_every_explanation_ends_in_the_label_and_names_the_next(log: Log, later_
 
 def test_every_model_on_the_list_has_words_of_its_own() -> None:
     """In its own file, beside its labels and its settings."""
-    assert {"value", *SECTIONS} - set(ALL) <= {"window", "attributes", "rules"}
+    assert {"value", *SECTIONS} - set(ALL) <= {"window", "attributes", "rules", "refunds"}
     files = {type(model).explain.__module__.removeprefix("segflow.segments.models.") for model in RULES.models}
     assert files == {*ALL, "rule_dimension"} == {*BUILT_IN, "rule_dimension"}
 

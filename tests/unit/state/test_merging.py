@@ -16,7 +16,7 @@ from segflow.segments.purchase_days import PURCHASE_DAYS
 from segflow.segments.slots import MASK_SLOTS
 from segflow.state import record
 from segflow.state.customers import Customers
-from segflow.state.layout import REMEMBERED, SECTIONS
+from segflow.state.layout import REFUNDS, REMEMBERED, SECTIONS
 from segflow.state.merging import merge
 from tests.support.histories import ATTRIBUTES, events, moments
 from tests.support.lockstep import Engine
@@ -34,6 +34,7 @@ ALL = Settings.model_validate(
     }
 )
 RULES = Engine(ALL).rule_versions.first
+KEPT = (*RULES.kept, REFUNDS)
 Log = list[dict[str, Any]]
 
 
@@ -42,7 +43,7 @@ def customer(log: Log, name: str) -> Customers:
     engine = Engine(ALL)
     if log:
         engine.feed([each | {"customer_id": name} for each in log])
-    return record.decode([name], engine.shard.store.load([name]), start_labels(RULES), 0, RULES.kept)
+    return record.decode([name], engine.shard.store.load([name]), start_labels(RULES), 0, KEPT)
 
 
 def is_in_reach(log: Log) -> bool:
@@ -88,7 +89,7 @@ def test_the_latest_event_ids_of_both_are_remembered() -> None:
     expected = np.concatenate([second.seen[1][0, :6], first.seen[1][0, :6]])[-REMEMBERED[1] :]
     merge(first, np.array([0]), second, RULES.window_slots)
     assert first.seen[1][0].tolist() == expected.tolist()
-    again = record.decode(["a"], record.encode(first), start_labels(RULES), 0, RULES.kept)
+    again = record.decode(["a"], record.encode(first), start_labels(RULES), 0, KEPT)
     assert again.seen[1].tolist() == first.seen[1].tolist()
 
 
@@ -99,7 +100,7 @@ def test_every_section_is_in_the_record_that_is_merged() -> None:
 
 def test_money_beyond_64_bits_is_refused() -> None:
     """Going on would corrupt it."""
-    first, second = (Customers.unknown([name], start_labels(RULES), 0, RULES.kept) for name in "ab")
+    first, second = (Customers.unknown([name], start_labels(RULES), 0, KEPT) for name in "ab")
     first.fixed["net_minor"] = second.fixed["net_minor"] = 2**62
     with pytest.raises(OverflowError):
         merge(first, np.array([0]), second, RULES.window_slots)

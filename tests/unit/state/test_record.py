@@ -154,7 +154,7 @@ def test_a_record_takes_the_documented_bytes() -> None:
     (value,) = encode(customers)
     assert len(value) == 87 + 8 * 24
     assert value[0] == LAYOUT
-    for name in SECTIONS.keys() - {"window", *NAMED}:
+    for name in SECTIONS.keys() - {"window", "refunds", *NAMED}:
         customers.sections[name]["label"] = 1
     assert len(encode(customers)[0]) == 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 17 + 27
     customers.tails["open_invoices"]["key"] = customers.tails["settled_invoices"]["key"] = 1
@@ -162,7 +162,9 @@ def test_a_record_takes_the_documented_bytes() -> None:
     customers.tails["slots"]["key"][0, :3] = 1
     fixed = 87 + 8 * 24 + 13 + 21 + 18 + 17 + 9 + 25 + 17 + 27
     assert len(encode(customers)[0]) == fixed + 8 * 24 + 16 * 17 + 1 + 3 * 16
-    everything = "price cadence satisfaction engagement value churn clv payment window attributes rules"
+    customers.tails["refunded_orders"]["key"][0, :2] = 1
+    assert len(encode(customers)[0]) == fixed + 8 * 24 + 16 * 17 + 1 + 3 * 16 + 1 + 2 * 8
+    everything = "price cadence satisfaction engagement value churn clv payment window attributes rules refunds"
     assert " ".join(SECTIONS) == everything  # their bits, for ever
     assert DIMENSION_SLOTS == ("lifecycle", "rfm")  # a record's labels stand in this order for ever
 
