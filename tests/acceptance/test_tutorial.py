@@ -72,6 +72,7 @@ def moves(text: str) -> list[tuple[str, ...]]:
 
 @pytest.mark.kafka
 @pytest.mark.redis
+@pytest.mark.usefixtures("kafka", "redis_server")  # skipped where there are none: the page starts its own
 def test_a_customer_comes_back_and_falls_silent_as_the_page_says(tmp_path: Path) -> None:
     """Chapter 5, with the events of chapter 2; each change that the page shows, in its order."""
     here = tutorial.folder(tmp_path)
