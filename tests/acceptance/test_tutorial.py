@@ -1,5 +1,6 @@
 """The tutorial's second half, typed as it stands: servers, a live purchase, silence; and the analyst's page."""
 
+import json
 import re
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from segflow.embedded.free_port import free_ports
 from tests.support import tutorial
 from tests.support.until import until
 
@@ -105,6 +107,37 @@ def test_a_customer_comes_back_and_falls_silent_as_the_page_says(tmp_path: Path)
     assert seen == shown[-len(seen) :]  # it shows what comes once it runs: the purchase may have been quicker
     assert said.startswith("june  shard ")
     assert "if nothing more happens:\n" in said
+
+
+@pytest.mark.kafka
+@pytest.mark.redis
+def test_a_first_import_as_the_page_has_it_asks_for_nothing_to_be_done(tmp_path: Path) -> None:
+    """Each step typed; in the end no change of years of history is live, and all are there."""
+    here, plain = tutorial.folder(tmp_path), tutorial.environment()
+    page = (tutorial.ROOT / "docs" / "how-to" / "first-import.md").read_text(encoding="utf-8")
+    (port,) = free_ports(1)
+    look, topics, worker, produce, wait, check = (
+        step.commands.replace("8080", str(port)) for step in (tutorial.steps(f"{n}.", page)[0] for n in range(1, 7))
+    )
+    typed(look, here, plain)
+    with terminal("python examples/servers.py", here, "servers.log", plain) as first:
+        until(lambda: first.shows("export SEGFLOW_REDIS="), "no servers")
+        with_servers = plain | dict(re.findall(r"^export (\w+)=(\S+)$", first.log.read_text(), re.MULTILINE))
+        typed(topics, here, with_servers)
+        with terminal(worker, here, "worker.log", with_servers):
+            typed(produce, here, with_servers)
+            until(lambda: imported(ran(wait, here, with_servers).stdout), "the history is not in the state")
+            assert typed(check, here, with_servers).strip() == "0"
+            said = typed("timeout 10 segflow tail --from-beginning --json || true", here, with_servers)
+    changes = [json.loads(line) for line in said.splitlines()]
+    assert len(changes) >= len((here / "changes.jsonl").read_text().splitlines())  # silence has gone on since
+    assert {change["mode"] for change in changes} == {"backfill"}
+
+
+def imported(metrics: str) -> bool:
+    """Whether there are shards that have something, and nothing waits in any."""
+    waiting = [float(line.rpartition(" ")[2]) for line in metrics.splitlines()]
+    return len(waiting) == 4 * 3 and not any(waiting)
 
 
 def test_the_analyst_s_two_definitions_give_the_counts_on_the_page(tmp_path: Path) -> None:

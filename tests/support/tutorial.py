@@ -1,4 +1,4 @@
-"""The tutorial as a list of steps: what to type, and what it shows."""
+"""Pages of the documentation as lists of steps: what to type, and what it shows. The tutorial above all."""
 
 import os
 import re
@@ -22,9 +22,9 @@ class Step:
     shown: str
 
 
-def steps(chapter: str) -> list[Step]:
-    """The steps of the chapter whose heading begins with `chapter`."""
-    (text,) = re.findall(rf"^## {re.escape(chapter)}.*?\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+def steps(chapter: str, page: str = TEXT) -> list[Step]:
+    """The steps of the chapter of a page whose heading begins with `chapter`."""
+    (text,) = re.findall(rf"^## {re.escape(chapter)}.*?\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     blocks = re.findall(r"^```(sh|text)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     following = [*blocks[1:], ("", "")]
     return [
