@@ -30,6 +30,9 @@ NEW_INSTALLATION: Final = (
     "Begin a new installation (another redis.prefix, kafka.group and output topics): "
     "it reads the inputs from their start."
 )
+MEMORY_WARN: Final = 0.9
+"""Share of maxmemory from which on doctor warns: a population grows slowly, so there is time to act."""
+EARLIEST_OFFSET: Final = -2  # Kafka's ListOffsets, like the next
 LATEST_OFFSET: Final = -1  # Kafka's ListOffsets
 
 
@@ -62,12 +65,13 @@ def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
         with redis_errors(settings.redis), closing(redis_connection.client(settings.redis)) as client:
             yield from _redis(settings, client.info())
             installation = lookup.installation(client, settings.redis.prefix)
-            yield _installation(settings, installation, report)
+            commits = _commits(settings, report)
+            yield _installation(settings, installation, report, commits)
             heads = lookup.heads(client, settings.redis.prefix, installation.partitions) if installation else None
     except (UsageError, msgspec.MsgspecError) as error:
         yield Finding(name="redis", status="FAIL", message=str(error))
     if heads:
-        yield from _heads(heads, report)
+        yield from _heads(heads, report, commits)
     if heads and report is not None and report.partitions == len(heads):
         try:
             with kafka_errors(settings.kafka), topics.admin(settings.kafka) as client:
@@ -144,7 +148,24 @@ def _redis(settings: Settings, info: dict[str, Any]) -> Iterator[Finding]:
             advice="Set appendonly yes (appendfsync everysec is enough). Without it state is rebuilt from the inputs, "
             "as far back as Kafka retains them.",
         )
+    yield _memory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)))
     yield _eviction(str(info.get("maxmemory_policy", "noeviction")), int(info.get("maxmemory", 0)))
+
+
+def _memory(used_bytes: int, limit_bytes: int) -> Finding:
+    """A full Redis refuses every write: shards then commit nothing, and wait."""
+    if not limit_bytes:
+        return Finding(name="memory", status="OK", message=f"{used_bytes:,} bytes used, with no limit")
+    message = f"{used_bytes:,} of {limit_bytes:,} bytes used (maxmemory)"
+    if used_bytes < MEMORY_WARN * limit_bytes:
+        return Finding(name="memory", status="OK", message=message)
+    full = used_bytes >= limit_bytes
+    return Finding(
+        name="memory",
+        status="FAIL" if full else "WARN",
+        message=f"{message}: Redis is full and refuses writes" if full else message,
+        advice="Raise maxmemory, or give Redis a larger machine. Workers go on by themselves then; nothing is lost.",
+    )
 
 
 def _eviction(policy: str, limit_bytes: int) -> Finding:
@@ -163,8 +184,36 @@ def _eviction(policy: str, limit_bytes: int) -> Finding:
     )
 
 
-def _installation(settings: Settings, installation: lookup.Installation | None, report: TopicsReport | None) -> Finding:
+def _commits(settings: Settings, report: TopicsReport | None) -> list[int]:
+    """Commits in the journal, by shard; empty where there is no journal or Kafka does not answer."""
+    topic = report.topics["journal"] if report is not None else None
+    if topic is None or not topic.partitions:
+        return []
+    try:
+        with kafka_errors(settings.kafka), topics.admin(settings.kafka) as client:
+            parts = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+            found = client.list_partition_offsets(dict.fromkeys(parts, LATEST_OFFSET))
+            return [found[part].offset for part in parts]
+    except UsageError:
+        return []  # a finding of its own says so
+
+
+def _lost(what: str) -> Finding:
+    return Finding(
+        name="shards",
+        status="FAIL",
+        message=f"{what}: Redis lost it, or this is not the Redis of the installation",
+        advice="Check redis.url and redis.prefix. If it is the right Redis, start a worker: it makes the state again "
+        "from the journal and the inputs, as far back as Kafka keeps them.",
+    )
+
+
+def _installation(
+    settings: Settings, installation: lookup.Installation | None, report: TopicsReport | None, commits: list[int]
+) -> Finding:
     prefix = settings.redis.prefix
+    if installation is None and any(commits):
+        return _lost(f"Redis holds nothing under redis.prefix {prefix}, but the journal has commits")
     if installation is None:
         return Finding(
             name="shards",
@@ -191,7 +240,12 @@ def _installation(settings: Settings, installation: lookup.Installation | None, 
     return Finding(name="shards", status="OK", message=f"{partitions} under redis.prefix {prefix}")
 
 
-def _heads(heads: list[Head | None], report: TopicsReport | None) -> Iterator[Finding]:
+def _heads(heads: list[Head | None], report: TopicsReport | None, commits: list[int]) -> Iterator[Finding]:
+    lost = [
+        str(number) for number, (head, made) in enumerate(zip(heads, commits, strict=False)) if head is None and made
+    ]
+    if lost:
+        yield _lost(f"the shards {', '.join(lost[:20])} have commits in the journal and no state in Redis")
     absent = [str(partition) for partition, head in enumerate(heads) if head is None]
     population = sum(head.population - head.holes for head in heads if head is not None)
     if absent:

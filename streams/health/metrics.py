@@ -19,6 +19,12 @@ from segflow.streams.kafka.topics import READ
 
 STEP_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
 """From a batch of one event on loopback to a full batch on a slow network; beyond 5 s a server is in trouble."""
+DEAD_KINDS: Final = (
+    *("tombstone", "oversized", "not_utf8", "not_json", "too_deep", "not_object", "missing_field", "bad_field"),
+    *("unknown_type", "unsupported_type", "wrong_topic", "unknown_currency", "key_mismatch", "too_many_invoices"),
+    "future",
+)
+"""What records that cannot be used are counted by; docs/contract.md#dead-letters says what each means."""
 BATCH_BUCKETS: Final = tuple(4**power for power in range(9))
 """1 to 65,536 records; a batch of more is one of the last bucket."""
 
@@ -110,6 +116,10 @@ class Metrics:
         self.reacquisitions = Counter("segflow_retakes", "shards let go of after an error", registry=registry)
         self.fenced = Counter("segflow_fenced", "commits refused: another has the shard", ["by"], registry=registry)
         self.replayed = Counter("segflow_reexecuted", "commits executed again from the journal", registry=registry)
+        for by in ("redis", "kafka"):  # a counter that is absent until its first use can be in no alert
+            self.fenced.labels(by)
+        for kind in DEAD_KINDS:
+            self.dead.labels(kind)
         self.up = Gauge("segflow_up", "1: the server answers this worker", ["server"], registry=registry)
         self.batch = Histogram("segflow_batch_records", "records of a commit", buckets=BATCH_BUCKETS, registry=registry)
         self.commit_s = Histogram(

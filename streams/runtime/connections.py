@@ -39,6 +39,11 @@ def redis_errors(settings: Redis) -> Iterator[None]:
     try:
         yield
     except redis.AuthenticationError as error:
+        if settings.password is None and "@" not in settings.url:
+            raise UsageError(
+                f"Redis at {address(settings)} wants a password: set redis.password or SEGFLOW_REDIS_PASSWORD "
+                "(and redis.username where it has users)."
+            ) from error
         raise UsageError(
             f"Redis at {address(settings)} refused the user: {error}. Check redis.username, and the password "
             "(SEGFLOW_REDIS_PASSWORD)."

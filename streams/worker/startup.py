@@ -18,8 +18,9 @@ from segflow.streams.kafka import topics
 from segflow.streams.kafka.clients import group_members
 from segflow.streams.kafka.key_placement import check_keys
 from segflow.streams.runtime.backoff import Backoff
-from segflow.streams.runtime.connections import UnreachableError, kafka_errors, redis_errors
+from segflow.streams.runtime.connections import UnreachableError, address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.runtime.version import installed_version
 from segflow.streams.worker.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,16 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
             raise NotReadyError(problem)
     with redis_errors(settings.redis), client(settings.redis) as connected:
         _claim(connected, settings, report.partitions)
+    log.info(
+        "segflow %s: Kafka at %s, group %s, %d shards; Redis at %s, prefix %s; pages %s",
+        installed_version(),
+        settings.kafka.address,
+        settings.kafka.group,
+        report.partitions,
+        address(settings.redis),
+        settings.redis.prefix,
+        f"on {settings.worker.http_host}:{settings.worker.http_port}" if settings.worker.http_port else "off",
+    )
     control = Control(settings)
     with kafka_errors(settings.kafka):
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from time import time_ns
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -265,7 +266,7 @@ def shard(site: Site, partition: int, purchases: list[dict[str, Any]]) -> Messag
     store = RedisStore(redis, Keys(site.settings.redis.prefix, partition))
     mine = MemoryShard(site.settings, RuleVersions(from_settings(site.settings)), partition, store)  # type: ignore[arg-type]
     values = [json.dumps(event).encode() for event in purchases]
-    changes = mine.feed(Decoder(site.settings, None).decode(values, None, range(len(values))), 0).changes
+    changes = mine.feed(Decoder(site.settings, None).decode(values, None, range(len(values))), time_ns() // 1000).changes
     store.close()
     redis.close()
     return changes
@@ -378,6 +379,41 @@ def test_show_tells_what_is_known_and_what_silence_will_bring(whole_site: Site) 
 
 
 @pytest.mark.redis
+def test_doctor_says_that_redis_is_lost_where_the_journal_has_commits(whole_site: Site) -> None:
+    """Not that no worker has run yet: the state is gone, and the message says what makes it again."""
+    site = whole_site
+    topics.create(site.settings, PARTITIONS)
+    with closing(KafkaProducer(bootstrap_servers=[site.settings.kafka.address])) as producer:
+        producer.send(name(site, "journal"), key=b"1", value=b"{}", partition=1)
+        producer.flush()
+    found = {each["name"]: each for each in json.loads(site.segflow("doctor", "--json").out)}
+    assert found["shards"]["status"] == "FAIL"
+    assert "the journal has commits: Redis lost it" in found["shards"]["message"]
+    assert "no worker has run yet" not in found["shards"]["message"]
+    with closing(Redis.from_url(site.settings.redis.url)) as redis:
+        redis.set(
+            installation(site.settings.redis.prefix), json.dumps({"partitions": PARTITIONS, "partitioner": "murmur2"})
+        )
+        shard(site, 0, events(1))
+    partly = [each for each in json.loads(site.segflow("doctor", "--json").out) if each["status"] == "FAIL"]
+    assert [each["message"] for each in partly if "shards 1 have commits" in each["message"]]
+
+
+def test_doctor_sees_a_redis_that_is_full(whole_site: Site) -> None:
+    """It refuses every write then; OK would be a light that is green while nothing works."""
+    topics.create(whole_site.settings, PARTITIONS)
+    with closing(Redis.from_url(whole_site.settings.redis.url)) as redis:
+        used = int(redis.info("memory")["used_memory"])
+        try:
+            for limit, status in ((used * 10, "OK"), (used + used // 20, "WARN"), (used // 2, "FAIL")):
+                redis.config_set("maxmemory", limit)
+                found = {each["name"]: each for each in json.loads(whole_site.segflow("doctor", "--json").out)}
+                assert found["memory"]["status"] == status, found["memory"]
+        finally:
+            redis.config_set("maxmemory", 0)
+    assert "refuses writes" in found["memory"]["message"]
+
+
 def test_doctor_is_content_with_a_sound_installation_and_names_what_is_wrong(whole_site: Site, tmp_path: Path) -> None:
     """Missing topics fail; once all is there nothing fails, shards and lag are told; other partitions fail again."""
     site = whole_site

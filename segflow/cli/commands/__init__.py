@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
 
 def _say_version(asked: bool) -> None:
     if asked:
-        from segflow.cli.version import installed_version
+        from segflow.streams.runtime.version import installed_version
 
         print(f"segflow {installed_version()}")
         raise typer.Exit

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated, Final
 
 import typer
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segflow.cli.options import SettingsFile, load
+from segflow.schemas import duration
 from segflow.streams.kafka import topics
 from segflow.streams.runtime.connections import kafka_errors
 from segflow.streams.runtime.errors import UsageError
@@ -91,6 +93,6 @@ def _kept(topic: topics.Topic) -> str:
     if topic.configs.get("cleanup.policy") == "compact":
         return "the latest of each key"
     retention_ms = int(topic.configs.get("retention.ms", "-1"))
-    kept = "for ever" if retention_ms < 0 else f"{retention_ms / 86_400_000:g} days"
+    kept = "for ever" if retention_ms < 0 else duration.to_text(timedelta(milliseconds=retention_ms))
     limit_bytes = int(topic.configs.get("retention.bytes", "-1"))
     return kept if limit_bytes < 0 else f"{kept}, up to {limit_bytes:,} bytes a partition"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segflow.cli.commands import SUMMARIES
-from segflow.cli.version import NOT_INSTALLED
+from segflow.streams.runtime.version import NOT_INSTALLED
 from tests.support.command import segflow, segflow_process, settings_file
 
 NEED_KAFKA = (
@@ -53,7 +53,7 @@ def test_a_checkout_that_is_not_installed_has_no_version(monkeypatch: pytest.Mon
     def none_such(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("segflow.cli.version.version", none_such)
+    monkeypatch.setattr("segflow.streams.runtime.version.version", none_such)
     assert segflow("--version").out == f"segflow {NOT_INSTALLED}\n"
 
 

@@ -18,6 +18,7 @@ from segflow.schemas.change import Cause, Change
 from segflow.schemas.event import AnyEvent
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import to_us
+from segflow.streams.health.metrics import DEAD_KINDS
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "contract.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
@@ -157,6 +158,7 @@ def test_every_kind_of_dead_letter_has_a_row() -> None:
     assert described is not None
     named |= set(re.findall(r': "(\w+)"', described[1])) | {described[2]}
     assert sorted(kinds) == sorted(SAMPLES.keys() | OF_THE_STATE) == sorted(named)
+    assert sorted(DEAD_KINDS) == sorted(kinds)  # so each is counted from the start, as 0
 
 
 def test_every_row_on_dead_letters_says_what_to_do() -> None:

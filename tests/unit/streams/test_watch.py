@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from segflow.embedded.free_port import free_ports
 from segflow.engine.file_run import FileRun
 from segflow.schemas.settings import Settings
 from segflow.streams.health.log_rate_limiter import SHOWN, WINDOW_S, LogRateLimiter
-from segflow.streams.health.metrics import Metrics, Standing
+from segflow.streams.health.metrics import DEAD_KINDS, Metrics, Standing
 from segflow.streams.health.pages import Pages, Verdict
 from segflow.streams.health.probe import Probe, Pulse
 from segflow.streams.health.stalls import Reach, Stalls
@@ -190,6 +190,15 @@ def standing(partition: int) -> Standing:
         timer_lag_s=0.0,
         lags=(7, None, 0),
     )
+
+
+def test_counters_with_labels_are_there_from_the_start() -> None:
+    """An alert on an increase sees none where the counter first appears with its first count."""
+    text = generate_latest(Metrics().registry).decode()
+    for kind in DEAD_KINDS:
+        assert f'segflow_dead_letters_total{{reason="{kind}"}} 0.0' in text
+    for by in ("kafka", "redis"):
+        assert f'segflow_fenced_total{{by="{by}"}} 0.0' in text
 
 
 def test_a_freed_shard_s_gauges_are_gone() -> None:
