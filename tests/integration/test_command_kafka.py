@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from time import time_ns
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any
 
 import pytest
@@ -266,7 +265,9 @@ def shard(site: Site, partition: int, purchases: list[dict[str, Any]]) -> Messag
     store = RedisStore(redis, Keys(site.settings.redis.prefix, partition))
     mine = MemoryShard(site.settings, RuleVersions(from_settings(site.settings)), partition, store)  # type: ignore[arg-type]
     values = [json.dumps(event).encode() for event in purchases]
-    changes = mine.feed(Decoder(site.settings, None).decode(values, None, range(len(values))), time_ns() // 1000).changes
+    changes = mine.feed(
+        Decoder(site.settings, None).decode(values, None, range(len(values))), time_ns() // 1000
+    ).changes
     store.close()
     redis.close()
     return changes
