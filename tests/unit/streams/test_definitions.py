@@ -100,7 +100,7 @@ def test_every_fact_setting_is_a_setting_and_every_section_is_judged() -> None:
         value: Any = Settings()
         for name in path.split("."):
             value = getattr(value, name)
-    assert {name for name in SECTIONS if not has_facts(name)} <= {"value", "window", "attributes", "rules"}
+    assert {name for name in SECTIONS if not has_facts(name)} <= {"value", "window", "attributes", "rules", "refunds"}
 
 
 def test_a_difference_says_both_values() -> None:
