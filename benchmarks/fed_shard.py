@@ -14,6 +14,7 @@ from segflow.engine.columns.events import INTERACTIONS, PURCHASES
 from segflow.engine.commit.execute import CommitResult
 from segflow.engine.decode.records import TOPIC_OF
 from segflow.engine.encode.change_json import Encoder
+from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Batch, Reading, now_us
 from segflow.streams.control.topic import Control
 from segflow.streams.health.metrics import Metrics
@@ -70,11 +71,11 @@ def portions(values: Sequence[bytes], sizes: Sequence[int]) -> list[Portion]:
 
 @dataclass(slots=True)
 class Inputs:
-    """A shard's inputs, all that there is of them read at any time; see streams.consume.input_gate.Feed."""
+    """A shard's inputs, all that there is of them read at any time; see segflow.streams.consume.feed.Feed."""
 
     read_to: list[int] = field(default_factory=lambda: [0, 0, 0])
 
-    async def open(self, partition: int, offsets: tuple[int, ...]) -> None:  # noqa: ARG002 - Feed's signature
+    async def open(self, partition: int, offsets: tuple[int, ...], inputs: ShardInputs) -> None:  # noqa: ARG002 - Feed's signature
         """From the given offsets on."""
         self.read_to = list(offsets)
 

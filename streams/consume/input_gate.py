@@ -1,7 +1,7 @@
 """What of its inputs a shard may work on now, and whether there is more to come."""
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chu
 from segflow.engine.decode.merge_inputs import ready
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, duration_us
+from segflow.streams.consume.feed import Feed
 from segflow.streams.consume.shard_inputs import ShardInputs
-from segflow.streams.consume.transport import Reading
 from segflow.streams.kafka.topics import READ
 
 INPUTS: Final = (PURCHASES, INTERACTIONS, HANDOVER)
@@ -18,22 +18,6 @@ INPUTS: Final = (PURCHASES, INTERACTIONS, HANDOVER)
 
 class OutOfRangeError(Exception):
     """An input has not got the offset that is next; acquiring the shard says why."""
-
-
-class Feed(Protocol):
-    """How a shard opens and reads its inputs; the worker's consumer, or a test's."""
-
-    async def open(self, partition: int, offsets: tuple[int, ...]) -> None:
-        """Read all inputs of `partition` from the given offsets on."""
-        ...
-
-    def close(self, partition: int) -> None:
-        """Read nothing more of `partition`."""
-        ...
-
-    def reading(self, side: int, partition: int) -> Reading | None:
-        """How far an input was read, None while nothing was fetched."""
-        ...
 
 
 @dataclass(kw_only=True)

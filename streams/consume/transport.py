@@ -63,7 +63,7 @@ class Reading:
     out_of_range: bool = False  # the topic does not have the position: cut by retention, or made anew
 
 
-class Gate:
+class PartitionGate:
     """Which partitions are read: shared by the shards (which open and close) and the consumer (which looks).
 
     Set by `streams.worker` on the Faust app as `app.gate` before the transport is made.
@@ -223,7 +223,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if subscription is None or subscription.assignment is None:
             return batches
         assignment: Any = subscription.assignment
-        gate: Gate = self.app.gate
+        gate: PartitionGate = self.app.gate
         for place in places:
             opened_in: Any = gate.assignments.get(place)
             if place not in assignment.tps or opened_in is not assignment:
@@ -285,7 +285,7 @@ class Consumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ARG002, ASYNC109 - Faust's signature
         """One message a poll, under the name of one of its partitions; its value the batch of each."""
-        gate: Gate = self.app.gate
+        gate: PartitionGate = self.app.gate
         wanted = {place for place in gate.open if place in self._active_partitions and not gate.full(place)}
         if not wanted or not self.flow_active:
             await asyncio.sleep(POLL_S / 10)

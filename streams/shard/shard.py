@@ -26,7 +26,8 @@ from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN
 from segflow.state.head import Head
 from segflow.state.store import RolledBackError, ShardLostError, Store, TornStateError, Write
-from segflow.streams.consume.input_gate import Feed, InputGate, OutOfRangeError
+from segflow.streams.consume.feed import Feed
+from segflow.streams.consume.input_gate import InputGate, OutOfRangeError
 from segflow.streams.consume.shard_inputs import InputBuffer, ShardInputs
 from segflow.streams.consume.transport import HEARTBEAT_SHARE, now_us
 from segflow.streams.control.recut import RecutCoordinator
@@ -201,7 +202,7 @@ class Shard:
         offsets = tuple(position.offset for position in self.head.positions)
         for buffer, offset in zip(self.inputs.buffers, offsets, strict=True):
             buffer.begin(offset)
-        await self.feed.open(self.partition, offsets)  # 6
+        await self.feed.open(self.partition, offsets, self.inputs)  # 6
         failpoint("acquire:opened")
         self.metrics.acquisitions.inc()
         if self.trouble:

@@ -1,7 +1,6 @@
 """What a worker's pages and gauges show: its servers, its event loops, and where its shards stand."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -14,6 +13,7 @@ from segflow.streams.health.pages import Verdict
 from segflow.streams.health.watch import Watch
 from segflow.streams.kafka.topics import READ
 from segflow.streams.shard.shard import Shard
+from segflow.streams.worker.assignment import Assignment
 
 
 @dataclass(kw_only=True)
@@ -23,9 +23,8 @@ class View:
     settings: Settings
     metrics: Metrics
     watch: Watch
-    shards: Mapping[int, Shard]  # those the worker has, now
+    assignment: Assignment
     ended: asyncio.Event  # set: the worker is stopping
-    joined: bool = False  # the group: it has told the worker which partitions are its own
 
     def __post_init__(self) -> None:
         self.metrics.shards.standings = self._standings
@@ -46,9 +45,9 @@ class View:
         ]
         if self.ended.is_set():
             why_not.append("it is stopping")
-        if not self.joined:
+        if not self.assignment.joined:
             why_not.append("the consumer group has not said yet which shards are its own")
-        shards = sorted(self.shards.items())
+        shards = sorted(self.assignment.shards.items())
         why_not += [
             f"shard {number} is not taken{': ' if shard.trouble else ''}{shard.trouble}"
             for number, shard in shards
@@ -62,7 +61,7 @@ class View:
         return self.metrics.registry
 
     def _standings(self) -> list[Standing]:
-        return [self._standing(shard) for shard in list(self.shards.values()) if hasattr(shard, "head")]
+        return [self._standing(shard) for shard in list(self.assignment.shards.values()) if hasattr(shard, "head")]
 
     def _standing(self, shard: Shard) -> Standing:
         head, wall_us, names = shard.head, now_us(), self.settings.kafka.topics

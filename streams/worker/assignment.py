@@ -1,0 +1,100 @@
+"""Which shards this process has: the group assigns and revokes their partitions."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from faust.types import TP
+
+from segflow.streams.shard.shard import Shard, ShardStoppedError
+
+log = logging.getLogger(__name__)
+
+FINISH_S: Final = 5.0
+"""For the shards to finish their commits, at a stop and when they go to another worker: within a session timeout."""
+
+
+class Assignment:
+    """The shards of one worker, each worked by a task.
+
+    Args:
+        topics: a shard's inputs, which come together.
+        shard_of: makes the shard of a partition.
+        close: stops reading a partition.
+        fail: ends the worker with an exit code.
+    """
+
+    def __init__(
+        self,
+        topics: tuple[str, ...],
+        *,
+        shard_of: Callable[[int], Shard],
+        close: Callable[[int], None],
+        fail: Callable[[int], None],
+    ) -> None:
+        self.shards: dict[int, Shard] = {}
+        self.joined = False  # the group: it has said which partitions are this worker's
+        self._topics = topics
+        self._shard_of = shard_of
+        self._close = close
+        self._fail = fail
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def assigned(self, _app: Any, assigned: set[TP], **_: Any) -> None:
+        """Start the shards of these partitions; called by Faust."""
+        self.joined = True
+        for partition in sorted({place.partition for place in assigned}):
+            missing = [topic for topic in self._topics if TP(topic, partition) not in assigned]
+            if missing:  # the others of the group would not take it either; a new start says what is wrong
+                log.error(
+                    "partition %d of %s did not come with its other inputs: the topic was deleted, or a group member "
+                    "places partitions in another way",
+                    partition,
+                    ", ".join(missing),
+                )
+                self._fail(1)
+                return
+            self.shards[partition] = shard = self._shard_of(partition)
+            self._tasks[partition] = asyncio.create_task(self._work(shard), name=f"shard-{partition}")
+
+    async def revoked(self, _app: Any, revoked: set[TP], **_: Any) -> None:
+        """Release the shards of these partitions; called by Faust."""
+        self.joined = False
+        await self.release({place.partition for place in revoked})
+
+    async def release(self, partitions: set[int]) -> bool:
+        """Let shards finish the commit under way, for FINISH_S; one that is not acquired has nothing to finish.
+
+        Returns:
+            Whether none had to be broken off in the middle of a commit.
+        """
+        held = [self.shards.pop(partition) for partition in partitions if partition in self.shards]
+        tasks = [self._tasks.pop(shard.partition) for shard in held]
+        for shard, task in zip(held, tasks, strict=True):
+            self._close(shard.partition)  # at once: what is assigned anew has no position until its shard opens it
+            shard.stop()
+            if not shard.acquired:
+                task.cancel()
+        if not tasks:
+            return True
+        _, late = await asyncio.wait(tasks, timeout=FINISH_S)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1)
+        return not late
+
+    def acquired(self) -> list[Shard]:
+        """The shards whose inputs are open."""
+        return [shard for shard in self.shards.values() if shard.acquired]
+
+    async def _work(self, shard: Shard) -> None:
+        try:
+            await shard.run()
+        except ShardStoppedError as error:
+            log.error("%s", error)  # noqa: TRY400 - the message is for a person, a traceback is not
+            self._fail(2)
+        except Exception:
+            log.exception("shard %d failed", shard.partition)
+            self._fail(1)
