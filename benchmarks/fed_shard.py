@@ -22,6 +22,7 @@ from segflow.streams.kafka import topics
 from segflow.streams.publish.packing import Packing
 from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.shard import Shard
+from segflow.streams.shard.shard_state import ShardState
 
 PARTITION: Final = 0
 """All customers are in this shard, whatever their keys: what a commit costs does not depend on the others."""
@@ -118,14 +119,14 @@ class FedShard:
         for side, records in zip((PURCHASES, INTERACTIONS), portion, strict=True):
             start = self.inputs.read_to[side]
             self.inputs.read_to[side] += len(records)
-            self.shard.inputs.offer(side, Batch(records, start, self.inputs.read_to[side]))
-        while [each.offset for each in self.shard.head.positions] != self.inputs.read_to:
+            self.shard.state.inputs.offer(side, Batch(records, start, self.inputs.read_to[side]))
+        while [each.offset for each in self.shard.state.head.positions] != self.inputs.read_to:
             self.bell.clear()
             rung = asyncio.create_task(self.bell.wait())
             await asyncio.wait({rung, self.working}, timeout=GIVE_UP_S, return_when=asyncio.FIRST_COMPLETED)
             rung.cancel()
             if not self.bell.is_set():
-                raise WorkerFailedError(f"the shard did not commit what it was given: {self.shard.trouble}")
+                raise WorkerFailedError(f"the shard did not commit what it was given: {self.shard.state.trouble}")
 
     async def until_taken(self) -> None:
         """Until the shard reads its inputs.
@@ -134,9 +135,9 @@ class FedShard:
             WorkerFailedError: the shard stopped, or it takes longer than GIVE_UP_S.
         """
         give_up_s = monotonic() + GIVE_UP_S
-        while not self.shard.acquired:
+        while not self.shard.state.acquired:
             if self.working.done() or monotonic() > give_up_s:
-                raise WorkerFailedError(f"the shard was not taken: {self.shard.trouble}")
+                raise WorkerFailedError(f"the shard was not taken: {self.shard.state.trouble}")
             await asyncio.sleep(POLL_S)
 
 
@@ -146,7 +147,7 @@ async def fed_shard(site: Installation) -> AsyncIterator[FedShard]:
     settings, inputs, metrics = site.settings, Inputs(), _Committed()
     control = Control(settings)
     await asyncio.to_thread(control.start, lambda: 0)
-    shard = Shard(
+    state = ShardState(
         settings=settings,
         partition=PARTITION,
         partitions=PARTITIONS,
@@ -155,10 +156,11 @@ async def fed_shard(site: Installation) -> AsyncIterator[FedShard]:
         store=site.stores()[PARTITION],
         feed=inputs,
         metrics=metrics,
-        turn=asyncio.Lock(),
-        batcher=CommitBatcher(Encoder(settings.currency), linger_s=0.0),  # no other shard is waited for
         packing=Packing(settings),
     )
+    look_every_s = settings.worker.sweep_every.total_seconds()
+    batcher = CommitBatcher(encoder=Encoder(settings.currency), linger_s=0.0, look_every_s=look_every_s)
+    shard = Shard(state, batcher)  # no other shard is waited for
     following = asyncio.create_task(control.follow())
     fed = FedShard(shard, inputs, asyncio.create_task(shard.run()), metrics.bell)
     try:

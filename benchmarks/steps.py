@@ -28,7 +28,8 @@ from segflow.streams.publish import packing
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.publish.record_batch import RecordBatch
 from segflow.streams.runtime.memory import tune_process_memory
-from segflow.streams.shard.shard import Shard
+from segflow.streams.shard.commit_batcher import CommitBatcher
+from segflow.streams.shard.commit_loop import CommitLoop
 
 CUSTOMERS: Final = 300_000
 EVENTS: Final = 600_000
@@ -54,10 +55,11 @@ BORDERS: Final = (
     Border(packing, "batches_together", BATCHES),
     Border(RecordBatch, "built", BATCHES),
     Border(Publisher, "publish", "Kafka transaction, waiting included"),
-    Border(Shard, "_store", STORED),
+    Border(CommitLoop, "_store", STORED),
     Border(RedisStore, "commit", STORED),
-    Border(Shard, "_prepare", REST),
-    Border(Shard, "_commit", REST),
+    Border(CommitBatcher, "run", REST),
+    Border(CommitLoop, "_execute", REST),
+    Border(CommitLoop, "_commit", REST),
 )
 """In the order of a commit. What a commit's changes and its current segments have in common counts as `encode
 changes`."""

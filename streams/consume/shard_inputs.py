@@ -1,9 +1,8 @@
 """What a shard has been given to read and has not consumed yet, of all its inputs."""
 
-import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -79,11 +78,17 @@ def decode_buffers(buffers: Sequence[InputBuffer]) -> None:
 
 
 class ShardInputs:
-    """The buffers of all inputs, and an event that is set when records came."""
+    """The buffers of all inputs, and who is told that something came."""
 
     def __init__(self, purchases: Decoder, interactions: Decoder, handover: HandoverDecoder) -> None:
         self.buffers = (InputBuffer(purchases), InputBuffer(interactions), InputBuffer(handover))
-        self.arrived = asyncio.Event()
+        self.arrived = False  # something, since the shard looked last
+        self.on_arrival: Callable[[], None] = _nobody_waits
+
+    @property
+    def waiting(self) -> int:
+        """Records held, of all inputs."""
+        return sum(buffer.waiting for buffer in self.buffers)
 
     def offer(self, side: int, batch: Batch) -> None:
         """Put a batch in.
@@ -102,4 +107,9 @@ class ShardInputs:
             buffer.raw.append(fresh)
             buffer.arrived += len(fresh)
         buffer.read_to = max(buffer.read_to, batch.stop)
-        self.arrived.set()
+        self.arrived = True
+        self.on_arrival()
+
+
+def _nobody_waits() -> None:
+    """What an arrival does while a commit is under way: nothing."""

@@ -1,6 +1,7 @@
 """How one shard publishes: everything of a commit becomes visible at once, or not at all."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from aiokafka.structs import TopicPartition
 
@@ -12,6 +13,9 @@ from segflow.streams.runtime.failpoints import failpoint
 
 Records = Mapping[str, Messages]
 """Topic to messages, all for one partition each."""
+
+PUBLISH_S: Final = 60.0
+"""Bounds a producer that hangs; longer than the 40 s after which aiokafka itself gives a batch up."""
 
 
 class Publisher:

@@ -70,11 +70,12 @@ class Assignment:
             Whether none had to be broken off in the middle of a commit.
         """
         held = [self.shards.pop(partition) for partition in partitions if partition in self.shards]
-        tasks = [self._tasks.pop(shard.partition) for shard in held]
+        tasks = [self._tasks.pop(shard.state.partition) for shard in held]
         for shard, task in zip(held, tasks, strict=True):
-            self._close(shard.partition)  # at once: what is assigned anew has no position until its shard opens it
+            # At once: what is assigned anew has no position until its shard opens it.
+            self._close(shard.state.partition)
             shard.stop()
-            if not shard.acquired:
+            if not shard.state.acquired:
                 task.cancel()
         if not tasks:
             return True
@@ -87,7 +88,7 @@ class Assignment:
 
     def acquired(self) -> list[Shard]:
         """The shards whose inputs are open."""
-        return [shard for shard in self.shards.values() if shard.acquired]
+        return [shard for shard in self.shards.values() if shard.state.acquired]
 
     async def _work(self, shard: Shard) -> None:
         try:
@@ -96,5 +97,5 @@ class Assignment:
             log.error("%s", error)  # noqa: TRY400 - the message is for a person, a traceback is not
             self._fail(2)
         except Exception:
-            log.exception("shard %d failed", shard.partition)
+            log.exception("shard %d failed", shard.state.partition)
             self._fail(1)

@@ -12,7 +12,7 @@ from segflow.streams.health.metrics import Metrics, Standing
 from segflow.streams.health.pages import Verdict
 from segflow.streams.health.watch import Watch
 from segflow.streams.kafka.topics import READ
-from segflow.streams.shard.shard import Shard
+from segflow.streams.shard.shard_state import ShardState
 from segflow.streams.worker.assignment import Assignment
 
 
@@ -47,13 +47,13 @@ class View:
             why_not.append("it is stopping")
         if not self.assignment.joined:
             why_not.append("the consumer group has not said yet which shards are its own")
-        shards = sorted(self.assignment.shards.items())
+        shards = [shard.state for _, shard in sorted(self.assignment.shards.items())]
         why_not += [
-            f"shard {number} is not taken{': ' if shard.trouble else ''}{shard.trouble}"
-            for number, shard in shards
+            f"shard {shard.partition} is not taken{': ' if shard.trouble else ''}{shard.trouble}"
+            for shard in shards
             if not shard.acquired
         ]
-        acquired = [number for number, shard in shards if shard.acquired]
+        acquired = [shard.partition for shard in shards if shard.acquired]
         return Verdict(why_not=why_not + self.watch.stuck(), more={"shards": acquired})
 
     def registry(self) -> CollectorRegistry:
@@ -61,9 +61,10 @@ class View:
         return self.metrics.registry
 
     def _standings(self) -> list[Standing]:
-        return [self._standing(shard) for shard in list(self.assignment.shards.values()) if hasattr(shard, "head")]
+        shards = [shard.state for shard in list(self.assignment.shards.values())]
+        return [self._standing(shard) for shard in shards if hasattr(shard, "head")]
 
-    def _standing(self, shard: Shard) -> Standing:
+    def _standing(self, shard: ShardState) -> Standing:
         head, wall_us, names = shard.head, now_us(), self.settings.kafka.topics
         clock_us = None if head.clock_us == UNKNOWN else head.clock_us
         due_us = wall_us if self.settings.clock == "wall" else clock_us

@@ -32,6 +32,7 @@ from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.memory import tune_process_memory
 from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.shard import Shard
+from segflow.streams.shard.shard_state import ShardState
 from segflow.streams.worker.assignment import Assignment
 from segflow.streams.worker.status import View
 
@@ -64,9 +65,13 @@ class Worker:
         self._topic_ids = topic_ids
         self._control = control
         self._redis = client(settings.redis)
-        self._turn = asyncio.Lock()
         self._packing = Packing(settings)
-        self._batcher = CommitBatcher(Encoder(settings.currency), settings.worker.linger.total_seconds())
+        self._batcher = CommitBatcher(
+            encoder=Encoder(settings.currency),
+            linger_s=settings.worker.linger.total_seconds(),
+            look_every_s=settings.worker.sweep_every.total_seconds(),
+            store_answers=lambda: not self._watch.redis.problem,
+        )
         self._ended = asyncio.Event()
         self._exit_code = 0
         self._end: threading.Timer | None = None
@@ -196,7 +201,7 @@ class Worker:
         self._loop.call_soon_threadsafe(self._fail, 1)
 
     def _shard_of(self, partition: int) -> Shard:
-        return Shard(
+        state = ShardState(
             settings=self.settings,
             partition=partition,
             partitions=self._partitions,
@@ -205,11 +210,9 @@ class Worker:
             store=RedisStore(self._redis, Keys(self.settings.redis.prefix, partition)),
             feed=self._feed,
             metrics=self.metrics,
-            turn=self._turn,
-            batcher=self._batcher,
             packing=self._packing,
-            store_answers=lambda: not self._watch.redis.problem,
         )
+        return Shard(state, self._batcher)
 
     async def _follow_control(self) -> None:
         backoff = Backoff(*RETRY_S, steady_s=RETRY_S[1])
@@ -235,8 +238,8 @@ class Worker:
         """Commit the group's offsets as the state of acquired shards has them: never beyond what Redis holds."""
         offsets: dict[TP, int] = {}
         for shard in shards:
-            for topic, position in zip(self._feed.topics, shard.head.positions, strict=True):
-                offsets[TP(topic, shard.partition)] = position.offset
+            for topic, position in zip(self._feed.topics, shard.state.head.positions, strict=True):
+                offsets[TP(topic, shard.state.partition)] = position.offset
         if offsets:
             await self.app.consumer.tell(offsets)
 

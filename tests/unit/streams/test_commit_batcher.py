@@ -33,10 +33,10 @@ from segflow.state import record
 from segflow.state.head import Head
 from segflow.state.memory import MemoryStore
 from segflow.state.store import ShardLostError, Write
-from segflow.streams.consume.shard_inputs import InputBuffer, ShardInputs, decode_buffers
+from segflow.streams.consume.shard_inputs import ShardInputs, decode_buffers
 from segflow.streams.consume.transport import Batch
 from segflow.streams.shard import commit_batcher
-from segflow.streams.shard.commit_batcher import CommitBatcher, LoadedCommit
+from segflow.streams.shard.commit_batcher import BatchReply, CommitBatcher, LoadedCommit
 from tests.support.events import Log, event
 from tests.support.histories import histories, merging_histories, moments
 from tests.support.kafka_records import Record
@@ -177,33 +177,58 @@ def test_records_of_several_shards_are_decoded_at_once_and_each_keeps_its_own() 
         assert list(chunk.unusable) == [1][: 1 - number % 2]
 
 
-@dataclass
+def fresh_inputs() -> ShardInputs:
+    """Inputs that hold nothing."""
+    return ShardInputs(*decoders(Settings()))
+
+
+@dataclass(eq=False)
 class Asking:
     """A member of the batcher: a shard with one commit after the other."""
 
     standing: Standing
-    logs: Iterator[Log]
+    logs: list[Log]
+    inputs: ShardInputs = field(default_factory=fresh_inputs)
     error: Exception | None = None
-    is_ready: bool = True
-
-    def ready(self) -> bool:
-        """As told."""
-        return self.is_ready
-
-    @property
-    def buffers(self) -> tuple[InputBuffer, ...]:
-        """None: its events are decoded."""
-        return ()
+    asked: int = 0  # how often
 
     def next_commit(self) -> LoadedCommit | None:
         """The next one."""
+        self.asked += 1
+        self.inputs.arrived = False
         if self.error is not None:
             raise self.error
-        log = next(self.logs, None)
-        if log is None:
+        if not self.logs:
             return None
+        log = self.logs.pop(0)
         loaded = self.standing.load(log)
         return LoadedCommit(loaded=loaded, control=[], records=len(log), started_s=0.0, loading_s=0.0, loaded_s=0.0)
+
+    async def reply(self, batcher: CommitBatcher, *, idle: bool = False) -> BatchReply:
+        """What its next commit comes to."""
+        return await batcher.next_reply(self, self.inputs, idle=idle)
+
+    async def is_asked(self, times: int) -> None:
+        """Wait until it was asked so often."""
+        async with asyncio.timeout(30):
+            while self.asked < times:  # noqa: ASYNC110 - polled, with a bound
+                await asyncio.sleep(0)
+
+    def arrives(self, *logs: Log) -> None:
+        """These are to be worked now."""
+        self.logs += logs
+        self.inputs.offer(PURCHASES, Batch([], 0, 0))
+
+
+def fill(inputs: ShardInputs) -> None:
+    """More than a small commit takes."""
+    count = commit_batcher.SMALL_SIZE + 1
+    inputs.offer(PURCHASES, Batch([Record(offset=each) for each in range(count)], 0, count))
+
+
+def batcher_of(linger_s: float = 0.0, look_every_s: float = 3600.0) -> CommitBatcher:
+    """One whose quiet members are not asked again by themselves."""
+    return CommitBatcher(encoder=Encoder("EUR"), linger_s=linger_s, look_every_s=look_every_s)
 
 
 @contextmanager
@@ -223,13 +248,15 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 def members(count: int, *logs: Log) -> list[Asking]:
     """Shards that all have these commits to do."""
     rule_versions = RuleVersions(from_settings(Settings()))
-    return [Asking(Standing(Settings(), rule_versions, each), iter(logs)) for each in range(count)]
+    return [Asking(Standing(Settings(), rule_versions, each), list(logs)) for each in range(count)]
 
 
 async def commits(batcher: CommitBatcher, member: Asking) -> int:
     """Work until there is nothing to do; how many commits there were."""
     count = 0
-    while (result := (await batcher.work(member)).result) is not None:
+    while member.logs:
+        result = (await member.reply(batcher)).result
+        assert result is not None
         await asyncio.sleep(0)  # publishing
         member.standing.store.commit(result.write)
         count += 1
@@ -240,7 +267,7 @@ def test_shards_that_ask_while_a_batch_is_away_are_the_next_batch(monkeypatch: p
     """Eight shards with three commits each: three batches of eight."""
 
     async def everybody() -> list[int]:
-        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
+        batcher = batcher_of()
         logs = [[event(number, number)] for number in range(3)]
         return await asyncio.gather(*(commits(batcher, each) for each in members(8, *logs)))
 
@@ -253,9 +280,9 @@ def test_a_shard_that_does_not_come_back_holds_nobody_up_for_longer_than_a_momen
     """Its server hangs: the others go on without it."""
 
     async def without_one() -> list[int]:
-        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
+        batcher = batcher_of()
         hanging, *others = members(3, *([event(number, number)] for number in range(3)))
-        first = batcher.work(hanging)
+        first = hanging.reply(batcher)
         counts = asyncio.gather(*(commits(batcher, each) for each in others))
         assert (await first).result is not None
         return await asyncio.wait_for(counts, 30)
@@ -279,11 +306,11 @@ def test_what_hinders_one_shard_in_working_is_told_to_that_shard_alone() -> None
     """Its money no longer fits: the others are worked, each event once, aliases too."""
 
     async def together_with_one_that_fails() -> list[Any]:
-        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
+        batcher = batcher_of()
         failing, aliasing, *others = members(4, [event(1, 0)])
         rich(failing.standing)
-        aliasing.logs = iter([[event(0, 0, customer="c2"), event(1, 1, "alias", "c1", previous_id="c2")]])
-        everybody = (batcher.work(each) for each in (failing, aliasing, *others))
+        aliasing.logs = [[event(0, 0, customer="c2"), event(1, 1, "alias", "c1", previous_id="c2")]]
+        everybody = (each.reply(batcher) for each in (failing, aliasing, *others))
         return await asyncio.gather(*everybody, return_exceptions=True)
 
     failed, aliased, *others = asyncio.run(together_with_one_that_fails())
@@ -325,11 +352,11 @@ def test_where_one_shard_cannot_load_the_others_look_for_themselves() -> None:
     """Their server may be gone, too: nobody waits for one timeout after the other, and nothing is taken from them."""
 
     async def three() -> list[Any]:
-        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
+        batcher = batcher_of()
         unready, lost, last = members(3, [event(1, 0)])
-        unready.is_ready = False
+        fill(unready.inputs)
         lost.error = ShardLostError("another has it")
-        everybody = (batcher.work(each) for each in (unready, lost, last))
+        everybody = (each.reply(batcher) for each in (unready, lost, last))
         return [*await asyncio.gather(*everybody, return_exceptions=True), *unready.logs, *last.logs]
 
     unready, lost, last, *left = asyncio.run(three())
@@ -340,15 +367,15 @@ def test_where_one_shard_cannot_load_the_others_look_for_themselves() -> None:
 
 
 def test_a_shard_that_is_to_stop_does_not_wait_for_the_pause() -> None:
-    """The pause after a batch may be long; whoever stops asks for the next one at once."""
+    """The pause after a batch may be long; whoever stops is let go at once."""
 
     async def hurried() -> Any:
-        batcher = CommitBatcher(Encoder("EUR"), linger_s=3600.0)
+        batcher = batcher_of(linger_s=3600.0)
         (member,) = members(1, [event(1, 0)])
-        await batcher.work(member)
-        last = asyncio.create_task(batcher.work(member))
+        await member.reply(batcher)
+        last = asyncio.create_task(member.reply(batcher))
         await asyncio.sleep(0)  # it asks
-        batcher.flush()
+        batcher.dismiss(member)
         return await asyncio.wait_for(last, 30)
 
     assert asyncio.run(hurried()).commit is None
@@ -358,7 +385,7 @@ def test_a_batch_of_many_customers_leaves_the_other_shards_to_the_next(monkeypat
     """Five slices of a wave are worked two at a time, so that the event loop is free in between."""
 
     async def everybody() -> list[int]:
-        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
+        batcher = batcher_of()
         wave = [event(n, 0, customer=f"c{n}") for n in range(commit_batcher.BATCH_SIZE * 3 // 5)]
         return await asyncio.gather(*(commits(batcher, each) for each in members(5, wave)))
 
@@ -371,10 +398,72 @@ def test_a_large_commit_is_left_to_its_shard() -> None:
     """A wave of one shard is not worked on the event loop, where all would wait for it."""
 
     async def one() -> Any:
-        batcher = CommitBatcher(Encoder("EUR"), linger_s=0.0)
+        batcher = batcher_of()
         (large,) = members(1, [event(n, 0, customer=f"c{n}") for n in range(commit_batcher.BATCH_SIZE + 1)])
-        return await batcher.work(large)
+        return await large.reply(batcher)
 
     reply = asyncio.run(one())
     assert reply.result is None
     assert len(reply.commit.loaded.ids) == commit_batcher.BATCH_SIZE + 1
+
+
+def test_a_quiet_shard_is_asked_again_when_something_arrives() -> None:
+    """Until then it waits, and so it does again."""
+
+    async def quiet() -> list[int]:
+        batcher = batcher_of()
+        (member,) = members(1)
+        found = []
+        for number in range(2):
+            replying = asyncio.create_task(member.reply(batcher))
+            await member.is_asked(2 * number + 1)  # and has nothing
+            assert not replying.done()
+            member.arrives([event(number, number)])
+            result = (await asyncio.wait_for(replying, 30)).result
+            assert result is not None
+            member.standing.store.commit(result.write)
+            found.append(result.events)
+        return found
+
+    assert asyncio.run(quiet()) == [1, 1]
+
+
+def test_what_arrived_while_a_shard_looked_for_itself_is_not_left_lying() -> None:
+    """It has just found nothing, in a thread; but something came meanwhile."""
+
+    async def looked() -> BatchReply:
+        batcher = batcher_of()
+        (member,) = members(1)
+        member.arrives([event(0, 0)])
+        return await asyncio.wait_for(member.reply(batcher, idle=True), 30)
+
+    assert asyncio.run(looked()).result is not None
+
+
+def test_a_quiet_shard_is_asked_now_and_then() -> None:
+    """Nothing arrives, but its timers may be due."""
+
+    async def silent() -> BatchReply:
+        batcher = batcher_of(look_every_s=0.01)
+        (member,) = members(1)
+        replying = asyncio.create_task(member.reply(batcher))
+        await member.is_asked(3)
+        member.logs.append([event(0, 0)])
+        return await asyncio.wait_for(replying, 30)
+
+    assert asyncio.run(silent()).result is not None
+
+
+def test_a_shard_that_waits_and_gets_much_is_to_look_for_itself_at_once() -> None:
+    """Also within the pause after a batch: that is for small commits."""
+
+    async def much() -> BatchReply:
+        batcher = batcher_of(linger_s=3600.0)
+        first, second = members(2, [event(0, 0)])
+        await first.reply(batcher)
+        replying = asyncio.create_task(second.reply(batcher))
+        await asyncio.sleep(0)  # it asks
+        fill(second.inputs)
+        return await asyncio.wait_for(replying, 30)
+
+    assert asyncio.run(much()).single

@@ -1,6 +1,6 @@
 """How many due customers a commit takes beside its events."""
 
-from segflow.streams.shard.shard import slice_of
+from segflow.streams.shard.commit_loop import slice_of
 
 
 def test_a_wave_takes_no_longer_than_the_events_it_travels_with() -> None:

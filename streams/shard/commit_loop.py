@@ -1,0 +1,220 @@
+"""The commits of one shard, one after the other: plan and load, execute, publish, store."""
+
+import asyncio
+from dataclasses import dataclass
+from time import perf_counter
+
+import msgspec
+
+from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
+from segflow.engine.columns.messages import Message, Messages
+from segflow.engine.commit.execute import CommitResult, execute_single
+from segflow.engine.commit.load import Loader
+from segflow.engine.commit.plan import Plan, plan_for
+from segflow.segments.instant import UNKNOWN
+from segflow.streams.consume.transport import now_us
+from segflow.streams.journal import journal
+from segflow.streams.journal.journal import Entry
+from segflow.streams.publish.publisher import PUBLISH_S
+from segflow.streams.runtime.failpoints import failpoint
+from segflow.streams.shard.commit_batcher import SMALL_SIZE, BatchReply, CommitBatcher, LoadedCommit
+from segflow.streams.shard.shard_state import ShardState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PendingCommit:
+    """A commit that has been executed and not been published yet."""
+
+    entry: Entry
+    result: CommitResult
+    control: list[Message]  # for the control topic
+    records: int
+    started_s: float  # when the commit began, of perf_counter
+
+    @property
+    def written(self) -> int:
+        """Customers whose records it writes: those of its events, and those whom silence or an adoption concerned."""
+        return len(self.result.write.records)
+
+
+class CommitLoop:
+    """The commits of one shard, while it is acquired. A member of its worker's batcher.
+
+    A commit is one numbered protocol:
+
+    1. Watch the head: it must be what this worker last wrote. Read the records (`next_commit`), advance them in memory.
+       For a small commit the batcher does both, on the event loop, together with other shards' commits. A large one is
+       executed in a thread. So is every commit while the store does not answer; these are loaded there, too.
+    2. In one Kafka transaction: the changes, current segments, dead letters, control records, and the journal's record
+       of this commit. It is the commit: from here on the changes are published.
+    3. In one Redis transaction that fails if the head was touched since 1: records, timers, directory, head.
+
+    A crash before 2 leaves nothing. After a crash between 2 and 3 the journal has a commit that the store lacks: it is
+    replayed when the shard is acquired.
+    """
+
+    def __init__(self, state: ShardState, batcher: CommitBatcher) -> None:
+        self._state = state
+        self._batcher = batcher
+        self._loader = Loader(state.settings, state.control.rule_versions, state.partition)
+        self._more_due = False  # the latest sweep took as many customers as it may
+
+    async def run(self) -> None:
+        """Commit whatever there is to do, until the shard is stopped.
+
+        Raises:
+            Exception: whatever hinders a commit; whether it was published is then unknown.
+        """
+        state, worker = self._state, self._state.settings.worker
+        idle = False
+        while not state.stopping.is_set():
+            pending = await self._execute(await self._batcher.next_reply(self, state.inputs, idle=idle))
+            idle = pending is None
+            if pending is None:
+                continue
+            async with asyncio.timeout(PUBLISH_S):
+                await self._commit(pending)
+            fullest = max(buffer.waiting for buffer in state.inputs.buffers)
+            if pending.written > SMALL_SIZE and fullest < worker.batch_max_records:
+                await asyncio.sleep(worker.linger.total_seconds())  # the next one costs hardly more for having more
+
+    def stop(self) -> None:
+        """End `run` after the commit under way; `stopping` is set."""
+        self._batcher.dismiss(self)
+
+    def next_commit(self) -> LoadedCommit | None:
+        """See segflow.streams.shard.commit_batcher.Member."""
+        state = self._state
+        state.inputs.arrived = False
+        if state.stopping.is_set():
+            return None
+        started_s, wall_us = perf_counter(), now_us()
+        chunks = state.gate.chunks(wall_us, state.head.clock_us)
+        decoded_s = perf_counter()
+        horizon_us = state.gate.horizon_us(wall_us)
+        control = state.recut_coordinator.work(state.head, state.store, state.gate.caught_up, horizon_us)
+        due = None
+        if not (any(map(len, chunks)) or control or self._has_other_work()):
+            due = self._due(horizon_us)
+            if not due:
+                return None
+        state.metrics.steps.labels("decode").observe(decoded_s - started_s)
+        for buffer, chunk in zip(state.inputs.buffers, chunks, strict=True):
+            buffer.consume(len(chunk))
+        plan = self._plan(chunks, wall_us, horizon_us)
+        purchases, interactions, handed = chunks
+        planned_s = perf_counter()
+        loaded = self._loader.load(plan, purchases, interactions, state.head, state.store, handed=handed, due=due)
+        loaded_s = perf_counter()
+        return LoadedCommit(
+            loaded=loaded,
+            control=control,
+            records=sum(map(len, chunks)),
+            started_s=started_s,
+            loading_s=loaded_s - planned_s,
+            loaded_s=loaded_s,
+        )
+
+    def _has_other_work(self) -> bool:
+        """Whether new rules are to be brought to customers, or more timers are known to be due."""
+        head = self._state.head
+        newest = self._state.control.rule_versions.latest.version
+        return self._more_due or head.adopting is not None or newest != head.rules
+
+    def _due(self, horizon_us: int) -> list[str]:
+        """Customers whose timers are due, of a shard that has nothing else to do: as many as one commit takes."""
+        state = self._state
+        until_us = max(state.head.clock_us, horizon_us)
+        limit = slice_of(state.settings.worker.sweep_max_customers, 0)
+        due = [] if until_us == UNKNOWN else state.store.due(until_us, limit)
+        if not due:
+            state.concluded_us = max(state.concluded_us, until_us)
+        return due
+
+    def _plan(self, chunks: tuple[Chunk, ...], wall_us: int, horizon_us: int) -> Plan:
+        state = self._state
+        buffers = state.inputs.buffers
+        plan = plan_for(
+            state.settings,
+            state.head,
+            purchases_to=buffers[PURCHASES].offset,
+            interactions_to=buffers[INTERACTIONS].offset,
+            handover_to=buffers[HANDOVER].offset,
+            shards=state.partitions,
+            wall_us=wall_us,
+            rules=state.control.rule_versions.next_version(state.head.rules),
+        )
+        sweep_limit = slice_of(state.settings.worker.sweep_max_customers, sum(map(len, chunks)))
+        return msgspec.structs.replace(plan, sweep_us=horizon_us, sweep_limit=sweep_limit)
+
+    async def _execute(self, reply: BatchReply) -> PendingCommit | None:
+        """The commit of a batch's reply, executed where it is not yet; None where there is nothing to do."""
+        commit = reply.commit
+        if commit is not None and reply.result is not None:
+            return self._pending(commit, reply.result, perf_counter() - commit.loaded_s)
+        if commit is None and not reply.single:
+            return None
+        async with self._batcher.turn:
+            return await asyncio.to_thread(self._execute_single, commit)
+
+    def _execute_single(self, commit: LoadedCommit | None) -> PendingCommit | None:
+        commit = commit or self.next_commit()
+        if commit is None:
+            return None
+        started_s = perf_counter()
+        result = execute_single(commit.loaded, self._batcher.encoder)
+        return self._pending(commit, result, perf_counter() - started_s)
+
+    def _pending(self, commit: LoadedCommit, result: CommitResult, took_s: float) -> PendingCommit:
+        """`took_s`: executing it, loading not included."""
+        self._state.metrics.steps.labels("execute").observe(commit.loading_s + took_s)
+        return PendingCommit(
+            entry=journal.entry(commit.loaded.plan, self._state.head, result),
+            result=result,
+            control=commit.control,
+            records=commit.records,
+            started_s=commit.started_s,
+        )
+
+    async def _commit(self, pending: PendingCommit) -> None:
+        """Steps 2 and 3."""
+        state, result, names = self._state, pending.result, self._state.settings.kafka.topics
+        assert state.publisher is not None
+        failpoint("commit:prepared")
+        with state.metrics.step("publish"):
+            await state.publisher.publish(  # 2
+                {
+                    names.changes: result.changes,
+                    names.alerts: result.alerts,
+                    names.current: result.current,
+                    names.dead_letters: Messages.of(result.dead),
+                    names.control: Messages.of(pending.control),
+                    names.journal: Messages.of([journal.message(pending.entry)]),
+                },
+                frozenset({names.control}),
+                result.handover,
+            )
+        failpoint("commit:published")
+        with state.metrics.step("store"):
+            await self._store(pending)  # 3
+        failpoint("commit:stored")
+        state.head = result.write.head
+        self._more_due = result.swept >= pending.entry.plan.sweep_limit
+        if not self._more_due:
+            state.concluded_us = max(state.concluded_us, state.head.clock_us, pending.entry.plan.sweep_us)
+        state.metrics.committed(result, pending.records, perf_counter() - pending.started_s)
+
+    async def _store(self, pending: PendingCommit) -> None:
+        """A small write goes on the event loop, which goes on while Redis works on it; a large one in a thread."""
+        store, write = self._state.store, pending.result.write
+        if pending.written > SMALL_SIZE or not self._batcher.store_answers():
+            await asyncio.to_thread(store.commit, write)
+            return
+        store.send(write)
+        await store.answered(self._state.settings.redis.timeout.total_seconds())
+        store.settle()
+
+
+def slice_of(least: int, records: int) -> int:
+    """Due customers of a commit of so many records: no more than take as long as the records do, but `least`."""
+    return max(least, records)
