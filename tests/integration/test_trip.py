@@ -28,12 +28,14 @@ from tests.support.events import event
 from tests.support.kafka_records import Record
 from tests.support.service import Service
 from tests.support.walk import Walk
+from tests.support.walks import documented
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 SHARD = "streams/shard/shard.py"
 SHARDS_OWN = (SHARD, "streams/shard/commit_loop.py", "streams/shard/shard_state.py", "streams/shard/acquire.py")
 """What one shard does by itself."""
+ARRIVAL = ("streams/consume/shard_inputs.py", "ShardInputs.offer")
 PATIENCE_S = 60.0
 
 
@@ -118,12 +120,18 @@ def test_a_purchase_enters_the_shard_at_most_three_times(
 ) -> None:
     """The shard is asked for its commit and gets the result by the reply that it waits for: it is called once.
 
-    So is all that one shard does by itself, in whatever file. On failure the whole walk is printed.
+    So is all that one shard does by itself, in whatever file. The walk is that of docs/architecture.md; it is printed
+    on failure.
     """
     service = Service(tmp_path, kafka.address, redis_db, unique_prefix, 1, clock="event")
     walk = asyncio.run(walk_of_a_purchase(service))
     assert len(walk.into(SHARD)) <= 3, str(walk)
     assert [each.function for each in walk.into(*SHARDS_OWN)] == ["CommitLoop.next_commit"], str(walk)
+    stops = iter(documented()["A purchase"])
+    while next(stops) != ARRIVAL:  # before, it is in Faust's hands
+        pass
+    calls = iter([(each.file, each.function) for each in walk.calls])
+    assert [stop for stop in stops if stop not in calls] == [], str(walk)  # in this order: `in` reads on
     once = ("merge", "Loader.load", "RedisStore.begin", "execute_batch", "Publisher.publish", "RedisStore.send")
     called = [each.function for each in walk.calls]
     assert {name: called.count(name) for name in once} == dict.fromkeys(once, 1), str(walk)
