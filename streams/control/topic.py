@@ -4,12 +4,14 @@ import asyncio
 import json
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from kafka import KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as AdminPartition
 
@@ -32,6 +34,7 @@ from segflow.streams.control.definitions import (
 )
 from segflow.streams.control.scans import ShardScans
 from segflow.streams.kafka.clients import aiokafka_options, kafka_python_options
+from segflow.streams.runtime.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,8 @@ ANSWER_S: Final = 30
 """How long the broker may take for the handful of records read at start-up."""
 SECRET_BYTES: Final = 32
 """Of the key of blake2b, beyond what anybody could try."""
+RETRY_S: Final = (0.5, 10.0)
+"""First and longest pause between two tries to follow the topic, for which new cuts may wait."""
 FOLLOW_MS: Final = 500
 """One poll of the control topic; a record ends it at once."""
 MILLISECOND_US: Final = 1000
@@ -209,6 +214,17 @@ class Control:
                 self._moved.set()
         finally:
             await consumer.stop()
+
+    async def keep_following(self) -> None:
+        """`follow`, and again after an error."""
+        backoff = Backoff(*RETRY_S, steady_s=RETRY_S[1])
+        while True:
+            started_s = time.monotonic()
+            try:
+                await self.follow()
+            except (KafkaError, OSError) as error:
+                log.warning("following the control topic: %s; trying again", error)
+            await asyncio.sleep(backoff.next_s(after_s=time.monotonic() - started_s))
 
     async def reaches(self, end: int) -> None:
         """Wait until `follow` has read to `end`, an offset the topic had.

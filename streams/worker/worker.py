@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from typing import Any, Final
 
 import uvloop
@@ -28,7 +27,6 @@ from segflow.streams.health.probe import Pulse
 from segflow.streams.health.topic_watch import TopicWatch
 from segflow.streams.health.watch import Watch
 from segflow.streams.publish.packing import Packing
-from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.memory import tune_process_memory
 from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.shard import Shard
@@ -40,8 +38,6 @@ log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S: Final = 5.0
 """How often Kafka is told how far the group has read: for lag monitors; positions come from the state."""
-RETRY_S: Final = (0.5, 10.0)
-"""First and longest pause between two tries at the control topic, for which new cuts may wait."""
 STOP_S: Final = 9.0
 """For a whole stop, which is promised within 10 s; where it takes longer, Kafka or Redis does not answer."""
 SWITCH_S: Final = 0.001
@@ -91,7 +87,7 @@ class Worker:
         self.app = faust_app(settings, self._feed)
         self.app.on_partitions_assigned.connect(self._assignment.assigned)
         self.app.on_partitions_revoked.connect(self._assignment.revoked)
-        self.app.task(self._follow_control)
+        self.app.task(control.keep_following)
         self.app.task(self._watch_topics)
         self.app.timer(COMMIT_EVERY_S)(self._tell_kafka)
 
@@ -214,16 +210,6 @@ class Worker:
         )
         return Shard(state, self._batcher)
 
-    async def _follow_control(self) -> None:
-        backoff = Backoff(*RETRY_S, steady_s=RETRY_S[1])
-        while True:
-            started_s = time.monotonic()
-            try:
-                await self._control.follow()
-            except (KafkaError, OSError) as error:
-                log.warning("following the control topic: %s; trying again", error)
-            await asyncio.sleep(backoff.next_s(after_s=time.monotonic() - started_s))
-
     async def _watch_topics(self) -> None:
         name = await TopicWatch(self.settings, self._topic_ids).changed()
         log.error("%s was deleted and made again while it was read; the state belongs to the old one", name)
@@ -236,10 +222,11 @@ class Worker:
 
     async def _tell(self, shards: list[Shard]) -> None:
         """Commit the group's offsets as the state of acquired shards has them: never beyond what Redis holds."""
-        offsets: dict[TP, int] = {}
-        for shard in shards:
-            for topic, position in zip(self._feed.topics, shard.state.head.positions, strict=True):
-                offsets[TP(topic, shard.state.partition)] = position.offset
+        offsets = {
+            TP(topic, shard.state.partition): position.offset
+            for shard in shards
+            for topic, position in zip(self._feed.topics, shard.state.head.positions, strict=True)
+        }
         if offsets:
             await self.app.consumer.tell(offsets)
 
