@@ -14,6 +14,7 @@ from docgen.stage import ROOT, SITE
 PAGE: Final = "<!doctype html><body><h1 id='top'>A</h1>{}</body>"
 
 
+@pytest.mark.slow
 def test_the_site_builds_and_every_link_in_it_leads_somewhere() -> None:
     """`make docs`, and the pages that the navigation names are there."""
     done = subprocess.run(
