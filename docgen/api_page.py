@@ -15,6 +15,8 @@ from docgen.markdown import block, code, page, paragraph
 
 MODULES: Final = {
     "segflow.schemas.settings_file": ("load", "parse", "SettingsError"),
+    "segflow.segments.customer_model": ("CustomerModel", "Event", "orders", "idle_us", "after"),
+    "segflow.segments.model_law": ("check_law", "LawError"),
     "segflow.schemas.settings": ("Settings",),
     "segflow.schemas.event": ("Purchase", "Refund", "Interaction", "Feedback", "Payment", "Profile", "Alias", "Erase"),
     "segflow.schemas.change": ("Change", "Alert", "Current", "DeadLetter"),

@@ -17,7 +17,11 @@ DIMENSIONS_MAX: Final = 64
 ATTRIBUTES_MAX: Final = 64
 """The most attributes that rules may look at: each takes 21 bytes of a record."""
 
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+OF_THE_RECORD: Final = frozenset({"window", "attributes", "rules", "refunds"})
+"""Sections of a record that are no dimension's; a dimension cannot be called so (state/layout.py)."""
+LABEL_PATTERN: Final = r"^[a-z][a-z0-9_]{0,63}$"
+"""What labels and dimensions are called: it stands in YAML, in expressions and in metrics without quotes."""
+Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 
 
 class Rule(BaseModel):
@@ -132,7 +136,7 @@ def _checked(
         if name not in rules:
             before[name] = labels[name]
             continue
-        if name in labels or name in RESERVED:
+        if name in labels or name in RESERVED | OF_THE_RECORD:
             raise ValueError(f"dimensions.{name}: this name means something in rules already")
         found = []
         for place, rule in enumerate(rules[name].rules):

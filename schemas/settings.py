@@ -1,21 +1,33 @@
 """The settings: one YAML file. Every field has a default. Nonsense is refused with its path and the reason."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, create_model, model_validator
 
 from segflow.schemas.connection_settings import Kafka, Redis
 from segflow.schemas.currency import CODE
 from segflow.schemas.duration import Duration, to_text
+from segflow.schemas.expression.checking import RESERVED
 from segflow.schemas.expression.meaning import Condition
+from segflow.schemas.model_error import ModelError
 from segflow.schemas.parameters import Parameters
-from segflow.schemas.rule_dimensions import Label, RuleDimension, attributes_of, checked, split
+from segflow.schemas.rule_dimensions import (
+    LABEL_PATTERN,
+    OF_THE_RECORD,
+    Label,
+    RuleDimension,
+    attributes_of,
+    checked,
+    split,
+)
 from segflow.schemas.section import Count, Section, Wait
 from segflow.schemas.worker_settings import Worker
+from segflow.segments import plugins
 from segflow.segments.declaration import Declaration, check
 from segflow.segments.models.cadence import CADENCE, Cadence
 from segflow.segments.models.churn import CHURN, Churn
@@ -28,6 +40,8 @@ from segflow.segments.models.rfm import RFM, Rfm
 from segflow.segments.models.satisfaction import SATISFACTION, Satisfaction
 from segflow.segments.models.value import VALUE, Value
 
+NAME: Final = re.compile(LABEL_PATTERN).fullmatch
+"""What a dimension can be called."""
 WINDOW_SLOTS_MOST: Final = 40
 """The most slots of a window: three years of 28 days. It bounds a customer's record."""
 
@@ -142,7 +156,7 @@ class Settings(Section):
             return content
         if content.get("rule_dimensions"):
             raise ValueError("rule_dimensions: the rules stand in `dimensions` already")
-        names, rules = split(content["dimensions"], IN_ORDER)
+        names, rules = split(content["dimensions"], (*IN_ORDER, *sorted(cls.declarations().keys() - BUILT_IN)))
         return content | {"dimensions": names, "rule_dimensions": rules}
 
     @model_validator(mode="after")
@@ -159,7 +173,8 @@ class Settings(Section):
         for name in self.dimensions:
             if name not in self.declarations() and name not in self.rule_dimensions:
                 raise ValueError(
-                    f"dimensions.{name}: is no dimension and has no rules; there are {', '.join(BUILT_IN)}"
+                    f"dimensions.{name}: is no dimension and has no rules; there are {', '.join(BUILT_IN)}, and no "
+                    "installed package has a model of that name"
                 )
         for name in self.rule_dimensions:
             if name not in self.dimensions:
@@ -168,6 +183,19 @@ class Settings(Section):
         if self.currency in self.rates:
             raise ValueError(f"rates must not have {self.currency}: it is the currency itself")
         return self
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> "Settings":
+        """Settings of plain content, which may name models of installed packages and have sections of them.
+
+        Raises:
+            ModelError: such a model cannot be used.
+            pydantic.ValidationError: the content makes no sense.
+        """
+        listed = _without_rules(content)
+        known = with_models(_models_named(listed | content.keys()))
+        absent = listed - known.model_fields.keys()  # that a model is not there says more than that its section is not
+        return known.model_validate({name: value for name, value in content.items() if name not in absent})
 
     def conditions(self) -> dict[str, tuple[tuple[str, Condition], ...]]:
         """Label and condition of each rule, in their order, by rule dimension."""
@@ -180,7 +208,7 @@ class Settings(Section):
         """The models these settings know, by name: those that stand in the annotations of their sections.
 
         Raises:
-            DeclarationError: one of them cannot be used.
+            ModelError: one of them cannot be used.
         """
         fields = cls.model_fields.items()
         found = {name: each for name, field in fields for each in field.metadata if isinstance(each, Declaration)}
@@ -197,3 +225,45 @@ BUILT_IN: Final = Settings.declarations()
 _BY_PURCHASES: Final = ("lifecycle", "rfm", "value", "churn", "clv")
 IN_ORDER: Final = (*_BY_PURCHASES, *(name for name in BUILT_IN if name not in _BY_PURCHASES))
 """The order in which dimensions stand where settings do not say: first those that look at purchases alone."""
+
+
+def with_models(models: Iterable[Declaration[Any]]) -> type[Settings]:
+    """Settings that know these models of other packages, too: each has a section of its name."""
+    further = {model.name: model for model in models}
+    return _with_models(tuple(further[name] for name in sorted(further))) if further else Settings
+
+
+@cache
+def _with_models(models: tuple[Declaration[Any], ...]) -> type[Settings]:
+    fields: dict[str, Any] = {each.name: (Annotated[each.settings, each], each.settings()) for each in models}
+    return create_model("Settings", __base__=Settings, __module__=__name__, **fields)
+
+
+def _without_rules(content: Mapping[str, Any]) -> set[str]:
+    """Dimensions that are listed and have no rules: each has to have a model."""
+    listed, rules = content.get("dimensions"), content.get("rule_dimensions")
+    if isinstance(listed, Mapping):
+        names = [name for name, own_rules in listed.items() if not own_rules]
+    else:
+        ruled = rules if isinstance(rules, Mapping) else {}
+        names = (
+            [name for name in listed if isinstance(name, str) and name not in ruled]
+            if isinstance(listed, list | tuple)
+            else []
+        )
+    return {name for name in names if isinstance(name, str)}
+
+
+def _models_named(names: Iterable[Any]) -> list[Declaration[Any]]:
+    """Models of installed packages that have one of these names.
+
+    Raises:
+        ModelError: one cannot be used.
+    """
+    texts = {name for name in names if isinstance(name, str) and NAME(name)}
+    found = [plugins.find(name) for name in sorted(texts - Settings.model_fields.keys())]
+    models = [model for model in found if model is not None]
+    for model in models:
+        if model.name in RESERVED | OF_THE_RECORD or hasattr(Settings, model.name):
+            raise ModelError(f"the model {model.name}: its name means something in settings or in rules already")
+    return models

@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from segflow.schemas import yaml_document
+from segflow.schemas.model_error import ModelError
 from segflow.schemas.rule_dimensions import RuleError
 from segflow.schemas.settings import Settings
 from segflow.schemas.yaml_document import DocumentError
@@ -64,7 +65,9 @@ def parse(
             merged[section] = {**(merged.get(section) or {}), field: environment[variable]}
     merged = {key: value for key, value in merged.items() if value is not None}  # `kafka:` with nothing below it
     try:
-        return Settings.model_validate(merged)
+        return Settings.of(merged)
+    except ModelError as error:
+        raise SettingsError(f"{name}: {error}") from error
     except ValidationError as error:
         as_mapping = isinstance(merged.get("dimensions"), dict)
         reasons = [_reason(name, text, found, as_mapping=as_mapping) for found in error.errors()]

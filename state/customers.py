@@ -12,12 +12,12 @@ from segflow.segments import window
 from segflow.segments.attributes import ATTRIBUTE, Attributes
 from segflow.segments.facts import Facts, Labels, ScalarT, Times
 from segflow.segments.instant import UNKNOWN
+from segflow.segments.model import MODEL
 from segflow.segments.record_section import Kept
 from segflow.state import tails
 from segflow.state.layout import (
     DIMENSION_SLOTS,
     LAYOUT,
-    MODEL_SECTIONS,
     NEEDS,
     NO_FACTS,
     NO_TIMER,
@@ -26,6 +26,7 @@ from segflow.state.layout import (
     REMEMBERED,
     SECTIONS,
     empty_section,
+    model_section,
     needed,
 )
 from segflow.state.tails import TAILS, Keys
@@ -37,8 +38,10 @@ class Customers:
 
     ids: n customer ids. fixed: shape (n,) of RECORD. seen: for each memory, hashes of remembered event ids,
     shape (n, 16) and (n, 8), uint64, oldest first, 0 beyond `fixed["remembered"]`. sections: those of SECTIONS that
-    the settings need or a record has, in their order, each of shape (n,). tails: those of TAILS whose sections there
-    are, each of shape (n, entries). keys: of keyed tails, the key of each column.
+    the settings need or a record has, in their order, then those of models of other packages; each of shape (n,).
+    tails: those of TAILS whose sections there are, each of shape (n, entries). keys: of keyed tails, the key of each
+    column. unread: shape (n,), what records have of models of other packages that are not asked for
+    (state/named_sections.py); None: nothing.
     """
 
     ids: list[str]
@@ -47,6 +50,7 @@ class Customers:
     sections: dict[str, npt.NDArray[np.void]] = field(default_factory=dict)
     tails: dict[str, npt.NDArray[np.void]] = field(default_factory=dict)
     keys: dict[str, Keys] = field(default_factory=dict)
+    unread: npt.NDArray[np.object_] | None = None
 
     @classmethod
     def unknown(cls, ids: list[str], start: Labels, rules: int, kept: Iterable[str] = ()) -> Self:
@@ -91,6 +95,7 @@ class Customers:
             {name: section[rows] for name, section in self.sections.items()},
             {name: entries[rows] for name, entries in self.tails.items()},
             self.keys,
+            None if self.unread is None else self.unread[rows],
         )
 
     def keep(self, kept: Iterable[str]) -> None:
@@ -118,6 +123,8 @@ class Customers:
             section[rows] = empty_section(name, 1)[0]
         for name, entries in self.tails.items():
             entries[rows] = tails.none(TAILS[name], 1, self.keys.get(name, ()))[0]
+        if self.unread is not None:
+            self.unread[rows] = b""
 
     def facts(self, rows: npt.NDArray[np.intp] | slice) -> Facts:
         """The facts of `rows`, copied."""
@@ -136,7 +143,8 @@ class Customers:
 
     def kept(self, section: str) -> Kept:
         """What one section of a model keeps of them, to be changed in place."""
-        entries = {name: self.tails[name] for name in MODEL_SECTIONS[section].entries}
+        model = model_section(section)
+        entries = {} if model is None else {name: self.tails[name] for name in model.entries}
         return Kept(section=self.sections[section], entries=entries, first_us=self.fixed["first_us"])
 
     def labels(self, dimensions: Sequence[str], rows: npt.NDArray[np.intp] | slice = slice(None)) -> Labels:
@@ -177,7 +185,7 @@ class Customers:
         column: npt.NDArray[ScalarT]
         if dimension in DIMENSION_SLOTS:
             column = self.fixed[in_fixed][:, DIMENSION_SLOTS.index(dimension)]
-        elif dimension in SECTIONS:
+        elif dimension in self.sections:
             column = self.sections[dimension][in_section]
         else:
             place = self.keys["rule_labels"].index(key_of(dimension))
@@ -203,10 +211,11 @@ def _sections_and_keys(kept: Iterable[str]) -> tuple[list[str], dict[str, Keys]]
     named = {*kept} - {*DIMENSION_SLOTS}
     inside = {name for name in named if name not in SECTIONS}
     attributes = {name.removeprefix(ATTRIBUTE) for name in inside if name.startswith(ATTRIBUTE)}
-    rules = {name for name in inside if not name.startswith(ATTRIBUTE)}
+    models = {name.removeprefix(MODEL) for name in inside if name.startswith(MODEL)}
+    rules = {name for name in inside if not name.startswith((ATTRIBUTE, MODEL))}
     sections = named | ({"attributes"} if attributes else set()) | ({"rules"} if rules else set())
     keys = {"attributes": tuple(sorted(map(key_of, attributes))), "rule_labels": tuple(sorted(map(key_of, rules)))}
-    return needed(sections), keys
+    return [*needed(sections), *sorted(models)], keys
 
 
 def _no_ids(rows: int, memory: int) -> npt.NDArray[np.uint64]:

@@ -10,9 +10,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from segflow.schemas.model_error import ModelError
+from segflow.schemas.rule_dimensions import OF_THE_RECORD
 from segflow.schemas.settings import BUILT_IN
-from segflow.segments.declaration import DeclarationError
 from segflow.segments.instant import NEVER, UNKNOWN
+from segflow.segments.plugins import installed
+from segflow.segments.record_section import RecordSection
 
 LAYOUT: Final = 2
 _SLOTS: Final = {name: model.slot for name, model in BUILT_IN.items() if model.slot is not None}
@@ -48,28 +51,28 @@ FIXED_BYTES_1: Final = FIXED_BYTES - 2
 ID_BYTES: Final = 8
 
 
+NAMED_BIT: Final = 15
+"""The last bit says that sections of models of other packages stand at the record's end (state/named_sections.py)."""
 MODEL_SECTIONS: Final = {name: model.section for name, model in BUILT_IN.items() if model.section is not None}
-_ONLY_TAILS: Final = np.dtype([("tails", "u1", (1,))])
-_OF_NO_MODEL: Final = {"window": 8, "attributes": 9, "rules": 10, REFUNDS: 11}
+OF_NO_MODEL: Final = {"window": 8, "attributes": 9, "rules": 10, REFUNDS: 11}
 """By bit: what rfm and alerts need of slots, the attributes, the labels of all rule dimensions, and which orders were
 refunded in full."""
-_BITS: Final = {name: section.bit for name, section in MODEL_SECTIONS.items()} | _OF_NO_MODEL
-SECTIONS: Final[dict[str, np.dtype[np.void]]] = {
-    name: MODEL_SECTIONS[name].dtype if name in MODEL_SECTIONS else _ONLY_TAILS
-    for name in sorted(_BITS, key=_BITS.__getitem__)
-}
+assert OF_NO_MODEL.keys() == OF_THE_RECORD
+_ONLY_TAILS: Final = np.dtype([("tails", "u1", (1,))])
+_BY_BIT: Final = sorted(
+    [(section.bit or 0, name, section.dtype) for name, section in MODEL_SECTIONS.items()]
+    + [(bit, name, _ONLY_TAILS) for name, bit in OF_NO_MODEL.items()]
+)
+SECTIONS: Final[dict[str, np.dtype[np.void]]] = {name: dtype for _, name, dtype in _BY_BIT}
 """In the order of their bits: the sections of models (their label, since when, and the facts that they alone need), and
 those of no model. `tails` counts the entries that stand behind the event ids (state/tails.py). New ones come last."""
-if sorted(_BITS.values()) != list(range(len(_BITS))):
-    raise DeclarationError(f"the bits of the record's sections must be 0, 1, 2 and so on: they are {_BITS}")
+if [bit for bit, *_ in _BY_BIT] != list(range(len(_BY_BIT))) or len(_BY_BIT) > NAMED_BIT:
+    bits = ", ".join(f"{name} {bit}" for bit, name, _ in _BY_BIT)
+    raise ModelError(f"the bits of the record's sections must be 0, 1, 2 and so on: they are {bits}")
 SECTION_BYTES: Final = np.array([section.itemsize for section in SECTIONS.values()])
 NO_FACTS: Final = frozenset({"label", "since_us", "tails"})
 NEEDS: Final[dict[str, tuple[str, ...]]] = {name: model.needs for name, model in BUILT_IN.items() if model.needs}
 """Whose sections a dimension needs beside its own: clv looks at the same days of purchases as churn."""
-EMPTY: Final = {fact.name: fact.start for section in MODEL_SECTIONS.values() for fact in section.facts} | {
-    "since_us": UNKNOWN
-}
-"""What a field of a section is before anything is known, where it is not 0; the neutral label has the code 0."""
 
 
 class LayoutError(Exception):
@@ -87,9 +90,42 @@ def named(mask: int) -> list[str]:
     return [name for bit, name in enumerate(SECTIONS) if mask >> bit & 1]
 
 
+def packaged(sections: Iterable[str]) -> list[str]:
+    """Those of some sections that belong to models of other packages, in alphabetical order."""
+    return sorted(name for name in sections if name not in SECTIONS)
+
+
+def model_section(name: str) -> RecordSection | None:
+    """What the model of a section states of it; None: it is of no model.
+
+    Raises:
+        ModelError: it is of a model of another package that is not installed, or cannot be used.
+    """
+    return MODEL_SECTIONS.get(name) if name in SECTIONS else installed(name).section
+
+
 def empty_section(name: str, count: int) -> npt.NDArray[np.void]:
-    """A section of `count` customers nothing is known of."""
-    section = np.zeros(count, dtype=SECTIONS[name])
-    for each in section.dtype.names or ():
-        section[each] = EMPTY.get(each, 0)
+    """A section of `count` customers nothing is known of: the neutral label has the code 0.
+
+    Raises:
+        ModelError: as in `model_section`.
+    """
+    model = model_section(name)
+    if model is None:
+        return np.zeros(count, dtype=SECTIONS[name])
+    section = np.zeros(count, dtype=model.dtype)
+    section["since_us"] = UNKNOWN
+    for fact in model.facts:
+        section[fact.name] = fact.start
     return section
+
+
+def says_anything(name: str, section: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Who has anything in a section."""
+    says: npt.NDArray[np.bool_] = (as_bytes(section) != as_bytes(empty_section(name, 1))).any(axis=1)
+    return says
+
+
+def as_bytes(part: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
+    """Rows of structures as rows of bytes."""
+    return np.ascontiguousarray(part).view(np.uint8).reshape(len(part), part.itemsize)

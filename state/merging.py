@@ -6,8 +6,9 @@ from segflow.segments import attributes, window
 from segflow.segments.facts import Rows
 from segflow.segments.instant import UNKNOWN
 from segflow.segments.money import add_checked
+from segflow.state import named_sections
 from segflow.state.customers import Customers
-from segflow.state.layout import MODEL_SECTIONS, REFUNDS, REMEMBERED
+from segflow.state.layout import REFUNDS, REMEMBERED, model_section
 from segflow.state.tails import REFUNDED_MOST, REFUNDED_ORDERS
 
 
@@ -27,10 +28,11 @@ def merge(into: Customers, rows: Rows, other: Customers, window_slots: int) -> N
     Raises:
         OverflowError: the money of both no longer fits 64 bits.
     """
-    for name in other.sections.keys() & MODEL_SECTIONS.keys():
-        merge_section = MODEL_SECTIONS[name].merge
-        if merge_section is not None:
-            merge_section(into.kept(name), rows, other.kept(name))
+    for name in other.sections:
+        model = model_section(name)
+        if model is not None and model.merge is not None:
+            model.merge(into.kept(name), rows, other.kept(name))
+    _unread(into, rows, other)
     if window_slots:
         _window(into, rows, other, window_slots)
     if "attributes" in other.sections:
@@ -77,6 +79,18 @@ def _unite_refunds(into: Customers, rows: Rows, other: Customers) -> None:
         both = np.concatenate([older, own])[-REFUNDED_MOST:]
         entries[row] = 0
         entries[row, : len(both)] = both
+
+
+def _unread(into: Customers, rows: Rows, other: Customers) -> None:
+    """What is not read cannot be added: of what both have, that of `into` stays."""
+    if other.unread is None:
+        return
+    if into.unread is None:
+        into.unread = named_sections.no_blocks(len(into))
+    into.unread[rows] = [
+        named_sections.either(mine, theirs)
+        for mine, theirs in zip(into.unread[rows].tolist(), other.unread.tolist(), strict=True)
+    ]
 
 
 def _window(into: Customers, rows: Rows, other: Customers, window_slots: int) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segflow.segments.facts import Facts, Labels
-from segflow.state import tails
+from segflow.state import named_sections, tails
 from segflow.state.customers import Customers, facts_of
 from segflow.state.layout import (
     DIMENSION_SLOTS,
@@ -14,13 +14,16 @@ from segflow.state.layout import (
     FIXED_BYTES_1,
     ID_BYTES,
     LAYOUT,
+    NAMED_BIT,
     RECORD,
     REMEMBERED,
     SECTION_BYTES,
     SECTIONS,
     LayoutError,
-    empty_section,
+    as_bytes,
     named,
+    packaged,
+    says_anything,
 )
 from segflow.state.tails import TAILS
 
@@ -31,10 +34,13 @@ def encode(customers: Customers) -> list[bytes]:
         tails.name_labels(customers.tails["rule_labels"], customers.keys["rule_labels"])
     for name, entries in customers.tails.items():
         customers.sections[TAILS[name].section]["tails"][:, TAILS[name].place] = tails.counts(entries)
+    blocks = _blocks(customers)
     masks = np.zeros(len(customers), dtype=np.uint16)
     for bit, name in enumerate(SECTIONS):
         if name in customers.sections:
-            masks |= _known(name, customers.sections[name]).astype(np.uint16) << np.uint16(bit)
+            masks |= says_anything(name, customers.sections[name]).astype(np.uint16) << np.uint16(bit)
+    if blocks:
+        masks |= np.array([bool(block) for block in blocks], dtype=np.uint16) << np.uint16(NAMED_BIT)
     if not masks.any():
         return _encode_alike(customers, 0)
     records = [b""] * len(customers)
@@ -42,7 +48,14 @@ def encode(customers: Customers) -> list[bytes]:
         rows = np.flatnonzero(masks == mask)
         for row, value in zip(rows.tolist(), _encode_alike(customers.take(rows), mask), strict=True):
             records[row] = value
-    return records
+    return [value + block for value, block in zip(records, blocks, strict=True)] if blocks else records
+
+
+def _blocks(customers: Customers) -> list[bytes]:
+    """Each customer's sections of models of other packages; none where nobody can have any."""
+    if customers.unread is None and not packaged(customers.sections):
+        return []
+    return named_sections.encode(customers)
 
 
 def _encode_alike(customers: Customers, mask: int) -> list[bytes]:
@@ -57,7 +70,7 @@ def _encode_alike(customers: Customers, mask: int) -> list[bytes]:
     rows = np.empty((len(customers), width), dtype=np.uint8)
     start = 0
     for part in parts:
-        rows[:, start : start + part.itemsize] = _as_bytes(part)
+        rows[:, start : start + part.itemsize] = as_bytes(part)
         start += part.itemsize
     first, second = customers.seen
     rows[:, head:gap] = first.view(np.uint8)
@@ -93,7 +106,7 @@ def decode(
     fixed = _fixed(stored)
     masks = fixed["sections"]
     held = int(np.bitwise_or.reduce(masks))
-    if held >> len(SECTIONS):
+    if (held & ~(1 << NAMED_BIT)) >> len(SECTIONS):
         raise LayoutError("a customer record has a section this version does not know: a newer segflow wrote it")
     customers = Customers.unknown(ids, start, rules, {*kept, *named(held)})
     rows = np.array(known, dtype=np.intp)
@@ -112,7 +125,8 @@ def decode(
         ids_of = [value[head:end] for value, head, end in zip(stored, heads.tolist(), ends.tolist(), strict=True)]
     else:
         ids_of = [value[FIXED_BYTES:] for value in stored]
-    if (lengths != _decode_tails(customers, rows, stored, masks, ends)).any():
+    ends = _decode_tails(customers, rows, stored, masks, ends)
+    if (lengths != _decode_models(customers, rows, stored, masks, ends)).any():
         raise LayoutError("a customer record does not have the event ids or the entries it says it has")
     flat = np.frombuffer(b"".join(ids_of), dtype="<u8")
     starts = np.concatenate(([0], np.cumsum(counts.sum(axis=1))[:-1]))
@@ -179,6 +193,7 @@ def _decode_sections(
     customers: Customers, rows: npt.NDArray[np.intp], stored: list[bytes], masks: npt.NDArray[np.uint16]
 ) -> None:
     """Copy the sections of `stored`, whose customers are `rows`, those of records with the same sections together."""
+    masks = masks & np.uint16((1 << len(SECTIONS)) - 1)
     for mask in np.unique(masks[masks > 0]).tolist():
         mine = np.flatnonzero(masks == mask)
         together = np.dtype([(name, SECTIONS[name]) for name in named(mask)])
@@ -218,15 +233,21 @@ def _decode_tails(
     return starts
 
 
-def _known(name: str, section: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    """Who has anything in a section."""
-    known: npt.NDArray[np.bool_] = (_as_bytes(section) != _as_bytes(empty_section(name, 1))).any(axis=1)
-    return known
-
-
-def _as_bytes(part: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
-    """Rows of structures as rows of bytes."""
-    return np.ascontiguousarray(part).view(np.uint8).reshape(len(part), part.itemsize)
+def _decode_models(
+    customers: Customers,
+    rows: npt.NDArray[np.intp],
+    stored: list[bytes],
+    masks: npt.NDArray[np.uint16],
+    starts: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Copy what models of other packages have at the end of records; where each record ends."""
+    some = np.flatnonzero(masks >> NAMED_BIT)
+    ends = starts.copy()
+    if len(some):
+        blocks = [stored[row][starts[row] :] for row in some.tolist()]
+        named_sections.decode(customers, rows[some], blocks)
+        ends[some] += list(map(len, blocks))
+    return ends
 
 
 def _scatter(

@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 import typer
 
 from segflow.cli import commands
+from segflow.schemas.model_error import ModelError
 from segflow.streams.runtime.errors import UsageError
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -32,7 +33,7 @@ def main() -> None:
             app()
         finally:
             sys.stdout.flush()
-    except UsageError as error:
+    except (UsageError, ModelError) as error:
         _end(str(error))
     except OSError as error:
         if error.errno not in NO_ROOM:

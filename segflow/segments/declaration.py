@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 
+from segflow.schemas.model_error import ModelError
 from segflow.schemas.section import Section
 from segflow.segments.cuts import CUT_FIELDS
 from segflow.segments.event_columns import EventColumns
@@ -31,10 +33,6 @@ KINDS: Final = (
 Own = TypeVar("Own", bound=Section)
 
 
-class DeclarationError(Exception):
-    """A model's declaration cannot be used; the message names the model and says why."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Common:
     """What all models share of the settings."""
@@ -43,11 +41,20 @@ class Common:
     slot_us: int  # slots of cadence and of windows; slot 0 begins at the Unix epoch
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Package:
+    """Where a model that is none of segflow's comes from."""
+
+    name: str  # of the distribution, as pip installs it
+    version: str  # of the model: a part of the definition
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Declaration(Generic[Own]):
     """One model: its name, its settings, its labels, and how it is built of them.
 
-    It stands in the annotation of the model's field in schemas/settings.py, which is what makes the model known.
+    It stands in the annotation of the model's field in schemas/settings.py, which is what makes the model known. That
+    of a model from another package is made by segments/customer_model.py.
     """
 
     name: str  # of the dimension and of the section of the settings
@@ -60,6 +67,8 @@ class Declaration(Generic[Own]):
     section: RecordSection | None = None  # what the record keeps for it
     needs: tuple[str, ...] = ()  # models whose sections it looks at, too
     fact_settings: tuple[str, ...] = ()  # paths of settings that are in the facts it keeps
+    package: Package | None = None  # where it comes from; None: segflow itself
+    missing: str = ""  # why it cannot be used here, where a definition has it all the same (segments/plugins.py)
 
     def all_labels(self, own: Own) -> tuple[str, ...]:
         """Every label there is under these settings; further ones in alphabetical order, behind the others."""
@@ -74,48 +83,48 @@ def check(declared: Mapping[str, Declaration[Any]]) -> None:
         declared: by the name of the field of the settings.
 
     Raises:
-        DeclarationError: one cannot be used.
+        ModelError: one cannot be used.
     """
     for name, each in declared.items():
         if each.name != name:
-            raise DeclarationError(f"the model {each.name}: its section of the settings is called {name}")
+            raise ModelError(f"the model {each.name}: its section of the settings is called {name}")
         if not 1 <= len(set(each.labels)) == len(each.labels) <= LABELS_MOST:
-            raise DeclarationError(f"the model {name}: it must have 1 to {LABELS_MOST} different labels")
+            raise ModelError(f"the model {name}: it must have 1 to {LABELS_MOST} different labels")
         unknown = set(each.cuts) - CUT_FIELDS
         if unknown:
-            raise DeclarationError(f"the model {name}: there are no cuts {', '.join(sorted(unknown))}")
+            raise ModelError(f"the model {name}: there are no cuts {', '.join(sorted(unknown))}")
         unknown = {needed for needed in each.needs if needed not in declared or declared[needed].section is None}
         if unknown:
-            raise DeclarationError(f"the model {name}: there are no sections {', '.join(sorted(unknown))}")
+            raise ModelError(f"the model {name}: there are no sections {', '.join(sorted(unknown))}")
         if (each.slot is None) == (each.section is None):
-            raise DeclarationError(f"the model {name}: its label is in a slot or in a section of the record")
-        if each.section is not None:
+            raise ModelError(f"the model {name}: its label is in a slot or in a section of the record")
+        if each.section is not None and each.package is None:  # of others it was looked at under its own names
             check_section(name, each.section)
     facts = [fact.name for each in declared.values() if each.section is not None for fact in each.section.facts]
     twice = {fact for fact in facts if facts.count(fact) > 1}
     if twice:
-        raise DeclarationError(f"two models have a fact of one name: {', '.join(sorted(twice))}")
+        raise ModelError(f"two models have a fact of one name: {', '.join(sorted(twice))}")
 
 
 def check_section(name: str, section: RecordSection) -> None:
     """Whether a section can stand in the record.
 
     Raises:
-        DeclarationError: it cannot.
+        ModelError: it cannot.
     """
     unknown = set(section.columns) - EventColumns.__annotations__.keys()
     if unknown:
-        raise DeclarationError(f"the model {name}: events have no column {', '.join(sorted(unknown))}")
+        raise ModelError(f"the model {name}: events have no column {', '.join(sorted(unknown))}")
     kept = {"label", "since_us", "tails"}
     for fact in section.facts:
         if fact.kind not in KINDS:
             known = ", ".join(kind.__name__ for kind in KINDS)
-            raise DeclarationError(f"the model {name}: the fact {fact.name} must be one of {known}")
-        if fact.name in kept or not fact.name.isidentifier():
-            raise DeclarationError(f"the model {name}: a fact cannot be called {fact.name}")
+            raise ModelError(f"the model {name}: the fact {fact.name} must be one of {known}")
+        if fact.name in kept or not fact.name.isidentifier() or iskeyword(fact.name) or fact.name.startswith("_"):
+            raise ModelError(f"the model {name}: a fact cannot be called {fact.name}")
         kept.add(fact.name)
     size = sum(fact.stored.itemsize for fact in section.facts)
     if size > FACT_BYTES_MOST:
-        raise DeclarationError(f"the model {name}: its facts take {size} bytes, at most {FACT_BYTES_MOST} are possible")
+        raise ModelError(f"the model {name}: its facts take {size} bytes, at most {FACT_BYTES_MOST} are possible")
     if (section.facts or section.entries) and (section.apply is None or section.merge is None):
-        raise DeclarationError(f"the model {name}: it keeps facts, so it needs `apply` and `merge`")
+        raise ModelError(f"the model {name}: it keeps facts, so it needs `apply` and `merge`")

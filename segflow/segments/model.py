@@ -1,6 +1,6 @@
 """What every model of segments is: a pure function over columns, and its deadline."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from segflow.segments.cuts import Cuts
 from segflow.segments.explain import Case
@@ -8,6 +8,10 @@ from segflow.segments.facts import Facts, Labels, Times
 
 NO_LABEL = 255
 """The code of "no label" (null): none yet, or erased; no model has that many labels."""
+
+
+MODEL: Final = "models."
+"""What the names of models of other packages begin with where they stand beside those of dimensions."""
 
 
 class Model(Protocol):

@@ -31,6 +31,11 @@ class Batch(Protocol):
         ...
 
     @property
+    def full(self) -> npt.NDArray[np.bool_]:
+        """Refunds of a whole order."""
+        ...
+
+    @property
     def more(self) -> EventColumns:
         """Columns that only some models need."""
         ...
@@ -74,6 +79,7 @@ class Happened:
     refunds: Events
     feedback: Events
     payments: Events
+    others: Events  # interactions and profiles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +121,7 @@ class RecordSection:
     it does at the start is not stored.
     """
 
-    bit: int  # which of a record's sections it is, for ever
+    bit: int | None  # which of a record's sections it is, for ever; None: it goes by its name (state/named_sections.py)
     facts: tuple[Fact[Any], ...] = ()
     entries: Mapping[str, Entries] = field(default_factory=dict)
     columns: tuple[str, ...] = ()  # those of EventColumns that `apply` and `refuse` look at

@@ -16,7 +16,7 @@ from segflow.segments.cuts import Cuts
 from segflow.segments.declaration import Common, Declaration
 from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER, duration_us
-from segflow.segments.model import Model
+from segflow.segments.model import MODEL, Model
 from segflow.segments.models.clv import build_clv
 from segflow.segments.models.rule_dimension import RuleDimension
 from segflow.segments.parameters import GammaGamma, MbgNbd, Parameters
@@ -58,9 +58,14 @@ class Rules:
 
     @cached_property
     def kept(self) -> tuple[str, ...]:
-        """What records have to keep for them: the dimensions, the window, `attributes.<name>` for each attribute."""
+        """What records have to keep for them: the dimensions, the window, `attributes.<name>` for each attribute.
+
+        A dimension whose model is of another package stands there as `models.<name>`.
+        """
         window = ("window",) if self.window_slots else ()
-        return (*self.names, *window, *(f"{ATTRIBUTE}{name}" for name in self.attributes))
+        packaged = {model.name for model in self.keeping if model.package is not None}
+        names = (f"{MODEL}{name}" if name in packaged else name for name in self.names)
+        return (*names, *window, *(f"{ATTRIBUTE}{name}" for name in self.attributes))
 
     @cached_property
     def start(self) -> Labels:

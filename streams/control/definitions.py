@@ -9,13 +9,16 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from segflow.schemas.settings import BUILT_IN, Settings
+from segflow.schemas.settings import BUILT_IN, Settings, with_models
+from segflow.segments.plugins import as_written, written
 from segflow.state.layout import SECTIONS
 
 HOW_IT_RUNS: Final = frozenset({"kafka", "redis", "clock", "erase", "worker"})
 """Settings of an installation that say nothing of segments; all others are its definition."""
 RECUTS_NEED: Final = frozenset({"lifecycle", "rfm"})
 """Sections that are part of every definition: re-cuts look at them, whatever dimensions are on."""
+MODELS: Final = "models"
+"""In a definition: what it keeps of models of other packages, where it has any (segments/plugins.py)."""
 FITTED: Final = frozenset(name for name, model in BUILT_IN.items() if "parameters" in model.cuts)
 """Dimensions that look at `parameters`."""
 FACT_SETTINGS: Final = (
@@ -56,10 +59,13 @@ class Difference:
 
 def definition_of(settings: Settings) -> Content:
     """What of the settings decides segments; of a dimension that is off nothing does."""
-    off = set(BUILT_IN) - set(settings.dimensions) - RECUTS_NEED
+    models = settings.declarations()
+    off = set(models) - set(settings.dimensions) - RECUTS_NEED
     off |= set() if FITTED & set(settings.dimensions) else {"parameters"}
     off |= set() if settings.rule_dimensions else {"rule_dimensions"}
     content = settings.model_dump(mode="json", exclude={*HOW_IT_RUNS, *off})
+    packaged = {name: written(models[name]) for name in settings.dimensions if name in models and models[name].package}
+    content |= {MODELS: packaged} if packaged else {}
     plain: Content = json.loads(json.dumps(content, sort_keys=True))
     return plain
 
@@ -67,12 +73,18 @@ def definition_of(settings: Settings) -> Content:
 def settings_of(content: Content, base: Settings) -> Settings:
     """The settings of `base`, but for the definition, which is `content`.
 
+    A model of another package that `content` has and this installation lacks is there as `missing`.
+
     Raises:
         pydantic.ValidationError: this version does not know what `content` says; a newer one wrote it.
     """
-    defined = Settings.model_validate(_as_written_now(content))
-    names = Settings.model_fields.keys() - HOW_IT_RUNS
-    return base.model_copy(update={name: getattr(defined, name) for name in names})
+    return _validated(content).model_copy(update={name: getattr(base, name) for name in HOW_IT_RUNS})
+
+
+def _validated(content: Content) -> Settings:
+    models = [as_written(name, held) for name, held in content.get(MODELS, {}).items()]
+    plain = {name: value for name, value in _as_written_now(content).items() if name != MODELS}
+    return with_models(models).model_validate(plain)
 
 
 def _as_written_now(content: Content) -> Content:
@@ -90,8 +102,9 @@ def whole(definitions: list[Definition], base: Settings) -> Settings:
     for each in definitions:
         merged |= each.content
     listed = dict.fromkeys(name for each in definitions for name in each.content["dimensions"])
-    built_in = [name for name in listed if name in BUILT_IN]
-    merged |= {"dimensions": built_in or ["lifecycle"], "rule_dimensions": {}}
+    packaged = {name: held for each in definitions for name, held in each.content.get(MODELS, {}).items()}
+    known = [name for name in listed if name in BUILT_IN or name in packaged]
+    merged |= {"dimensions": known or ["lifecycle"], "rule_dimensions": {}, MODELS: packaged}
     settings = settings_of(merged, base)
     for each in reversed(definitions):  # all that look at attributes look at the same: they are a fact setting
         if attributes_of(each.content):
@@ -111,14 +124,16 @@ def facts_of(content: Content) -> dict[str, Any]:
             found[path] = content[section][name] if name else content[section]
     attributes = attributes_of(content)
     found |= {"attributes": attributes} if attributes else {}
-    return found | {f"dimensions.{name}": True for name in content["dimensions"] if has_facts(name)}
+    found |= {f"dimensions.{name}": True for name in content["dimensions"] if has_facts(name)}
+    packaged = content.get(MODELS, {}).items()
+    return found | {f"dimensions.{name}": held["facts"] for name, held in packaged if held["facts"]}
 
 
 def attributes_of(content: Content) -> list[str]:
     """The attributes that the rules of a definition look at: only these are remembered."""
     if not content.get("rule_dimensions"):
         return []
-    return list(Settings.model_validate(_as_written_now(content)).attributes())
+    return list(_validated(content).attributes())
 
 
 def _looks_at(content: Content, path: str) -> bool:

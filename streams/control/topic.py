@@ -18,6 +18,7 @@ from kafka import TopicPartition as AdminPartition
 from segflow.engine.columns.messages import Message
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.transfers import Decoders, decoders
+from segflow.schemas.model_error import ModelError
 from segflow.schemas.settings import Settings
 from segflow.segments.cuts import Cuts
 from segflow.segments.parameters import GammaGamma, MbgNbd, Parameters
@@ -142,10 +143,17 @@ class Control:
         """Read the topic to its end and write nothing; whether there is a definition. Blocking.
 
         Raises:
+            ModelError: the latest definition has a model of another package that is not here, or in another version.
             kafka.errors.KafkaError: Kafka cannot be reached.
         """
         self._read_all()
+        self._check_models()
         return bool(self.definitions)
+
+    def _check_models(self) -> None:
+        for name, model in self.settings.declarations().items():
+            if model.missing and name in self.settings.dimensions:
+                raise ModelError(model.missing)
 
     @property
     def _latest(self) -> Definition:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from faust.types import TP
 
+from segflow.schemas.model_error import ModelError
 from segflow.streams.shard.shard import Shard, ShardStoppedError
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class Assignment:
     async def _work(self, shard: Shard) -> None:
         try:
             await shard.run()
-        except ShardStoppedError as error:
+        except (ShardStoppedError, ModelError) as error:
             log.error("%s", error)  # noqa: TRY400 - the message is for a person, a traceback is not
             self._fail(2)
         except Exception:

@@ -63,6 +63,7 @@ def _by_kind(batch: Chunk, rows: Rows, events: Rows) -> Happened:
         refunds=of(Kind.REFUND),
         feedback=of(Kind.FEEDBACK),
         payments=of(Kind.PAYMENT),
+        others=of(Kind.OTHER),
     )
 
 

@@ -78,6 +78,7 @@ class _Columns:
     discounted_rows: list[int] = field(default_factory=list)
     scores: dict[int, int] = field(default_factory=dict)  # by row
     invoices: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # by row: key, due, paid
+    interactions: dict[int, str] = field(default_factory=dict)  # by row: their kinds, where a model wants them
     previous: dict[int, str] = field(default_factory=dict)  # by row, of aliases
     profiles: dict[int, dict[str, Any]] = field(default_factory=dict)  # by row
     weights_log2: list[float] = field(default_factory=list)  # of every row where the settings have engagement
@@ -115,6 +116,7 @@ class Decoder:
         self._other_log2 = weight_log2(settings.engagement.other_weight)
         self._half_life_us = duration_us(settings.engagement.half_life)
         self._attributes = sorted(settings.attributes(), key=key_of)
+        self._names_interactions = "interaction" in self._columns
         self._weighs = "level_log2" in self._columns
 
     def decode(
@@ -197,6 +199,9 @@ class Decoder:
         if "score" in self._columns:
             more["score"] = np.zeros(len(occurred_us), dtype=np.uint8)
             more["score"][list(columns.scores)] = list(columns.scores.values())
+        if self._names_interactions:
+            more["interaction"] = np.full(len(occurred_us), "", dtype=np.object_)
+            more["interaction"][list(columns.interactions)] = list(columns.interactions.values())
         if self._attributes:
             more["attributes"] = np.zeros((len(occurred_us), len(self._attributes)), dtype=STATED)
             more["attributes"]["kind"] = attributes.Kind.ABSENT
@@ -228,6 +233,8 @@ class Decoder:
             ):
                 return False
             columns.add(Kind.OTHER, fast.occurred_at, _identity(None, event_id), 0, customer_id, event_id)
+            if self._names_interactions:
+                columns.interactions[len(columns.kinds) - 1] = fast.kind
             if self._weighs:
                 columns.weights_log2.append(self._weight_log2(fast.kind))
             return True
@@ -279,6 +286,8 @@ class Decoder:
             columns.discounted_rows.append(row)
         if isinstance(event, contract.Feedback):
             columns.scores[row] = event.score
+        if isinstance(event, contract.Interaction):
+            columns.interactions[row] = event.kind
         if isinstance(event, contract.Alias):
             columns.previous[row] = event.previous_id
         if isinstance(event, contract.Profile):

@@ -200,5 +200,5 @@ def test_what_a_model_states_of_the_record_is_checked_when_it_is_read(
     finally:
         file.write_text(FILE.lstrip(), encoding="utf-8")
     assert done.returncode == 1
-    assert "DeclarationError: " in done.stderr
+    assert "ModelError: " in done.stderr
     assert message in done.stderr

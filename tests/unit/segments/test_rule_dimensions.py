@@ -147,6 +147,7 @@ def test_the_mapping_is_the_order_and_what_it_leaves_out_comes_first(tmp_path: P
         ("otherwise: none", "", "dimensions.win_back.otherwise: Field required"),
         ("otherwise: none", "otherwise: None", "dimensions.win_back.otherwise: String should match"),
         ("win_back:", "idle:", "dimensions.idle: this name means something in rules already"),
+        ("win_back:", "window:", "dimensions.window: this name means something in rules already"),
         ("win_back:", "lifecycle:", "dimensions.lifecycle: is built in and has no rules"),
         ("value == 'a'", "mood == 'a'", "'mood' is nothing known"),
         ("attributes.risk_score >= 70", "win_back == 'call'", "win_back is not among the dimensions before this one"),
