@@ -15,6 +15,7 @@ from segflow.engine.columns.changes import Cause, Changes
 from segflow.engine.commit.execute import CommitResult
 from segflow.segments.model import label_of
 from segflow.segments.rules import Rules
+from segflow.streams.health.dead_letter_log import DeadLetterLog
 from segflow.streams.kafka.topics import READ
 
 STEP_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
@@ -23,6 +24,7 @@ DEAD_KINDS: Final = (
     *("tombstone", "oversized", "not_utf8", "not_json", "too_deep", "not_object", "missing_field", "bad_field"),
     *("unknown_type", "unsupported_type", "wrong_topic", "unknown_currency", "key_mismatch", "too_many_invoices"),
     "future",
+    "wrong_partition",
 )
 """What records that cannot be used are counted by; docs/contract.md#dead-letters says what each means."""
 BATCH_BUCKETS: Final = tuple(4**power for power in range(9))
@@ -128,6 +130,7 @@ class Metrics:
         self.steps = Histogram(
             "segflow_step_seconds", "time of a commit's step", ["step"], buckets=STEP_BUCKETS_S, registry=registry
         )
+        self.dead_letters = DeadLetterLog()
         self.shards = ShardGauges()
         registry.register(self.shards)
 
@@ -140,6 +143,7 @@ class Metrics:
 
     def committed(self, result: CommitResult, records: int, took_s: float) -> None:
         """A commit of `records` records is done; it took `took_s` seconds in all."""
+        self.dead_letters.committed(result, records)
         self.commits.inc()
         self.commit_s.observe(took_s)
         self.batch.observe(records)

@@ -145,7 +145,9 @@ class CommitLoop:
             rules=state.control.rule_versions.next_version(state.head.rules),
         )
         sweep_limit = slice_of(state.settings.worker.sweep_max_customers, sum(map(len, chunks)))
-        return msgspec.structs.replace(plan, sweep_us=horizon_us, sweep_limit=sweep_limit)
+        return msgspec.structs.replace(
+            plan, sweep_us=horizon_us, sweep_limit=sweep_limit, partitioner=state.settings.kafka.partitioner
+        )
 
     async def _execute(self, reply: BatchReply) -> PendingCommit | None:
         """The commit of a batch's reply, executed where it is not yet; None where there is nothing to do."""

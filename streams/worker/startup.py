@@ -82,8 +82,8 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
         if report.problems:
             raise NotReadyError("\n".join(report.problems))
         problem = check_keys(settings, report.partitions)
-        if problem is not None:
-            raise NotReadyError(problem)
+        if problem is not None:  # no reason to hold up what is right: misplaced records are dead letters
+            log.warning("%s", problem)
     with redis_errors(settings.redis), client(settings.redis) as connected:
         _claim(connected, settings, report.partitions)
     log.info(

@@ -54,7 +54,8 @@ class View:
             if not shard.acquired
         ]
         acquired = [shard.partition for shard in shards if shard.acquired]
-        return Verdict(why_not=why_not + self.watch.stuck(), more={"shards": acquired})
+        warnings = self.metrics.dead_letters.warnings()
+        return Verdict(why_not=why_not + self.watch.stuck(), more={"shards": acquired, "warnings": warnings})
 
     def registry(self) -> CollectorRegistry:
         """See Source."""

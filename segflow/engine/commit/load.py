@@ -16,7 +16,7 @@ from segflow.engine.columns.events import Chunk, Kind
 from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.commit.plan import Plan
 from segflow.engine.commit.rule_versions import RuleVersions
-from segflow.engine.decode.merge_inputs import OrderedInputs, merge, refuse_aliases
+from segflow.engine.decode.merge_inputs import OrderedInputs, merge, refuse_aliases, refuse_misplaced
 from segflow.engine.merging.merges import Aliases
 from segflow.engine.merging.stored import read_aliases
 from segflow.schemas.settings import Settings
@@ -105,6 +105,11 @@ class Loader:
             ShardLostError: the store's head is another.
             TornStateError: the store lacks records that its timers or its directory name.
         """
+        if plan.partitioner is not None:
+            purchases, interactions = (
+                refuse_misplaced(each, self._partition, plan.shards, plan.partitioner)
+                for each in (purchases, interactions)
+            )
         merged = merge(purchases, interactions if plan.shards else refuse_aliases(interactions), plan.future_us, handed)
         asked, in_order = _for_the_ledger(merged)
         events = merged.chunk.take(in_order)

@@ -3,6 +3,7 @@
 import msgspec
 
 from segflow.engine.advance.erasures import FOR_EVER
+from segflow.engine.partitioner import Partitioner
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import NEVER, UNKNOWN, duration_us
 from segflow.state.head import PAGE_CUSTOMERS, Head
@@ -22,6 +23,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pages: int  # directory pages to bring under adopted rules
     live_from_us: int = NEVER  # changes are live from here on; NEVER: none is, all is history
     every_alert: bool = True  # also those of history; commits without it: of a version that gave all
+    partitioner: Partitioner | None = None  # a key that it puts on another partition makes a dead letter
     erased_for_us: int = FOR_EVER  # how long something stays of an erased customer
     handover_to: int = 0  # as for the inputs
     shards: int = 0  # of the installation; commits without it: of a version that made dead letters of aliases

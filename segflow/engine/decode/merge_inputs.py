@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segflow.engine.columns.events import HANDOVER, Chunk, Kind, Unusable, join
+from segflow.engine.partitioner import Partitioner, partitions_of
 from segflow.segments.facts import Times
 from segflow.segments.instant import LATEST_US, UNKNOWN
 from segflow.segments.invoices import OPEN_MOST, SETTLED_MOST
@@ -99,6 +100,27 @@ def _keys(chunk: Chunk, latest_us: int) -> Times:
     usable = chunk.usable & (chunk.occurred_us <= latest_us)
     times_us: Times = np.maximum.accumulate(np.where(usable, chunk.occurred_us, UNKNOWN))
     return times_us
+
+
+def refuse_misplaced(chunk: Chunk, partition: int, partitions: int, partitioner: Partitioner) -> Chunk:
+    """The same records of a partition, those whose key belongs on another unusable: their customers live there."""
+    rows = np.flatnonzero(chunk.usable)
+    keys = [chunk.keys[row] or b"" for row in rows.tolist()]
+    right = partitions_of(keys, partitioner, partitions)
+    wrong = np.flatnonzero(right != partition)
+    if not len(wrong):
+        return chunk
+    usable = chunk.usable.copy()
+    usable[rows[wrong]] = False
+    unusable = {
+        row: Unusable(
+            "wrong_partition",
+            f"lies on partition {partition}, but kafka.partitioner = {partitioner} puts its key on {other} of "
+            f"{partitions}: its producer places keys in another way, or the topic was given more partitions",
+        )
+        for row, other in zip(rows[wrong].tolist(), right[wrong].tolist(), strict=True)
+    }
+    return chunk.with_unusable(usable, chunk.unusable | unusable)
 
 
 def refuse_future(chunk: Chunk, latest_us: int, among: npt.NDArray[np.bool_] | None = None) -> Chunk:

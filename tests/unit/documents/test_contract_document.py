@@ -138,8 +138,9 @@ SAMPLES: dict[str, tuple[int, bytes | None, bytes | None]] = {
     "future": (PURCHASES, GOOD.replace(b"2025-", b"2999-"), b"c42"),
 }
 """A record of each kind of dead letter: input, value, key."""
-OF_THE_STATE = {"too_many_invoices", "unsupported_type"}
-"""Kinds that no record is of by itself; tests/unit/segments/test_payment.py and test_alias.py show them."""
+OF_THE_STATE = {"too_many_invoices", "unsupported_type", "wrong_partition"}
+"""Kinds that no record is of by itself; tests/unit/segments/test_payment.py, test_alias.py and test_misplaced_keys.py
+show them."""
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
