@@ -24,7 +24,6 @@ Score = Annotated[int, Field(ge=1, le=10, strict=True)]
 Weight = Annotated[float, Field(ge=0, le=10**6, strict=True)]  # nothing is a million visits
 Threshold = Annotated[float, Field(gt=0, le=10**12, strict=True)]
 Chance = Annotated[Decimal, Field(gt=0, lt=1, decimal_places=4)]
-Parameter = Annotated[float, Field(ge=0.001, le=10**6, strict=True)]  # far beyond any population's, and no overflow
 EventName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 

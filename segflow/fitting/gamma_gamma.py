@@ -4,18 +4,22 @@ Fader, Hardie, Lee, "RFM and CLV: Using iso-value curves for customer base analy
 (2005); Fader and Hardie, "The Gamma-Gamma Model of Monetary Value" (2013), equation 1a.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from segflow.fitting.maximum import maximum
+from segflow.fitting.maximum import Sought, maximum
 from segflow.fitting.mbg_nbd import REPEATERS_MIN
 from segflow.fitting.sample import FitError, Sample
+from segflow.schemas.parameters import MONEY
 from segflow.segments.mbg_nbd import Values
 from segflow.segments.parameters import GammaGamma
 
 NAMES: Final = ("p", "q", "gamma")
+Q_MIN: Final = 1.00001
+"""The least above 1 that the six digits can write which settings get."""
 
 
 def fit(sample: Sample) -> GammaGamma:
@@ -29,11 +33,13 @@ def fit(sample: Sample) -> GammaGamma:
         raise FitError(
             f"{len(paying):,} customers spent money on days after the first: {REPEATERS_MIN} at least are needed"
         )
-    start = (1.0, 2.0, float(np.mean(paying.repeat_money / paying.repeats)))
-    found = maximum(lambda each: mean_log_likelihood(each, paying), start, NAMES)
+    unit = float(np.mean(paying.repeat_money / paying.repeats))  # an amount as it is usual here, in this currency
+    own = replace(paying, repeat_money=paying.repeat_money / unit)
+    sought = (Sought.shape("p", 1.0), Sought.shape("q", 2.0), Sought.scale("gamma", unit, MONEY))
+    found = maximum(lambda each: mean_log_likelihood(each, own), sought)
     parameters = GammaGamma(**dict(zip(NAMES, found.tolist(), strict=True)))
-    if parameters.q <= 1:
-        raise FitError(f"q = {parameters.q:.3g} is not above 1, so the money of a purchase would have no mean")
+    if parameters.q < Q_MIN:
+        raise FitError(f"q = {parameters.q:.6g} is not above 1, so the money of a purchase would have no mean")
     return parameters
 
 

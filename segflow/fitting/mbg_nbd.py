@@ -4,13 +4,15 @@ Batislam, Denizel, Filiztekin (2007), as corrected by Wagner and Hoppe, "Erratum
 Journal of Research in Marketing 25 (2008).
 """
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from scipy.special import digamma, expit, gammaln
 
-from segflow.fitting.maximum import maximum
+from segflow.fitting.maximum import Sought, maximum
 from segflow.fitting.sample import FitError, Sample
+from segflow.schemas.parameters import WEEKS
 from segflow.segments.mbg_nbd import Values
 from segflow.segments.parameters import MbgNbd
 
@@ -31,8 +33,11 @@ def fit(sample: Sample) -> MbgNbd:
             f"{len(sample):,} customers, of whom {repeaters:,} bought on more than one day: {REPEATERS_MIN} of "
             "those at least are needed"
         )
-    mean_rate = sample.repeats.sum() / sample.age_weeks.sum()  # so that alpha starts in the population's own time
-    found = maximum(lambda each: mean_log_likelihood(each, sample), (1.0, 1 / mean_rate, 1.0, 1.0), NAMES)
+    unit_weeks = float(sample.age_weeks.sum() / sample.repeats.sum())  # the population's own time
+    own = replace(sample, recency_weeks=sample.recency_weeks / unit_weeks, age_weeks=sample.age_weeks / unit_weeks)
+    r, a, b = (Sought.shape(name, 1.0) for name in ("r", "a", "b"))
+    alpha = Sought.scale("alpha_weeks", unit_weeks, WEEKS)
+    found = maximum(lambda each: mean_log_likelihood(each, own), (r, alpha, a, b))
     return MbgNbd(**dict(zip(NAMES, found.tolist(), strict=True)))
 
 

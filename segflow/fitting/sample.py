@@ -41,7 +41,7 @@ class Sample:
         """
         history = History.of(facts)
         first_day_minor = facts.get(FIRST_DAY_MINOR, facts.net_minor)
-        repeat_minor = facts.net_minor - first_day_minor
+        repeat_minor = np.subtract(facts.net_minor, first_day_minor, dtype=np.float64)  # it may be beyond 64 bits
         return cls(
             repeats=history.repeats,
             recency_weeks=history.recency_weeks,

@@ -18,9 +18,11 @@ from segflow.segments.share import SHARES_PER_ONE
 
 RATIO: Final = 1.01
 """Neighbouring edges differ by 1 %: the relative error of a quantile (docs/architecture.md)."""
+MOST: Final = 2**63 - 1
+"""The largest whole number of 64 bits."""
 BINS: Final = 4400
 """RATIO^4400 is beyond an int64."""
-EDGES: Final = np.unique(np.array([min(ceil(RATIO**power), 2**63 - 1) for power in range(BINS)], dtype=np.int64))
+EDGES: Final = np.unique(np.array([min(ceil(RATIO**power), MOST) for power in range(BINS)], dtype=np.int64))
 """First value of each bin, ascending; bins without a whole number are left out."""
 
 LOW_BITS: Final = 32
@@ -32,7 +34,8 @@ Histogram = Counter[int]
 
 def count(values: npt.NDArray[np.int64]) -> Histogram:
     """The histogram of `values`, shape (n,)."""
-    bins = np.sign(values) * np.searchsorted(EDGES, np.abs(values), side="right")
+    sizes = np.abs(np.maximum(values, -MOST))  # -2^63 has no opposite
+    bins = np.sign(values) * np.searchsorted(EDGES, sizes, side="right")
     found, counts = np.unique(bins, return_counts=True)
     return Counter(dict(zip(found.tolist(), counts.tolist(), strict=True)))
 
@@ -53,6 +56,8 @@ def largest(number: int) -> int:
     """The largest whole number of a bin."""
     if number < 0:
         return -int(EDGES[-number - 1])
+    if number == len(EDGES):
+        return MOST - 1  # a threshold is one more, and must fit 64 bits, too
     return 0 if number == 0 else int(EDGES[number]) - 1
 
 

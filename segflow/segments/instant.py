@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from segflow.segments.not_computable import NotComputableError
+
 NEVER: Final = np.iinfo(np.int64).max
 """No deadline: compares later than every time there is."""
 UNKNOWN: Final = np.iinfo(np.int64).min
@@ -45,7 +47,12 @@ def second_after(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
     Where a curve crosses its threshold is computed, not exact, so a label that follows one holds until then
     (docs/architecture.md#what-a-model-must-guarantee). Whatever falls beyond the year 9999 gives NEVER.
+
+    Raises:
+        NotComputableError: one is not a number, which would compare as passed.
     """
+    if np.isnan(seconds).any():
+        raise NotComputableError("the end of a label is not a number: what is remembered of a customer is damaged")
     whole_s = np.clip(np.floor(seconds + EXACT_S) + 1, -FAR_S, FAR_S)
     ends_us = whole_s.astype(np.int64) * SECOND_US
     return np.where(ends_us > LATEST_US, NEVER, ends_us)

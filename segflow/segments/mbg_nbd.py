@@ -7,30 +7,28 @@ after some purchase, the first included, they are lost (each time with a chance 
 Of a customer count x, distinct purchase days less one; t_x, first to last purchase; T, first purchase to now. Weeks.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from segflow.segments.facts import Facts
+from segflow.segments.facts import Facts, Rows
 from segflow.segments.instant import DAY_US
 from segflow.segments.parameters import MbgNbd
 from segflow.segments.purchase_days import PURCHASE_DAYS
+from segflow.segments.purchases_if_alive import purchases_if_alive
 
 WEEK_US: Final = 7 * DAY_US
 FOR_EVER_WEEKS: Final = 1e9
 """Later than the year 9999, whenever the first purchase was; small enough to calculate with."""
-NEAR_ONE: Final = 1e-6
-"""The expectation divides by a - 1 what is 0 at a = 1. So near it, the next a that can be divided by is as good."""
-NEAR_WHOLE: Final = 2e-6
-"""SciPy's hyp2f1 has no number for some arguments where r - a is whole; this far beside it, it has."""
-FAR: Final = 1e-3
-"""From here on the first terms of the series in w are exact to 15 digits."""
 STEP_MIN: Final = 1e-8
-"""A step of the search as a part of alpha + T. The error left behind it is about its square: no digit of a double."""
-STEPS_MAX: Final = 100
-"""The search takes three to five steps."""
+"""A step of the search beside the scale of the curve, 1 or 1 / (r + x) in ln(alpha + T). The error left behind it is
+about its square: no digit of a double."""
+STEPS_MAX: Final = 30
+"""The search takes three to five steps, some eight under parameters that nobody fits."""
+HALVES: Final = 64
+"""What is left of the way to the end of time after so many halvings is nothing."""
 
 Values = npt.NDArray[np.float64]
 
@@ -56,7 +54,8 @@ def p_alive(parameters: MbgNbd, history: History, age_weeks: Values) -> Values:
     """The chance that each customer is not lost yet, T after the first purchase."""
     r, alpha, a, b = parameters.r, parameters.alpha_weeks, parameters.a, parameters.b
     x, t_x = history.repeats, history.recency_weeks
-    alive: Values = 1 / (1 + a / (b + x) * ((alpha + age_weeks) / (alpha + t_x)) ** (r + x))
+    with np.errstate(over="ignore"):  # nothing is left of the chance then
+        alive: Values = 1 / (1 + a / (b + x) * ((alpha + age_weeks) / (alpha + t_x)) ** (r + x))
     return alive
 
 
@@ -74,76 +73,90 @@ def falls_to_weeks(parameters: MbgNbd, history: History, chance: Values) -> Valu
 
 def expected_purchases(parameters: MbgNbd, history: History, age_weeks: Values, horizon_weeks: float) -> Values:
     """How many purchases to expect of each customer in the `horizon_weeks` after T, t_x or later."""
-    alpha = parameters.alpha_weeks
-    log_purchases, _ = _log_expected(
-        parameters, history.repeats, np.log(alpha + history.recency_weeks), np.log(alpha + age_weeks), horizon_weeks
-    )
-    purchases: Values = np.exp(log_purchases)
+    reached = parameters.alpha_weeks + history.recency_weeks
+    curve = _Curve(parameters=parameters, repeats=history.repeats, w_last=horizon_weeks / reached)
+    purchases: Values = np.exp(curve.at(np.log1p((age_weeks - history.recency_weeks) / reached)).value)
     return purchases
 
 
 def expected_falls_to_weeks(parameters: MbgNbd, history: History, purchases: Values, horizon_weeks: float) -> Values:
     """When `expected_purchases` is down to `purchases` (shape (n, k)): weeks after the first purchase, shape (n, k).
 
-    -inf where it is below at the latest purchase already; FOR_EVER_WEEKS where it stays above for ever.
+    -inf where it is below at the latest purchase already; FOR_EVER_WEEKS where it stays above for ever; NaN where
+    there is no telling.
 
-    By Newton's method in the logarithms of the expectation and of alpha + T. There the curve is concave and falls: the
-    first step, from the latest purchase, leads beyond the crossing, at most to the end of all times, and each one
-    behind it stays beyond and comes nearer.
+    By Newton's method in the logarithms of the expectation and of alpha + T, this counted from the latest purchase on.
+    There the curve is concave and falls: the first step, from the latest purchase, leads beyond the crossing, at most
+    to the end of all times, and each one behind it stays beyond and comes nearer.
     """
-    alpha = parameters.alpha_weeks
-    log_last = np.log(alpha + history.recency_weeks)
-    log_end = np.log(alpha + FOR_EVER_WEEKS)
+    reached = parameters.alpha_weeks + history.recency_weeks
+    end = np.log1p((FOR_EVER_WEEKS - history.recency_weeks) / reached)
     with np.errstate(divide="ignore"):
         wanted = np.log(purchases)  # of nothing: never fallen to
-    at_last, slope_at_last = _log_expected(parameters, history.repeats, log_last, log_last, horizon_weeks)
-    over = at_last[:, None] - wanted
+    curve = _Curve(parameters=parameters, repeats=history.repeats, w_last=horizon_weeks / reached)
+    at_last = curve.at(np.zeros_like(reached))
+    over = at_last.value[:, None] - wanted
     row, column = np.nonzero(over >= 0)
-    weeks = np.full(purchases.shape, -np.inf)
-    x, last, wish = history.repeats[row], log_last[row], wanted[row, column]
+    weeks = np.where(np.isnan(over), np.nan, -np.inf)
     with np.errstate(over="ignore"):
-        log_age = np.minimum(last - over[row, column] / slope_at_last[row], log_end)
-    active = np.arange(len(row))
-    for _ in range(STEPS_MAX):
-        if not len(active):
-            break
-        before = log_age[active]
-        found, slope = _log_expected(parameters, x[active], last[active], before, horizon_weeks)
-        after = np.clip(before - (found - wish[active]) / slope, last[active], log_end)
-        log_age[active] = after
-        active = active[np.abs(before - after) > STEP_MIN]
-    weeks[row, column] = np.where(log_age >= log_end, FOR_EVER_WEEKS, np.exp(log_age) - alpha)
+        first = np.minimum(-over[row, column] / at_last.slope[row], end[row])
+    silence = _search(curve.take(row), wanted[row, column], first, end[row])
+    later = history.recency_weeks[row] + reached[row] * np.expm1(silence)
+    weeks[row, column] = np.where(silence >= end[row], FOR_EVER_WEEKS, later)
     return weeks
 
 
-def _log_expected(
-    parameters: MbgNbd, x: Values, log_last: Values, log_age: Values, horizon_weeks: float
-) -> tuple[Values, Values]:
-    """Logarithm of the expected purchases, and its slope; by the logarithms of alpha + t_x and alpha + T.
+class _Point(NamedTuple):
+    """Of n customers, each of shape (n,)."""
 
-    Wagner and Hoppe (2008), after the transformation of the hypergeometric function that holds x in its third place
-    alone, so that many repeats cost no digits:
-    P(alive) C / (a - 1) (1 - (1 - z)^(a - 1) 2F1(a + b - r, a - 1; C; z)), C = a + b + x,
-    z = horizon / (alpha + T + horizon).
+    value: Values  # ln of the expected purchases
+    slope: Values  # its derivative by the silence; below zero
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Curve:
+    """How the expectation of n customers falls in silence, ln((alpha + T) / (alpha + t_x))."""
+
+    parameters: MbgNbd
+    repeats: Values
+    w_last: Values  # horizon / (alpha + t_x)
+
+    def take(self, rows: Rows) -> Self:
+        """Those of `rows`."""
+        return replace(self, repeats=self.repeats[rows], w_last=self.w_last[rows])
+
+    def at(self, silence: Values) -> _Point:
+        """P(alive) times the expectation of who is alive, in logarithms: each may be beyond all doubles."""
+        from scipy.special import expit  # noqa: PLC0415 - half a second and 24 MB, for those alone who ask for it
+
+        rate = self.parameters.r + self.repeats
+        lost = np.log(self.parameters.a / (self.parameters.b + self.repeats)) + rate * silence  # ln of the odds
+        log_alive = -(np.maximum(lost, 0) + np.log1p(np.exp(-np.abs(lost))))  # as by logaddexp, in a third of its time
+        found = purchases_if_alive(self.parameters, self.repeats, self.w_last * np.exp(-silence))
+        slope = -(rate * expit(lost) + found.growth / found.purchases)
+        return _Point(np.log(found.purchases) + log_alive, slope)
+
+
+def _search(curve: _Curve, wanted: Values, first: Values, end: Values) -> Values:
+    """The silence after which each expectation is down to `wanted`, at most `end`; from a `first` one beyond it.
+
+    Where steps do not come to rest, as on a curve so flat that its last digits decide, by halving.
     """
-    from scipy.special import expit, hyp2f1  # noqa: PLC0415 - half a second and 24 MB, for those alone who ask for it
-
-    r, a, b = parameters.r, parameters.a, parameters.b
-    a = a if abs(a - 1) >= NEAR_ONE else 1 + NEAR_ONE
-    first = b + a - r  # of the hypergeometric functions
-    if abs(r - a - round(r - a)) < NEAR_WHOLE:  # SciPy has no number for some of those then
-        first += NEAR_WHOLE
-    w = horizon_weeks * np.exp(-log_age)
-    z = w / (1 + w)
-    c = a + b + x
-    lost = np.log(a / (b + x)) + (r + x) * (log_age - log_last)  # logarithm of the odds that the customer is lost
-    far = w * (r + x + 1) * (a + 1) / (c + 1) < FAR  # there the difference loses its digits, and few terms are enough
-    terms = np.ones_like(w)
-    for k in (3, 2, 1, 0):
-        terms = 1 - w * (r + x + 1 + k) * (a + k) / ((2 + k) * (c + 1 + k)) * terms
-    differs = c / (a - 1) * (1 - (1 + w) ** (1 - a) * hyp2f1(first, a - 1, c, z))
-    if_alive = np.where(far, (r + x) * w * terms, differs)
-    growth = w * (1 + w) ** -a * hyp2f1(first, a, c + 1, z)
-    slope = -(r + x) * (expit(lost) + growth / if_alive)
-    log_alive = -(np.maximum(lost, 0) + np.log1p(np.exp(-np.abs(lost))))  # as by logaddexp, in a third of its time
-    return np.log(if_alive) + log_alive, slope
+    silence = first.copy()
+    least = STEP_MIN / np.maximum(curve.parameters.r + curve.repeats, 1)
+    active = np.arange(len(silence))
+    for _ in range(STEPS_MAX):
+        if not len(active):
+            return silence
+        before = silence[active]
+        found = curve.take(active).at(before)
+        after = np.clip(before - (found.value - wanted[active]) / found.slope, 0, end[active])
+        silence[active] = after
+        active = active[~(np.abs(before - after) <= least[active])]
+    above, below, left = np.zeros(len(active)), end[active], curve.take(active)
+    for _ in range(HALVES):
+        middle = (above + below) / 2
+        still = left.at(middle).value >= wanted[active]
+        above, below = np.where(still, middle, above), np.where(still, below, middle)
+    silence[active] = np.where(np.isnan(left.at(below).value), np.nan, below)
+    return silence

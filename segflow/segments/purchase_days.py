@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from segflow.segments.facts import Fact, Times
 from segflow.segments.instant import DAY_US, UNKNOWN
+from segflow.segments.money import add_checked
 from segflow.segments.slots import NO_SLOT, Mask, Slots, has_slot, with_slot
 
 LATEST_DAY: Final = Fact("latest_day", np.int32, NO_SLOT)
@@ -43,11 +44,15 @@ def with_first_day(
     """What was paid on the first purchase day, after a purchase of each of n customers, whose first one was `first_us`.
 
     UNKNOWN without one. The order of purchases does not matter: an earlier day takes the place of the one before.
+
+    Raises:
+        OverflowError: the money of that day leaves the range of 64 bits; going on would corrupt it.
     """
     day, first_day = times_us // DAY_US, first_us // DAY_US
     same = np.where(first_us == UNKNOWN, False, day == first_day)
     earlier = (first_us == UNKNOWN) | (day < first_day)
-    return np.where(earlier, amounts_minor, held_minor + np.where(same, amounts_minor, 0))
+    total = add_checked(held_minor, np.where(same, amounts_minor, 0), lambda _: "a customer on the first purchase day")
+    return np.where(earlier, amounts_minor, total)
 
 
 def first_day_of_both(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segflow.schemas.currency import minor_digits, to_minor
+from segflow.schemas.parameters import Parameters as WrittenParameters
 from segflow.schemas.settings import Settings
 from segflow.segments.actions import NO_ACTIONS, Actions, actions_of
 from segflow.segments.attributes import ATTRIBUTE
@@ -196,13 +197,12 @@ def fixed_cuts(settings: Settings) -> Cuts:
         monetary_minor=(monetary[0], monetary[1], monetary[2], monetary[3]),
         value_minor=(to_minor(value.b_from, digits), to_minor(value.a_from, digits)),
         clv_minor=(to_minor(worth.medium_from, digits), to_minor(worth.high_from, digits)),
-        parameters=parameters_of(settings),
+        parameters=parameters_of(settings.parameters),
     )
 
 
-def parameters_of(settings: Settings) -> Parameters:
-    """Those of the settings, which hold until there is a fit."""
-    written = settings.parameters
+def parameters_of(written: WrittenParameters) -> Parameters:
+    """As they are written in settings, where they hold until there is a fit, or by a fit."""
     return Parameters(
         mbg_nbd=MbgNbd(**written.mbg_nbd.model_dump()), gamma_gamma=GammaGamma(**written.gamma_gamma.model_dump())
     )

@@ -102,11 +102,16 @@ def sums_at(held: Entries, at_us: Times, slot_us: int, length: int) -> tuple[Num
 
 
 def left(held: Entries) -> tuple[Numbers, Numbers]:
-    """Orders that count (never below zero) and net money after the first 0, 1 … k slots have left, shape (n, k + 1)."""
+    """Orders that count (never below zero) and net money after the first 0, 1 … k slots have left, shape (n, k + 1).
+
+    Raises:
+        OverflowError: the money of several slots together leaves the range of 64 bits.
+    """
     nothing = np.zeros((len(held), 1), dtype=np.int64)
     sums = (
         np.concatenate([np.cumsum(column[:, ::-1].astype(np.int64), axis=1)[:, ::-1], nothing], axis=1)
         for column in (held["orders"], held["net_minor"])
     )
     orders, net_minor = sums
+    add_checked(net_minor[:, 1:], held["net_minor"], lambda _: "a customer in several slots")
     return np.maximum(orders, 0), net_minor

@@ -14,16 +14,18 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from kafka import KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as AdminPartition
+from pydantic import ValidationError
 
 from segflow.engine.columns.messages import Message
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.transfers import Decoders, decoders
 from segflow.schemas.model_error import ModelError
+from segflow.schemas.parameters import Parameters as WrittenParameters
 from segflow.schemas.settings import Settings
 from segflow.segments.cuts import Cuts
-from segflow.segments.parameters import GammaGamma, MbgNbd, Parameters
+from segflow.segments.parameters import Parameters
 from segflow.segments.recut import kept_cuts
-from segflow.segments.rules import from_settings, recut_policy_of
+from segflow.segments.rules import from_settings, parameters_of, recut_policy_of
 from segflow.streams.control.definitions import (
     Content,
     Definition,
@@ -268,12 +270,29 @@ class Control:
             self.shard_scans.answered(content["at_us"])
             self._recut(offset, content)
         elif content["kind"] == "parameters":
-            fitted = Parameters(mbg_nbd=MbgNbd(**content["mbg_nbd"]), gamma_gamma=GammaGamma(**content["gamma_gamma"]))
-            self.rule_versions.add_cuts(replace(self.rule_versions.latest.cuts, version=offset, parameters=fitted))
+            self._take_parameters(offset, content)
         elif content["kind"] == "cuts-kept":
             self.shard_scans.answered(content["at_us"])
         elif content["kind"] == "histogram":
             self.shard_scans.add(content)
+
+    def _take_parameters(self, version: int, record: dict[str, Any]) -> None:
+        """Parameters of a fit; those that no label could stand on are left out, by every worker alike."""
+        models = {name: record.get(name) for name in WrittenParameters.model_fields}
+        try:
+            fitted = parameters_of(WrittenParameters.model_validate(models))
+        except ValidationError as error:
+            first = error.errors()[0]
+            log.error(  # noqa: TRY400 - for a person
+                "%s, offset %d: fitted parameters that cannot be used are left out (%s: %s), and those of before stay; "
+                "`segflow fit` writes new ones",
+                self._topic,
+                version,
+                ".".join(map(str, first["loc"])),
+                first["msg"],
+            )
+            return
+        self.rule_versions.add_cuts(replace(self.rule_versions.latest.cuts, version=version, parameters=fitted))
 
     def _recut(self, version: int, record: dict[str, Any]) -> None:
         """New cuts, as far as the definition in force wants any: it may have changed while they were decided."""

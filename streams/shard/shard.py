@@ -11,6 +11,7 @@ import msgspec
 import redis
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
+from segflow.segments.not_computable import NotComputableError
 from segflow.state.store import RolledBackError, ShardLostError, TornStateError
 from segflow.streams.consume.input_gate import OutOfRangeError
 from segflow.streams.consume.transport import HEARTBEAT_SHARE
@@ -78,7 +79,7 @@ class Shard:
                 ) from error
             except InputLostError as error:
                 raise ShardStoppedError(str(error)) from error
-            except (JournalError, msgspec.MsgspecError) as error:
+            except (JournalError, NotComputableError, msgspec.MsgspecError) as error:
                 raise ShardStoppedError(f"shard {state.partition}: {error}") from error
             except (KafkaError, redis.RedisError, ShardLostError, OutOfRangeError, OSError) as error:
                 self._failed(error)

@@ -129,7 +129,8 @@ def test_an_erase_forgets_whom_both_became_and_that_they_did() -> None:
 @trials(15)
 def test_a_merge_gives_what_one_customer_would_have_been(log: list[dict[str, Any]], of_them: list[bool]) -> None:
     """Whatever happened to both, in all dimensions but two: labels and facts are those of all events together."""
-    told = [body | {"event_id": f"n{number}", "invoice_id": "i"} for number, body in enumerate(log)]
+    own = ({"event_id": f"n{number}", "order_id": f"o{number}", "invoice_id": "i"} for number in range(len(log)))
+    told = [body | ids for body, ids in zip(log, own, strict=True)]
     apart = [body | {"customer_id": "one" if one else "other"} for body, one in zip(told, of_them, strict=False)]
     merge = {"type": "alias", "event_id": "m", "customer_id": "one", "previous_id": "other"}
     latest = max(body["occurred_at"] for body in log)

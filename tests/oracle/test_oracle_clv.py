@@ -58,6 +58,37 @@ def test_expected_purchases_are_what_the_process_gives() -> None:
     assert mp.fabs(mine - by_definition) < mp.mpf(10) ** -8
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [DEFAULT_MBG_NBD, ("2", "4.3", "1", "1.7"), ("30", "75", "4000", "90000"), ("3.1", "11.7", "0.21", "0.37")],
+)
+@given(x=st.integers(0, 12), t_x=st.integers(0, 100), silence=st.integers(0, 100), horizon=st.integers(1, 60))
+@trials(8)
+def test_expected_purchases_are_those_that_come_before_the_customer_is_lost(
+    parameters: tuple[Any, Any, Any, Any], x: int, t_x: int, silence: int, horizon: int
+) -> None:
+    """Counted one by one, as all terms are above zero: also where functions of large parameters lose their digits.
+
+    Whoever is never lost buys n times in the horizon, a negative binomial number (r + x, z). The k-th of these comes
+    where each one before it left the customer: E[(1 - p)^(k - 1)], p ~ Beta(a, b + x + 1).
+    """
+    mbg_nbd = tuple(map(Fraction, parameters))
+    r, alpha, a, b = map(number, mbg_nbd)
+    t = t_x + silence
+    z = mp.mpf(horizon) / (alpha + t + horizon)
+    chance, rest = (1 - z) ** (r + x), mp.mpf(1)  # of n purchases, of more than those counted
+    stays, counted, n = mp.mpf(1), mp.mpf(0), 0
+    while rest > mp.mpf(10) ** -45:
+        rest -= chance
+        counted += stays * rest
+        stays *= (b + x + 1 + n) / (a + b + x + 1 + n)
+        chance *= z * (r + x + n) / (n + 1)
+        n += 1
+    mine = expected_purchases(x, number(t_x), number(t), number(horizon), mbg_nbd)  # type: ignore[arg-type]
+    by_counting = counted * alive(x, number(t_x), number(t), mbg_nbd)  # type: ignore[arg-type]
+    assert mp.fabs(mine - by_counting) <= by_counting * mp.mpf(10) ** -35
+
+
 def test_an_a_of_one_is_no_special_case() -> None:
     """The published formula divides by a - 1; the limit is between its neighbours."""
     below, at, above = (

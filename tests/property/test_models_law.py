@@ -13,15 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.schemas.currency import minor_digits, to_minor
+from segflow.schemas.parameters import Parameters
 from segflow.schemas.settings import Settings
 from segflow.segments.facts import COLUMNS
 from segflow.segments.instant import DAY_US, LATEST_US, NEVER, SECOND_US, UNKNOWN, duration_us
 from segflow.segments.mbg_nbd import WEEK_US, History, expected_purchases
 from segflow.segments.models.engagement import NOTHING
-from segflow.segments.rules import Rules, from_settings
+from segflow.segments.rules import Rules, from_settings, parameters_of
 from segflow.segments.window import KEY_OF_SLOT_0
 from tests.support.random_facts import CUSTOMERS, moments_for, some_facts, thresholds_us
-from tests.support.random_rules import DIMENSIONS, MICROSECOND, RULED, ruled_settings, some_rules, some_settings
+from tests.support.random_rules import (
+    DIMENSIONS,
+    MICROSECOND,
+    RULED,
+    any_parameters,
+    ruled_settings,
+    some_rules,
+    some_settings,
+)
 from tests.support.trials import trials
 
 PROBES = 12
@@ -42,6 +51,18 @@ def test_a_label_holds_until_its_deadline_and_is_another_or_looked_at_again_ther
 ) -> None:
     """For any settings, cuts, facts and moment: constant on [at, deadline), which is ahead; never is never."""
     rules, product = made
+    holds_until_its_deadline(name, rules, product, seed)
+
+
+@pytest.mark.parametrize("name", ["churn", "clv"])
+@given(made=some_rules(), written=any_parameters(), seed=st.integers(0, 2**32))
+@trials(100)
+def test_the_law_holds_under_all_parameters_that_settings_accept(
+    name: str, made: tuple[Rules, Settings], written: Parameters, seed: int
+) -> None:
+    """Also where formulas of the purchase models overflow, divide by zero or lose their digits."""
+    rules, product = made
+    rules = rules.with_cuts(replace(rules.cuts, parameters=parameters_of(written)))
     holds_until_its_deadline(name, rules, product, seed)
 
 

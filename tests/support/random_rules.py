@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from math import log10
 from typing import Any
 
 from hypothesis import strategies as st
 
-from segflow.schemas.parameters import MbgNbd, Parameters
+from segflow.schemas.parameters import MONEY, SHAPES, WEEKS, GammaGamma, MbgNbd, Parameters
 from segflow.schemas.rule_dimensions import RuleDimension
 from segflow.schemas.settings import BUILT_IN, Settings
 from segflow.segments.cuts import Cuts
@@ -42,6 +43,22 @@ chances = st.lists(st.decimals("0.0001", "0.9999", places=4), min_size=3, max_si
     lambda some: dict(zip(("high_from", "medium_from", "low_from"), sorted(some), strict=True))
 )
 parameters = st.floats(0.001, 20)
+
+
+def within(low: float, high: float) -> st.SearchStrategy[float]:
+    """A number of any magnitude between two, and the two themselves."""
+    powers = st.floats(log10(low), log10(high)).map(lambda power: min(max(10**power, low), high))
+    return powers | st.sampled_from([low, high, 1.0])
+
+
+@st.composite
+def any_parameters(draw: st.DrawFn) -> Parameters:
+    """Parameters of purchase models from all that settings accept."""
+    r, a, b, p, q = (draw(within(*SHAPES)) for _ in range(5))
+    return Parameters(
+        mbg_nbd=MbgNbd(r=r, alpha_weeks=draw(within(*WEEKS)), a=a, b=b),
+        gamma_gamma=GammaGamma(p=p, q=min(1 + q, SHAPES[1]), gamma=draw(within(*MONEY))),
+    )
 
 
 def ascending(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:

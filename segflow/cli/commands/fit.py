@@ -114,7 +114,7 @@ def _from_files(settings: Settings, files: list[str], until_us: int, held_out: s
         raise UsageError(f"--held-out must be shorter than the log, which begins at {to_text(first_us)}")
     population, before = log.at(end_us), log.at(end_us - span_us)
     later_days = log.days_between(end_us - span_us, end_us)[before.rows]
-    held = parameters_of(settings).gamma_gamma
+    held = parameters_of(settings.parameters).gamma_gamma
     return fit(population.sample, held, before.sample, later_days, span_us / WEEK_US), end_us
 
 

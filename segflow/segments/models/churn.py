@@ -18,6 +18,7 @@ from segflow.segments.explain import Case, span
 from segflow.segments.facts import Facts, Labels, Rows, Times
 from segflow.segments.instant import NEVER, SECOND_US, UNKNOWN, second_after
 from segflow.segments.mbg_nbd import WEEK_US, History, falls_to_weeks, p_alive
+from segflow.segments.not_computable import all_computed
 from segflow.segments.purchase_days import DAY_MASK, LATEST_DAY, PURCHASE_DAYS, with_purchase
 from segflow.segments.record_section import Happened, Kept, RecordSection
 from segflow.segments.slots import united
@@ -102,11 +103,15 @@ class ChurnModel:
         return facts.once((self, cuts.parameters), lambda: self._crossings(facts, cuts))
 
     def _crossings(self, facts: Facts, cuts: Cuts) -> Times:
-        """The ends of low, medium and high risk of each customer, shape (n, 3), ascending."""
+        """Until when each customer's risk is low, medium and high, shape (n, 3); never earlier than the one before.
+
+        Raises:
+            NotComputableError: there is no telling.
+        """
         history = History.of(facts)
         once = (history.repeats == 0)[:, None]
         chance = np.where(once, self.one_time, self.thresholds)
-        weeks = falls_to_weeks(cuts.parameters.mbg_nbd, history, chance)
+        weeks = all_computed(falls_to_weeks(cuts.parameters.mbg_nbd, history, chance), self.name, cuts.parameters)
         first_s = np.where(facts.first_us == UNKNOWN, 0, facts.first_us) / SECOND_US
         ends_us = second_after(first_s[:, None] + weeks * (WEEK_US / SECOND_US))
         return np.maximum.accumulate(ends_us, axis=1)

@@ -20,6 +20,7 @@ from segflow.segments.facts import Facts, Labels, Rows, Times
 from segflow.segments.gamma_gamma import expected_money
 from segflow.segments.instant import NEVER, SECOND_US, UNKNOWN, duration_us, second_after
 from segflow.segments.mbg_nbd import WEEK_US, History, Values, expected_falls_to_weeks, expected_purchases
+from segflow.segments.not_computable import all_computed
 from segflow.segments.parameters import Parameters
 from segflow.segments.purchase_days import FIRST_DAY_MINOR, first_day_of_both, with_first_day
 from segflow.segments.record_section import Happened, Kept, RecordSection
@@ -97,12 +98,17 @@ class ClvModel:
         ]
 
     def worth_minor(self, facts: Facts, at_us: Times | int, parameters: Parameters) -> Times:
-        """The worth of n customers with a purchase at `at_us`, whole minor units, shape (n,); at most WORTH_MOST."""
+        """What each of n customers with a purchase is worth at `at_us`, whole minor units; at most WORTH_MOST.
+
+        Raises:
+            NotComputableError: there is no telling.
+        """
         history = History.of(facts)
         first_us = np.where(facts.first_us == UNKNOWN, at_us, facts.first_us)
         age_weeks = np.maximum((at_us - first_us) / WEEK_US, history.recency_weeks)
         purchases = expected_purchases(parameters.mbg_nbd, history, age_weeks, self.horizon_weeks)
         worth = purchases * self.money(facts, history, parameters) * self.minor_per_major
+        all_computed(worth, self.name, parameters)
         return np.floor(np.minimum(worth, WORTH_MOST)).astype(np.int64)
 
     def money(self, facts: Facts, history: History, parameters: Parameters) -> Values:
@@ -110,8 +116,9 @@ class ClvModel:
 
         Refunds belong to no day. They come off the repeat days, whatever was returned.
         """
-        first_day_minor = facts[FIRST_DAY_MINOR]
-        repeat_money = (facts.net_minor - first_day_minor) / self.minor_per_major
+        # As floats: what is left may be beyond 64 bits.
+        repeat_minor = np.subtract(facts.net_minor, facts[FIRST_DAY_MINOR], dtype=np.float64)
+        repeat_money = repeat_minor / self.minor_per_major
         return expected_money(parameters.gamma_gamma, history.repeats, repeat_money)
 
     def _ends_us(self, facts: Facts, cuts: Cuts) -> Times:
@@ -121,13 +128,17 @@ class ClvModel:
     def _search(self, facts: Facts, cuts: Cuts) -> Times:
         """The ends of high and medium of each customer, shape (n, 2), ascending.
 
-        UNKNOWN, which is before all times, where the worth is below the cut at the latest purchase already.
+        UNKNOWN, before all times, where the worth is below at the latest purchase already.
+
+        Raises:
+            NotComputableError: there is no telling.
         """
         history = History.of(facts)
         money = self.money(facts, history, cuts.parameters)
         high_first = np.array(cuts.clv_minor[::-1], dtype=np.float64) / self.minor_per_major
         purchases = high_first / money[:, None]
         weeks = expected_falls_to_weeks(cuts.parameters.mbg_nbd, history, purchases, self.horizon_weeks)
+        all_computed(weeks, self.name, cuts.parameters)
         first_s = np.where(facts.first_us == UNKNOWN, 0, facts.first_us) / SECOND_US
         passed = np.isneginf(weeks)
         ends_us = second_after(first_s[:, None] + np.where(passed, 0, weeks) * (WEEK_US / SECOND_US))

@@ -1,5 +1,6 @@
 """The clv dimension: money by hand, ends against the curve, late and returned purchases, terciles."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ from hypothesis import strategies as st
 from segflow.schemas.settings import Settings
 from segflow.segments import histogram
 from segflow.segments.gamma_gamma import expected_money
+from segflow.segments.instant import DAY_US, NEVER, SECOND_US
 from segflow.segments.mbg_nbd import FOR_EVER_WEEKS, History, expected_falls_to_weeks, expected_purchases
 from segflow.segments.parameters import CDNOW, MbgNbd
+from segflow.segments.purchase_days import FIRST_DAY_MINOR
 from segflow.segments.recut import PopulationHistograms, next_cuts
 from segflow.segments.rules import from_settings, recut_policy_of
 from tests.support.one_customer import course, purchases
+from tests.support.random_facts import moments_for, some_facts
+from tests.support.trials import trials
 
 SETTINGS = Settings(dimensions=("clv",))
 
@@ -103,3 +108,27 @@ def test_terciles_are_thirds_of_what_the_living_are_worth() -> None:
     assert new.clv_minor == pytest.approx((1000, 2000), rel=0.02)
     assert next_cuts(PopulationHistograms(living=29, worth=scan.worth), held, policy) is None
     assert not recut_policy_of(SETTINGS).wanted
+
+
+@given(seed=st.integers(0, 2**32), factor=st.sampled_from([15_000, 16_384, 7, 10**6]))
+@trials(60)
+def test_cuts_in_proportion_give_the_same_labels_in_another_currency(seed: int, factor: int) -> None:
+    """Amounts, gamma and cuts times 15,000, as rupiah are to dollars: the same classes, ending at the same second."""
+    dice = np.random.default_rng(seed)
+    facts = some_facts(dice, [DAY_US])
+    first_day = {FIRST_DAY_MINOR.name: facts[FIRST_DAY_MINOR] * factor}
+    dearer = replace(facts, net_minor=facts.net_minor * factor, own={**facts.own, **first_day}, _computed={})
+    here = from_settings(SETTINGS)
+    money = replace(CDNOW.gamma_gamma, gamma=CDNOW.gamma_gamma.gamma * factor)
+    cuts = replace(
+        here.cuts,
+        clv_minor=(here.cuts.clv_minor[0] * factor, here.cuts.clv_minor[1] * factor),
+        parameters=replace(CDNOW, gamma_gamma=money),
+    )
+    at_us = moments_for(dice, facts, [DAY_US, 60 * DAY_US])
+    there = here.with_cuts(cuts)
+    codes = here.classify(facts, at_us)
+    assert (there.classify(dearer, at_us) == codes).all()
+    ends, other_ends = (each.deadlines(who, at_us, codes) for each, who in ((here, facts), (there, dearer)))
+    assert ((ends == NEVER) == (other_ends == NEVER)).all()
+    assert (np.abs(ends - other_ends) <= SECOND_US).all()

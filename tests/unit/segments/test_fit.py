@@ -3,7 +3,10 @@
 import gzip
 import json
 import warnings
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from decimal import Decimal
+from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +14,18 @@ import mpmath
 import numpy as np
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from segflow.fitting import gamma_gamma, mbg_nbd
 from segflow.fitting.calibration import calibration
 from segflow.fitting.held_out import HELD_OUT_DAYS, held_out
+from segflow.fitting.maximum import Sought, maximum
 from segflow.fitting.purchase_log import Population, PurchaseLog
 from segflow.fitting.sample import FitError, Sample
 from segflow.schemas.settings_file import parse
 from segflow.segments.facts import Facts
+from segflow.segments.gamma_gamma import expected_money
 from segflow.segments.instant import DAY_US, to_us
 from segflow.segments.mbg_nbd import WEEK_US, History, Values, expected_purchases, p_alive
 from segflow.segments.parameters import CDNOW, MbgNbd
@@ -26,6 +33,8 @@ from segflow.segments.purchase_days import DAY_MASK, LATEST_DAY, PURCHASE_DAYS, 
 from segflow.segments.slots import NO_SLOT
 from tests.support.cdnow import CALIBRATION_END_US, END_US, EVENTS, published_sample, purchases
 from tests.support.command import segflow, settings_file
+from tests.support.numeric_reference import purchases_if_alive
+from tests.support.trials import trials
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +193,85 @@ def test_eight_weeks_ago_is_known_from_the_facts_of_now(sample_log: PurchaseLog,
     )
 
 
+@given(power=st.floats(-3, 15))
+@example(power=log10(15_000))
+@trials(40)
+def test_amounts_in_another_currency_fit_as_they_do_in_this_one(power: float, cdnow: Population) -> None:
+    """In rupiah as in dollars: the same p and q, gamma and whatever is expected in proportion."""
+    some, factor = cdnow.sample.take(np.arange(900)), 10**power
+    here, there = (gamma_gamma.fit(each) for each in (some, replace(some, repeat_money=some.repeat_money * factor)))
+    assert (there.p, there.q) == pytest.approx((here.p, here.q), rel=1e-5)
+    assert there.gamma == pytest.approx(here.gamma * factor, rel=1e-5)
+    x, money = some.repeats, some.repeat_money
+    assert expected_money(there, x, money * factor) == pytest.approx(expected_money(here, x, money) * factor, rel=1e-5)
+
+
+@given(power=st.floats(-3, 6))
+@trials(20)
+def test_a_slower_world_fits_as_a_quicker_one(power: float, cdnow: Population) -> None:
+    """Whatever the unit of time is: the same shapes, alpha in proportion."""
+    some, factor = cdnow.sample.take(np.arange(900)), 10**power
+    slower = replace(some, recency_weeks=some.recency_weeks * factor, age_weeks=some.age_weeks * factor)
+    here, there = mbg_nbd.fit(some), mbg_nbd.fit(slower)
+    assert (there.r, there.a, there.b) == pytest.approx((here.r, here.a, here.b), rel=1e-5)
+    assert there.alpha_weeks == pytest.approx(here.alpha_weeks * factor, rel=1e-5)
+
+
+def test_what_a_fit_finds_the_settings_take(cdnow: Population) -> None:
+    """Also amounts as large as a currency has them: gamma stood at the end of what settings took, a million."""
+    found = gamma_gamma.fit(replace(cdnow.sample, repeat_money=cdnow.sample.repeat_money * 10**9))
+    assert found.gamma > 10**10
+    content = {"parameters": {"gamma_gamma": asdict(found)}}
+    assert parse(content, name="fit", environment={}).parameters.gamma_gamma.gamma == found.gamma
+
+
+def unlike_only_in_pace(seed: int) -> Sample:
+    """600 customers who buy at their own rates, and are all lost with much the same chance after a purchase."""
+    dice = np.random.default_rng(seed)
+    rate, lost, age = dice.gamma(4, 1 / 6, 600), dice.beta(300, 9000, 600), dice.uniform(30, 104, 600)
+    repeats, recency = np.zeros(600), np.zeros(600)
+    for row in range(600):
+        now = 0.0
+        while dice.random() >= lost[row]:
+            now += dice.exponential(1 / rate[row])
+            if now > age[row]:
+                break
+            repeats[row] += 1
+            recency[row] = now
+    return Sample(repeats=repeats, recency_weeks=recency, age_weeks=age, repeat_money=repeats * 7)
+
+
+def test_a_fit_of_customers_who_are_all_lost_alike_tells_what_to_expect_of_each() -> None:
+    """It is large a and b then, of which the closed form gave no number for any of the 600."""
+    sample = unlike_only_in_pace(0)
+    found = mbg_nbd.fit(sample)
+    assert found.a > 1000
+    expected = expected_purchases(found, sample.history, sample.age_weeks, 26)
+    assert np.isfinite(expected).all()
+    few = np.flatnonzero(sample.repeats < 40)[:12].tolist()
+    alive = p_alive(found, sample.history, sample.age_weeks)
+    for row in few:
+        rate = found.r + float(sample.repeats[row])
+        w = 26 / (found.alpha_weeks + float(sample.age_weeks[row]))
+        exact = purchases_if_alive(rate, found.a, found.b + float(sample.repeats[row]) + 1, w)
+        assert expected[row] / alive[row] == pytest.approx(float(exact), rel=1e-9)
+
+
+def test_a_likelihood_that_is_no_number_is_no_fit() -> None:
+    """Whatever the search would make of it."""
+    with pytest.raises(FitError, match="cannot be computed"):
+        maximum(lambda each: (float("nan"), each), [Sought.shape("r", 1.0)])
+
+
+def test_money_that_has_hardly_a_mean_is_refused_where_six_digits_would_say_it_has_none(
+    cdnow: Population, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A q of 1.000001 would be written as 1, which the settings refuse."""
+    monkeypatch.setattr(gamma_gamma, "maximum", lambda *_: np.array([2.0, 1.000001, 3.0]))
+    with pytest.raises(FitError, match="is not above 1"):
+        gamma_gamma.fit(cdnow.sample)
+
+
 def alike(count: int, repeats: int) -> Sample:
     """Customers who all do the same."""
     column: Values = np.ones(count)
@@ -232,6 +320,28 @@ def test_the_command_fits_files_and_gives_settings(tmp_path: Path) -> None:
     assert told["version"] is None
     assert told["calibration"][-1]["repeats"] == "all"
     assert told["held_out_weeks"] == 2
+
+
+def test_the_command_fits_rupiah_as_it_fits_dollars(tmp_path: Path) -> None:
+    """The same purchases at 15,000 for one: the same shapes, gamma in proportion, and what the settings take."""
+    with gzip.open(EVENTS, "rb") as file:
+        events = [json.loads(line) for line in file.readlines()[:20_000]]
+    fitted = []
+    for currency, rate in (("USD", 1), ("IDR", 15_000)):
+        log = tmp_path / f"{currency}.jsonl"
+        more = [each | {"amount": f"{Decimal(each['amount']) * rate:f}", "currency": currency} for each in events]
+        log.write_text("".join(json.dumps(each) + "\n" for each in more), encoding="utf-8")
+        result = segflow("fit", log, "--settings", settings_file(tmp_path, currency=currency), "--json")
+        assert result.code == 0
+        told = json.loads(result.out)
+        assert told["notes"] == []
+        fitted.append(told["parameters"])
+        parse({"parameters": told["parameters"]}, name="fit", environment={})
+    dollars, rupiah = fitted
+    assert rupiah["mbg_nbd"] == dollars["mbg_nbd"]
+    assert rupiah["gamma_gamma"]["gamma"] == pytest.approx(15_000 * dollars["gamma_gamma"]["gamma"], rel=1e-4)
+    for name in ("p", "q"):
+        assert rupiah["gamma_gamma"][name] == pytest.approx(dollars["gamma_gamma"][name], rel=1e-4)
 
 
 @pytest.mark.parametrize(

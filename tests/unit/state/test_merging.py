@@ -56,7 +56,7 @@ def is_in_reach(log: Log) -> bool:
 @trials(60)
 def test_two_halves_of_a_history_give_the_facts_of_the_whole(log: Log, whose: list[bool]) -> None:
     """However the events are divided; either half may be empty."""
-    log = [each | {"event_id": f"e{number}"} for number, each in enumerate(log)]
+    log = [each | {"event_id": f"e{number}", "order_id": f"o{number}"} for number, each in enumerate(log)]
     halves = [[each for each, mine in zip(log, whose, strict=False) if mine is side] for side in (True, False)]
     first, second = (customer(half, name) for half, name in zip(halves, "ab", strict=True))
     merge(first, np.array([0]), second, RULES.window_slots)

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import DAY_US
 from segflow.segments.models.lifecycle import LifecycleModel
@@ -116,3 +118,38 @@ def test_decoding_serves_every_definition_there_was() -> None:
     assert set(control.decoding.dimensions) == {"engagement", "lifecycle", "rfm"}
     assert control.decoding.engagement.other_weight == 7.0
     assert control.settings.dimensions == ("lifecycle", "rfm")
+
+
+FITTED: dict[str, Any] = {
+    "kind": "parameters",
+    "at_us": 10,
+    "customers": 600,
+    "mbg_nbd": {"r": 0.5, "alpha_weeks": 5e7, "a": 0.9, "b": 1.5},
+    "gamma_gamma": {"p": 6.0, "q": 3.5, "gamma": 2e12},
+}
+
+
+@pytest.mark.parametrize(
+    ("damage", "place"),
+    [
+        ({"mbg_nbd": FITTED["mbg_nbd"] | {"a": float("nan")}}, "mbg_nbd.a"),
+        ({"mbg_nbd": FITTED["mbg_nbd"] | {"r": 0}}, "mbg_nbd.r"),
+        ({"gamma_gamma": FITTED["gamma_gamma"] | {"q": 1.0}}, "gamma_gamma.q"),
+        ({"gamma_gamma": FITTED["gamma_gamma"] | {"gamma": float("inf")}}, "gamma_gamma.gamma"),
+        ({"gamma_gamma": None}, "gamma_gamma"),
+    ],
+)
+def test_fitted_parameters_that_no_label_could_stand_on_are_left_out(
+    damage: dict[str, Any], place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those of before stay, and the log says where the record stands, what is wrong, and what to do."""
+    settings = Settings.model_validate({"dimensions": ["clv"]})
+    control = read_by(settings, defined(dimensions=["clv"]), FITTED, FITTED | damage)
+    cuts = control.rule_versions.latest.cuts
+    assert (cuts.version, cuts.parameters.gamma_gamma.gamma, cuts.parameters.mbg_nbd.alpha_weeks) == (1, 2e12, 5e7)
+    (line,) = caplog.messages
+    assert (
+        f"{settings.kafka.topics.control}, offset 2: fitted parameters that cannot be used are left out ({place}: "
+        in (line)
+    )
+    assert "`segflow fit` writes new ones" in line
