@@ -9,7 +9,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from segflow.engine.advance.silence import STEPS_MAX
+from segflow.engine.advance.silence import STEPS_MAX, endless
 from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER
 from segflow.segments.rules import Rules
@@ -68,7 +68,7 @@ def next_changes(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> Nex
         rows, at_us, codes, facts = rows[left], at_us[left], codes[left], facts.take(left)
         if not len(rows):
             return found
-    raise AssertionError("a model's deadline does not move forward")
+    raise endless(rules, facts, at_us, codes)
 
 
 def forecast(rules: Rules, facts: Facts, at_us: int, codes: Labels) -> list[ForecastChange]:

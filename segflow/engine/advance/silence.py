@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segflow.segments.facts import Facts, Rows, Times
+from segflow.schemas.model_error import ModelError
+from segflow.segments.facts import Facts, Labels, Rows, Times
 from segflow.segments.instant import NEVER
 from segflow.segments.rules import Rules
 from segflow.state.customers import Customers
@@ -72,7 +73,8 @@ class Silence:
             if not len(rows):
                 return
             conclude(rows, self.due_us[rows], facts)
-        raise AssertionError("a model's deadline does not move forward")
+        codes = self.customers.labels(rules.names, rows)
+        raise endless(rules, facts, self.customers.fixed["concluded_us"][rows], codes)
 
     def set_timers(self, touched: Rows, swept: Rows) -> npt.NDArray[np.bool_]:
         """Step 4: the timers of customers to be stored, in their records.
@@ -89,6 +91,15 @@ class Silence:
         timers_us[swept] = self.due_us[swept]
         moved: npt.NDArray[np.bool_] = timers_us != self._loaded_us
         return moved
+
+
+def endless(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> ModelError:
+    """What is wrong where STEPS_MAX deadlines did not bring silence to its end, by the name of a model at fault."""
+    name = rules.names[int(rules.deadlines(facts, at_us, codes)[0].argmin())]
+    return ModelError(
+        f"the model {name}: {STEPS_MAX:,} deadlines of one customer, and another one behind them; its `deadline` must "
+        "be NEVER where silence changes nothing more"
+    )
 
 
 assert NO_TIMER == NEVER  # a deadline that never comes is a timer that is not set

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
 
+from segflow.engine.advance import forecast, silence
 from segflow.engine.advance.erasures import start_labels
 from segflow.operations.explanation import explanations
 from segflow.schemas.model_error import ModelError
@@ -196,6 +197,23 @@ def test_a_model_that_goes_wrong_ends_the_run_by_name(
     assert "the model weekend_buyer 1 (package segflow-weekend-buyer)" in result.err
     assert "Traceback" not in result.err
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_silence_without_an_end_is_the_model_s_fault(packages: Packages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline a microsecond ahead, for ever: it ends after so many, by name, when events come and when one looks."""
+    packages.install(CODE.replace("NEVER if label == UNKNOWN else", "_at_us + 1 if label == UNKNOWN else"))
+    monkeypatch.setattr(silence, "STEPS_MAX", 50)
+    monkeypatch.setattr(forecast, "STEPS_MAX", 50)
+    settings = listed()
+    with pytest.raises(ModelError, match="the model weekend_buyer: 50 deadlines of one customer, and another one"):
+        Engine(settings).feed([purchase(1, SATURDAY)])
+    rules = from_settings(settings)
+    pending = silence.Silence(Customers.unknown(["c"], start_labels(rules), 0, rules.kept))
+    pending.due_us[:] = 0
+    with pytest.raises(ModelError, match="the model weekend_buyer"):
+        pending.pass_until(
+            rules, np.array([0]), np.array([10**15]), lambda rows, at_us, _: pending.expect(rows, at_us + 1)
+        )
 
 
 def test_a_wrong_setting_of_a_model_is_told_like_any_other(packages: Packages, tmp_path: Path) -> None:
