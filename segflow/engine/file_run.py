@@ -218,7 +218,7 @@ class FileRun:
             scan(self._recut_policy, held.parameters, shard.store, 0, shard.head.pages, boundary_us)
             for shard in self._shards
         )
-        new = next_cuts(sum(parts, start=PopulationHistograms()), held, self._recut_policy)
+        new = next_cuts(sum(parts, start=PopulationHistograms()), boundary_us, held, self._recut_policy)
         if new is not None:
             self.rule_versions.add_cuts(replace(new, version=self.rule_versions.latest.version + 1))
             for shard in self._shards:

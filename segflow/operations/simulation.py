@@ -172,15 +172,14 @@ def _cuts_of(
     )
     if not (new.wanted and (wants_more or not kept.version)):
         return kept, f"version {kept.version}" if kept.version else "fixed"
-    found = PopulationHistograms()
-    for store, count, clock_us in zip(stores, pages, clocks_us, strict=True):
+    found, at_us = PopulationHistograms(), max(clocks_us)
+    for store, count in zip(stores, pages, strict=True):
         for number in range(count):
             started_s = time.perf_counter()
-            found = found + scan(new, kept.parameters, store, number, number + 1, clock_us)
+            found = found + scan(new, kept.parameters, store, number, number + 1, at_us)
             time.sleep(REST * (time.perf_counter() - started_s))
-    return next_cuts(
-        found, kept, new
-    ) or kept, f"of the {found.population} living customers at {to_text(max(clocks_us))}"
+    cuts = next_cuts(found, at_us, kept, new) or kept
+    return cuts, f"of the {found.population} living customers at {to_text(at_us)}"
 
 
 def _page(store: Store, number: int, *rules: Rules) -> Customers:

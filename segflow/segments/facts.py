@@ -98,6 +98,16 @@ class Facts:
         idle_us: Times = at_us - np.where(self.last_us == UNKNOWN, at_us, self.last_us)
         return idle_us
 
+    def compared_us(self, at_us: Times, cut_us: int | None) -> Times:
+        """The moments at which to look at what ages: `at_us`, or that of a population cut, where there is one.
+
+        Who bought after the cut is looked at as of the latest purchase.
+        """
+        if cut_us is None:
+            return at_us
+        moments_us: Times = np.maximum(self.last_us, cut_us)
+        return moments_us
+
 
 COLUMNS: Final = ("first_us", "last_us", "before_last_us", "purchases", "full_refunds", "net_minor")
 """Facts that are kept whatever the settings."""

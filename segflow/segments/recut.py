@@ -1,5 +1,6 @@
 """Cuts of the population: from a count of it to the next version of the cuts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
@@ -15,7 +16,10 @@ from segflow.segments.parameters import CDNOW, Parameters
 QUINTILES: Final = (0.2, 0.4, 0.6, 0.8)
 TERCILES: Final = (1 / 3, 2 / 3)
 STEADY: Final = 0.05
-"""A cut that would move by less than this share keeps its old value, so that labels do not flap."""
+"""A cut that would move by less than this share keeps its old value, so that labels do not flap.
+
+Not one of clv: there everybody's worth falls every day, and a cut that stays is what labels would flap at.
+"""
 
 Four = tuple[int, int, int, int]
 
@@ -50,7 +54,7 @@ class PopulationHistograms:
     living: int = 0  # of whom those above are who have an order in RFM's window
     money: Histogram = field(default_factory=Histogram)  # what is above zero, summed a bin; where cuts of value want it
 
-    worth: Histogram = field(default_factory=Histogram)  # of clv, where cuts of it want it
+    worth: Histogram = field(default_factory=Histogram)  # of clv, where cuts of it want it; in bins of FINE_RATIO
 
     @classmethod
     def of(cls, facts: Facts, at_us: int, policy: RecutPolicy, parameters: Parameters = CDNOW) -> Self:
@@ -58,12 +62,13 @@ class PopulationHistograms:
 
         `parameters`: those that hold, of which the worth is made.
         """
-        idle_us = facts.idle_us(np.full(len(facts.last_us), at_us))
+        moments_us = np.full(len(facts.last_us), at_us)
+        idle_us = facts.idle_us(moments_us)
         living = (facts.orders > 0) & (idle_us < policy.churned_after_us)
         orders, net_minor, scored = facts.orders, facts.net_minor, living
         if policy.window_slots:
-            at = np.full(len(idle_us), at_us)
-            orders, net_minor = window.sums_at(facts.window, at, policy.slot_us, policy.window_slots)
+            moments_us = facts.compared_us(moments_us, at_us)
+            orders, net_minor = window.sums_at(facts.window, moments_us, policy.slot_us, policy.window_slots)
             scored = living & (orders > 0)
         return cls(
             recency=histogram.count(np.maximum(idle_us[scored], 0)),
@@ -73,7 +78,9 @@ class PopulationHistograms:
             money=Histogram() if policy.value_shares is None else histogram.sums(facts.net_minor[living]),
             worth=Histogram()
             if policy.clv is None
-            else histogram.count(policy.clv.worth_minor(facts.take(np.flatnonzero(living)), at_us, parameters)),
+            else histogram.count(
+                policy.clv.worth_minor(facts.take(np.flatnonzero(living)), at_us, parameters), histogram.FINE_RATIO
+            ),
         )
 
     @property
@@ -102,36 +109,66 @@ def kept_cuts(held: Cuts, old: RecutPolicy, new: RecutPolicy) -> Cuts:
     cuts = new.fixed
     if new.fixed.parameters == old.fixed.parameters:
         cuts = replace(cuts, parameters=held.parameters)
-    if held.version and old.quintiles and new.quintiles:
-        cuts = replace(cuts, recency_us=held.recency_us, frequency=held.frequency, monetary_minor=held.monetary_minor)
+    if held.recency_from_us is not None and old.quintiles and new.quintiles:
+        cuts = replace(
+            cuts,
+            recency_from_us=held.recency_from_us,
+            frequency=held.frequency,
+            monetary_minor=held.monetary_minor,
+            window_at_us=held.window_at_us,
+        )
     if held.version and old.value_shares is not None and new.value_shares is not None:
         cuts = replace(cuts, value_minor=held.value_minor)
-    if held.version and old.clv is not None and old.clv == new.clv:
-        cuts = replace(cuts, clv_minor=held.clv_minor)
+    if held.clv_at_us is not None and old.clv is not None and old.clv == new.clv:
+        cuts = replace(cuts, clv_minor=held.clv_minor, clv_at_us=held.clv_at_us)
     return cuts if cuts == new.fixed else replace(cuts, version=held.version)
 
 
-def next_cuts(counted: PopulationHistograms, held: Cuts, policy: RecutPolicy) -> Cuts | None:
+def next_cuts(counted: PopulationHistograms, at_us: int, held: Cuts, policy: RecutPolicy) -> Cuts | None:
     """The cuts to hold from now on, None where they stay as they are. The version is for the caller to set.
 
     Below `min_population` those of the population would be noise, and the fixed cuts hold; so do those of value where
     nobody brings money, as there are no shares of nothing.
+
+    Args:
+        counted: the population at `at_us`.
+        at_us: the moment of the cut, at which everybody is compared.
+        held: the cuts until now.
+        policy: which ones to make.
     """
     new = replace(policy.fixed, version=held.version, parameters=held.parameters)
     if policy.quintiles and counted.population >= policy.min_population:
         new = replace(
             new,
-            recency_us=_quintiles(counted.recency, held.recency_us),
+            recency_from_us=_instants(counted.recency, at_us, held),
             frequency=_quintiles(counted.frequency, held.frequency),
             monetary_minor=_quintiles(counted.monetary, held.monetary_minor),
+            window_at_us=at_us if policy.window_slots else None,
         )
     if policy.value_shares is not None and counted.living >= policy.min_population and counted.money:
         new = replace(new, value_minor=_classes(counted.money, held.value_minor, policy.value_shares))
     if policy.clv is not None and counted.living >= policy.min_population:
-        terciles = [cut + 1 for cut in histogram.quantiles(counted.worth, TERCILES)]
-        medium, high = _steady(terciles, held.clv_minor)
-        new = replace(new, clv_minor=(medium, high))
+        medium, high = (cut + 1 for cut in histogram.quantiles(counted.worth, TERCILES, histogram.FINE_RATIO))
+        new = replace(new, clv_minor=(medium, high), clv_at_us=at_us)
     return None if new == held else new
+
+
+def instants_of(ages_us: Four, at_us: int) -> Four:
+    """The latest purchases from which on R is 2, 3, 4, 5, where at `at_us` these idle times and more make it lower."""
+    five, four, three, two = ages_us
+    return at_us - two + 1, at_us - three + 1, at_us - four + 1, at_us - five + 1
+
+
+def _instants(ages: Histogram, at_us: int, held: Cuts) -> Four:
+    """Likewise by the quintiles of idle times.
+
+    A share of a cut is one of its age at this moment, but what stays is the instant. If the age stayed, everybody
+    would grow older against it while the population does not.
+    """
+    old = held.recency_from_us or instants_of(held.recency_us, at_us)
+    new = [at_us - age_us for age_us in reversed(histogram.quantiles(ages, QUINTILES))]
+    two, three, four, five = _steady(new, old, [at_us - each for each in old])
+    return two, three, four, five
 
 
 def _quintiles(counts: Histogram, held: Four) -> Four:
@@ -139,18 +176,21 @@ def _quintiles(counts: Histogram, held: Four) -> Four:
 
     Quantile scores count the cuts strictly below a value: on whole numbers, value >= cut + 1.
     """
-    first, second, third, fourth = _steady([cut + 1 for cut in histogram.quantiles(counts, QUINTILES)], held)
+    cuts = [cut + 1 for cut in histogram.quantiles(counts, QUINTILES)]
+    first, second, third, fourth = _steady(cuts, held, held)
     return first, second, third, fourth
 
 
 def _classes(money: Histogram, held: tuple[int, int], shares: tuple[int, int]) -> tuple[int, int]:
     """Where b and a begin."""
     a_from, b_from = histogram.share_starts(money, shares)
-    first, second = _steady([b_from, a_from], held)
+    first, second = _steady([b_from, a_from], held, held)
     return first, second
 
 
-def _steady(new: list[int], held: tuple[int, ...]) -> list[int]:
-    """Ascending cuts; those that hardly move keep their old value."""
-    kept = [old if abs(cut - old) < STEADY * abs(old) else cut for cut, old in zip(new, held, strict=True)]
+def _steady(new: Sequence[int], held: Sequence[int], sizes: Sequence[int]) -> list[int]:
+    """Ascending cuts; those that move by less than a small share of their size keep their old value."""
+    kept = [
+        old if abs(cut - old) < STEADY * abs(size) else cut for cut, old, size in zip(new, held, sizes, strict=True)
+    ]
     return sorted(kept)  # a kept one may stand beyond a moved neighbour

@@ -77,5 +77,5 @@ class RecutCoordinator:
         at_us, scan = complete
         self._decided_us = at_us
         held = self.control.rule_versions.latest.cuts
-        new = next_cuts(scan, held, self._policy)
+        new = next_cuts(scan, at_us, held, self._policy)
         return [cuts_message(new or held, at_us, scan.population, moved=new is not None)]

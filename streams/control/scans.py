@@ -3,21 +3,23 @@
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from segflow.engine.columns.messages import Message
 from segflow.segments.histogram import Histogram
 from segflow.segments.instant import UNKNOWN
 from segflow.segments.recut import PopulationHistograms
 
+FINE_WORTH: Final = "fine_worth"
+"""In bins of FINE_RATIO; `worth` of earlier versions had those of RATIO."""
+
 
 def message(scan: PopulationHistograms, boundary_us: int, partition: int) -> Message:
     """One shard's scan as a control record."""
     value = {"kind": "histogram", "at_us": boundary_us, "partition": partition}
     value |= {"living": scan.living}
-    value |= {
-        name: sorted(getattr(scan, name).items()) for name in ("recency", "frequency", "monetary", "money", "worth")
-    }
+    value |= {name: sorted(getattr(scan, name).items()) for name in ("recency", "frequency", "monetary", "money")}
+    value |= {FINE_WORTH: sorted(scan.worth.items())}
     return Message(key=f"histogram-{partition}".encode(), value=json.dumps(value).encode(), headers=[])
 
 
@@ -29,9 +31,12 @@ class ShardScans:
     answered_us: int = UNKNOWN  # the latest boundary that cuts were decided for
 
     def add(self, content: dict[str, Any]) -> None:
-        """Take a control record of kind histogram."""
+        """Take a control record of kind histogram.
+
+        Not one of an earlier version with clv's worth in bins ten times as wide. Its shard scans again.
+        """
         at_us = content["at_us"]
-        if at_us > self.answered_us:
+        if at_us > self.answered_us and not content.get("worth"):
             self._scans.setdefault(at_us, {})[content["partition"]] = PopulationHistograms(
                 recency=_histogram(content["recency"]),
                 frequency=_histogram(content["frequency"]),
@@ -39,7 +44,7 @@ class ShardScans:
                 living=content.get(
                     "living", sum(count for _, count in content["frequency"])
                 ),  # before windows: the same
-                worth=_histogram(content.get("worth", [])),  # likewise without those of clv
+                worth=_histogram(content.get(FINE_WORTH, [])),  # likewise without those of clv
                 money=_histogram(content.get("money", [])),  # a worker without cuts of value did not write it
             )
 

@@ -24,7 +24,7 @@ from segflow.schemas.parameters import Parameters as WrittenParameters
 from segflow.schemas.settings import Settings
 from segflow.segments.cuts import Cuts
 from segflow.segments.parameters import Parameters
-from segflow.segments.recut import kept_cuts
+from segflow.segments.recut import RecutPolicy, instants_of, kept_cuts
 from segflow.segments.rules import from_settings, parameters_of, recut_policy_of
 from segflow.streams.control.definitions import (
     Content,
@@ -66,10 +66,13 @@ def cuts_message(cuts: Cuts, at_us: int, population: int, *, moved: bool) -> Mes
         "at_us": at_us,
         "population": population,
         "recency_us": cuts.recency_us,
+        "recency_from_us": cuts.recency_from_us,
         "frequency": cuts.frequency,
         "monetary_minor": cuts.monetary_minor,
         "value_minor": cuts.value_minor,
         "clv_minor": cuts.clv_minor,
+        "window_at_us": cuts.window_at_us,
+        "clv_at_us": cuts.clv_at_us,
     }
     return Message(key=b"cuts", value=json.dumps(value).encode(), headers=[])
 
@@ -297,16 +300,21 @@ class Control:
     def _recut(self, version: int, record: dict[str, Any]) -> None:
         """New cuts, as far as the definition in force wants any: it may have changed while they were decided."""
         held = self.rule_versions.latest.cuts
+        policy = recut_policy_of(self.settings)
+        record = record if "recency_from_us" in record else _with_moments(record, policy)
+        instants = record["recency_from_us"]
         cuts = replace(
             held,
             version=version,
             recency_us=tuple(record["recency_us"]),
+            recency_from_us=None if instants is None else tuple(instants),
             frequency=tuple(record["frequency"]),
             monetary_minor=tuple(record["monetary_minor"]),
             value_minor=tuple(record.get("value_minor", held.value_minor)),
             clv_minor=tuple(record.get("clv_minor", held.clv_minor)),
+            window_at_us=record["window_at_us"],
+            clv_at_us=record["clv_at_us"],
         )
-        policy = recut_policy_of(self.settings)
         if policy.wanted:
             kept = kept_cuts(cuts, policy, policy)
             self.rule_versions.add_cuts(replace(kept, version=version, parameters=held.parameters))
@@ -328,3 +336,20 @@ class Control:
         self.definitions.append(
             Definition(version=version, written_us=written_ms * MILLISECOND_US, content=content, quiet=quiet)
         )
+
+
+def _with_moments(record: dict[str, Any], policy: RecutPolicy) -> dict[str, Any]:
+    """A record of a version that knew no moments of cuts, as this one writes it.
+
+    Its recency is an age as of the moment of the cut, where it is of the population. It is not where it says what the
+    fixed cuts say: there were too few customers.
+    """
+    at_us, fixed = record["at_us"], policy.fixed
+    scores = [tuple(record[name]) for name in ("recency_us", "frequency", "monetary_minor")]
+    of_many = scores != [fixed.recency_us, fixed.frequency, fixed.monetary_minor]
+    classes = tuple(record.get("clv_minor", fixed.clv_minor))
+    return record | {
+        "recency_from_us": instants_of(record["recency_us"], at_us) if of_many else None,
+        "window_at_us": at_us if of_many and policy.window_slots else None,
+        "clv_at_us": at_us if classes != fixed.clv_minor else None,
+    }

@@ -1,8 +1,6 @@
 """segflow fit over the customers in Redis: a new version of the parameters, which shards adopt as they do re-cuts."""
 
 import json
-from dataclasses import replace
-from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from tests.support.agreement import by_customer
 from tests.support.cdnow import CALIBRATION_END_US, published_sample, purchases
 from tests.support.command import segflow
 from tests.support.journal_oracle import by_journal
+from tests.support.population_cuts import under_cuts
 from tests.support.service import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -137,5 +136,4 @@ def adopted_to(entries: list[dict[str, Any]]) -> int:
 
 def thirds(first: OracleRules, version: int, record: dict[str, Any]) -> Adopt:
     """New ends of clv's classes."""
-    medium, high = (Decimal(cut) / 100 for cut in record["clv_minor"])
-    return Adopt(replace(first, clv_cuts=(high, medium), cuts=version), "recut")
+    return Adopt(under_cuts(first, version, record), "recut")

@@ -20,6 +20,7 @@ from segflow.state.redis_connection import client
 from tests.faults.stream import BAD, INTERACTIONS, PURCHASES
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
 from tests.support.agreement import by_customer
+from tests.support.population_cuts import under_cuts
 from tests.support.service import Service
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -125,17 +126,7 @@ def _adopted(record: dict[str, Any], version: int) -> Adopt:
             definition=version,
         )
         return Adopt(rules, "definition")
-    return Adopt(_recut(record, version), "recut")
-
-
-def _recut(cuts: dict[str, Any], version: int) -> OracleRules:
-    """The rules with the cut points of a control record."""
-    return OracleRules(
-        recency_cuts=tuple(timedelta(microseconds=cut) for cut in cuts["recency_us"]),
-        frequency_cuts=tuple(cuts["frequency"]),
-        monetary_cuts=tuple(Decimal(cut) / 100 for cut in cuts["monetary_minor"]),
-        cuts=version,
-    )
+    return Adopt(under_cuts(OracleRules(), version, record), "recut")
 
 
 def _commit(oracle: Shard, records: dict[str, list[Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:

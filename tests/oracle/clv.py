@@ -10,6 +10,8 @@ How the contract is read:
 - A class is reached at its cut (`clv >= cut`; major units). A crossing is the first whole second (UTC) after the latest
   purchase at which clv is below the cut; the label compares `at` with it and with nothing else. A clv that is below
   the cut at the latest purchase has passed it. A refund moves the crossings, also into the past.
+- Terciles compare everybody at the moment of the cut, or at the latest purchase where that is later: a class is reached
+  where clv is at its cut at that moment. So silence moves nobody, and there are no crossings.
 """
 
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from math import exp, log
 from mpmath import mpf
 
 from tests.oracle.churn import CALENDAR_END_S, SECOND_US, WEEK_US, MbgNbd, Rhythm, alive, mp, number, rhythm_of
-from tests.oracle.facts import Facts, units_in_one
+from tests.oracle.facts import Facts, compared_at, units_in_one
 from tests.oracle.rules import OracleRules
 from tests.oracle.times import EPOCH, MICROSECOND, moments_after
 
@@ -146,6 +148,11 @@ def clv_label(facts: Facts, at: datetime, rules: OracleRules) -> str:
     """Return the label of the first crossing that is still ahead."""
     if facts.orders == 0:
         return "none"
+    classes = zip(("high", "medium"), rules.clv_cuts, strict=True)
+    if rules.clv_cut_at is not None:
+        moment_us = (compared_at(facts, at, rules.clv_cut_at) - EPOCH) // MICROSECOND
+        worth = prospects_of(facts, rules).clv(moment_us)
+        return next((label for label, cut in classes if worth >= number(Fraction(cut))), "low")
     for label, second in zip(("high", "medium"), crossing_seconds(facts, rules), strict=True):
         if second is None or (at - EPOCH) // MICROSECOND < second * SECOND_US:
             return label
@@ -153,8 +160,8 @@ def clv_label(facts: Facts, at: datetime, rules: OracleRules) -> str:
 
 
 def clv_instants(facts: Facts, rules: OracleRules) -> Iterator[datetime]:
-    """Yield the crossings."""
-    if facts.orders:
+    """Yield the crossings; nothing under terciles."""
+    if facts.orders and rules.clv_cut_at is None:
         for second in crossing_seconds(facts, rules):
             if second is not None:
                 yield from moments_after(EPOCH, [timedelta(seconds=second)])

@@ -134,3 +134,10 @@ def written_money(minor: int, digits: int) -> str:
     sign = "-" if minor < 0 else ""
     figures = str(abs(minor)).zfill(digits + 1)
     return f"{sign}{figures}" if digits == 0 else f"{sign}{figures[:-digits]}.{figures[-digits:]}"
+
+
+def compared_at(facts: Facts, at: datetime, cut_at: datetime | None) -> datetime:
+    """Return when to look at what ages: now, or the moment of a population cut, or of a purchase after the cut."""
+    if cut_at is None:
+        return at
+    return max([cut_at, *facts.purchase_times[-1:]])

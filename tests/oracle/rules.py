@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -52,6 +52,10 @@ class OracleRules:
     A value crosses a cut when it is at or above it (`value >= cut`), for all three kinds of cuts; a quantile re-cut,
     which says "strictly above", is written here with the next larger value.
 
+    Population cuts compare everybody at the moment of the cut. `recency_instants` then take the place of
+    `recency_cuts`: a latest purchase before one of them costs a point of R. `window_cut_at` and `clv_cut_at` are the
+    moments of the cuts of rfm over a window and of clv's terciles. Each is None where cuts are fixed.
+
     `monetary_cuts`, `value_cuts` (of A and B, falling) and `clv_cuts` (of high and medium, falling) are in major units
     of `currency`, the last two without defaults in the contract; `rates` give the units of `currency` for one unit of
     another one, `rate_digits` the minor-unit digits of the others (2 where not given); `grid` maps (R, FM) to a label.
@@ -74,6 +78,8 @@ class OracleRules:
         timedelta(days=120),
         timedelta(days=240),
     )
+    recency_instants: tuple[datetime, ...] | None = None
+    window_cut_at: datetime | None = None
     frequency_cuts: tuple[int, ...] = (2, 3, 5, 10)
     monetary_cuts: tuple[Decimal, ...] = (Decimal(50), Decimal(100), Decimal(250), Decimal(1000))
     grid: Mapping[tuple[int, int], str] = field(default_factory=lambda: DEFAULT_GRID)
@@ -99,6 +105,7 @@ class OracleRules:
     gamma_gamma: tuple[Fraction, Fraction, Fraction] = DEFAULT_GAMMA_GAMMA
     clv_horizon: timedelta = timedelta(weeks=26)
     clv_cuts: tuple[Decimal, Decimal] = (Decimal(100), Decimal(25))
+    clv_cut_at: datetime | None = None
     slow_share: Fraction = Fraction(30, 100)
     erase_remembered_for: timedelta = timedelta(days=730)
     rule_dimensions: Mapping[str, RuleDimension] = field(default_factory=dict)

@@ -138,13 +138,16 @@ def rfm_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: i
     """As docs/contract.md#dimensions: scores, then the grid; with a window, of the slots in it."""
     n, net_minor = max(0, facts["purchases"] - facts["full_refunds"]), facts["net_minor"]
     if product.rfm.window is not None:
-        first = at_us // duration_us(product.slot) - product.rfm.window // product.slot + 1 + KEY_OF_SLOT_0
+        moment_us = at_us if rules.cuts.window_at_us is None else max(rules.cuts.window_at_us, facts["last_us"])
+        first = moment_us // duration_us(product.slot) - product.rfm.window // product.slot + 1 + KEY_OF_SLOT_0
         inside = [(orders, money) for key, orders, money in facts["window"] if key >= first]
         n, net_minor = max(0, sum(orders for orders, _ in inside)), sum(money for _, money in inside)
     if n == 0:
         return "none"
-    idle_us = at_us - facts["last_us"]
+    idle_us, instants = at_us - facts["last_us"], rules.cuts.recency_from_us
     recency = 5 - sum(idle_us >= cut for cut in rules.cuts.recency_us)
+    if instants is not None:
+        recency = 1 + sum(facts["last_us"] >= instant for instant in instants)
     frequency = 1 + sum(n >= cut for cut in rules.cuts.frequency)
     money = 1 + sum(net_minor >= cut for cut in rules.cuts.monetary_minor)
     return product.rfm.grid[5 - recency][(frequency + money + 1) // 2 - 1]
@@ -254,6 +257,8 @@ def clv_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: i
         weight = money.p * x / (money.p * x + money.q - 1)
         expected = (1 - weight) * expected + weight * total / x
     labels = set()
+    if rules.cuts.clv_at_us is not None:
+        at_us = max(rules.cuts.clv_at_us, facts["last_us"])
     for moment_us in (at_us, at_us - SECOND_US):
         age_weeks = np.array([max((moment_us - facts["first_us"]) / WEEK_US, float(one.recency_weeks[0]))])
         worth = expected * expected_purchases(model, one, age_weeks, product.clv.horizon / timedelta(weeks=1))[0]

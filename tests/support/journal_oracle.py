@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
+from tests.support.population_cuts import under_cuts
 from tests.support.service import Service
 
 Record = dict[str, Any]
@@ -37,10 +36,4 @@ def by_journal(installed: Service, first: OracleRules, adopted: Callable[[int, R
 
 def quintiles(version: int, cuts: Record) -> Adopt:
     """Cuts of rfm's scores."""
-    rules = OracleRules(
-        recency_cuts=tuple(timedelta(microseconds=cut) for cut in cuts["recency_us"]),
-        frequency_cuts=tuple(cuts["frequency"]),
-        monetary_cuts=tuple(Decimal(cut) / 100 for cut in cuts["monetary_minor"]),
-        cuts=version,
-    )
-    return Adopt(rules, "recut")
+    return Adopt(under_cuts(OracleRules(), version, cuts), "recut")

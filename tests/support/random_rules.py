@@ -1,6 +1,7 @@
 """Random settings and the rules they make: odd thresholds, grids that repeat labels, cuts of a population."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from math import log10
 from typing import Any
@@ -11,7 +12,7 @@ from segflow.schemas.parameters import MONEY, SHAPES, WEEKS, GammaGamma, MbgNbd,
 from segflow.schemas.rule_dimensions import RuleDimension
 from segflow.schemas.settings import BUILT_IN, Settings
 from segflow.segments.cuts import Cuts
-from segflow.segments.instant import duration_us
+from segflow.segments.instant import DAY_US, LATEST_US, duration_us
 from segflow.segments.models.cadence import Cadence
 from segflow.segments.models.churn import Churn, ChurnThresholds
 from segflow.segments.models.engagement import Engagement
@@ -132,8 +133,17 @@ def ruled_settings(draw: st.DrawFn) -> Settings:
 
 
 @st.composite
+def of_population(draw: st.DrawFn, cuts: Cuts) -> Cuts:
+    """The cuts as those of a population, at some moment, and fitting for random facts."""
+    instants = st.integers(-2000 * DAY_US, 20_000 * DAY_US)
+    at_us = draw(instants | st.integers(LATEST_US - 500 * DAY_US, LATEST_US))
+    from_us = four(sorted(draw(st.lists(instants, min_size=4, max_size=4))))
+    return replace(cuts, recency_from_us=from_us, window_at_us=at_us, clv_at_us=at_us)
+
+
+@st.composite
 def some_rules(draw: st.DrawFn) -> tuple[Rules, Settings]:
-    """The rules of such settings, some with cuts of a population, which may be equal to each other."""
+    """The rules of such settings, some with other cuts, which may be equal to each other or be of a population."""
     product = draw(some_settings())
     rules = from_settings(product)
     if draw(st.booleans()):
@@ -148,5 +158,7 @@ def some_rules(draw: st.DrawFn) -> tuple[Rules, Settings]:
             monetary_minor=four(money),
             value_minor=(money[1], money[2]),
         )
+        if draw(st.booleans()):
+            cuts = draw(of_population(cuts))
         rules = rules.with_cuts(cuts)
     return rules, product

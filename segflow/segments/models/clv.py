@@ -1,7 +1,8 @@
 """CLV, the worth of a customer in the future: expected purchases within a horizon times the expected money of each.
 
 Purchases are by MBG/NBD (segments/mbg_nbd.py), money is by Gamma-Gamma (segments/gamma_gamma.py). In silence the worth
-only falls, so each class has an end. The end is computed; the worth is never evaluated for a label.
+only falls, so under fixed cuts each class has an end. The end is computed; the worth is never evaluated for a label.
+Terciles compare everybody at the moment of the cut. There the worth is evaluated, and silence ends no class.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from segflow.schemas.section import Money, Section, Wait
-from segflow.segments.cuts import Cuts
+from segflow.segments.cuts import Cuts, crossed
 from segflow.segments.declaration import Common, Declaration
 from segflow.segments.explain import Case
 from segflow.segments.facts import Facts, Labels, Rows, Times
 from segflow.segments.gamma_gamma import expected_money
-from segflow.segments.instant import NEVER, SECOND_US, UNKNOWN, duration_us, second_after
+from segflow.segments.instant import NEVER, SECOND_US, UNKNOWN, duration_us, second_after, to_text
 from segflow.segments.mbg_nbd import WEEK_US, History, Values, expected_falls_to_weeks, expected_purchases
 from segflow.segments.not_computable import all_computed
 from segflow.segments.parameters import Parameters
@@ -58,8 +59,8 @@ class Clv(Section):
 class ClvModel:
     """The model: by the highest cut that the worth has not yet fallen below.
 
-    A class holds until the first whole second at which the worth is below its cut. `none` (neutral) is a customer
-    without an order that counts.
+    Under fixed cuts a class holds until the first whole second at which the worth is below its cut; under terciles
+    until the next cut or event. `none` (neutral) is a customer without an order that counts.
     """
 
     horizon_weeks: float
@@ -70,11 +71,19 @@ class ClvModel:
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
         """Codes into LABELS, shape (n,): by the number of cuts still ahead."""
-        code = LOW + (at_us[:, None] < self._ends_us(facts, cuts)).sum(axis=1)
+        if cuts.clv_at_us is None:
+            code = LOW + (at_us[:, None] < self._ends_us(facts, cuts)).sum(axis=1)
+        else:
+            code = LOW + crossed(self._compared_minor(facts, at_us, cuts), cuts.clv_minor)
         return np.where(facts.orders == 0, NONE, code).astype(np.uint8)
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
-        """The time at which the worth falls below the cut of the present class, shape (n,)."""
+        """The time at which the worth falls below the cut of the present class, shape (n,).
+
+        Never under cuts of the population, which look at the worth as of their own moment.
+        """
+        if cuts.clv_at_us is not None:
+            return np.full(len(at_us), NEVER, dtype=np.int64)
         own = labels[self.name].astype(np.intp)
         ends_us = self._ends_us(facts, cuts)[np.arange(len(at_us)), HIGH - np.maximum(own, MEDIUM)]
         return np.where(own <= LOW, NEVER, ends_us)
@@ -85,16 +94,20 @@ class ClvModel:
         if case.label == "none":
             return [*lines, "Without an order that counts: none."]
         history, parameters = History.of(case.facts), case.cuts.parameters
-        age_weeks = np.maximum(np.array([(case.at_us - case.fact("first_us")) / WEEK_US]), history.recency_weeks)
+        at_us = int(case.facts.compared_us(np.array([case.at_us]), case.cuts.clv_at_us)[0])
+        age_weeks = np.maximum(np.array([(at_us - case.fact("first_us")) / WEEK_US]), history.recency_weeks)
         purchases = float(expected_purchases(parameters.mbg_nbd, history, age_weeks, self.horizon_weeks)[0])
         money = float(self.money(case.facts, history, parameters)[0])
         medium, high = map(case.money, case.cuts.clv_minor)
-        worth = f"That is worth {case.money(int(self.worth_minor(case.facts, case.at_us, parameters)[0]))}"
+        worth = f"That is worth {case.money(int(self.worth_minor(case.facts, at_us, parameters)[0]))}"
+        since, ends = "", ", held to the whole second after"
+        if case.cuts.clv_at_us is not None:
+            since, ends = f" after {to_text(at_us)}", f" (cuts version {case.cuts.version})"
         return [
             *lines,
-            f"Expected within {self.horizon_weeks:g} weeks: {purchases:.3f} purchases (MBG/NBD).",
+            f"Expected within {self.horizon_weeks:g} weeks{since}: {purchases:.3f} purchases (MBG/NBD).",
             f"Expected a purchase: {money:,.2f} {case.currency} (Gamma-Gamma).",
-            f"{worth}; medium from {medium}, high from {high}, held to the whole second after: {case.label}.",
+            f"{worth}; medium from {medium}, high from {high}{ends}: {case.label}.",
         ]
 
     def worth_minor(self, facts: Facts, at_us: Times | int, parameters: Parameters) -> Times:
@@ -120,6 +133,12 @@ class ClvModel:
         repeat_minor = np.subtract(facts.net_minor, facts[FIRST_DAY_MINOR], dtype=np.float64)
         repeat_money = repeat_minor / self.minor_per_major
         return expected_money(parameters.gamma_gamma, history.repeats, repeat_money)
+
+    def _compared_minor(self, facts: Facts, at_us: Times, cuts: Cuts) -> Times:
+        """The worth at the moment of the terciles or at the latest purchase after it, shape (n,), computed once."""
+        moments_us = facts.compared_us(at_us, cuts.clv_at_us)
+        what = (self, cuts.clv_at_us, cuts.parameters)
+        return facts.once(what, lambda: self.worth_minor(facts, moments_us, cuts.parameters))
 
     def _ends_us(self, facts: Facts, cuts: Cuts) -> Times:
         """The result of `_search`, computed once for the same facts."""
@@ -166,7 +185,7 @@ CLV: Final = Declaration(
     settings=Clv,
     labels=LABELS[::-1],
     build=build_clv,
-    cuts=("clv_minor", "parameters"),
+    cuts=("clv_minor", "clv_at_us", "parameters"),
     needs=("churn",),
     section=RecordSection(bit=6, facts=(FIRST_DAY_MINOR,), apply=_apply, merge=_merge),
 )

@@ -17,7 +17,7 @@ from segflow.segments.cuts import Cuts, crossed
 from segflow.segments.declaration import Common, Declaration
 from segflow.segments.explain import Case, span
 from segflow.segments.facts import Facts, Labels, Times
-from segflow.segments.instant import NEVER, UNKNOWN, after, duration_us
+from segflow.segments.instant import NEVER, UNKNOWN, after, duration_us, to_text
 from segflow.segments.model import Model
 
 SCORES: Final = 5
@@ -99,11 +99,15 @@ class RfmModel:
 
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
         """Codes into `labels`, shape (n,)."""
-        cells = self._life(facts, cuts)
-        return _pick(cells, crossed(facts.idle_us(at_us), cuts.recency_us))
+        return _pick(self._life(facts, cuts), points_lost(facts, at_us, cuts))
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
-        """The first recency threshold ahead at which the cell's label differs from the present one."""
+        """The first recency threshold ahead at which the cell's label differs from the present one.
+
+        Never under cuts of the population: the latest purchase does not age.
+        """
+        if cuts.recency_from_us is not None:
+            return np.full(len(at_us), NEVER, dtype=np.int64)
         own = labels[self.name]
         cells = self._life(facts, cuts)
         lost_now = crossed(facts.idle_us(at_us), cuts.recency_us)
@@ -128,6 +132,13 @@ class RfmModel:
         monetary = 1 + crossed(net_minor, cuts.monetary_minor)
         cells = self._codes[(frequency + monetary + 1) // 2 - 1]
         return np.where((orders == 0)[..., None], np.uint8(NONE), cells)
+
+
+def points_lost(facts: Facts, at_us: Times, cuts: Cuts) -> npt.NDArray[np.int64]:
+    """The points that recency has lost (5 - R), of each of n customers, shape (n,)."""
+    if cuts.recency_from_us is None:
+        return crossed(facts.idle_us(at_us), cuts.recency_us)
+    return SCORES - 1 - crossed(facts.last_us, cuts.recency_from_us)
 
 
 def _pick(cells: Labels, columns: npt.NDArray[np.int64]) -> Labels:
@@ -165,12 +176,17 @@ class WindowedRfmModel:
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
         """Codes into `labels`, shape (n,)."""
         leave_us, cells = self._course(facts, cuts)
-        gone = (leave_us <= at_us[:, None]).sum(axis=1)
-        found: Labels = cells[np.arange(len(at_us)), gone, crossed(facts.idle_us(at_us), cuts.recency_us)]
+        gone = (leave_us <= facts.compared_us(at_us, cuts.window_at_us)[:, None]).sum(axis=1)
+        found: Labels = cells[np.arange(len(at_us)), gone, points_lost(facts, at_us, cuts)]
         return found
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
-        """The first recency threshold or end of a slot ahead at which the label differs from the present one."""
+        """The first recency threshold or end of a slot ahead at which the label differs from the present one.
+
+        Never under cuts of the population: the window is looked at as of the cut's moment.
+        """
+        if cuts.recency_from_us is not None:
+            return np.full(len(at_us), NEVER, dtype=np.int64)
         leave_us, cells = self._course(facts, cuts)
         lost_us = np.stack([after(facts.last_us, cut) for cut in cuts.recency_us], axis=1)
         due_us = np.concatenate([lost_us, leave_us], axis=1)
@@ -186,13 +202,15 @@ class WindowedRfmModel:
 
     def explain(self, case: Case) -> list[str]:
         """Sentences that end in the label."""
+        moment_us = case.facts.compared_us(np.array([case.at_us]), case.cuts.window_at_us)
         orders, net_minor = (
-            int(each[0]) for each in window.sums_at(case.facts.window, np.array([case.at_us]), self.slot_us, self.slots)
+            int(each[0]) for each in window.sums_at(case.facts.window, moment_us, self.slot_us, self.slots)
         )
-        length = span(self.slots * self.slot_us)
-        first = (
-            f"In the present slot of {span(self.slot_us)} and those before it, {length} in all, {orders} orders count."
-        )
+        slot, length = span(self.slot_us), span(self.slots * self.slot_us)
+        which = f"present slot of {slot}"
+        if case.cuts.window_at_us is not None:
+            which = f"slot of {slot} at {to_text(int(moment_us[0]))}"
+        first = f"In the {which} and those before it, {length} in all, {orders} orders count."
         return [first, case.idle_said(), *_scored(case, orders, net_minor)]
 
     def _course(self, facts: Facts, cuts: Cuts) -> tuple[Times, Labels]:
@@ -209,19 +227,32 @@ def _scored(case: Case, orders: int, net_minor: int) -> list[str]:
     if case.label == "none":
         return ["Without an order that counts: none."]
     cuts = case.cuts
-    recency = SCORES - int(crossed(np.array([case.idle_us]), cuts.recency_us)[0])
+    recency = SCORES - int(points_lost(case.facts, np.array([case.at_us]), cuts)[0])
     frequency = 1 + int(crossed(np.array([orders]), cuts.frequency)[0])
     monetary = 1 + int(crossed(np.array([net_minor]), cuts.monetary_minor)[0])
     both = (frequency + monetary + 1) // 2
     origin = f"version {cuts.version}" if cuts.version else "fixed"
     money = ", ".join(map(case.money, cuts.monetary_minor))
     return [
-        f"R: idle for {span(case.idle_us)}, with the cuts {', '.join(map(span, cuts.recency_us))}: R {recency}.",
+        _recency_said(case, recency),
         f"F: {orders} orders, with the cuts {', '.join(map(str, cuts.frequency))}: F {frequency}.",
         f"M: net money {case.money(net_minor)}, with the cuts {money}: M {monetary}.",
         f"The cuts are {origin}. FM = ({frequency} + {monetary} + 1) // 2 = {both}.",
         f"The grid has at R {recency}, FM {both}: {case.label}.",
     ]
+
+
+def _recency_said(case: Case, recency: int) -> str:
+    """The sentence on R."""
+    from_us = case.cuts.recency_from_us
+    if from_us is None:
+        ages = ", ".join(map(span, case.cuts.recency_us))
+        return f"R: idle for {span(case.idle_us)}, with the cuts {ages}: R {recency}."
+    place = f"before the cut of {to_text(from_us[0])}"
+    if recency > 1:
+        place = f"at or after the cut of {to_text(from_us[recency - 2])}"
+    latest, instants = to_text(case.fact("last_us")), ", ".join(map(to_text, from_us))
+    return f"R: the latest purchase on {latest} is {place}, of the cuts {instants}: R {recency}."
 
 
 def _build(own: Rfm, common: Common) -> Model:
@@ -237,5 +268,5 @@ RFM: Final = Declaration(
     labels_of=lambda own: [label for row in own.grid for label in row],
     build=_build,
     slot=1,
-    cuts=("recency_us", "frequency", "monetary_minor"),
+    cuts=("recency_us", "recency_from_us", "frequency", "monetary_minor", "window_at_us"),
 )

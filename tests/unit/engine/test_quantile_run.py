@@ -1,9 +1,7 @@
 """Quantile cuts in a run over a file: made at a stated event time, adopted as the oracle says, however it is cut."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
 from tests.oracle.value import population_cuts
 from tests.support.agreement import by_customer
 from tests.support.histories import START, written
+from tests.support.population_cuts import under_held
 from tests.support.quantile_run import EVERY, RECUT, SETTINGS, run
 from tests.support.translation import rules_of
 
@@ -46,25 +45,12 @@ def oracle_of(log: list[dict[str, Any]], file_run: FileRun, settings: Settings =
     for event in log:
         period = to_us(datetime.fromisoformat(event["occurred_at"])) // (EVERY // MICROSECOND)
         if latest is not None and period > latest:  # with this log, cuts move at every boundary
-            changes += oracle.step(Adopt(oracle_rules(file_run, next(versions), settings), "recut"))
+            cuts = file_run.rule_versions.rules(next(versions)).cuts
+            changes += oracle.step(Adopt(under_held(rules_of(settings), cuts), "recut"))
         latest = period
         changes += oracle.step(Event(event))
     assert next(versions, None) is None
     return changes + oracle.step(Sweep(None))
-
-
-def oracle_rules(file_run: FileRun, version: int, settings: Settings) -> OracleRules:
-    """Cuts of the run as the oracle takes them."""
-    cuts = file_run.rule_versions.rules(version).cuts
-    b_from, a_from = cuts.value_minor
-    return replace(
-        rules_of(settings),
-        recency_cuts=tuple(timedelta(microseconds=cut) for cut in cuts.recency_us),
-        frequency_cuts=cuts.frequency,
-        monetary_cuts=tuple(Decimal(cut) / 100 for cut in cuts.monetary_minor),
-        value_cuts=(Decimal(a_from) / 100, Decimal(b_from) / 100),
-        cuts=cuts.version,
-    )
 
 
 @pytest.fixture(scope="module")

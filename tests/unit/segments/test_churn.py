@@ -158,7 +158,7 @@ def test_parameters_come_from_the_settings_and_outlive_a_recut() -> None:
     assert fixed_cuts(Settings()).parameters == CDNOW
     fitted = Parameters(mbg_nbd=MbgNbd(r=2.0))
     held = replace(fixed_cuts(product), version=5, frequency=(1, 2, 3, 4), parameters=fitted)
-    new = next_cuts(PopulationHistograms(), held, recut_policy_of(product))
+    new = next_cuts(PopulationHistograms(), 0, held, recut_policy_of(product))
     assert new is not None
     assert new.parameters == fitted
 

@@ -102,11 +102,28 @@ def test_terciles_are_thirds_of_what_the_living_are_worth() -> None:
     )
     policy, held = recut_policy_of(product), from_settings(product).cuts
     assert policy.wanted
-    scan = PopulationHistograms(living=30, worth=histogram.count(np.arange(100, 3100, 100)))
-    new = next_cuts(scan, held, policy)
+    scan = PopulationHistograms(living=30, worth=histogram.count(np.arange(100, 3100, 100), histogram.FINE_RATIO))
+    new = next_cuts(scan, 7, held, policy)
     assert new is not None
-    assert new.clv_minor == pytest.approx((1000, 2000), rel=0.02)
-    assert next_cuts(PopulationHistograms(living=29, worth=scan.worth), held, policy) is None
+    assert new.clv_minor == pytest.approx((1000, 2000), rel=0.002)
+    assert new.clv_at_us == 7
+    assert next_cuts(PopulationHistograms(living=29, worth=scan.worth), 7, held, policy) is None
+
+
+def test_each_recut_of_clv_is_a_version_though_no_cut_moved() -> None:
+    """Everybody is worth less than at the one before, and is compared as of the new moment."""
+    product = Settings.model_validate(
+        {"dimensions": ["clv"], "clv": {"cuts": "terciles"}, "recut": {"min_population": 30}}
+    )
+    policy, fixed = recut_policy_of(product), from_settings(product).cuts
+    scan = PopulationHistograms(living=30, worth=histogram.count(np.arange(100, 3100, 100), histogram.FINE_RATIO))
+    held = next_cuts(scan, 7, fixed, policy)
+    assert held is not None
+    assert next_cuts(scan, 8, held, policy) == replace(held, clv_at_us=8)
+    nearly = PopulationHistograms(living=30, worth=histogram.count(np.arange(98, 3038, 98), histogram.FINE_RATIO))
+    lower = next_cuts(nearly, 8, held, policy)
+    assert lower is not None
+    assert lower.clv_minor == pytest.approx((980, 1960), rel=0.002)  # also where it is by less than 5 %
     assert not recut_policy_of(SETTINGS).wanted
 
 

@@ -1,5 +1,6 @@
 """Explanations: in plain words, for every dimension, and never at odds with the label."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -229,6 +230,62 @@ def test_rfm_over_a_window_says_what_is_in_it() -> None:
     (found,) = explanations(customers, rules, "EUR", engine.shard.head.clock_us)
     assert found.because[0] == "In the present slot of 28 d and those before it, 28 d in all, 0 orders count."
     assert found.because[-1].endswith(f"{found.label}.")
+
+
+def test_under_cuts_of_a_population_it_is_their_moment_that_is_explained() -> None:
+    """R by instants, the window and the worth as of the cut; silence brings nothing."""
+    product = Settings.model_validate({"dimensions": ["rfm", "clv"], "rfm": {"window": "28d"}})
+    engine = Engine(product)
+    engine.feed(LOG)
+    days = [NOW_US - ago * DAY_US for ago in (40, 20, 10, 5)]
+    cuts = replace(
+        from_settings(product).cuts,
+        version=7,
+        recency_from_us=(days[0], days[1], days[2], days[3]),
+        window_at_us=NOW_US - DAY_US,
+        clv_at_us=NOW_US - DAY_US,
+    )
+    engine.rule_versions.add_cuts(cuts)
+    engine.sweep(datetime(2024, 4, 1, tzinfo=UTC))
+    rules = engine.rule_versions.latest
+    stored = engine.shard.store.load(["c"])
+    customers = record.decode(["c"], stored, start_labels(rules), 7, rules.kept)
+    rfm, clv = explanations(customers, rules, "EUR", NOW_US)
+    assert rfm.because[:3] == [
+        "In the slot of 28 d at 2024-03-31T00:00:00Z and those before it, 28 d in all, 0 orders count.",
+        "The latest purchase was on 2024-03-15T00:00:00Z: idle for 17 d.",
+        "Without an order that counts: none.",
+    ]
+    assert clv.because[1] == "Expected within 26 weeks after 2024-03-31T00:00:00Z: 2.746 purchases (MBG/NBD)."
+    assert clv.because[-1].endswith("high from 100.00 EUR (cuts version 7): high.")
+    assert (rfm.next_label, clv.next_label) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "recency", "place"), [((40, 20, 10, 5), 3, "at or after"), ((9, 8, 7, 5), 1, "before")]
+)
+def test_recency_by_instants_names_the_one_that_decides(
+    days_ago: tuple[int, int, int, int], recency: int, place: str
+) -> None:
+    """The latest that the latest purchase has reached, or the earliest, which it has not."""
+    product = Settings.model_validate({"dimensions": ["rfm"]})
+    engine = Engine(product)
+    engine.feed(LOG)
+    instants = [NOW_US - ago * DAY_US for ago in days_ago]
+    held = from_settings(product).cuts
+    engine.rule_versions.add_cuts(
+        replace(held, version=7, recency_from_us=(instants[0], instants[1], instants[2], instants[3]))
+    )
+    engine.sweep()
+    rules = engine.rule_versions.latest
+    customers = record.decode(["c"], engine.shard.store.load(["c"]), start_labels(rules), 7, rules.kept)
+    (found,) = explanations(customers, rules, "EUR", NOW_US)
+    reached = to_text(instants[max(recency - 2, 0)])
+    assert found.because[2] == (
+        f"R: the latest purchase on 2024-03-15T00:00:00Z is {place} the cut of {reached}, of the cuts "
+        f"{', '.join(map(to_text, instants))}: R {recency}."
+    )
+    assert found.next_label is None
 
 
 def test_of_a_rule_that_time_will_make_hold_the_day_is_told() -> None:

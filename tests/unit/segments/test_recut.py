@@ -16,7 +16,8 @@ from segflow.segments import histogram
 from segflow.segments.cuts import crossed
 from segflow.segments.facts import Facts
 from segflow.segments.instant import DAY_US, UNKNOWN
-from segflow.segments.recut import QUINTILES, STEADY, Four, PopulationHistograms, RecutPolicy, next_cuts
+from segflow.segments.models.rfm import points_lost
+from segflow.segments.recut import QUINTILES, STEADY, Four, PopulationHistograms, RecutPolicy, instants_of, next_cuts
 from segflow.segments.rules import recut_policy_of
 from segflow.segments.share import SHARES_PER_ONE
 from tests.oracle.rules import OracleRules
@@ -138,12 +139,14 @@ def test_cuts_are_the_quintiles_of_the_living(facts: Facts, cut: int) -> None:
     assert scan.population == len(living)
     if not living:
         return
-    far = replace(FIXED, version=4, recency_us=(1, 1, 1, 1), frequency=(99, 99, 99, 99), monetary_minor=(-(10**9),) * 4)
-    new = next_cuts(scan, far, ONE)
+    far = replace(FIXED, version=4, recency_from_us=(0,) * 4, frequency=(99,) * 4, monetary_minor=(-(10**9),) * 4)
+    new = next_cuts(scan, AT_US, far, ONE)
     assert new is not None
     assert new.version == 4  # for the caller to set
+    assert new.recency_from_us is not None
+    ages_us = four(AT_US - instant + 1 for instant in reversed(new.recency_from_us))
     columns = (
-        (new.recency_us, (AT_US - facts.last_us[living]).tolist()),
+        (ages_us, (AT_US - facts.last_us[living]).tolist()),
         (new.frequency, facts.orders[living].tolist()),
         (new.monetary_minor, facts.net_minor[living].tolist()),
     )
@@ -154,6 +157,8 @@ def test_cuts_are_the_quintiles_of_the_living(facts: Facts, cut: int) -> None:
         scores = crossed(np.array(values), thresholds)
         for score, value in zip(scores.tolist(), values, strict=True):
             assert score == sum(threshold - 1 < value for threshold in thresholds)
+    lost = points_lost(facts.take(np.array(living)), np.full(len(living), AT_US + DAY_US), new).tolist()
+    assert lost == crossed(AT_US - facts.last_us[living], ages_us).tolist()
 
 
 @given(values=populations)
@@ -185,9 +190,40 @@ def test_a_cut_that_would_move_by_less_than_five_percent_stays(held: int, value:
     """The guard against flapping, at its very edge."""
     one, everybody = histogram.count(np.array([0])), histogram.count(np.array([value] * 5))
     scan = PopulationHistograms(recency=one, frequency=everybody, monetary=everybody)
-    before = replace(FIXED, version=3, recency_us=(1,) * 4, frequency=(value + 1,) * 4, monetary_minor=(held,) * 4)
+    orders, money = (value + 1,) * 4, (held,) * 4
+    before = replace(FIXED, version=3, recency_from_us=(AT_US,) * 4, frequency=orders, monetary_minor=money)
     after = None if new is None else replace(before, monetary_minor=(new,) * 4)
-    assert next_cuts(scan, before, ONE) == after
+    assert next_cuts(scan, AT_US, before, ONE) == after
+
+
+@pytest.mark.parametrize(
+    ("held_days", "age_days", "moves"), [(100, 104, False), (100, 96, False), (100, 106, True), (100, 94, True)]
+)
+def test_an_instant_stays_where_its_age_would_move_by_less_than_five_percent(
+    held_days: int, age_days: int, moves: bool
+) -> None:
+    """Of the age that the cut has come to; the instant stays, not the age, so that silence is no step back."""
+    everybody = histogram.count(np.array([age_days * DAY_US] * 5))
+    age_us = histogram.quantiles(everybody, QUINTILES)[0]
+    one = histogram.count(np.array([1] * 5))
+    scan = PopulationHistograms(recency=everybody, frequency=one, monetary=one)
+    twos, instants = (2,) * 4, (AT_US - held_days * DAY_US,) * 4
+    before = replace(FIXED, version=3, recency_from_us=instants, frequency=twos, monetary_minor=twos)
+    after = replace(before, recency_from_us=(AT_US - age_us,) * 4) if moves else None
+    assert next_cuts(scan, AT_US, before, ONE) == after
+
+
+def test_the_first_instants_are_those_of_the_fixed_ages_where_these_are_near() -> None:
+    """A population whose quintiles happen to be the fixed cuts keeps them, as of now."""
+    days = np.array([29.9, 59.9, 119.9, 239.9, 300])
+    scan = PopulationHistograms(
+        recency=histogram.count((days * DAY_US).astype(np.int64)),
+        frequency=histogram.count(np.array([1] * 5)),
+        monetary=histogram.count(np.array([1] * 5)),
+    )
+    new = next_cuts(scan, AT_US, FIXED, ONE)
+    assert new is not None
+    assert new.recency_from_us == tuple(AT_US - age_us + 1 for age_us in reversed(FIXED.recency_us))
 
 
 def four(values: Iterable[int]) -> Four:
@@ -204,9 +240,13 @@ def test_each_cut_is_guarded_by_itself() -> None:
     )
     exact = four(value + 1 for value in histogram.quantiles(scan.monetary, QUINTILES))
     held = replace(
-        FIXED, version=1, recency_us=exact, frequency=exact, monetary_minor=(exact[0] + 3, 150, exact[2], exact[3] - 9)
+        FIXED,
+        version=1,
+        recency_from_us=instants_of(exact, AT_US),
+        frequency=exact,
+        monetary_minor=(exact[0] + 3, 150, exact[2], exact[3] - 9),
     )
-    new = next_cuts(scan, held, POLICY)
+    new = next_cuts(scan, AT_US, held, POLICY)
     assert new is not None
     assert new == replace(held, monetary_minor=(exact[0] + 3, exact[1], exact[2], exact[3] - 9))
 
@@ -218,8 +258,9 @@ def test_a_cut_that_stays_and_one_that_passes_it_are_put_in_order() -> None:
         recency=histogram.count(values), frequency=histogram.count(values), monetary=histogram.count(values)
     )
     exact = four(value + 1 for value in histogram.quantiles(scan.monetary, QUINTILES))
-    held = replace(FIXED, version=1, recency_us=exact, frequency=exact, monetary_minor=(100, 198, exact[2], exact[3]))
-    new = next_cuts(scan, held, POLICY)
+    instants, money = instants_of(exact, AT_US), (100, 198, exact[2], exact[3])
+    held = replace(FIXED, version=1, recency_from_us=instants, frequency=exact, monetary_minor=money)
+    new = next_cuts(scan, AT_US, held, POLICY)
     assert new == replace(held, monetary_minor=(198, exact[0], exact[2], exact[3]))
 
 
@@ -227,10 +268,11 @@ def test_below_the_least_population_the_fixed_cuts_hold() -> None:
     """One customer fewer than the setting, and the fixed cuts come back; they are no news where they hold."""
     scan = PopulationHistograms.of(population([DAY_US] * 49, [1] * 49, [100] * 49), AT_US, POLICY)
     held = replace(FIXED, version=7, frequency=(3, 4, 5, 6))
-    assert next_cuts(scan, held, POLICY) == replace(FIXED, version=7)
-    assert next_cuts(scan, replace(FIXED, version=7), POLICY) is None
-    assert next_cuts(scan, held, replace(POLICY, min_population=49)) not in (FIXED, None)
-    assert next_cuts(PopulationHistograms(), held, ONE) == replace(FIXED, version=7)
+    assert next_cuts(scan, AT_US, held, POLICY) == replace(FIXED, version=7)
+    assert next_cuts(scan, AT_US, replace(held, recency_from_us=(1, 2, 3, 4)), POLICY) == replace(FIXED, version=7)
+    assert next_cuts(scan, AT_US, replace(FIXED, version=7), POLICY) is None
+    assert next_cuts(scan, AT_US, held, replace(POLICY, min_population=49)) not in (FIXED, None)
+    assert next_cuts(PopulationHistograms(), AT_US, held, ONE) == replace(FIXED, version=7)
 
 
 def test_cuts_that_stay_are_no_new_version() -> None:
@@ -238,9 +280,9 @@ def test_cuts_that_stay_are_no_new_version() -> None:
     scan = PopulationHistograms.of(
         population([DAY_US * day for day in range(100)], [1] * 100, [100] * 100), AT_US, POLICY
     )
-    first = next_cuts(scan, FIXED, POLICY)
+    first = next_cuts(scan, AT_US, FIXED, POLICY)
     assert first is not None
-    assert next_cuts(scan, replace(first, version=9), POLICY) is None
+    assert next_cuts(scan, AT_US, replace(first, version=9), POLICY) is None
 
 
 money = st.lists(st.integers(-(10**6), 10**6) | st.integers(1, 2**62), min_size=1, max_size=60)
@@ -282,7 +324,7 @@ def test_classes_of_value_are_those_of_the_money_of_the_living(facts: Facts, cut
     counted = mine[mine > 0].tolist()
     assert scan.money.total() == total
     held = replace(FIXED, value_minor=(-9, -8))
-    new = next_cuts(scan, held, VALUE)
+    new = next_cuts(scan, AT_US, held, VALUE)
     if not total:
         assert new == FIXED  # nobody brings anything, so there are no shares
         return
@@ -295,7 +337,7 @@ def test_classes_of_value_are_those_of_the_money_of_the_living(facts: Facts, cut
 def test_one_customer_who_brings_everything_is_a_and_nobody_is_b() -> None:
     """A bin that straddles a share goes to the higher class, also where it straddles both."""
     scan = PopulationHistograms.of(population([DAY_US] * 3, [1] * 3, [10_000, 100, -5]), AT_US, VALUE)
-    new = next_cuts(scan, FIXED, VALUE)
+    new = next_cuts(scan, AT_US, FIXED, VALUE)
     assert new is not None
     b_from, a_from = new.value_minor
     assert b_from == a_from
@@ -305,15 +347,15 @@ def test_one_customer_who_brings_everything_is_a_and_nobody_is_b() -> None:
 def test_cuts_of_value_are_guarded_and_fall_back_as_those_of_rfm() -> None:
     """Each that would move by less than 5 % stays; with too few customers the fixed ones hold."""
     scan = PopulationHistograms.of(population([DAY_US] * 10, [1] * 10, [500] * 7 + [100] * 3), AT_US, VALUE)
-    first = next_cuts(scan, FIXED, VALUE)
+    first = next_cuts(scan, AT_US, FIXED, VALUE)
     assert first is not None
     b_from, a_from = first.value_minor
     assert b_from == a_from  # 3500 of 3800 is more than 90 %
     near = replace(first, version=5, value_minor=(b_from - 1, a_from + int(STEADY * a_from)))
-    assert next_cuts(scan, near, VALUE) is None
+    assert next_cuts(scan, AT_US, near, VALUE) is None
     far = replace(first, version=5, value_minor=(b_from - 1, 2 * a_from))
-    assert next_cuts(scan, far, VALUE) == replace(far, value_minor=(b_from - 1, a_from))
-    assert next_cuts(scan, near, replace(VALUE, min_population=11)) == replace(FIXED, version=5)
+    assert next_cuts(scan, AT_US, far, VALUE) == replace(far, value_minor=(b_from - 1, a_from))
+    assert next_cuts(scan, AT_US, near, replace(VALUE, min_population=11)) == replace(FIXED, version=5)
 
 
 @pytest.mark.parametrize(

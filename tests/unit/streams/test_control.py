@@ -1,6 +1,7 @@
 """The control topic: what earlier versions wrote, and which of what is written there counts."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import DAY_US
 from segflow.segments.models.lifecycle import LifecycleModel
+from segflow.segments.rules import from_settings
 from segflow.streams.control.definitions import definition_of
-from segflow.streams.control.topic import Control
+from segflow.streams.control.topic import Control, cuts_message
 
 OLD_CUTS = {
     "kind": "cuts",
@@ -57,6 +59,66 @@ def test_cuts_without_those_of_value_leave_them_as_the_settings_have_them() -> N
         settings, {"kind": "definition", "content": definition_of(settings)}, OLD_CUTS | {"value_minor": [4, 9]}
     )
     assert control.rule_versions.latest.cuts.value_minor == (4, 9)
+
+
+def test_cuts_of_before_are_instants_as_of_their_own_moment() -> None:
+    """Their recency was an age, compared with everybody's age of now; a window and terciles are as of then, too."""
+    content = OF_THE_POPULATION | {
+        "dimensions": ["rfm", "clv"],
+        "rfm": {"cuts": "quantile", "window": "365d"},
+        "clv": {"cuts": "terciles"},
+    }
+    cuts = read_by(Settings(), defined(**content), OLD_CUTS | {"clv_minor": [4, 9]}).rule_versions.latest.cuts
+    assert cuts.recency_from_us == (7, 8, 9, 10)  # 10 less 4, 3, 2, 1, and the next microsecond
+    assert (cuts.window_at_us, cuts.clv_at_us) == (10, 10)
+    rfm = read_by(Settings(), defined(**OF_THE_POPULATION), OLD_CUTS).rule_versions.latest.cuts
+    assert (rfm.recency_from_us, rfm.window_at_us, rfm.clv_at_us) == ((7, 8, 9, 10), None, None)
+
+
+def test_cuts_of_before_that_were_the_fixed_ones_are_ages() -> None:
+    """There were too few customers for any of the population."""
+    fixed = from_settings(Settings()).cuts
+    few = {"population": 3, "recency_us": fixed.recency_us, "frequency": fixed.frequency}
+    few |= {"monetary_minor": fixed.monetary_minor, "clv_minor": fixed.clv_minor}
+    content = OF_THE_POPULATION | {"dimensions": ["rfm", "clv"], "clv": {"cuts": "terciles"}}
+    cuts = read_by(Settings(), defined(**content), OLD_CUTS | few).rule_versions.latest.cuts
+    assert cuts == replace(fixed, version=1)
+
+
+def test_cuts_are_read_as_they_were_written() -> None:
+    """Instants, moments and thresholds; of dimensions that are on."""
+    content = OF_THE_POPULATION | {
+        "dimensions": ["rfm", "value", "clv"],
+        "rfm": {"cuts": "quantile", "window": "365d"},
+        "clv": {"cuts": "terciles"},
+    }
+    cuts = replace(
+        from_settings(Settings()).cuts,
+        version=1,
+        recency_from_us=(1, 2, 3, 4),
+        frequency=(5, 6, 7, 8),
+        monetary_minor=(9, 10, 11, 12),
+        value_minor=(13, 14),
+        clv_minor=(15, 16),
+        window_at_us=17,
+        clv_at_us=17,
+    )
+    message = cuts_message(cuts, 17, 600, moved=True)
+    assert message.value is not None
+    control = read_by(Settings(), defined(**content), json.loads(message.value))
+    assert control.rule_versions.latest.cuts == cuts
+
+
+def test_a_count_of_clv_in_the_wide_bins_of_before_is_made_anew() -> None:
+    """Wide and narrow bins do not add up: the shard that counted so scans again."""
+    old = {"kind": "histogram", "at_us": 5, "partition": 0, "recency": [], "frequency": [], "monetary": []}
+    old |= {"living": 1, "money": [], "worth": [[9, 1]]}
+    new = old | {"worth": [], "fine_worth": [[90, 1]]}
+    first = defined(dimensions=["clv"], clv={"cuts": "terciles"})
+    assert read_by(Settings(), first, old).shard_scans.complete(1) is None
+    complete = read_by(Settings(), first, old, new).shard_scans.complete(1)
+    assert complete is not None
+    assert dict(complete[1].worth) == {90: 1}
 
 
 def test_a_count_without_sums_of_money_is_a_count() -> None:
