@@ -31,7 +31,7 @@ OPTIONS: dict[str, list[Any]] = {
     "parameters": [
         {"mbg_nbd": {"r": 0.27, "alpha_weeks": 4.5, "a": 0.79, "b": 2.43}},
         {"mbg_nbd": {"r": 3.1, "alpha_weeks": 11.7, "a": 0.21, "b": 0.37}},
-        {"mbg_nbd": {"r": 2.0, "alpha_weeks": 4.3, "a": 1.0, "b": 1.7}},  # a is 1, and r - a a whole number
+        {"mbg_nbd": {"r": 2.4, "alpha_weeks": 4.3, "a": 1.000001, "b": 1.7}},
         {
             "mbg_nbd": {"r": 30.0, "alpha_weeks": 75.0, "a": 4000.0, "b": 90000.0},
             "gamma_gamma": {"p": 0.8, "q": 1.01, "gamma": 2.5e6},
