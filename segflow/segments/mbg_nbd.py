@@ -73,6 +73,8 @@ def falls_to_weeks(parameters: MbgNbd, history: History, chance: Values) -> Valu
 
 def expected_purchases(parameters: MbgNbd, history: History, age_weeks: Values, horizon_weeks: float) -> Values:
     """How many purchases to expect of each customer in the `horizon_weeks` after T, t_x or later."""
+    if horizon_weeks == 0:  # as where nothing is held out
+        return np.zeros_like(age_weeks)
     reached = parameters.alpha_weeks + history.recency_weeks
     curve = _Curve(parameters=parameters, repeats=history.repeats, w_last=horizon_weeks / reached)
     purchases: Values = np.exp(curve.at(np.log1p((age_weeks - history.recency_weeks) / reached)).value)

@@ -34,7 +34,7 @@ LONG_B: Final = 100.0
 """With more, it was seen to overflow."""
 WHOLE: Final = 0.01
 """At whole numbers it divides by zero, and near them its digits cancel: errors of 1e-4 to 1e+11 were seen."""
-DIFFERENCE_MIN: Final = 1e-5
+DIFFERENCE_MIN: Final = 2e-5
 """Below it the difference of the closed form has lost so many of its 16 digits that not 9 are left; at a = 1 all."""
 STEP: Final = 0.3
 """Between neighbouring nodes, in the logit of p. The error falls by exp(-9.9 / STEP): 5e-15 here (a sum over a whole
@@ -105,7 +105,7 @@ def _by_series(parameters: MbgNbd, x: Values, w: Values) -> IfAlive:
 
 
 def _reach(parameters: MbgNbd) -> float:
-    """Up to which w the closed form is right; 0: nowhere. Where it was compared: docs/decisions/073."""
+    """Up to which w the closed form is right; 0: nowhere. Where it was compared: docs/decisions/078."""
     r, a, b = parameters.r, parameters.a, parameters.b
     if max(r, a) > SHAPES_MOST:
         return 0.0

@@ -149,3 +149,9 @@ def test_cuts_in_proportion_give_the_same_labels_in_another_currency(seed: int, 
     ends, other_ends = (each.deadlines(who, at_us, codes) for each, who in ((here, facts), (there, dearer)))
     assert ((ends == NEVER) == (other_ends == NEVER)).all()
     assert (np.abs(ends - other_ends) <= SECOND_US).all()
+
+
+def test_of_no_time_nothing_is_expected() -> None:
+    """As where `segflow fit --held-out 0d` holds nothing out; and without a warning."""
+    some = History(repeats=np.array([0.0, 3.0]), recency_weeks=np.array([0.0, 9.0]))
+    assert expected_purchases(CDNOW.mbg_nbd, some, np.array([5.0, 12.0]), 0.0).tolist() == [0, 0]

@@ -34,14 +34,14 @@ def one(parameters: MbgNbd, x: float, w: float) -> tuple[float, float]:
 
 @pytest.mark.parametrize("horizon_weeks", [1.7e-12, HORIZON_WEEKS, LONGEST_WEEKS])
 def test_no_parameters_that_settings_accept_give_anything_but_a_number(horizon_weeks: float) -> None:
-    """Over a grid of the whole range: not one of 28,800 expectations and 19,200 crossings.
+    """Over a grid of the whole range: not one of 10,584 expectations and 7,056 crossings.
 
-    Of those expectations within 26 weeks 8,349 were none before, and NaN compared as below: `low`.
+    Of those within 26 weeks 3,631 were none before (34 %), and NaN compared as below: `low`.
     """
     some = list(product([0, 1, 5, 40, 300, 4000], [0.0, 1.0, 20.0, 500.0]))
     x, silence = np.array(some, dtype=np.float64).T
     history = History(repeats=x, recency_weeks=np.where(x > 0, 30.0, 0.0))
-    grid = np.geomspace(*SHAPES, 10)
+    grid = np.geomspace(*SHAPES, 7)
     wrong = 0
     for r, a, b in product(grid, grid[::3], grid):
         for alpha in (WEEKS[0], 6.183, WEEKS[1]):
