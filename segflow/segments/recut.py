@@ -67,7 +67,7 @@ class PopulationHistograms:
         living = (facts.orders > 0) & (idle_us < policy.churned_after_us)
         orders, net_minor, scored = facts.orders, facts.net_minor, living
         if policy.window_slots:
-            moments_us = facts.compared_us(moments_us, at_us)
+            moments_us = window.compared_us(facts, moments_us, at_us, policy.slot_us)
             orders, net_minor = window.sums_at(facts.window, moments_us, policy.slot_us, policy.window_slots)
             scored = living & (orders > 0)
         return cls(

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segflow.segments.facts import Times
+from segflow.segments.facts import Facts, Times
 from segflow.segments.instant import DAY_US, after
 from segflow.segments.money import add_checked
 
@@ -91,6 +91,19 @@ def leave_us(held: Entries, slot_us: int, length: int) -> Times:
     is_there = held["key"] != 0
     slot = np.where(is_there, held["key"].astype(np.int64) - KEY_OF_SLOT_0, 0)
     return np.where(is_there, after((slot + length) * slot_us, 0), np.iinfo(np.int64).max)
+
+
+def compared_us(facts: Facts, at_us: Times, cut_us: int | None, slot_us: int) -> Times:
+    """The moments at which to look at the window of n customers, shape (n,): see `Facts.compared_us`.
+
+    Under a population cut never before the latest slot, which a refund after the latest purchase may have begun: what
+    has left the window by then is forgotten.
+    """
+    moments_us = facts.compared_us(at_us, cut_us)
+    if cut_us is None:
+        return moments_us
+    latest = facts.window["key"].max(axis=1, initial=0).astype(np.int64)
+    return np.where(latest == 0, moments_us, np.maximum(moments_us, (latest - KEY_OF_SLOT_0) * slot_us))
 
 
 def sums_at(held: Entries, at_us: Times, slot_us: int, length: int) -> tuple[Numbers, Numbers]:

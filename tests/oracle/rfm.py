@@ -56,7 +56,10 @@ def counted(facts: Facts, at: datetime, rules: OracleRules) -> tuple[int, int]:
     """Return the orders that count and the net money, in minor units."""
     if rules.rfm_window is None:
         return facts.orders, facts.money_minor
-    first_slot = slot_of(compared_at(facts, at, rules.window_cut_at), rules) - slots_in(rules) + 1
+    latest_slot = slot_of(compared_at(facts, at, rules.window_cut_at), rules)
+    if rules.window_cut_at is not None:  # a refund after the latest purchase moves the window on as well
+        latest_slot = max([latest_slot, *(slot_of(each.at, rules) for each in facts.movements)])
+    first_slot = latest_slot - slots_in(rules) + 1
     inside = [each for each in facts.movements if slot_of(each.at, rules) >= first_slot]
     return max(0, sum(each.orders for each in inside)), sum(each.minor for each in inside)
 

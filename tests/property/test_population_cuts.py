@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from segflow.schemas.settings import Settings
@@ -113,6 +113,35 @@ def some_cuts(draw: st.DrawFn) -> Cuts:
     )
 
 
+def at(instant: str, **more: Any) -> dict[str, Any]:
+    """An event of one customer."""
+    return {"event_id": "e0", "customer_id": "c1", "occurred_at": instant, **more}
+
+
+FIRST_PURCHASE_US = to_us(datetime.fromisoformat("2024-02-19T23:59:59.999999Z"))
+REFUND_A_WINDOW_LATER = {
+    "log": [
+        at("2024-02-19T23:59:59.999999Z", type="purchase", order_id="o", amount="0"),
+        at("2024-04-11T00:00:00Z", type="refund", order_id="another", amount="5", full=False),
+    ],
+    "sizes": [1],
+    "recuts": [
+        (
+            0,
+            replace(
+                fixed_cuts(Settings()),
+                recency_from_us=(FIRST_PURCHASE_US,) * 4,
+                window_at_us=FIRST_PURCHASE_US,
+                clv_at_us=FIRST_PURCHASE_US,
+            ),
+        )
+    ],
+    "dimensions": ("lifecycle", "rfm"),
+    "window": timedelta(days=56),
+}
+
+
+@example(**REFUND_A_WINDOW_LATER)
 @given(
     log=histories(),
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4),

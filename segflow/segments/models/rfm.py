@@ -176,7 +176,8 @@ class WindowedRfmModel:
     def classify(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Labels:  # noqa: ARG002 - the Model's signature
         """Codes into `labels`, shape (n,)."""
         leave_us, cells = self._course(facts, cuts)
-        gone = (leave_us <= facts.compared_us(at_us, cuts.window_at_us)[:, None]).sum(axis=1)
+        moments_us = window.compared_us(facts, at_us, cuts.window_at_us, self.slot_us)
+        gone = (leave_us <= moments_us[:, None]).sum(axis=1)
         found: Labels = cells[np.arange(len(at_us)), gone, points_lost(facts, at_us, cuts)]
         return found
 
@@ -202,7 +203,7 @@ class WindowedRfmModel:
 
     def explain(self, case: Case) -> list[str]:
         """Sentences that end in the label."""
-        moment_us = case.facts.compared_us(np.array([case.at_us]), case.cuts.window_at_us)
+        moment_us = window.compared_us(case.facts, np.array([case.at_us]), case.cuts.window_at_us, self.slot_us)
         orders, net_minor = (
             int(each[0]) for each in window.sums_at(case.facts.window, moment_us, self.slot_us, self.slots)
         )
