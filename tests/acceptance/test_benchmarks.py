@@ -43,3 +43,4 @@ def test_a_quick_run_says_where_the_time_of_a_commit_goes() -> None:
         "2,000 events: the rest",
     ):
         assert line in done.stdout
+    assert "could not be used" not in done.stderr  # what is measured are events, not dead letters
