@@ -90,9 +90,11 @@ class Installation(Service):
             ended.set()
             feeder.join()
 
-    def worker(self, crash_at: str | None = None, processes: int = 1) -> WorkerProcess:  # type: ignore[override]
+    def worker(  # type: ignore[override]
+        self, crash_at: str | None = None, processes: int = 1, http_port: int = 0
+    ) -> WorkerProcess:
         """A running worker."""
-        return WorkerProcess(self, crash_at, processes)
+        return WorkerProcess(self, crash_at, processes, http_port)
 
     def commits(self) -> int:
         """Commits of all shards so far, as a subscriber of the journal sees them."""

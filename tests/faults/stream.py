@@ -68,6 +68,13 @@ def unusable(customer: str, number: int, random: Random) -> Record:
     return Record(role=PURCHASES, customer=customer, key=chosen, value=value)
 
 
+def misplaced(customer: str, number: int) -> Record:
+    """A purchase with nothing wrong with it, for a partition that is not its key's: there it is a dead letter."""
+    event = {"type": "purchase", "event_id": f"m{number}", "customer_id": customer, "occurred_at": written(START)}
+    value = json.dumps(event | {"order_id": "o", "amount": "1", "channel": BAD}).encode()
+    return Record(role=PURCHASES, customer=customer, key=customer.encode(), value=value)
+
+
 class Stream:
     """An endless stream; the same seed gives the same.
 

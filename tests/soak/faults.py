@@ -8,23 +8,32 @@ from contextlib import closing, suppress
 from random import Random
 from typing import Final
 
+from kafka import KafkaProducer
 from redis import Redis
 from redis.exceptions import RedisError
 
 from segflow.embedded.redis_server import RedisServer
 from segflow.embedded.server_process import started
+from segflow.engine.partitioner import partition_of
 from tests.faults.installation import Installation
-from tests.faults.stream import Stream
+from tests.faults.stream import Stream, misplaced, unusable
 from tests.faults.upstream import in_transactions
-from tests.soak.workers import Workers
+from tests.soak.workers import POINTS, Workers
 from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.proxy import END_TXN, PRODUCE, Proxy, kafka_request, redis_exec
 from tests.support.until import until
 
 REPLY_S: Final = 10.0
 """Requests come many a second: within that one must have met its fault."""
+WIPED: Final = "Redis wiped"
 WIPE_SHARE: Final = 0.1
 """Redis is wiped in the first part of the soak only: it is filled again from all that was read by then."""
+MINUTES_FOR_ONE: Final = 10
+"""Each kind of fault must fire once in so many minutes: two thirds of the choices are then still free."""
+FLOOD: Final = 3000
+"""Unusable records at once: 20 s of the stream."""
+MISPLACED: Final = 20
+"""Records on a partition that is not their key's, of a producer with another partitioner."""
 
 
 class Faults:
@@ -38,15 +47,48 @@ class Faults:
         wire: Proxy,
         workers: Workers,
         random: Random,
+        minutes: float,
     ) -> None:
         self._installed, self._kafka, self._redis, self._wire = installed, kafka, redis, wire
-        self._workers, self._random = workers, random
+        self._workers, self._random, self._minutes = workers, random, minutes
         self._upstream = Stream(random.randrange(2**31), customers=50, step_hours=0.01)
         self.fired: Counter[str] = Counter()
 
     def once(self, progress: float) -> str:
-        """One random fault, over when this returns; its name. `progress`: how much of the soak is over, 0 to 1."""
-        faults: dict[str, tuple[int, Callable[[], None]]] = {
+        """One random fault, over when this returns; its name. `progress`: how much of the soak is over, 0 to 1.
+
+        Every second one is of a kind that has fired too seldom so far.
+        """
+        faults = self._kinds(progress)
+        due = [name for name, (weight, _) in faults.items() if weight and self.fired[name] < self._least(name)]
+        if WIPED in due:
+            names = [WIPED]
+        elif due and self._random.random() < 0.5:
+            names = due
+        else:
+            names = list(faults)
+        (name,) = self._random.choices(names, [faults[each][0] for each in names])
+        faults[name][1]()
+        self.fired[name] += 1
+        return name
+
+    def too_few(self) -> dict[str, str]:
+        """The kinds that have fired less often than they must, and how often; failpoints among them."""
+        seldom = {
+            name: f"{self.fired[name]} of {self._least(name)}"
+            for name in self._kinds(0)
+            if self.fired[name] < self._least(name)
+        }
+        points = self._workers.at_points
+        return seldom | {f"killed at {point}": "never" for point in POINTS if not points[point]}
+
+    def _least(self, name: str) -> int:
+        """How often a kind must fire. Redis is wiped once: its time is short."""
+        return 1 if name == WIPED else max(1, int(self._minutes // MINUTES_FOR_ONE))
+
+    def _kinds(self, progress: float) -> dict[str, tuple[int, Callable[[], None]]]:
+        """By name: how often each is chosen against the others, and the fault."""
+        return {
             "worker killed": (40, self._workers.kill),
             "two workers killed at once": (12, lambda: self._workers.kill(2)),
             "worker killed at a step of a commit or an acquisition": (24, self._workers.crash),
@@ -56,21 +98,20 @@ class Faults:
             "Redis reply to EXEC lost": (4, lambda: self._drop(self._wire, redis_exec)),
             "EXEC lost": (4, self._lose_exec),
             "Redis silent": (2, lambda: self._stall(self._wire)),
+            "Redis full": (3, self._fill_redis),
             "Redis restarted in place": (2, self._restart_redis),
             "Redis rolled back": (4, self._roll_back_redis),
             "Redis failed over to a stale replica": (3, self._fail_over),
-            "Redis wiped": (6 if progress < WIPE_SHARE else 0, self._wipe_redis),
+            WIPED: (6 if progress < WIPE_SHARE else 0, self._wipe_redis),
             "Kafka connections cut": (3, self._kafka.wire.cut),
             "Kafka reply to a commit lost": (4, lambda: self._drop(self._kafka.wire, kafka_request(END_TXN))),
             "Kafka reply to a produce lost": (3, lambda: self._drop(self._kafka.wire, kafka_request(PRODUCE))),
             "Kafka silent": (2, lambda: self._stall(self._kafka.wire)),
             "Kafka killed": (2, self._kill_kafka),
             "upstream transactions aborted": (3, self._abort_upstream),
+            "unusable records in a flood": (2, self._flood),
+            "keys on other partitions": (3, self._misplace),
         }
-        (name,) = self._random.choices(list(faults), [weight for weight, _ in faults.values()])
-        faults[name][1]()
-        self.fired[name] += 1
-        return name
 
     def _drop(self, wire: Proxy, request: Callable[[bytes], bool]) -> None:
         before = wire.dropped
@@ -119,6 +160,28 @@ class Faults:
     def _wipe_redis(self) -> None:
         with closing(self._client()) as client:
             client.flushall()
+
+    def _fill_redis(self) -> None:
+        """Nothing more fits for a while, as with maxmemory and no eviction."""
+        with closing(self._client()) as client:
+            client.config_set("maxmemory", 1)
+            time.sleep(self._random.uniform(1, 4))
+            client.config_set("maxmemory", 0)
+
+    def _flood(self) -> None:
+        customers = [f"c{number}" for number in range(100)]
+        self._installed.put(unusable(self._random.choice(customers), number, self._random) for number in range(FLOOD))
+
+    def _misplace(self) -> None:
+        """Events with nothing wrong but their partition."""
+        with closing(KafkaProducer(bootstrap_servers=self._installed.direct, acks="all")) as producer:
+            for number in range(MISPLACED):
+                record = misplaced(f"c{self._random.randrange(100)}", number)
+                right = partition_of(record.customer.encode(), "murmur2", self._installed.partitions)
+                partition = (right + 1) % self._installed.partitions
+                topic = self._installed.settings.kafka.topics.purchases
+                producer.send(topic, key=record.key, value=record.value, partition=partition)
+            producer.flush()
 
     def _kill_kafka(self) -> None:
         self._kafka.kill()

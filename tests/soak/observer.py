@@ -25,6 +25,7 @@ class Observer:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self.commits: Counter[int] = Counter()  # by shard
+        self.moved_s: dict[int, float] = {}  # by shard: when it committed last, by the monotonic clock
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -58,5 +59,6 @@ class Observer:
                         for place, records in consumer.poll(timeout_ms=POLL_MS).items():
                             offsets[place] = records[-1].offset + 1
                             self.commits[place.partition] += len(records)
+                            self.moved_s[place.partition] = time.monotonic()
             except (KafkaError, OSError):  # a fault of the broker
                 time.sleep(RETRY_S)

@@ -8,6 +8,7 @@ from typing import Final
 
 import psutil
 
+from segflow.embedded.free_port import free_ports
 from segflow.streams.runtime.failpoints import ACQUIRE, COMMIT
 from tests.faults.installation import Installation
 from tests.faults.worker_process import WorkerProcess
@@ -16,6 +17,9 @@ FAILED: Final = 1
 """A worker that ends so is started anew, as a supervisor would; any other end by itself is a finding."""
 COMES_S: Final = 12.0
 """Within that a worker comes to a shard, or to its failpoint, where it comes to it at all."""
+POINTS: Final = (*COMMIT, *ACQUIRE)
+BEHIND: Final = "acquire:one-replayed"
+"""Reached only by who acquires a shard whose last commit is published and not stored."""
 
 
 def _comes_to(worker: WorkerProcess, words: str | None) -> None:
@@ -32,8 +36,9 @@ class Workers:
 
     def __init__(self, installed: Installation, random: Random, size: int) -> None:
         self._installed, self._random = installed, random
-        self.steady = installed.worker()
-        self.others = [installed.worker() for _ in range(size - 1)]
+        self.ports = free_ports(size)  # of their pages; the steady one's first
+        self.steady = installed.worker(http_port=self.ports[0])
+        self.others = [installed.worker(http_port=port) for port in self.ports[1:]]
         self.kills = 0
         self.at_points: Counter[str] = Counter()  # kills at each failpoint
         self.failures: list[str] = []  # of workers that ended by themselves
@@ -48,21 +53,38 @@ class Workers:
             self.others[number].kill()
             self.kills += 1
         for number in chosen:
-            self.others[number] = self._installed.worker()
+            self._replace(number)
 
     def crash(self) -> None:
-        """One is replaced by one that dies at a random step of a commit or of acquiring a shard."""
+        """One is replaced by one that dies at a step of a commit or of acquiring a shard: the least reached so far."""
+        fewest = min(self.at_points[point] for point in POINTS)
+        point = self._random.choice([point for point in POINTS if self.at_points[point] == fewest])
+        if point == BEHIND:
+            self._leave_shards_behind()
         number = self._random.randrange(len(self.others))
         self.others[number].kill()
         self.kills += 1
-        point = self._random.choice(COMMIT * 2 + ACQUIRE)
         nth = self._random.randrange(1, 20) if point in COMMIT else 1
         crashing = self._installed.worker(crash_at=f"{point}:{nth}")
         _comes_to(crashing, None)
-        self.at_points[point if crashing.process.poll() is not None else "none: it came to no such step"] += 1
+        if crashing.process.poll() is not None:
+            self.at_points[point] += 1
         crashing.kill()
         self.kills += 1
-        self.others[number] = self._installed.worker()
+        self._replace(number)
+
+    def _replace(self, number: int) -> None:
+        self.others[number] = self._installed.worker(http_port=self.ports[1 + number])
+
+    def _leave_shards_behind(self) -> None:
+        """All but the steady one die between a commit's transaction and its write to Redis."""
+        for each in self.others:
+            each.kill()
+        self.others = [self._installed.worker(crash_at="commit:published:1") for _ in self.others]
+        for each in self.others:
+            _comes_to(each, None)
+            each.kill()
+        self.kills += 2 * len(self.others)
 
     def pause(self, pause_s: float) -> None:
         """SIGSTOP for one, any of them, for a while."""
@@ -85,12 +107,12 @@ class Workers:
         """Start anew what ended by itself, and note why; take the steady worker's memory."""
         if self.steady.process.poll() is not None:
             self._note(self.steady)
-            self.steady = self._installed.worker()
+            self.steady = self._installed.worker(http_port=self.ports[0])
             self.memory.clear()
         for number, each in enumerate(self.others):
             if each.process.poll() is not None:
                 self._note(each)
-                self.others[number] = self._installed.worker()
+                self._replace(number)
         with suppress(psutil.Error):
             self.memory.append((time.monotonic(), psutil.Process(self.steady.pid).memory_info().rss))
 
