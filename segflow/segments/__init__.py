@@ -1,1 +1,1 @@
-"""What a customer is: facts, and one pure model a file that turns them into a label."""
+"""A customer's facts, and the pure models that turn them into labels, one model a file."""

@@ -1,4 +1,4 @@
-"""What the business does about a label: its strategy, and which changes somebody wants to be called for."""
+"""The business side of a label: its strategy, and the changes that are alerts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

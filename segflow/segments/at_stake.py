@@ -1,4 +1,4 @@
-"""What is at stake where a customer needs somebody: the money of an alert, beside what was ever brought."""
+"""The money at stake in an alert: what the customer brought in twelve months, and what the customer is worth."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -30,10 +30,10 @@ class AtStake:
 
 
 def at_stake(rules: Rules, facts: Facts, at_us: Times) -> AtStake:
-    """What n customers brought in the twelve months up to `at_us`, and what each is worth then.
+    """Money of the twelve months up to `at_us`, and worth at `at_us`, of n customers; each of shape (n,), minor units.
 
-    The twelve months are slots (segments/window.py), and known where as many are kept. The worth is that of the
-    dimension `clv` where it is on, and of nobody without an order that counts, whom it calls `none`.
+    The twelve months are whole slots (segments/window.py). They are UNKNOWN where fewer slots are kept. The worth is
+    that of the dimension `clv`. It is UNKNOWN where `clv` is off, and for customers without an order that counts.
     """
     known = AtStake.unknown(len(at_us))
     slots = window.slots_of_12_months(rules.slot_us)

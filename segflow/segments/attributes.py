@@ -1,6 +1,6 @@
-"""What profiles say of a customer: of each attribute that some rule looks at, the latest value and when it was stated.
+"""Attributes from profiles: the latest value of each one that a rule looks at, and the time at which it was stated.
 
-Texts are kept as hashes: rules only ask whether they are equal, and a record stays small and says nothing in clear.
+Texts are kept as hashes. Rules only compare them for equality, so a record stays small and holds no text in clear.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from segflow.segments.instant import UNKNOWN
 ENTRY: Final = np.dtype([("key", "<u4"), ("us", "<i8"), ("kind", "u1"), ("value", "<u8")])
 """Hash of the attribute's name (0: never stated), when the event that stated it happened, what it is, and its bits."""
 STATED: Final = np.dtype([("kind", "u1"), ("value", "<u8")])
-"""What an event says of an attribute."""
+"""One attribute of one event: its Kind, and its value as the Kind says."""
 
 ATTRIBUTE: Final = "attributes."
-"""What the names of attributes begin with where they stand beside those of dimensions."""
+"""The prefix of attribute names in lists that also hold names of dimensions."""
 
 Entries = npt.NDArray[np.void]
 Times = npt.NDArray[np.int64]
 
 
 class Kind(IntEnum):
-    """What an attribute is. Of two stated at the same time the greater wins, then the greater value."""
+    """The type of a value. Of two stated at the same time the greater type wins, then the greater value."""
 
     REMOVED = 0
     FLAG = 1  # value 0 or 1

@@ -123,7 +123,7 @@ def turns(condition: Condition, customers: Customers, at_us: Times) -> Times:
 
 
 def crossing(compared: Compared, customers: Customers) -> Crossing:
-    """When a comparison of moving quantities begins or ceases to hold; where one is absent, it never does."""
+    """The moment when a comparison of moving quantities begins or ceases to hold. Without a value it never holds."""
     gap = _difference(line(compared.left, customers), line(compared.right, customers))
     known, still = gap.known, gap.slope == 0
     rises = gap.slope > 0
@@ -157,7 +157,7 @@ _COMPARE: Final[dict[str, np.ufunc]] = {
 
 
 def line(quantity: Quantity, customers: Customers) -> Line:
-    """How a quantity goes, for each of n customers."""
+    """The value of a quantity and its slope over time, for each of n customers."""
     count = len(customers)
     everybody = np.ones(count, dtype=np.bool_)
     at_rest = np.zeros(count, dtype=np.int64)

@@ -61,7 +61,7 @@ def after(time_us: int, span_us: int) -> int:
 
 
 class Event(NamedTuple):
-    """What happened to one customer."""
+    """One event of one customer, as a model sees it."""
 
     type: str  # purchase, refund, feedback, payment, interaction, profile
     occurred_us: int
@@ -181,7 +181,7 @@ class _OneByOne:
         return _Columns(self, own if self.model.own is None else self.call("own", self.model.own, own, common))
 
     def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function of the model gives.
+        """Call a function of the model.
 
         Raises:
             ModelError: it raises anything.
@@ -206,7 +206,7 @@ class _OneByOne:
         return map(self.all_facts._make, zip(*columns, strict=True))
 
     def apply(self, kept: Kept, happened: Happened, _slot_us: int) -> None:
-        """What events do to what is kept."""
+        """Apply events to the model's facts, in place."""
         kinds = (
             ("purchase", happened.purchases),
             ("refund", happened.refunds),
@@ -239,7 +239,7 @@ class _OneByOne:
         self._write(kept, events.rows, after_them, "apply")
 
     def merge(self, kept: Kept, rows: Rows, other: Kept) -> None:
-        """What is kept of two who are one."""
+        """Merge the facts of `other`, row by row, into those of `rows`, in place."""
         assert self.model.merge is not None
         pairs = zip(self._own(kept, rows), self._own(other, np.arange(len(rows))), strict=True)
         self._write(kept, rows, [self.call("merge", self.model.merge, *pair) for pair in pairs], "merge")
@@ -295,7 +295,7 @@ class _Columns:
         return codes
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: Mapping[str, Labels]) -> Times:  # noqa: ARG002 - the Model's signature
-        """When each label would change by silence.
+        """Deadlines of n customers, shape (n,) of int64 microseconds; NEVER where silence changes nothing.
 
         Raises:
             ModelError: the model's function raises, or gives a time that is not after `at_us`.

@@ -1,7 +1,7 @@
-"""What is found in the population: thresholds of RFM's scores and of classes of value and clv; parameters of models.
+"""Values taken from the population: thresholds of RFM's scores, of value's and clv's classes; parameters of models.
 
-Cuts of the population compare everybody at one moment, that of the cut. What ages is therefore not measured when a
-label is asked for, but as it was then: silence moves nobody between two versions of such cuts.
+Population cuts compare everybody at one moment, that of the cut. A quantity that ages is measured as of that moment,
+not as of the moment at which a label is asked for. So silence moves nobody between two versions of such cuts.
 """
 
 from dataclasses import dataclass, fields
@@ -39,9 +39,9 @@ class Cuts:
 
 
 CUT_FIELDS: Final = frozenset(field.name for field in fields(Cuts)) - {"version"}
-"""What a model may look at."""
+"""The fields of Cuts that a model may look at."""
 
 
 def crossed(values: npt.NDArray[np.int64], thresholds: tuple[int, ...]) -> Score:
-    """How many of the ascending `thresholds` each value has reached, shape kept."""
+    """The number of ascending `thresholds` that each value has reached, in the shape of `values`."""
     return np.searchsorted(np.asarray(thresholds, dtype=np.int64), values, side="right").astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a model states of itself in its own file; all that the rest of segflow knows of a model is derived from it."""
+"""The declaration of a model, made in the model's own file. All that segflow knows of a model is derived from it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ KINDS: Final = (
     np.int64,
     np.float64,
 )
-"""What a fact can be: numbers of a fixed size. No float32: what is added up in it depends on the order."""
+"""The types of a fact: numbers of a fixed size. No float32: its sums depend on the order of adding."""
 
 Own = TypeVar("Own", bound=Section)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Common:
-    """What all models share of the settings."""
+    """The settings that all models share."""
 
     minor_per_major: int  # minor units in one of the settings' currency
     slot_us: int  # slots of cadence and of windows; slot 0 begins at the Unix epoch
@@ -43,7 +43,7 @@ class Common:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Package:
-    """Where a model that is none of segflow's comes from."""
+    """The package of a model that is not segflow's own."""
 
     name: str  # of the distribution, as pip installs it
     version: str  # of the model: a part of the definition

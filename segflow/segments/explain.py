@@ -1,7 +1,7 @@
-"""What is to be explained, one customer at one moment, and the words that models have in common.
+"""One customer at one moment, to be explained, and the sentences that models have in common.
 
-Each model has words of its own for why a customer has a label: the facts, the thresholds, the arithmetic. The label is
-always the model's own; words are chosen to go with it.
+Each model explains its labels in its own words: the facts, the thresholds, the arithmetic. The label itself always
+comes from the model; the words are chosen to match it.
 """
 
 from dataclasses import dataclass
@@ -45,13 +45,13 @@ class Case:
         return f"{Decimal(minor).scaleb(-digits):,.{digits}f} {self.currency}"
 
     def orders_said(self) -> str:
-        """How many orders count, and why so many."""
+        """A sentence: the number of orders that count, as purchases less full refunds."""
         purchases, refunds = self.fact("purchases"), self.fact("full_refunds")
         text = f"{_count(self.fact('orders'), 'order')} that count: {_count(purchases, 'purchase')}"
         return f"{text} less {_count(refunds, 'full refund')}." if refunds else f"{text}."
 
     def idle_said(self) -> str:
-        """When the latest purchase was, and how long ago."""
+        """A sentence: the time of the latest purchase, and the time since."""
         if self.fact("last_us") == UNKNOWN:
             return "Never bought anything."
         return f"The latest purchase was on {to_text(self.fact('last_us'))}: idle for {span(self.idle_us)}."

@@ -31,7 +31,7 @@ class Fact(Generic[ScalarT]):
 
 
 NO_WINDOW: Final[npt.NDArray[np.void]] = np.zeros(0, dtype=np.void)
-"""Where the settings need no window."""
+"""The window of settings that need none."""
 NO_ATTRIBUTES: Final = Attributes((), np.zeros((0, 0), dtype=ENTRY))
 
 
@@ -82,11 +82,11 @@ class Facts:
         )
 
     def once(self, what: Hashable, compute: Callable[[], npt.NDArray[ScalarT]]) -> npt.NDArray[ScalarT]:
-        """What `compute` makes of these facts, shape (n, …), computed when first asked for; facts are never written to.
+        """The result of `compute`, shape (n, …): computed at the first call and then kept, as facts never change.
 
         Args:
-            what: names it: all that it depends on beside the facts.
-            compute: gives a row a customer, each by that customer's facts alone.
+            what: the key under which it is kept. It must hold everything the result depends on besides the facts.
+            compute: gives one row for each customer, from that customer's facts alone.
         """
         found = self._computed.get(what)
         if found is None:

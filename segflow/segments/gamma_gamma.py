@@ -11,12 +11,13 @@ from segflow.segments.parameters import GammaGamma
 
 
 def expected_money(parameters: GammaGamma, repeats: Values, repeat_money: Values) -> Values:
-    """What a purchase of each of n customers is expected to bring, major units; above zero.
+    """Expected money of one purchase of each of n customers, shape (n,), major units, above zero.
 
     Args:
         parameters: q > 1.
         repeats: x, distinct purchase days less one.
-        repeat_money: net money of the repeat days together; without any above zero the population's mean is expected.
+        repeat_money: net money of all repeat days together. Where it is not above zero, the result is the population's
+            mean.
     """
     p, q, gamma = parameters.p, parameters.q, parameters.gamma
     known = (repeats > 0) & (repeat_money > 0)

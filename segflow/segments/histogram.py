@@ -51,7 +51,7 @@ def count(values: npt.NDArray[np.int64], ratio: float = RATIO) -> Histogram:
 
 
 def sums(values: npt.NDArray[np.int64]) -> Histogram:
-    """What those of `values`, shape (n,), that are above zero add up to in each bin; exactly, beyond 64 bits too."""
+    """The sum of `values`, shape (n,), in each bin; only those above zero. Exact, also beyond 64 bits."""
     above = np.sort(values[values > 0])
     if not len(above):
         return Counter()

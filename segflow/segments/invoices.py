@@ -46,10 +46,10 @@ class Invoices:
 
 
 def too_many(held: Invoices, payments: Entries, occurred_us: Times) -> Flags:
-    """Which events are about an open invoice that must be refused, shape (n,).
+    """A mask of shape (n,): the events about an open invoice that must be refused.
 
-    Either there is no place for it, or it may be one that was settled and forgotten: all settled invoices that are
-    remembered are from later than the event.
+    Either all places are taken, or the invoice may have been settled and forgotten already: all settled invoices that
+    are remembered are later than the event.
 
     Args:
         held: of n customers.

@@ -28,14 +28,14 @@ about its square: no digit of a double."""
 STEPS_MAX: Final = 30
 """The search takes three to five steps, some eight under parameters that nobody fits."""
 HALVES: Final = 64
-"""What is left of the way to the end of time after so many halvings is nothing."""
+"""Halvings of an interval of float64 after which nothing is left of it."""
 
 Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """What the model looks at of n customers with a purchase, each a column of shape (n,)."""
+    """The model's inputs for n customers with a purchase: columns of shape (n,)."""
 
     repeats: Values  # x
     recency_weeks: Values  # t_x
@@ -60,9 +60,9 @@ def p_alive(parameters: MbgNbd, history: History, age_weeks: Values) -> Values:
 
 
 def falls_to_weeks(parameters: MbgNbd, history: History, chance: Values) -> Values:
-    """When `p_alive` is down to `chance` (shape (n, k) or (k,)): weeks after the first purchase, shape (n, k).
+    """Time at which `p_alive` falls to `chance`, shape (n, k) or (k,): weeks after the first purchase, shape (n, k).
 
-    May be before the first purchase, where it was never above, and FOR_EVER_WEEKS.
+    Negative where it was never above; at most FOR_EVER_WEEKS.
     """
     r, alpha, a, b = parameters.r, parameters.alpha_weeks, parameters.a, parameters.b
     x, t_x = history.repeats[:, None], history.recency_weeks[:, None]
@@ -72,7 +72,7 @@ def falls_to_weeks(parameters: MbgNbd, history: History, chance: Values) -> Valu
 
 
 def expected_purchases(parameters: MbgNbd, history: History, age_weeks: Values, horizon_weeks: float) -> Values:
-    """How many purchases to expect of each customer in the `horizon_weeks` after T, t_x or later."""
+    """Expected purchases of each customer in the `horizon_weeks` after `age_weeks` (T, at least t_x), shape (n,)."""
     if horizon_weeks == 0:  # as where nothing is held out
         return np.zeros_like(age_weeks)
     reached = parameters.alpha_weeks + history.recency_weeks
@@ -82,14 +82,14 @@ def expected_purchases(parameters: MbgNbd, history: History, age_weeks: Values, 
 
 
 def expected_falls_to_weeks(parameters: MbgNbd, history: History, purchases: Values, horizon_weeks: float) -> Values:
-    """When `expected_purchases` is down to `purchases` (shape (n, k)): weeks after the first purchase, shape (n, k).
+    """Time at which `expected_purchases` falls to `purchases`: weeks after the first purchase, both of shape (n, k).
 
-    -inf where it is below at the latest purchase already; FOR_EVER_WEEKS where it stays above for ever; NaN where
-    there is no telling.
+    -inf where it is below at the latest purchase already; FOR_EVER_WEEKS where it stays above for ever; NaN where it
+    cannot be computed.
 
-    By Newton's method in the logarithms of the expectation and of alpha + T, this counted from the latest purchase on.
-    There the curve is concave and falls: the first step, from the latest purchase, leads beyond the crossing, at most
-    to the end of all times, and each one behind it stays beyond and comes nearer.
+    Newton's method, in the logarithms of the expectation and of alpha + T, the latter counted from the latest purchase.
+    There the curve is concave and falls. So the first step, from the latest purchase, leads beyond the crossing, at
+    most to FOR_EVER_WEEKS, and each later step comes nearer from beyond.
     """
     reached = parameters.alpha_weeks + history.recency_weeks
     end = np.log1p((FOR_EVER_WEEKS - history.recency_weeks) / reached)
@@ -117,7 +117,7 @@ class _Point(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Curve:
-    """How the expectation of n customers falls in silence, ln((alpha + T) / (alpha + t_x))."""
+    """The fall of n customers' expectation during silence, over ln((alpha + T) / (alpha + t_x))."""
 
     parameters: MbgNbd
     repeats: Values

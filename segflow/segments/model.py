@@ -1,4 +1,4 @@
-"""What every model of segments is: a pure function over columns, and its deadline."""
+"""The interface of all models: a pure function over columns, and its deadline."""
 
 from typing import Final, Protocol
 
@@ -11,7 +11,7 @@ NO_LABEL = 255
 
 
 MODEL: Final = "models."
-"""What the names of models of other packages begin with where they stand beside those of dimensions."""
+"""The prefix of the names of other packages' models in lists that also hold names of dimensions."""
 
 
 class Model(Protocol):
@@ -41,14 +41,14 @@ class Model(Protocol):
         ...
 
     def deadline(self, facts: Facts, at_us: Times, cuts: Cuts, labels: dict[str, Labels]) -> Times:
-        """When each label would change if nothing more happened: > `at_us`, NEVER where silence changes nothing.
+        """The time at which each label changes if nothing more happens: > `at_us`, NEVER where silence changes nothing.
 
-        `labels` holds this model's own codes at `at_us` too, beside those of the models before it.
+        `labels` holds the codes at `at_us` of this model and of the models before it.
         """
         ...
 
     def explain(self, case: Case) -> list[str]:
-        """Why a customer has the label, in sentences that end in it."""
+        """The reasons for a customer's label: sentences, the last of which names it."""
         ...
 
 

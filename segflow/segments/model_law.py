@@ -129,7 +129,7 @@ def _folded(model: CustomerModel[Any], log: Sequence[Event]) -> Any:
 
 
 def _facts(model: CustomerModel[Any], log: Sequence[Event], kept: Any) -> Any:
-    """What the record has of these events."""
+    """A customer's facts after these events, as the record has them."""
     bought = sorted(event.occurred_us for event in log if event.type == "purchase")
     money = sum({"purchase": 1, "refund": -1}.get(event.type, 0) * event.amount_minor for event in log)
     shared = {

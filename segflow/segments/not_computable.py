@@ -1,4 +1,4 @@
-"""What cannot be computed is an error, never a label: not a number compares as below everything and above nothing."""
+"""The error for a result that is not a number. It must never become a label: NaN compares false with everything."""
 
 from dataclasses import asdict
 

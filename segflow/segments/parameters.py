@@ -10,7 +10,7 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MbgNbd:
-    """How often customers buy, and how they are lost (segments/mbg_nbd.py)."""
+    """Parameters of the MBG/NBD model: how often customers buy, and how they are lost (segments/mbg_nbd.py)."""
 
     r: float = 0.525  # shape of the purchase rate's gamma distribution
     alpha_weeks: float = 6.183  # its rate
@@ -20,7 +20,7 @@ class MbgNbd:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GammaGamma:
-    """What a purchase of a customer brings (segments/gamma_gamma.py)."""
+    """Parameters of the gamma-gamma model: the money of a customer's purchase (segments/gamma_gamma.py)."""
 
     p: float = 6.25  # shape of the money of one purchase
     q: float = 3.74  # shape of its scale's gamma distribution; above 1, else money has no mean
@@ -29,7 +29,7 @@ class GammaGamma:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parameters:
-    """What a fit finds. Versioned like cuts."""
+    """The parameters that `segflow fit` finds. Versioned like cuts."""
 
     mbg_nbd: MbgNbd = MbgNbd()
     gamma_gamma: GammaGamma = GammaGamma()

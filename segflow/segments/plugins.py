@@ -71,7 +71,7 @@ def installed(name: str) -> Declaration[Any]:
 
 
 class Written(TypedDict):
-    """What a definition keeps of a model of another package."""
+    """The part of a definition that describes a model of another package."""
 
     package: str  # the distribution
     version: str  # of the model
@@ -80,7 +80,7 @@ class Written(TypedDict):
 
 
 def written(model: Declaration[Any]) -> Written:
-    """What a definition keeps of this model."""
+    """The part of a definition that describes `model`, which is of another package."""
     assert model.package is not None
     assert model.section is not None
     return Written(

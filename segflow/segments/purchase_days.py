@@ -41,12 +41,13 @@ def with_purchase(latest: Slots, mask: Mask, days: Days, times_us: Times) -> Pur
 def with_first_day(
     held_minor: npt.NDArray[np.int64], first_us: Times, times_us: Times, amounts_minor: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """What was paid on the first purchase day, after a purchase of each of n customers, whose first one was `first_us`.
+    """Money of the first purchase day once a purchase of each of n customers is added, shape (n,), minor units.
 
-    UNKNOWN without one. The order of purchases does not matter: an earlier day takes the place of the one before.
+    `held_minor` and `first_us` are those before it, UNKNOWN for a customer without a purchase. The order of purchases
+    does not matter: an earlier day replaces a later one.
 
     Raises:
-        OverflowError: the money of that day leaves the range of 64 bits; going on would corrupt it.
+        OverflowError: the money of that day does not fit into 64 bits.
     """
     day, first_day = times_us // DAY_US, first_us // DAY_US
     same = np.where(first_us == UNKNOWN, False, day == first_day)
@@ -58,7 +59,7 @@ def with_first_day(
 def first_day_of_both(
     held_minor: npt.NDArray[np.int64], first_us: Times, other_minor: npt.NDArray[np.int64], other_first_us: Times
 ) -> npt.NDArray[np.int64]:
-    """What n customers and n others who are one paid on the first purchase day of both; first purchases as above."""
+    """Money of the first purchase day of n customers merged with n others, shape (n,); arguments as above."""
     return np.where(
         other_first_us == UNKNOWN, held_minor, with_first_day(held_minor, first_us, other_first_us, other_minor)
     )

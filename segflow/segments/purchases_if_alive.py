@@ -1,7 +1,8 @@
-"""What somebody who is still a customer buys within a horizon, by MBG/NBD: finite under all parameters of the settings.
+"""Expected purchases of a living customer within a horizon, by MBG/NBD. Finite under all parameters of the settings.
 
-Whoever is alive after x repeats buys at a rate that is gamma distributed (r + x, alpha + T), and is lost after each
-purchase with a chance p that is beta distributed (a, b + x + 1). With w = horizon / (alpha + T) the expectation is
+A customer who is alive after x repeats buys at a rate that is gamma distributed (r + x, alpha + T). After each purchase
+the customer is lost with a chance p that is beta distributed (a, b + x + 1). With w = horizon / (alpha + T) the
+expectation is
 
     E[(1 - (1 + p w)^-(r + x)) / p],
 

@@ -1,4 +1,4 @@
-"""What the record keeps for one model beside what it keeps for all: facts, and entries whose number varies."""
+"""A model's own section of the record: facts, and entries whose number varies."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Batch(Protocol):
 
     @property
     def occurred_us(self) -> Times:
-        """When each happened."""
+        """The time of each event, microseconds."""
         ...
 
     @property
@@ -51,7 +51,7 @@ class Events:
 
     @cached_property
     def occurred_us(self) -> Times:
-        """When each happened, shape (k,)."""
+        """The time of each event, shape (k,), microseconds."""
         return self.of(self.batch.occurred_us)
 
     @cached_property
@@ -65,7 +65,7 @@ class Events:
         return self.batch.more
 
     def of(self, column: npt.NDArray[ScalarT]) -> npt.NDArray[ScalarT]:
-        """What a column of the whole batch says of these, shape (k, …)."""
+        """The rows of these events in a column of the whole batch, shape (k, …)."""
         mine: npt.NDArray[ScalarT] = column[self.places]
         return mine
 
@@ -102,7 +102,7 @@ Merge = Callable[[Kept, Rows, Kept], None]
 """Adds what is kept of k customers, the last argument, to `rows` (k,) of others, as if all events had come under one
 id."""
 Refuse = Callable[[Kept, Events], Flags]
-"""Which of k payments cannot be taken, shape (k,)."""
+"""A function that gives a mask of shape (k,): the payments that must be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class RecordSection:
 
     @property
     def dtype(self) -> np.dtype[np.void]:
-        """How it is stored: little-endian, packed; `tails` counts the entries of each kind."""
+        """The stored form of the fixed part: little-endian, packed; `tails` counts the entries of each kind."""
         tails = [("tails", "u1", (len(self.entries),))] if self.entries else []
         facts = [(fact.name, fact.stored) for fact in self.facts]
         return np.dtype([("label", "u1"), ("since_us", "<i8"), *facts, *tails])

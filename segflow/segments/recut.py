@@ -26,7 +26,7 @@ Four = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecutPolicy:
-    """Which cuts are made of the population, when, and of whom."""
+    """The cuts that are made of the population, their schedule, and the customers who count."""
 
     quintiles: bool  # the cuts of RFM's scores
     value_shares: tuple[int, int] | None  # running shares of a and b, in SHARES_PER_ONE; None: fixed cuts
@@ -85,7 +85,7 @@ class PopulationHistograms:
 
     @property
     def population(self) -> int:
-        """How many customers RFM scores."""
+        """The number of customers whom RFM scores."""
         return self.frequency.total()
 
     def __add__(self, other: Self) -> Self:
@@ -182,7 +182,7 @@ def _quintiles(counts: Histogram, held: Four) -> Four:
 
 
 def _classes(money: Histogram, held: tuple[int, int], shares: tuple[int, int]) -> tuple[int, int]:
-    """Where b and a begin."""
+    """The thresholds of classes b and a, minor units."""
     a_from, b_from = histogram.share_starts(money, shares)
     first, second = _steady([b_from, a_from], held, held)
     return first, second

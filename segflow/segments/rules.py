@@ -31,7 +31,7 @@ NOTHING_HELD: Final[Mapping[str, Labels]] = {}
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What divides customers at one time: `definition` and `cuts.version` are offsets of control records.
+    """One rule version: models, cuts and parameters. `definition` and `cuts.version` are offsets of control records.
 
     Label codes of n customers are one array of shape (n, number of models), columns in the settings' order.
     """
@@ -59,9 +59,9 @@ class Rules:
 
     @cached_property
     def kept(self) -> tuple[str, ...]:
-        """What records have to keep for them: the dimensions, the window, `attributes.<name>` for each attribute.
+        """The sections that records need: the dimensions, the window, `attributes.<name>` for each attribute.
 
-        A dimension whose model is of another package stands there as `models.<name>`.
+        A dimension whose model is of another package is named `models.<name>`.
         """
         window = ("window",) if self.window_slots else ()
         packaged = {model.name for model in self.keeping if model.package is not None}
@@ -111,9 +111,9 @@ class Rules:
         return np.stack(list(labels.values()), axis=1)
 
     def deadlines(self, facts: Facts, at_us: Times, codes: Labels, held: Mapping[str, Labels] = NOTHING_HELD) -> Times:
-        """When silence alone would change each label, shape (n, models); `codes` are the labels at `at_us`.
+        """The time at which silence alone changes each label, shape (n, models); `codes` are the labels at `at_us`.
 
-        Those `held` are not asked for, and NEVER here.
+        Models in `held` are not asked; theirs is NEVER.
         """
         labels: dict[str, Labels] = {}
         due = np.full(codes.shape, NEVER, dtype=np.int64)
@@ -172,7 +172,7 @@ def from_settings(settings: Settings, *, definition: int = 0) -> Rules:
 
 
 def common_of(settings: Settings) -> Common:
-    """What all models share of the settings."""
+    """The settings that all models share."""
     return Common(minor_per_major=10 ** minor_digits(settings.currency), slot_us=duration_us(settings.slot))
 
 
@@ -209,7 +209,7 @@ def parameters_of(written: WrittenParameters) -> Parameters:
 
 
 def recut_policy_of(settings: Settings) -> RecutPolicy:
-    """Which cuts `settings` want made of the population: those of dimensions they list."""
+    """The population cuts that `settings` ask for, of the dimensions they list."""
     value = settings.value
     by_share = "value" in settings.dimensions and value.cuts == "share"
     by_worth = "clv" in settings.dimensions and settings.clv.cuts == "terciles"
@@ -227,12 +227,12 @@ def recut_policy_of(settings: Settings) -> RecutPolicy:
 
 
 def window_slots(settings: Settings) -> int:
-    """How many slots rfm looks at, the present one included; 0: at all of a customer's life."""
+    """The number of slots that rfm looks at, the present one included; 0: a customer's whole life."""
     return 0 if settings.rfm.window is None else settings.rfm.window // settings.slot
 
 
 def kept_slots(settings: Settings) -> int:
-    """How many slots of money and orders are kept: as many as rfm looks at, and alerts."""
+    """The number of slots of money and orders that are kept: enough for both rfm and alerts."""
     by_rfm = window_slots(settings) if "rfm" in settings.dimensions else 0
     by_alerts = slots_of_12_months(duration_us(settings.slot)) if settings.alerts.last_12_months else 0
     return max(by_rfm, by_alerts)

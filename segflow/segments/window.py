@@ -53,7 +53,7 @@ def with_event(held: Entries, slots: Numbers, orders: Numbers, net_minor: Number
 
 
 def slots_of_12_months(slot_us: int) -> int:
-    """How many slots the last twelve months are, the present one included: those that lie in 365 days, one at least."""
+    """The number of slots that fit in 365 days, the present one included; at least 1."""
     return max(1, YEAR_US // slot_us)
 
 
@@ -84,9 +84,9 @@ def trimmed(held: Entries) -> Entries:
 
 
 def leave_us(held: Entries, slot_us: int, length: int) -> Times:
-    """When each slot leaves the window, shape (n, k), the first first; NEVER in empty places.
+    """The time at which each slot leaves the window, shape (n, k), earliest first; NEVER in empty places.
 
-    That is at the end of the `length`-th slot, itself included.
+    A slot leaves at the end of the `length`-th slot from it, itself included.
     """
     is_there = held["key"] != 0
     slot = np.where(is_there, held["key"].astype(np.int64) - KEY_OF_SLOT_0, 0)

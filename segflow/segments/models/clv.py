@@ -111,10 +111,10 @@ class ClvModel:
         ]
 
     def worth_minor(self, facts: Facts, at_us: Times | int, parameters: Parameters) -> Times:
-        """What each of n customers with a purchase is worth at `at_us`, whole minor units; at most WORTH_MOST.
+        """Worth at `at_us` of n customers with a purchase, shape (n,), whole minor units; at most WORTH_MOST.
 
         Raises:
-            NotComputableError: there is no telling.
+            NotComputableError: the parameters give no number for one of them.
         """
         history = History.of(facts)
         first_us = np.where(facts.first_us == UNKNOWN, at_us, facts.first_us)
