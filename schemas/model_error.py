@@ -1,4 +1,4 @@
-"""What is wrong with a model: a class of its own, so that the command line knows it without importing the models."""
+"""The error of a faulty model, in a module of its own: the command line knows it without importing the models."""
 
 
 class ModelError(Exception):

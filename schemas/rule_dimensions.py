@@ -20,7 +20,7 @@ ATTRIBUTES_MAX: Final = 64
 OF_THE_RECORD: Final = frozenset({"window", "attributes", "rules", "refunds"})
 """Sections of a record that are no dimension's; a dimension cannot be called so (state/layout.py)."""
 LABEL_PATTERN: Final = r"^[a-z][a-z0-9_]{0,63}$"
-"""What labels and dimensions are called: it stands in YAML, in expressions and in metrics without quotes."""
+"""The pattern of names of labels and dimensions. Such a name needs no quotes in YAML, expressions and metrics."""
 Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 
 

@@ -41,7 +41,7 @@ from segflow.segments.models.satisfaction import SATISFACTION, Satisfaction
 from segflow.segments.models.value import VALUE, Value
 
 NAME: Final = re.compile(LABEL_PATTERN).fullmatch
-"""What a dimension can be called."""
+"""Matches the name of a dimension."""
 WINDOW_SLOTS_MOST: Final = 40
 """The most slots of a window: three years of 28 days. It bounds a customer's record."""
 

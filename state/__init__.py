@@ -1,1 +1,1 @@
-"""What is remembered: the customer record, the shard's head, and the stores that keep them."""
+"""The state: the customer record, the shard's head, and the stores that keep them."""

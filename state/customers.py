@@ -142,7 +142,7 @@ class Customers:
         return facts_of(self.fixed, rows, own=own, **more)
 
     def kept(self, section: str) -> Kept:
-        """What one section of a model keeps of them, to be changed in place."""
+        """One model's section of all these customers, as views: changes are made in place."""
         model = model_section(section)
         entries = {} if model is None else {name: self.tails[name] for name in model.entries}
         return Kept(section=self.sections[section], entries=entries, first_us=self.fixed["first_us"])

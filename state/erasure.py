@@ -1,4 +1,4 @@
-"""What stays of a customer who was erased: enough to keep older events out and to go on counting, and no name."""
+"""The rest of a customer who was erased: enough to keep older events out and to go on counting, and no id."""
 
 import struct
 from hashlib import blake2b

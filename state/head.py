@@ -11,7 +11,7 @@ PAGE_CUSTOMERS: Final = 512
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one input was read."""
+    """The position in one input up to which it was read."""
 
     topic_id: str = ""  # so that a topic deleted and made again is noticed
     offset: int = 0  # the next to read
@@ -53,7 +53,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pages(self) -> int:
-        """How many pages the directory has."""
+        """The number of pages of the directory."""
         return -(-self.population // PAGE_CUSTOMERS)
 
     @property

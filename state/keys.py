@@ -17,12 +17,12 @@ class Keys:
 
     @property
     def shard(self) -> str:
-        """What every key of the shard begins with."""
+        """The prefix of every key of the shard."""
         return f"{self.prefix}:{{{self.partition}}}:"
 
     @staticmethod
     def pattern(start: str) -> str:
-        """What SCAN takes to find every key that begins with `start`."""
+        """The pattern for SCAN that matches every key that begins with `start`."""
         return "".join(f"\\{char}" if char in "*?[]^\\" else char for char in start) + "*"
 
     @property

@@ -1,7 +1,7 @@
-"""What a stored customer record is made of: a fixed part, the sections that some dimensions need, and their bits.
+"""The layout of a stored customer record: a fixed part, the sections that some dimensions need, and their bits.
 
 Layout 2, little-endian, packed; docs/state.md has the tables. A record begins with its layout's number, so that a
-later worker can read what an earlier one wrote. A section that says nothing yet is not written.
+later worker can read what an earlier one wrote. An empty section is not written.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from segflow.segments.record_section import RecordSection
 LAYOUT: Final = 2
 _SLOTS: Final = {name: model.slot for name, model in BUILT_IN.items() if model.slot is not None}
 DIMENSION_SLOTS: Final = tuple(sorted(_SLOTS, key=_SLOTS.__getitem__))
-"""Where these dimensions' labels stand in the fixed part, whatever the settings' order: a record outlives an order."""
+"""The order of these dimensions' labels in the fixed part. The settings' order may change; a record's must not."""
 REMEMBERED: Final = (16, 8)
 """Event ids kept a customer: latest purchases, refunds, payments and feedbacks; latest others."""
 REFUNDS: Final = "refunds"
@@ -72,7 +72,7 @@ if [bit for bit, *_ in _BY_BIT] != list(range(len(_BY_BIT))) or len(_BY_BIT) > N
 SECTION_BYTES: Final = np.array([section.itemsize for section in SECTIONS.values()])
 NO_FACTS: Final = frozenset({"label", "since_us", "tails"})
 NEEDS: Final[dict[str, tuple[str, ...]]] = {name: model.needs for name, model in BUILT_IN.items() if model.needs}
-"""Whose sections a dimension needs beside its own: clv looks at the same days of purchases as churn."""
+"""The sections that a dimension needs besides its own: clv looks at the same days of purchases as churn."""
 
 
 class LayoutError(Exception):
@@ -96,7 +96,7 @@ def packaged(sections: Iterable[str]) -> list[str]:
 
 
 def model_section(name: str) -> RecordSection | None:
-    """What the model of a section states of it; None: it is of no model.
+    """The declaration of a section by its model; None: it belongs to no model.
 
     Raises:
         ModelError: it is of a model of another package that is not installed, or cannot be used.
@@ -121,7 +121,7 @@ def empty_section(name: str, count: int) -> npt.NDArray[np.void]:
 
 
 def says_anything(name: str, section: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    """Who has anything in a section."""
+    """A mask of shape (n,): the customers whose section is not empty."""
     says: npt.NDArray[np.bool_] = (as_bytes(section) != as_bytes(empty_section(name, 1))).any(axis=1)
     return says
 

@@ -13,7 +13,7 @@ from segflow.state.keys import Keys
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Installation:
-    """What holds for all shards, as the first worker wrote it."""
+    """The facts of an installation that hold for all shards, as its first worker wrote them."""
 
     partitions: int
     partitioner: str
@@ -58,11 +58,11 @@ def heads(client: redis.Redis, prefix: str, count: int) -> list[Head | None]:
 
 
 def find(client: redis.Redis, place: Keys, customer_id: str) -> Found:
-    """What is stored of a customer of the shard `place`.
+    """The stored head of the shard `place` and its record of a customer, each None where there is none.
 
     Raises:
         redis.RedisError: Redis cannot be reached or refuses.
-        msgspec.MsgspecError: the stored head is none.
+        msgspec.MsgspecError: the stored head cannot be decoded.
     """
     pipeline = client.pipeline(transaction=True)
     pipeline.get(place.head)

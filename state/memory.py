@@ -89,7 +89,7 @@ class MemoryStore:
 
     @property
     def redirects(self) -> dict[str, bytes]:
-        """What is stored of ids that became another."""
+        """The stored redirects, by the id that became another."""
         return {customer_id: value for customer_id, value in self._records.items() if is_redirect(value)}
 
     def commit(self, write: Write) -> None:

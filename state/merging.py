@@ -82,7 +82,7 @@ def _unite_refunds(into: Customers, rows: Rows, other: Customers) -> None:
 
 
 def _unread(into: Customers, rows: Rows, other: Customers) -> None:
-    """What is not read cannot be added: of what both have, that of `into` stays."""
+    """Join the sections that are not read. They cannot be added: where both have one, that of `into` stays."""
     if other.unread is None:
         return
     if into.unread is None:

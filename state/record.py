@@ -150,7 +150,7 @@ def facts(values: Sequence[bytes | None], kept: Sequence[str]) -> Facts:
 
 
 def timers_us(values: Sequence[bytes | None]) -> list[int]:
-    """Where the timer set has each customer, from their stored bytes; NO_TIMER: nowhere."""
+    """The timer of each customer, microseconds, from the stored bytes; NO_TIMER: it has none."""
     timers: list[int] = _fixed(_of_this_layout([value or b"" for value in values]))["timer_us"].tolist()
     return timers
 

@@ -9,9 +9,9 @@ _FIXED: Final = struct.Struct("<cqII")
 
 
 class Redirect(NamedTuple):
-    """Whose events the id's are, and what was published under the id until then.
+    """The customer to whom an id's events go now, and what was published under the id before.
 
-    That is as in an Erasure, which it may become.
+    The latter is as in an Erasure, which a redirect may become.
     """
 
     to: str  # the customer it became, who may have become another since

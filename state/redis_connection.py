@@ -1,4 +1,4 @@
-"""How redis-py is told where Redis is and how to reach it."""
+"""The connection to Redis: redis-py with the settings' address, certificates, password and timeout."""
 
 from typing import Any
 

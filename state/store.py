@@ -1,4 +1,4 @@
-"""What a shard needs of a store. The memory and the Redis store are held to one contract suite."""
+"""The interface of a shard's store. The memory and the Redis store are held to one contract suite."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class RolledBackError(ShardLostError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What a commit begins with."""
+    """The answer of a store to the beginning of a commit."""
 
     records: list[bytes | None]  # of the ids asked for, None where there is none
     due: list[str]  # customers whose timer is due, by (timer, id)
@@ -42,7 +42,7 @@ class LedgerEntry(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Write:
-    """What one commit changes: records, timers, directory and head, all or nothing."""
+    """The writes of one commit: records, timers, directory and head, all or nothing."""
 
     records: Sequence[tuple[str, bytes]]  # customer id, encoded record
     timers: Sequence[tuple[str, int]]  # customer id, deadline in microseconds; NO_TIMER takes it out
@@ -85,14 +85,14 @@ class Store(Protocol):
         ...
 
     def places(self, ids: Sequence[str], head: Head) -> dict[str, int]:
-        """Where the directory of `head` has these ids; one it lacks is left out.
+        """The places of these ids in the directory of `head`; an id that it lacks is left out.
 
         Takes time in proportion to the population.
         """
         ...
 
     def erased(self, pseudonyms: Sequence[bytes]) -> list[Erasure | None]:
-        """What stays of erased customers, None where nothing does."""
+        """The erasures under these pseudonyms, each None where there is none."""
         ...
 
     def oldest_erased(self, limit: int) -> list[tuple[bytes, Erasure]]:
@@ -100,7 +100,7 @@ class Store(Protocol):
         ...
 
     def merged_into(self, ids: Sequence[str]) -> list[str | None]:
-        """Whom these ids became, in the shard that keeps the ledger (shard 0); None for those that are themselves."""
+        """The customers that these ids were merged into, None for an id that was not. Only shard 0 has the ledger."""
         ...
 
     def merged_from(self, customer_id: str) -> list[str]:
@@ -144,7 +144,10 @@ class Store(Protocol):
         ...
 
     def torn(self, head: Head | None) -> str | None:
-        """What a look at a few keys shows to be missing beside the stored `head`, or left over where there is none."""
+        """A description of keys that are missing beside the stored `head`, or left over without one; None: all is well.
+
+        Looks at a few keys only.
+        """
         ...
 
     def clear(self, mark: Head, expected: Head | None) -> None:

@@ -73,7 +73,7 @@ def none(tail: Tail, count: int, keys: Keys) -> Entries:
 
 
 def counts(entries: Entries) -> Counts:
-    """How many entries each customer has."""
+    """The number of entries of each customer, shape (n,)."""
     held: Counts = (entries["key"] != 0).sum(axis=1)
     return held
 
