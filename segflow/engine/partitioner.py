@@ -1,4 +1,4 @@
-"""Which partition a key belongs to, as the producers of both inputs place it."""
+"""The partitioners of Kafka clients: the partition of a key, as the producers of both inputs place it."""
 
 import zlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What events do to the facts of their customers (docs/architecture.md#how-one-event-is-applied, step 2). Pure."""
+"""Step 2 of docs/architecture.md#how-one-event-is-applied: events applied to the facts of their customers. Pure."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from segflow.state.customers import Customers
 
 
 def untakable(customers: Customers, batch: Chunk, rules: Rules, rows: Rows, events: Rows) -> npt.NDArray[np.bool_]:
-    """Which events, of shape (k,), are payments that a model cannot take; arguments as of `apply`."""
+    """A mask of shape (k,): the events that are payments which a model must refuse. Arguments as for `apply`."""
     found = np.zeros(len(events), dtype=np.bool_)
     pays = np.flatnonzero(batch.kinds[events] == Kind.PAYMENT)
     if len(pays):

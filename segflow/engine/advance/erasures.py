@@ -98,7 +98,7 @@ class Erasures:
         self.new[rows] = True
 
     def erasure(self, row: int) -> Erasure:
-        """What stays of the customer of this row."""
+        """The erasure of the customer in this row."""
         return Erasure(*(int(column[row]) for column in self.columns))
 
     def concern(self, kinds: npt.NDArray[np.uint8]) -> bool:
@@ -133,7 +133,7 @@ class Erasures:
         self.forget(customers, over[~self.known[over]], rules)
 
     def outdated(self, rows: Rows, occurred_us: Times, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        """Which events happened before their customer's erase, or are that erase again."""
+        """A mask of shape (k,): the events from before their customer's erase, or that are that erase again."""
         again = (kinds == Kind.ERASE) & (occurred_us == self.at_us[rows])
         out: npt.NDArray[np.bool_] = again | (occurred_us < self.at_us[rows])
         return out

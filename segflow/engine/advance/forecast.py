@@ -1,6 +1,7 @@
-"""What silence will bring: a customer's changes to come, as long as nothing happens. Pure.
+"""Forecast: the changes to come of a customer who stays silent. Pure.
 
-`next_changes` is the first of many customers, part of every change that is published. `forecast` is all of one.
+`next_changes` gives the first one for each of many customers; every published change carries it. `forecast` gives all
+of one customer.
 """
 
 from dataclasses import dataclass

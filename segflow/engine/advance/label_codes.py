@@ -21,7 +21,7 @@ def removed_labels(old: Model, new: Model) -> tuple[str, ...]:
 
 
 def translate(old: Rules, new: Rules, codes: Labels) -> Codes:
-    """What customers were under the `old` rules, in codes of the `new`.
+    """Labels under the `old` rules, as codes of the `new` rules.
 
     Args:
         old: the rules of `codes`.
@@ -29,8 +29,8 @@ def translate(old: Rules, new: Rules, codes: Labels) -> Codes:
         codes: shape (n, models of `old`).
 
     Returns:
-        Shape (n, models of `new`): the code of the same label; REMOVED or above where there is none; a dimension
-        that is new begins at its neutral label.
+        Shape (n, models of `new`): the code of the same label, or REMOVED and above where the new rules lack it. A
+        new dimension has its neutral label.
     """
     columns = {name: column for column, name in enumerate(old.names)}
     found = np.empty((len(codes), len(new.models)), dtype=np.int16)

@@ -40,7 +40,7 @@ class Adoption:
 
 
 class EventFlag(IntFlag):
-    """What a commit counts of an event."""
+    """The counters of a commit in which an event counts, as bits."""
 
     DUPLICATE = 1
     LATE = 2
@@ -51,7 +51,7 @@ class EventFlag(IntFlag):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """What commits ask: m usable events, those of one shard in its order, and k rows whose timers are due."""
+    """The work of some commits: m usable events, each shard's in its order, and k rows whose timers are due."""
 
     events: Chunk  # every row usable
     rows: Rows  # (m,) the events' customers
@@ -63,7 +63,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advance:
-    """What came of it. `customers` were changed in place."""
+    """The result of a Work. Its customers were changed in place."""
 
     before: Changes | None  # what silence brought under the old rules of an adoption; before all of `changes`
     changes: Changes
@@ -73,7 +73,7 @@ class Advance:
 
 
 class MergeHook(Protocol):
-    """What merging customers adds to a batch (`segflow.engine.merging`)."""
+    """The processor's hook for merging customers (`segflow.engine.merging`)."""
 
     def take_events(self, processor: "Processor") -> None:
         """Take all events of the batch in their order: `Processor.take`, and what more merges ask for."""
@@ -390,7 +390,7 @@ class Processor:
         self.parts.append(Changes(steps=steps, moves=moves))
 
     def _at_stake(self, facts: Facts, at_us: Times, labels: Labels, published: npt.NDArray[np.bool_]) -> AtStake:
-        """What is at stake of the customers of whom a change is an alert, and unknown of all others."""
+        """The money at stake of customers with a change that is an alert; unknown for all others."""
         stakes = AtStake.unknown(len(at_us))
         if not self.rules.actions.alerts:
             return stakes

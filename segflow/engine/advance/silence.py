@@ -94,7 +94,7 @@ class Silence:
 
 
 def endless(rules: Rules, facts: Facts, at_us: Times, codes: Labels) -> ModelError:
-    """What is wrong where STEPS_MAX deadlines did not bring silence to its end, by the name of a model at fault."""
+    """The error for silence that has not ended after STEPS_MAX deadlines; it names a model at fault."""
     name = rules.names[int(rules.deadlines(facts, at_us, codes)[0].argmin())]
     return ModelError(
         f"the model {name}: {STEPS_MAX:,} deadlines of one customer, and another one behind them; its `deadline` must "

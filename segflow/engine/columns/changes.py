@@ -15,7 +15,7 @@ NO_EVENT = -1
 
 
 class Cause(IntEnum):
-    """Why a label changed."""
+    """The cause of a change."""
 
     EVENT = 0
     TIME = 1
@@ -74,7 +74,7 @@ class Moves:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Where the changes of each of some shards begin, and where the last ones end; each of shape (shards + 1,)."""
+    """The boundaries of shards in columns of changes: shard i has rows [i] to [i + 1]; each of shape (shards + 1,)."""
 
     steps: npt.NDArray[np.intp]
     moves: npt.NDArray[np.intp]

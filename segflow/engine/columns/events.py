@@ -19,7 +19,7 @@ HANDOVER: Final = 2
 
 
 class Kind(IntEnum):
-    """What an event does to the facts."""
+    """The kind of an event, by its effect on the facts."""
 
     PURCHASE = 0
     REFUND = 1
@@ -42,7 +42,7 @@ REMEMBERED_LONG: Final = Kind.PAYMENT
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Why a record cannot be used: `kind` to count by, `reason` for a person."""
+    """The reason for which a record cannot be used: `kind` to count by, `reason` for a person."""
 
     kind: str
     reason: str
@@ -74,7 +74,7 @@ class Chunk:
 
     @property
     def full(self) -> npt.NDArray[np.bool_]:
-        """Which are full refunds."""
+        """A mask of the full refunds, shape (n,)."""
         full: npt.NDArray[np.bool_] = self.refunded_orders != 0
         return full
 

@@ -1,4 +1,4 @@
-"""What is published, as columns: Kafka records without an object each."""
+"""Kafka records to be published, as columns: no Python object for each record."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ def header(name: str, value: bytes) -> bytes:
 
 
 def opening(name: str) -> bytes:
-    """What stands before the value, and its size, of one header."""
+    """The bytes of one header up to the size of its value: size and text of its name."""
     return varint.encode(len(name.encode())) + name.encode()
 
 

@@ -135,7 +135,7 @@ def pieces(text: Text) -> Iterator[memoryview]:
 
 
 def offsets(text: Text) -> npt.NDArray[np.int32]:
-    """Where each piece starts in the column's bytes, and where the last ends; shape (n + 1,)."""
+    """The start of each piece in the column's bytes, and the end of the last one; shape (n + 1,)."""
     if not len(text):
         return np.zeros(1, dtype=np.int32)
     return np.frombuffer(text.buffers()[1], dtype=np.int32)[text.offset : text.offset + len(text) + 1]

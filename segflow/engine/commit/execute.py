@@ -45,7 +45,7 @@ DIGEST_BYTES: Final = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommitResult:
-    """What a commit writes and publishes."""
+    """The outcome of executing a commit: what it writes to the store and what it publishes."""
 
     write: Write
     changes: Messages
@@ -179,7 +179,7 @@ def _batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[ShardResult
 
 
 def _erasures(commits: Sequence[CommitInput], found: dict[int, Erasure]) -> Erasures:
-    """What stays of erased customers, and the dimensions of the versions of the rules in it."""
+    """The erasures of these commits, and the dimensions of the rule versions in them."""
     known = np.concatenate([each.known for each in commits])
     stays: list[Erasure | Redirect] = [*found.values()]
     for each in commits:
@@ -198,7 +198,7 @@ def _publication(commit: CommitInput) -> Publication:
 
 
 def _result(part: ShardResult) -> CommitResult:
-    """What one shard's commit comes to."""
+    """The result of one shard's commit."""
     commit, encoded, flags = part.commit, part.encoded, part.flags
     count = {flag: int(np.count_nonzero(flags & np.uint8(flag))) for flag in EventFlag}
     merged = refuse_invoices(commit.merged, commit.in_order[np.flatnonzero(flags & np.uint8(EventFlag.REFUSED))])

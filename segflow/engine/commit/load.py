@@ -33,7 +33,7 @@ NOBODY: Final = ""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommitInput:
-    """What one shard's commit works on: m events, and n customers whose records the store has, or has not."""
+    """The input of one shard's commit: m events, and n customers, some of whom the store may not know yet."""
 
     settings: Settings
     rule_versions: RuleVersions
@@ -94,12 +94,18 @@ class Loader:
         handed: Chunk | None = None,
         due: Sequence[str] | None = None,
     ) -> CommitInput:
-        """What `plan` works on, the state being that behind `head`, whose inputs `purchases` and `interactions` are.
+        """Begin the commit of `plan` in the store, and load its input.
 
-        `handed`: what other shards have handed over, None: nothing. `due`: customers whose timers are due at the plan's
-        sweep, at most its limit, where the caller has asked the store and there are no events; None: not asked yet.
-
-        Begins the commit in the store, whose head is `stored`, or `head` where that is None.
+        Args:
+            plan: of the commit.
+            purchases: the records of that input.
+            interactions: likewise.
+            head: the state's, before the commit.
+            store: of the shard.
+            stored: the head in the store; None: it is `head`.
+            handed: records that other shards handed over; None: no records.
+            due: customers whose timers are due at the plan's sweep, at most its limit. For a caller who has already
+                asked the store, and only without events; None: the store is asked here.
 
         Raises:
             ShardLostError: the store's head is another.
@@ -213,7 +219,7 @@ def _erased(
     *,
     everybody: bool,
 ) -> dict[int, Erasure]:
-    """What stays of erased customers: of those who are unknown or have an event that may be too old, or of all."""
+    """Erasures by row: of customers who are unknown or have an event that may be too old, or of everybody."""
     if head.erasures is None:
         return {}
     asked = ~known | everybody

@@ -1,4 +1,4 @@
-"""What a commit does, decided before it is done; the journal keeps it, so that the commit can be done again."""
+"""The plan of a commit, fixed before the commit is executed. The journal keeps it, so that it can be replayed."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ from segflow.state.head import PAGE_CUSTOMERS, Head
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a commit does, decided before it is done; the journal keeps it."""
+    """The plan of a commit, fixed before the commit is executed. The journal keeps it."""
 
     sequence: int
     purchases_to: int  # the input read up to here, exclusive

@@ -1,4 +1,4 @@
-"""What commits take from the control topic: every version of the rules there was, and the secret for erased ids."""
+"""The commits' view of the control topic: every rule version so far, and the secret that hashes erased ids."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What executing a batch came to for each of its shards, before it is written."""
+"""The result of a batch for each of its shards, before it is written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ LET_GO_MAX: Final = 1000
 
 
 def write(result: ShardResult, ledger: MergeLedger) -> Write:
-    """What the commit writes.
+    """The commit's writes to the store.
 
     Raises:
         TornStateError: the directory lacks a customer.
@@ -70,7 +70,7 @@ def write(result: ShardResult, ledger: MergeLedger) -> Write:
 
 
 def _adopting(commit: CommitInput) -> Adopting | None:
-    """How far the adoption under way has come; None: there is none, or it is done."""
+    """The progress of the adoption under way; None: there is none, or it is done."""
     adopting = commit.head.adopting
     if adopting is None:
         return None
@@ -79,7 +79,7 @@ def _adopting(commit: CommitInput) -> Adopting | None:
 
 
 def _places(commit: CommitInput, ids: list[str]) -> list[int]:
-    """Where the directory has these ids."""
+    """The places of these ids in the directory, ascending."""
     if not ids:
         return []
     places = commit.store.places(ids, commit.head)
@@ -90,7 +90,7 @@ def _places(commit: CommitInput, ids: list[str]) -> list[int]:
 
 
 def _erased(result: ShardResult) -> tuple[list[tuple[bytes, Erasure | None]], Between | None]:
-    """What of erased customers is to be written and let go of, and between which times what stays lies then."""
+    """Erasures to write (None: to delete), by pseudonym, and the range of times of those that stay."""
     commit, erasures = result.commit, result.erasures
     head, kept_us = commit.head, commit.plan.erased_for_us
     written: dict[bytes, Erasure | None] = {}

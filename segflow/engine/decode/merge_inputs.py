@@ -47,9 +47,9 @@ def merge(purchases: Chunk, interactions: Chunk, latest_us: int, handed: Chunk |
 
 
 def ready(purchases: Chunk, interactions: Chunk, waits: tuple[bool, bool], latest_us: int) -> tuple[int, int]:
-    """How many records of each input may be taken: up to where an input that `waits` for more runs dry.
+    """The number of records of each input that may be taken: up to where an input that `waits` for more runs dry.
 
-    Where both wait, that is the one whose last record comes first in the shard's order. Nothing is merged for this.
+    Where both wait, it is the one whose last record comes first in the shard's order. Nothing is merged for this.
 
     Args:
         purchases: read so far, not yet taken.

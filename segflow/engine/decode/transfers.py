@@ -1,4 +1,4 @@
-"""What other shards have handed over: merge messages as columns of events, beside those of the inputs."""
+"""Merge messages that other shards handed over, as columns of events like those of the inputs."""
 
 import sys
 from collections.abc import Sequence

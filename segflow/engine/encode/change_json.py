@@ -52,7 +52,7 @@ Places = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Publication:
-    """Where and when a shard's batch was worked on: what may differ between two runs over one history."""
+    """The place and time at which a shard's batch was worked on. Only this may differ between two runs of a history."""
 
     detected_us: int
     position: dict[str, int]  # topic -> offset up to which it was read
@@ -62,7 +62,7 @@ class Publication:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Encoded:
-    """What one shard's batch publishes."""
+    """The messages that one shard's batch publishes."""
 
     changes: Messages  # in their order
     alerts: Messages  # those of the changes that are alerts
@@ -242,7 +242,7 @@ class Encoder:
         return change_ids, Messages(keys, values, headers)
 
     def _place(self, at: Publication, mode: bytes) -> bytes:
-        """What ends a change."""
+        """The last fields of a change, and its closing brace."""
         detected = instant.to_text(at.detected_us).encode()
         return b',"detected_at":"%b","position":%b,"mode":"%b"}' % (
             detected,
@@ -354,7 +354,7 @@ def _shards(shares: Shares) -> Places:
 def _live(
     changes: Changes, occurred_us: npt.NDArray[np.int64], shares: Shares, at: Sequence[Publication]
 ) -> npt.NDArray[np.bool_]:
-    """Which changes are live: what they say became true, and what caused it happened, late enough for their shard."""
+    """A mask of the live changes: both `effective_at` and the causing event are at or after `live_from_us`."""
     steps = changes.moves.steps
     effective_us, causing = changes.steps.effective_us[steps], changes.steps.events[steps]
     since_us = effective_us.copy()
@@ -433,7 +433,7 @@ class _Words:
         return b"" if found is None else b',"strategy":{"name":"%b","priority":%d}' % (found[0].encode(), found[1])
 
     def places(self, dimensions: Places | int, codes: npt.NDArray[np.integer[Any]]) -> Places:
-        """Where the tables have the labels `codes`; from REMOVED on they are those of the old rules."""
+        """The places of the labels `codes` in the tables; from REMOVED on they are those of the old rules."""
         nulls = self._nulls[dimensions]
         known = np.where(codes == NO_LABEL, nulls, self._firsts[dimensions] + codes)
         places: Places = np.where(codes >= REMOVED, nulls + 1 + codes - REMOVED, known)

@@ -1,4 +1,4 @@
-"""What becomes of records that cannot be used: nothing of them is lost, and each says why."""
+"""Dead letters: records that cannot be used, each kept with its reason."""
 
 from base64 import b64encode
 from typing import Final
@@ -10,7 +10,7 @@ from segflow.schemas.change import DeadLetter
 from segflow.schemas.connection_settings import KafkaTopics
 
 DEAD_VALUE_BYTES: Final = 65_536
-"""How much of a record's raw bytes a dead letter carries; as much as the largest record that is accepted by default."""
+"""The most raw bytes of a record in its dead letter: the size of the largest record that is accepted by default."""
 
 
 def dead_letters(topics: KafkaTopics, shard: int, merged: OrderedInputs) -> list[Message]:

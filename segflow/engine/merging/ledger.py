@@ -32,7 +32,7 @@ class MergeLedger:
         return [msgspec.structs.replace(asked, kind=APPROVE, to=asked.previous, customer=end)]
 
     def end_of(self, customer_id: str) -> str:
-        """Who the id is by now."""
+        """The id at the end of the chain of merges that begins with `customer_id`; itself if it was never merged."""
         while (merged_into := self._whom(customer_id)) is not None:
             customer_id = merged_into
         return customer_id

@@ -23,7 +23,7 @@ from segflow.state.store import LedgerEntry
 
 @dataclass(slots=True, kw_only=True)
 class Aliases:
-    """What of a batch's customers and events has to do with aliases. Mutable, as Customers is."""
+    """The aliases, redirects and merge messages of a batch. Mutable, as Customers is."""
 
     alone: bool  # one shard has all customers
     rows: dict[str, int]  # customer id → row, of all who are loaded
@@ -197,7 +197,7 @@ class Merges:
         self.aliases.gone.add(row)
 
     def _redirect(self, processor: Processor, row: int, row_id: str) -> None:
-        """What comes under the id of `row` is of another customer from now on."""
+        """Redirect events under the id of `row` to another customer from now on."""
         erasures = processor.work.erasures
         self.aliases.redirects[row] = Redirect(
             to=row_id,

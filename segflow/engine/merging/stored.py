@@ -1,4 +1,4 @@
-"""What a commit reads of aliases from its shard's store, what it writes of them, and what it hands over."""
+"""Aliases in the store: read for a commit, written by it, and handed over to other shards."""
 
 from collections.abc import Sequence
 
@@ -22,14 +22,14 @@ from segflow.state.store import Store
 def read_aliases(
     head: Head, events: Chunk, place: dict[str, int], values: list[bytes | None], store: Store, *, alone: bool
 ) -> Aliases | None:
-    """What of a batch has to do with aliases, None where nothing has.
+    """The aliases of a batch; None where neither its events nor its customers have to do with any.
 
     Args:
-        head: tells whether there is anything at all.
+        head: the state's; it says whether the shard has any aliases.
         events: of the batch.
-        place: rows by customer id; those who come in by aliases are added.
-        values: what is stored, by row, likewise; an id that became another has nothing, and records that were handed
-            over stand last, beyond those of `place`.
+        place: rows by customer id. Customers who come in by aliases are added.
+        values: stored bytes by row, likewise added to. An id that became another has none. Records that were handed
+            over stand last, beyond the rows of `place`.
         store: begun.
         alone: the shard has all customers.
     """
@@ -74,7 +74,7 @@ def _follow(aliases: Aliases, events: Chunk, values: list[bytes | None], store: 
 
 
 def redirect_records(aliases: Aliases, customers: Customers) -> list[tuple[str, bytes]]:
-    """What takes the place of a record: whom the id became."""
+    """The redirects that take the place of records, by id, encoded."""
     return [
         (customers.ids[row], aliases.redirects[row].encode())
         for row in sorted(aliases.moved)
