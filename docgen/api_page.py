@@ -26,7 +26,7 @@ MODULES: Final = {
     "segflow.fitting.gamma_gamma": ("fit",),
     "segflow.segments.model": ("Model",),
 }
-"""What other programs may build on, by module. Everything else may change with any release."""
+"""The names that other programs may build on, by module. Everything else may change with any release."""
 FIELDS_ELSEWHERE: Final = {
     "segflow.schemas.settings": "Its fields are the [settings](settings.md).",
     "segflow.schemas.event": "Their fields are in [Events](events.md). `EVENT` is pydantic's adapter for all of them.",

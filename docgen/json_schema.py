@@ -41,7 +41,7 @@ def fields(schema: Schema, root: Schema) -> Iterator[Field]:
 
 
 def kind(schema: Schema, root: Schema) -> str:
-    """What values a schema takes, in a few words."""
+    """The values that a schema takes, in a few words."""
     schema = resolved(schema, root)
     if "const" in schema:
         return code(_text(schema["const"]))

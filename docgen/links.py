@@ -1,4 +1,4 @@
-"""What is wrong with a built site: links that lead nowhere, and anything loaded from another host."""
+"""Checks of a built site: links that lead nowhere, and anything loaded from another host."""
 
 from collections.abc import Iterator
 from html.parser import HTMLParser

@@ -18,7 +18,7 @@ USE: Final = {
     "control": "segflow's own: definitions, cuts, fitted parameters",
     "handover": "segflow's own: what shards leave to each other when two customers become one",
 }
-"""What each topic is for, by field of `kafka.topics`."""
+"""The purpose of each topic, by field of `kafka.topics`."""
 
 
 def topics_page() -> str:

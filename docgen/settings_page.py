@@ -88,7 +88,7 @@ def _to_change(path: str) -> str:
 
 
 def comments(text: str) -> dict[str, str]:
-    """What the commented example says of each path: the comment at the line's end, else the lines above it."""
+    """The comment on each path in the commented example: at the line's end, else on the lines above it."""
     found: dict[str, str] = {}
     above: list[str] = []
     path: list[tuple[int, str]] = []

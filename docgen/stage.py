@@ -1,4 +1,4 @@
-"""What the site is built of: the documents and all they link to, laid out as in the repository.
+"""The sources of the site: the documents and all files they link to, laid out as in the repository.
 
 So one relative link works on the site, in the repository's own viewer and in an editor, also where it leads to a
 settings file or to a folder.
@@ -22,7 +22,7 @@ PATTERNS: Final = (
     "schemas/exported/*.json",
     "benchmarks/peers/README.md",
 )
-"""What readers are led to, from the root."""
+"""The files that readers may follow links to, as patterns from the root."""
 
 
 def stage() -> int:

@@ -1,4 +1,4 @@
-"""Whom to win back: the customers whose latest lifecycle label is at_risk, by the money they have spent.
+"""Lists customers to win back: those whose latest lifecycle label is at_risk, by the money they have spent.
 
     python examples/win_back.py changes.jsonl
 

@@ -1,4 +1,4 @@
-"""Who buys on weekends: a dimension for segflow in a package of its own."""
+"""A dimension for segflow in a package of its own: customers who buy on weekends."""
 
 from datetime import timedelta
 from typing import Any, NamedTuple

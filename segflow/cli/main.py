@@ -13,7 +13,7 @@ from segflow.schemas.model_error import ModelError
 from segflow.streams.runtime.errors import UsageError
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What writing answers where a disk is full or broken; files that options name have messages of their own."""
+"""The errors of writing to a full or broken disk. Files that options name have messages of their own."""
 
 app = typer.Typer(
     name="segflow",
@@ -49,5 +49,5 @@ def _end(message: str) -> NoReturn:
 
 
 def _drop_output() -> None:
-    """What waits to be written has nowhere to go; Python would try once more at its end, and complain."""
+    """Drop output that cannot be written. Python would try once more when it ends, and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What the commands that work on shards ask for first: which there are, and of which inputs and rules."""
+"""Lookups shared by the commands that work on shards: the shards, their inputs and their rules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

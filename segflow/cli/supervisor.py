@@ -28,7 +28,7 @@ STOP_S: Final = 15.0
 
 @dataclass(slots=True)
 class _Place:
-    """Where one process runs, the first or one that was started anew."""
+    """The place of one process: the first one, or the one that replaced it."""
 
     number: int
     process: "subprocess.Popen[bytes]"

@@ -1,1 +1,1 @@
-"""What an operator or analyst asks of an installation: doctor, simulate, explain, fit, produce."""
+"""The operations of a person on an installation: doctor, simulate, explain, fit, produce."""

@@ -1,4 +1,4 @@
-"""What `segflow doctor` looks at: Kafka, topics, keys, Redis, shards, and what to do where something is wrong."""
+"""The checks of `segflow doctor`: Kafka, topics, keys, Redis, shards. Each failure comes with advice."""
 
 import os
 from collections.abc import Iterator
@@ -271,7 +271,7 @@ def _heads(heads: list[Head | None], report: TopicsReport | None, commits: list[
 
 
 def _lag(settings: Settings, client: KafkaAdminClient, heads: list[Head | None]) -> Finding:
-    """How far the state is behind the inputs: offsets live in Redis, not with Kafka's group."""
+    """The lag of the state behind the inputs. Its offsets are in Redis, not in Kafka's group."""
     names = [getattr(settings.kafka.topics, role) for role in topics.INPUTS]
     parts = [TopicPartition(name, partition) for name in names for partition in range(len(heads))]
     ends = client.list_partition_offsets(dict.fromkeys(parts, LATEST_OFFSET))

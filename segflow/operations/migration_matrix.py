@@ -1,4 +1,4 @@
-"""Who would move where, as a picture: an SVG with one matrix a dimension."""
+"""The picture of a simulation: an SVG with one matrix for each dimension, labels before against labels after."""
 
 from html import escape
 from typing import Final

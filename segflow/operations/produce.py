@@ -25,7 +25,7 @@ SLICE_S: Final = 0.02
 
 
 class _Address(msgspec.Struct, gc=False):
-    """What says where an event goes."""
+    """The fields of an event that decide its topic and partition."""
 
     customer_id: str
     type: str
@@ -33,7 +33,7 @@ class _Address(msgspec.Struct, gc=False):
 
 @dataclass(slots=True)
 class Sent:
-    """How many records went where."""
+    """The numbers of records sent, by topic."""
 
     purchases: int = 0
     interactions: int = 0

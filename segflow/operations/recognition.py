@@ -1,4 +1,4 @@
-"""What a record that is no event looks like, for whoever handed over the wrong file or topic."""
+"""Recognises common formats in records that are no events: somebody may have given the wrong file or topic."""
 
 import csv
 from typing import Any, Final
@@ -10,7 +10,7 @@ SHOWN: Final = 5
 
 
 def looks_like(value: bytes) -> str | None:
-    """What a record is, as the end of "this looks like …"; None where nothing is recognised."""
+    """The recognised format of a record, as the end of "this looks like …"; None where there is none."""
     if value[:4] == b"Obj\x01":
         return "an Avro file"
     if value[:4] == b"PAR1":

@@ -1,4 +1,4 @@
-"""What another definition would make of customers, beside what the present one makes of them. Nothing is written."""
+"""Simulation: customers' labels under another definition, beside those under the present one. Nothing is written."""
 
 import time
 from collections import Counter

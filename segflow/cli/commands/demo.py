@@ -20,7 +20,7 @@ Examples:
 Exit codes: 0 the worker's changes equal those of `segflow run` on the same file, 1 they do not or it failed, 2 usage or
 something is missing on this machine, 130 ended by Ctrl-C or a signal."""
 INTERRUPTED_EXIT: Final = 130
-"""What shells give for Ctrl-C."""
+"""The exit code that shells use for Ctrl-C."""
 
 
 def command(

@@ -1,4 +1,4 @@
-"""What the commands about customers ask for first: one customer's record, and the rules there were."""
+"""Lookups shared by the commands about customers: one customer's record, and all rule versions."""
 
 import sys
 from contextlib import closing

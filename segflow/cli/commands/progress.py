@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 
 class Show(Protocol):
-    """How far the work is."""
+    """A callback that shows progress."""
 
     def __call__(self, done: int, note: str, total: int | None = None) -> None:
         """`done` units of the total are done; `note` says more, such as events and their rate.

@@ -117,7 +117,7 @@ class _Outputs:
 
 @dataclass(slots=True)
 class Summary:
-    """What a run came to. Counts but where said."""
+    """The summary of a run. Counts, unless a comment says otherwise."""
 
     models: Sequence[tuple[str, tuple[str, ...]]]  # name, labels
     records: int = 0

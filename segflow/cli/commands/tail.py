@@ -67,7 +67,7 @@ def command(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """Which changes to show; None: any."""
+    """The filter of the changes to show; None: any."""
 
     dimension: bytes | None
     current: bytes | None

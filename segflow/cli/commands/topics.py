@@ -89,7 +89,7 @@ def _table(report: topics.TopicsReport) -> Table:
 
 
 def _kept(topic: topics.Topic) -> str:
-    """How long records stay, for a person."""
+    """The retention of a topic, for a person."""
     if topic.configs.get("cleanup.policy") == "compact":
         return "the latest of each key"
     retention_ms = int(topic.configs.get("retention.ms", "-1"))

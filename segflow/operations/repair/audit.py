@@ -30,14 +30,14 @@ from segflow.streams.journal.replay import InputGoneError, JournalReplay, Replay
 from segflow.streams.kafka.partition_reader import PartitionReader
 
 CHANGE_ID: Final = 0
-"""Where a change's headers have its id."""
+"""The index of the change id in a change's headers."""
 
 OnProgress = Callable[[int, str, int], None]
 """Called with (journal offsets done, a note, of how many in all shards)."""
 
 
 class _Letter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Which record a dead letter is about."""
+    """The origin of a dead letter: the topic and offset of the record that could not be used."""
 
     topic: str
     offset: int
@@ -225,7 +225,7 @@ class _Auditing:
         await self.letters.expect([(_letter_id(_LETTER.decode(each.value)), each) for each in result.dead], where)
 
     async def _only_the_journal(self, reason: str, end: int) -> None:
-        """What can still be said where inputs are gone: is every commit there, and as many changes as they say."""
+        """The audit without inputs: checks that every commit is in the journal, and counts the changes they state."""
         found = self.found
         found.complete = False
         found.commits = changes = letters = alerts = 0
@@ -362,7 +362,7 @@ def _paired(lost: list[Item], foreign: list[Item], altered: list[Item]) -> tuple
 
 
 def _slot(item: Item) -> tuple[str, int] | None:
-    """Whose change it is, and the how-manieth."""
+    """The customer and the version of a change; None: it cannot be decoded."""
     try:
         change = _CHANGE.decode(item.value or b"")
     except msgspec.MsgspecError:

@@ -10,7 +10,7 @@ from segflow.segments.rules import Rules
 
 
 class PublishedChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What of a published change its chain depends on; other fields are not read."""
+    """The fields of a published change on which its chain depends; others are not read."""
 
     change_id: str
     customer_id: str

@@ -1,4 +1,4 @@
-"""What was to be published beside what was: which records are missing, there twice, in another order, or other ones."""
+"""Compares the records expected on a topic with those on it: missing, repeated, reordered, altered, foreign ones."""
 
 from array import array
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Differences:
-    """What the comparison found; lists are in the order of their stream."""
+    """The result of a comparison; lists are in the order of their stream."""
 
     lost: list[Item]  # expected, and not there
     repeated: list[Item]  # there again
@@ -85,13 +85,13 @@ class Comparison:
         self._met(item, partner.index, altered=partner.fingerprint != fingerprint)
 
     def finish(self, *, newer: bool, whole: bool) -> Differences:
-        """What differs.
+        """End the comparison.
 
         Args:
-            newer: more was published after the last that was expected here: what stands at the end without a partner
-                is no difference.
-            whole: all that should be there was expected; else what has no partner may well be right, unless it is a
-                repetition.
+            newer: records were published after the last expected one. Those at the end without a partner are then no
+                difference.
+            whole: everything that should be on the topic was expected. Otherwise a record without a partner may be
+                right, unless it is a repetition.
         """
         left = sorted((item for items in self._published.values() for item in items), key=lambda item: item.index)
         if newer:

@@ -1,4 +1,4 @@
-"""What an audit found, shard by shard and in all."""
+"""The findings of an audit, shard by shard and in all."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -9,7 +9,7 @@ PROBLEMS_MAX: Final = 20
 
 @dataclass(kw_only=True, slots=True)
 class ShardAudit:
-    """What was found in one shard. Counts, but where said."""
+    """The findings in one shard. Counts, unless a comment says otherwise."""
 
     shard: int
     commits: int = 0  # replayed; where that cannot be, read in the journal
@@ -49,7 +49,7 @@ COUNTS: Final = tuple(
 
 @dataclass(kw_only=True, slots=True)
 class Audit:
-    """What was found in all shards."""
+    """The findings in all shards."""
 
     shards: list[ShardAudit]
 
@@ -69,12 +69,12 @@ class Audit:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong, shard by shard."""
+        """Sentences on what is wrong, shard by shard."""
         return [f"shard {shard.shard}: {text}" for shard in self.shards for text in shard.problems]
 
     @property
     def unchecked(self) -> list[str]:
-        """What could not be looked at, and why."""
+        """Sentences on what could not be checked, and why."""
         return [f"shard {shard.shard}: {text}" for shard in self.shards for text in shard.unchecked]
 
     @property

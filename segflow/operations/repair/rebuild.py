@@ -29,7 +29,7 @@ OnProgress = Callable[[int, str, int], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rebuilt:
-    """What a shard's state was made of."""
+    """The result of rebuilding a shard."""
 
     shard: int
     commits: int

@@ -37,7 +37,7 @@ class NothingToResetError(UsageError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
-    """Where the inputs are, each as (purchases, interactions, handover)."""
+    """The ids and offsets of the inputs, each as (purchases, interactions, handover)."""
 
     topic_ids: tuple[str, ...]
     first: tuple[int, ...]
@@ -102,7 +102,7 @@ class Reset:
         return head.sequence + 1
 
     async def _ahead(self, stored: Head | None, entries: JournalReader) -> Head:
-        """Where the shard will stand once the journal's commits are all in Redis."""
+        """The shard's head once all commits of the journal are in Redis."""
         head = stored or Head()
         async for _, entry in entries.after(head.sequence):
             head = positioned(head, entry)

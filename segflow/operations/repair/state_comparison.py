@@ -1,4 +1,4 @@
-"""What Redis holds of a shard beside what its commits give in memory (I4 of docs/architecture.md)."""
+"""Compares a shard's state in Redis with the one its commits give in memory (I4 of docs/architecture.md)."""
 
 import sys
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def _heads(mine: Head, theirs: Head | None) -> Sequence[str]:
 
 
 def _ledger(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: Keys) -> list[str]:
-    """Who became whom, in the shard that keeps that."""
+    """Differences in the merge ledger, which only shard 0 has."""
     ledger = memory.ledger
     held: Any = client.hgetall(keys.merged_into)
     stored = {customer_id.decode(): merged_into.decode() for customer_id, merged_into in held.items()}
