@@ -1,1 +1,1 @@
-"""How it flows: decode, load, advance, commit, publish; Faust, Kafka and the command line at the edge."""
+"""The running worker: Kafka in and out, shards and their commits, health. The engine in between knows no Kafka."""

@@ -1,4 +1,4 @@
-"""How shards get their inputs: each opens its partitions, is fed what the consumer reads of them, and closes them."""
+"""The feed of shards: each opens its partitions, gets what the consumer reads of them, and closes them."""
 
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -16,7 +16,7 @@ HELD_BATCHES: Final = 2
 
 
 class Feed(Protocol):
-    """How a shard opens and reads its inputs: the worker's consumer, or a test's."""
+    """The source of a shard's inputs: the worker's consumer, or a test's."""
 
     async def open(self, partition: int, offsets: tuple[int, ...], inputs: ShardInputs) -> None:
         """Read all inputs of `partition` from the given offsets on, into `inputs`."""
@@ -27,7 +27,7 @@ class Feed(Protocol):
         ...
 
     def reading(self, side: int, partition: int) -> Reading | None:
-        """How far an input was read, None while nothing was fetched."""
+        """The position up to which an input was read; None while nothing was fetched."""
         ...
 
 
@@ -77,7 +77,7 @@ class KafkaFeed:
             inputs.offer(self._side(place), batch)
 
     def reaches(self) -> dict[tuple[str, int], Reach]:
-        """How far the inputs that nothing holds back have come, for the watchdog, from its thread."""
+        """The progress of inputs that nothing holds back, by topic and partition. Called from the watchdog's thread."""
         reaches = {}
         for partition, inputs in list(self._inputs.items()):
             for side, topic in enumerate(self.topics):

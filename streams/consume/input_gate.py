@@ -1,4 +1,4 @@
-"""What of its inputs a shard may work on now, and whether there is more to come."""
+"""The gate of a shard's inputs: the records it may work on now, and whether more must be waited for."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -62,7 +62,10 @@ class InputGate:
         return not any(self._more_to_come(side, 0) for side in INPUTS)
 
     def horizon_us(self, wall_us: int) -> int:
-        """How far the sweep may go beyond C: to when all inputs were last seen read to their end, less the grace."""
+        """The sweep's horizon by the wall clock: when all inputs were last seen read to their end, less the grace.
+
+        UNKNOWN where the sweep may go to C only.
+        """
         if self.settings.clock == "event" or not self.caught_up():
             return UNKNOWN
         readings = [self.feed.reading(side, self.partition) for side in INPUTS]

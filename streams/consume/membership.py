@@ -11,8 +11,8 @@ from segflow.streams.runtime.backoff import Backoff
 log = logging.getLogger(__name__)
 
 WATCH_S: Final = 0.5
-"""How soon an error of the membership is answered by joining again, and a crashed app ends the process: both within a
-heartbeat of the shortest session timeout Kafka allows (6 s)."""
+"""Seconds between two looks. An error of the membership is answered by joining again, a crashed app by ending the
+process, both within a heartbeat of the shortest session timeout Kafka allows (6 s)."""
 RETRY_S: Final = (0.5, 10.0)
 """First and longest pause between two tries at the group."""
 

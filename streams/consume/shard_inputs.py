@@ -1,4 +1,4 @@
-"""What a shard has been given to read and has not consumed yet, of all its inputs."""
+"""The buffers of a shard's inputs: records that have arrived and are not committed yet."""
 
 import logging
 from collections import deque
@@ -112,4 +112,4 @@ class ShardInputs:
 
 
 def _nobody_waits() -> None:
-    """What an arrival does while a commit is under way: nothing."""
+    """Do nothing: the answer to an arrival while a commit is under way."""

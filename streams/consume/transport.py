@@ -24,17 +24,17 @@ from segflow.streams.kafka.clients import aiokafka_options
 log = logging.getLogger(__name__)
 
 FETCH_WAIT_MS: Final = 20
-"""How long the broker may hold an empty fetch back. A partition whose records were just taken waits for the fetch that
-is under way, so this bounds a quiet partition's delay; fifty empty fetches a second cost 1 % of a core."""
+"""The longest time for which the broker may hold back an empty fetch. A partition whose records were just taken waits
+for the fetch under way, so this bounds a quiet partition's delay; fifty empty fetches a second cost 1 % of a core."""
 HEARTBEAT_SHARE: Final = 0.1
 """Of a session timeout: a heartbeat. A member learns at its next one that another is dead and the group is divided
 anew, so with the usual third or fourth that alone would take seconds; a heartbeat costs a request."""
 CREATED: Final = 0
 """Kafka's code for a timestamp that is not the broker's."""
 POLL_S: Final = 0.1
-"""How long one poll waits for records before it looks again at which partitions want some."""
+"""The time one poll waits for records before it looks again at which partitions want some."""
 TELL_S: Final = 2.0
-"""How long anybody waits until Kafka was told the group's offsets; below the 5 s between two times."""
+"""The longest wait for committing the group's offsets to Kafka; below the 5 s between two such commits."""
 TELLING_S: Final = 10.0
 """After which telling is given up and done anew: an answer that an outage swallowed must not be waited for for ever."""
 
@@ -54,7 +54,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How far one partition was read, as of one poll."""
+    """The progress of reading one partition, as of one poll."""
 
     position: int  # the next offset to read
     end: int | None  # the partition's end (last stable offset) as the broker last said
@@ -64,7 +64,7 @@ class Reading:
 
 
 class PartitionGate:
-    """Which partitions are read: shared by the shards (which open and close) and the consumer (which looks).
+    """The partitions that are read: shared by the shards (which open and close) and the consumer (which looks).
 
     Set by `streams.worker` on the Faust app as `app.gate` before the transport is made.
     """
@@ -79,9 +79,9 @@ class PartitionGate:
 
 
 class Unwrapped(OrderedDict[Any, Any]):
-    """What aiokafka has fetched, a result a partition, whose records stay as its parser gives them.
+    """The records that aiokafka has fetched, one result a partition, left as its parser gives them.
 
-    It would copy each into an object of eleven fields, of which a shard needs three (and all records have).
+    aiokafka would copy each into an object of eleven fields. A shard needs three of them.
     """
 
     def __setitem__(self, place: Any, result: Any) -> None:

@@ -1,8 +1,8 @@
-"""What of the settings divides customers, and which part of that is baked into what is remembered of them.
+"""Definitions: the settings that decide labels, and the part of them that shapes stored facts.
 
 This is the one place that tells *label settings* from *fact settings*. Label settings (thresholds, rules, grids, the
 order of dimensions, dimensions that need no facts of their own) may change: customers are classified again. Fact
-settings are in the sums that the record holds, and records hold no more than the sums.
+settings shape the totals that records hold. They cannot change in place, as records hold nothing but the totals.
 """
 
 import json
@@ -58,7 +58,7 @@ class Difference:
 
 
 def definition_of(settings: Settings) -> Content:
-    """What of the settings decides segments; of a dimension that is off nothing does."""
+    """The definition: those settings that decide labels. Sections of dimensions that are off are left out."""
     models = settings.declarations()
     off = set(models) - set(settings.dimensions) - RECUTS_NEED
     off |= set() if FITTED & set(settings.dimensions) else {"parameters"}
@@ -156,7 +156,7 @@ def has_facts(dimension: str) -> bool:
 
 
 def fact_differences(old: Content, new: Content) -> list[Difference]:
-    """What `new` needs of the facts and the facts of `old` are not. To need less is no difference."""
+    """The facts that `new` needs and `old` lacks or has otherwise. To need less is no difference."""
     held, wanted = facts_of(old), facts_of(new)
     return [
         Difference(path=path, before=held.get(path), after=value)

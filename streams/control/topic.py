@@ -42,7 +42,7 @@ from segflow.streams.runtime.backoff import Backoff
 log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 30
-"""How long the broker may take for the handful of records read at start-up."""
+"""The longest time the broker may take for the handful of records read at start-up."""
 SECRET_BYTES: Final = 32
 """Of the key of blake2b, beyond what anybody could try."""
 RETRY_S: Final = (0.5, 10.0)
@@ -84,7 +84,7 @@ def parameters_message(parameters: Parameters, at_us: int, customers: int) -> Me
 
 
 class Control:
-    """What this worker knows of the control topic."""
+    """This worker's view of the control topic."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -1,1 +1,1 @@
-"""How a worker is: metrics, health pages, the watchdog."""
+"""A worker's health: metrics, health pages, the watchdog."""

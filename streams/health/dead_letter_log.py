@@ -19,7 +19,7 @@ EVERY_S: Final = 60.0
 
 @dataclass(slots=True)
 class Tally:
-    """What was read in one period."""
+    """The counts of one period."""
 
     records: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -49,7 +49,7 @@ class DeadLetterLog:
             self._tell()
 
     def warnings(self) -> list[str]:
-        """What to say of the last one to two minutes; empty where every record could be used."""
+        """Warnings about the last one to two minutes; empty where every record could be used."""
         self._turn()
         kinds = self._before.kinds + self._now.kinds
         records = self._before.records + self._now.records

@@ -26,14 +26,14 @@ DEAD_KINDS: Final = (
     "future",
     "wrong_partition",
 )
-"""What records that cannot be used are counted by; docs/contract.md#dead-letters says what each means."""
+"""The kinds by which dead letters are counted; docs/contract.md#dead-letters says what each means."""
 BATCH_BUCKETS: Final = tuple(4**power for power in range(9))
 """1 to 65,536 records; a batch of more is one of the last bucket."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """Where one shard of this worker stands; None: not known yet."""
+    """The status of one shard of this worker; None: not known yet."""
 
     partition: int
     acquired: bool
@@ -96,7 +96,7 @@ def _gauge(
 
 
 class Metrics:
-    """What this process did; one instance a worker."""
+    """The metrics of this process; one instance a worker."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()

@@ -28,7 +28,7 @@ class Verdict:
 
 
 class Source(Protocol):
-    """Whose state the pages show. Called from other threads."""
+    """The worker whose state the pages show. Called from other threads."""
 
     def live(self) -> Verdict:
         """Whether it makes progress; where not, only a new process helps."""

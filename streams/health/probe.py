@@ -33,7 +33,7 @@ class Probe(threading.Thread, Generic[AnswerT]):
 
     @property
     def problem(self) -> str:
-        """Why there is no answer; empty where there was one, not long ago."""
+        """The reason for which there is no answer; empty where there was one lately."""
         if not self._problem and self._silent_s() > SILENT_S:
             return f"no answer for {self._silent_s():.0f} s"
         return self._problem

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Reach(NamedTuple):
-    """How far one partition has come on its way into a shard."""
+    """The progress of one partition on its way into a shard."""
 
     position: int  # the consumer's
     arrived: int  # the shard's input buffer's

@@ -1,4 +1,4 @@
-"""What one worker sees of its servers and of itself, from threads beside its event loops; and the watchdog.
+"""Observation of a worker's servers and event loops, from threads of its own; and the watchdog.
 
 Nothing here reads through the consumer that it watches: ends come from a client of its own.
 """
@@ -141,7 +141,7 @@ class Watch:
         self.redis.end()
 
     def stuck(self) -> list[str]:
-        """Which event loops do nothing, for people."""
+        """Sentences on the event loops that do nothing."""
         idle = {name: pulse.idle_s for name, pulse in self.pulses.items()}
         return [f"the {name} has done nothing for {s:.0f} s" for name, s in idle.items() if s > self._idle_s]
 
@@ -151,7 +151,7 @@ class Watch:
         return None if end is None else max(0, end - offset)
 
     def timer_lag_s(self, partition: int, due_us: int) -> float | None:
-        """How long the earliest timer of a shard is overdue at `due_us`, seconds; 0 where none is."""
+        """Seconds by which a shard's earliest timer is overdue at `due_us`; 0: none is; None: not known yet."""
         timers = self.redis.answer or {}
         if partition not in timers:
             return None

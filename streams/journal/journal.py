@@ -16,7 +16,8 @@ from segflow.streams.kafka.partition_reader import PartitionReader
 TAIL_STEP: Final = 64
 """Offsets looked back from the end at first; a worker that stopped cleanly needs two."""
 GROWTH: Final = 4
-"""How much further back each next look goes: at most so many times what is missing is read, in few looks."""
+"""The factor by which each look goes further back. Few looks are needed, and at most this many times the missing part
+is read."""
 
 
 class JournalError(Exception):
@@ -24,7 +25,7 @@ class JournalError(Exception):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What was committed: the plan, where its inputs began, and what came of it."""
+    """The journal's entry of a commit: the plan, the start of its inputs, and its result."""
 
     plan: Plan
     topic_ids: tuple[

@@ -29,12 +29,12 @@ CLIENTS: Final = {
     "murmur2": "Java clients; kafka-python and aiokafka; librdkafka with partitioner=murmur2_random",
     "crc32": "librdkafka clients (Python's confluent-kafka, Go, Node) by default, partitioner=consistent_random",
 }
-"""Which clients place keys by which partitioner, for people."""
+"""The clients that use each partitioner, for people."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeySample:
-    """Where a producer put one record."""
+    """The place of one record, as its producer chose it."""
 
     topic: str
     partition: int
@@ -43,7 +43,7 @@ class KeySample:
 
 
 def check_keys(settings: Settings, partitions: int) -> str | None:
-    """What is wrong with the keys of the latest records of both inputs, and which setting to change; None: nothing.
+    """A problem with the keys of the latest records of both inputs, with the setting to change; None: all is well.
 
     Raises:
         kafka.errors.KafkaError: Kafka cannot be reached or refuses.
@@ -98,7 +98,7 @@ def _latest(consumer: KafkaConsumer, parts: list[TopicPartition], decoder: Decod
 
 
 def placement_problem(samples: Iterable[KeySample], partitioner: Partitioner, partitions: int) -> str | None:
-    """What is wrong with the placement of `samples`, with the producer setting to change; None where all is well.
+    """A problem with the placement of `samples`, with the producer's setting to change; None: all is well.
 
     `partitions` is the number of partitions of both inputs. A record without a key becomes a dead letter and harms
     nobody, so a few are let pass; where most of a topic's have none, its producer sends none.

@@ -16,9 +16,9 @@ from segflow.streams.runtime.errors import UsageError
 SLICE_RECORDS: Final = 2_000
 """Records handed out at once: a few megabytes at most, and few enough awaits a record."""
 POLL_MS: Final = 200
-"""How long one poll waits; records that are there come at once."""
+"""The time one poll waits; records that are there come at once."""
 SETTLE_S: Final = 30.0
-"""How long beyond its timeout an open transaction may stay: the broker looks for such ones every 10 s."""
+"""The time by which an open transaction may outlive its timeout: the broker looks for such ones every 10 s."""
 SETTLE_POLL_S: Final = 0.05
 
 

@@ -30,9 +30,9 @@ class TopicsError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
-    """What one of the settings' topics must be like.
+    """The requirements on one of the settings' topics.
 
-    single: one partition, else as many as the inputs. made_with: configuration of a new one (an input's is the
+    single: one partition, else as many as the inputs. made_with: configuration of a new one (an input has the
     broker's default: how long purchases are kept is the platform's decision). required: what must hold of any.
     """
 
@@ -43,7 +43,7 @@ class Kind:
 
 INPUTS: Final = ("purchases", "interactions")
 READ: Final = (*INPUTS, "handover")
-"""What a shard reads, by partition."""
+"""The topics of which a shard reads its partition."""
 COPIES_MIN: Final = 3
 """From this replication on, a record counts as written when all copies but one have it: one broker may be lost with
 nothing lost and nothing held up. With fewer copies that would be one or the other."""
@@ -110,7 +110,7 @@ def check(settings: Settings) -> TopicsReport:
 
 
 def configuration(role: str, replication: int) -> dict[str, str]:
-    """What a new topic is made with."""
+    """The configuration of a new topic."""
     durable = {"min.insync.replicas": str(replication - 1)} if replication >= COPIES_MIN else {}
     return KINDS[role].made_with | durable
 

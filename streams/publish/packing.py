@@ -15,7 +15,7 @@ from segflow.schemas.settings import Settings
 from segflow.streams.publish.record_batch import RecordBatch, batches_together
 
 Addressed = Mapping[TopicPartition, Messages]
-"""What one commit publishes, by where it goes."""
+"""The messages that one commit publishes, by partition."""
 Packed = dict[TopicPartition, list[RecordBatch]]
 
 

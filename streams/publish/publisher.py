@@ -1,4 +1,4 @@
-"""How one shard publishes: everything of a commit becomes visible at once, or not at all."""
+"""The publisher of a shard: everything of a commit becomes visible at once, or not at all."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

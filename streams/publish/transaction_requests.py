@@ -57,7 +57,7 @@ class FeaturesStruct(RequestStruct):
 
 
 class FeaturesRequest(Request[FeaturesStruct]):
-    """Which features the cluster has."""
+    """A request for the features of the cluster."""
 
     API_KEY = 18
 

@@ -34,7 +34,7 @@ from segflow.streams.publish.transaction_requests import (
 log = logging.getLogger(__name__)
 
 Filled = Mapping[TopicPartition, Sequence[RecordBatch]]
-"""What one commit sends: a partition's batches in their order."""
+"""The batches that one commit sends, in order, by partition."""
 
 ALL_REPLICAS: Final = -1
 NO_PRODUCER: Final = (-1, -1)
@@ -166,7 +166,7 @@ class TransactionalProducer:
                 await asyncio.sleep(RETRY_S)
 
     async def _send(self, node: int, topics: Mapping[str, list[tuple[int, bytes]]]) -> list[TopicPartition]:
-        """What the leader has taken; nothing where it went away."""
+        """Send to a leader. Returns the partitions that it acknowledged; none where it could not be reached."""
         kind: Any = ImplicitProduceRequest if self._implicit else ProduceRequest
         request = kind(self._id, ALL_REPLICAS, REQUEST_TIMEOUT_MS, list(topics.items()))
         try:

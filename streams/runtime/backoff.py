@@ -26,7 +26,7 @@ class Backoff:
         self._next_s = self.first_s
 
     def next_s(self, after_s: float = 0.0) -> float:
-        """How long to wait now, seconds; `after_s`: for how long it went well."""
+        """The next pause, seconds; `after_s`: for how long things went well before."""
         if after_s > self.steady_s:
             self.reset()
         pause_s, self._next_s = self._next_s, min(self.longest_s, self._next_s * 2)

@@ -58,7 +58,7 @@ def redis_errors(settings: Redis) -> Iterator[None]:
 
 
 def address(settings: Redis) -> str:
-    """Where redis-py finds Redis by the settings' URL: no user, no password and no query, wherever they stand in it."""
+    """The address of Redis in the settings' URL, as redis-py reads it: without user, password and query."""
     scheme = settings.url.partition("://")[0]
     try:
         found = redis.connection.parse_url(settings.url)  # type: ignore[no-untyped-call]

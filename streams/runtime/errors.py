@@ -1,4 +1,4 @@
-"""What the user of a command can mend."""
+"""Errors that the user of a command can mend."""
 
 
 class UsageError(Exception):

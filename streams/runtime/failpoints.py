@@ -47,14 +47,14 @@ class _Armed:
 
 
 def _unarmed(point: str) -> None:
-    """What a point does where no test asked for more: nothing."""
+    """Do nothing: the failpoint where no test asks for more."""
 
 
 def armed(specification: str | None) -> Callable[[str], None]:
-    """What `failpoint` is to be.
+    """The function `failpoint` for a specification; None: one that does nothing.
 
     Raises:
-        ValueError: the specification is none.
+        ValueError: the specification cannot be parsed.
     """
     return _Armed(specification) if specification else _unarmed
 

@@ -42,7 +42,7 @@ class LoadedCommit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchReply:
-    """What a batch says to a shard: with neither of the first two, it has nothing to do."""
+    """The reply of a batch to a shard. With neither of the first two, the shard has nothing to do."""
 
     commit: LoadedCommit | None = None
     result: CommitResult | None = None  # of the commit; None: it is large, and left to the shard

@@ -1,4 +1,4 @@
-"""Whether a shard's inputs hold what its state needs next; where not, the choice a person has."""
+"""Checks that a shard's inputs still hold the records its state needs next; otherwise it names the possible resets."""
 
 import asyncio
 from contextlib import suppress
@@ -56,7 +56,7 @@ def position_problems(
     first: tuple[int, ...],
     end: tuple[int, ...],
 ) -> dict[str, str]:
-    """What is wrong with each input, by role; those that are sound are left out.
+    """The problem with each input, by role; sound ones are left out.
 
     Args:
         settings: the topics' names.
@@ -96,7 +96,7 @@ def position_problems(
 
 
 def describe_move(old: Position, new: Position, first: int, end: int) -> str:
-    """What moving an input's position from `old` to `new` means, for a person; `first` and `end` as above."""
+    """The effect of moving an input's position from `old` to `new`, for a person; `first` and `end` as above."""
     if old.topic_id != new.topic_id:
         skipped = f"; its first {new.offset - first} offsets are skipped" if new.offset > first else ""
         return f"goes on with the new topic at offset {new.offset}{skipped}"

@@ -1,4 +1,4 @@
-"""What the parts of a shard's life share: what it works with, and where it stands."""
+"""The state that all parts of a shard share: its clients, and how far it has come."""
 
 import asyncio
 from dataclasses import dataclass, field

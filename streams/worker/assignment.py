@@ -1,4 +1,4 @@
-"""Which shards this process has: the group assigns and revokes their partitions."""
+"""The shards of this process: the group assigns and revokes their partitions."""
 
 import asyncio
 import logging

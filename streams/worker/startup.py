@@ -1,4 +1,4 @@
-"""What must hold before a worker starts: topics, key placement, Redis, the definition of the segments."""
+"""Checks before a worker starts: topics, key placement, Redis, the definition of the segments."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What a worker's pages and gauges show: its servers, its event loops, and where its shards stand."""
+"""The status that a worker's pages and gauges show: its servers, its event loops and its shards."""
 
 import asyncio
 from dataclasses import dataclass

@@ -37,7 +37,8 @@ from segflow.streams.worker.status import View
 log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S: Final = 5.0
-"""How often Kafka is told how far the group has read: for lag monitors; positions come from the state."""
+"""The interval at which the group's offsets are committed to Kafka. For lag monitors only: positions come from the
+state."""
 STOP_S: Final = 9.0
 """For a whole stop, which is promised within 10 s; where it takes longer, Kafka or Redis does not answer."""
 SWITCH_S: Final = 0.001
@@ -232,7 +233,7 @@ class Worker:
 
 
 def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What nobody awaits any more: aiokafka leaves errors in producers that were thrown away for them."""
+    """Handle errors that nobody awaits any more: aiokafka leaves some in producers that were thrown away for them."""
     error = context.get("exception")
     if isinstance(error, KafkaError):
         log.debug("of a client that was thrown away: %s: %s", type(error).__name__, error)
