@@ -137,7 +137,7 @@ class FedShard:
         give_up_s = monotonic() + GIVE_UP_S
         while not self.shard.state.acquired:
             if self.working.done() or monotonic() > give_up_s:
-                raise WorkerFailedError(f"the shard was not taken: {self.shard.state.trouble}")
+                raise WorkerFailedError(f"the shard was not acquired: {self.shard.state.trouble}")
             await asyncio.sleep(POLL_S)
 
 

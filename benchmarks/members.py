@@ -43,7 +43,7 @@ def member(site: Installation, name: str) -> Iterator[Member]:
 
 
 def wait_until_shared(members: Sequence[Member]) -> None:
-    """Until every shard is taken, and each worker has at least one.
+    """Until every shard is acquired, and each worker has at least one.
 
     Raises:
         WorkerFailedError: that takes longer than GIVE_UP_S.

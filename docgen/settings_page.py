@@ -37,7 +37,7 @@ def settings_page() -> str:
         ),
         "**To change** says what a change of the setting takes:",
         "- *restart*: of the workers. The setting says how segflow runs.\n"
-        "- *definition*: a restart too. Customers are classified anew, and whoever moves gets a change with cause\n"
+        "- *definition*: a restart too. Customers are classified again, and whoever moves gets a change with cause\n"
         "  `definition`. See [How-to](../how-to/README.md#how-do-i-change-what-segments-mean).\n"
         "- *new installation*: the setting is a [fact setting](../glossary.md#fact-setting). A running installation\n"
         "  refuses another value. See [How-to](../how-to/README.md#how-do-i-change-what-segments-mean).",

@@ -1,4 +1,4 @@
-"""Several worker processes under one parent, which starts one anew when it fails and passes signals on."""
+"""Several worker processes under one parent, which restarts one that fails and passes signals on."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 USAGE_EXIT: Final = 2
 """A process that ends so cannot work with these settings, and its successor could not either."""
 PAUSE_S: Final = (1.0, 30.0)
-"""First and longest pause before a failed process is started anew."""
+"""First and longest pause before a failed process is restarted."""
 STEADY_S: Final = 60.0
 """A process that worked so long failed for a new reason: the pause starts small again."""
 POLL_S: Final = 0.1
@@ -33,7 +33,7 @@ class _Place:
     number: int
     process: "subprocess.Popen[bytes]"
     started_s: float
-    due_s: float | None = None  # when it is started anew, while none runs
+    due_s: float | None = None  # when it is restarted, while none runs
     backoff: Backoff = field(default_factory=lambda: Backoff(*PAUSE_S, steady_s=STEADY_S))
 
 
@@ -43,7 +43,7 @@ class Supervisor:
     Args:
         arguments: a command line a process.
         first: what is added to each the first time.
-        again: what is added to one that is started anew.
+        again: what is added to one that is restarted.
     """
 
     def __init__(self, arguments: Sequence[Sequence[str]], *, first: Sequence[str] = (), again: Sequence[str]) -> None:
@@ -71,7 +71,7 @@ class Supervisor:
         return 0
 
     def _tend(self, place: _Place) -> int | None:
-        """Start a process anew that has ended, after a pause; returns its exit code when it is seen to have ended."""
+        """Restart a process that has ended, after a pause; returns its exit code when it is seen to have ended."""
         now_s = time.monotonic()
         if place.due_s is not None:
             if now_s >= place.due_s and not self._stopping:
@@ -82,7 +82,7 @@ class Supervisor:
         if code not in (None, USAGE_EXIT) and not self._stopping:
             pause_s = place.backoff.next_s(after_s=now_s - place.started_s)
             place.due_s = now_s + pause_s
-            log.warning("worker %d ended with exit code %d; started anew in %.1f s", place.number, code, pause_s)
+            log.warning("worker %d ended with exit code %d; restarted in %.1f s", place.number, code, pause_s)
         return code
 
     def _stop(self, *_: Any) -> None:
@@ -106,7 +106,7 @@ def end_with_supervisor() -> None:
     """In a process under a supervisor: stop, as by SIGTERM, when the supervisor is gone, even killed.
 
     It holds the other end of standard input, which then ends. Without this, the workers of a killed supervisor would go
-    on beside those of its successor, with nobody to start them anew or to stop them.
+    on beside those of its successor, with nobody to restart or to stop them.
     """
     threading.Thread(target=_wait_for_end, name="supervised", daemon=True).start()
 

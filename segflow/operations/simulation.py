@@ -137,7 +137,7 @@ def over_stores(
         raise UsageError(
             "these settings want facts that the records in Redis do not have: "
             + "; ".join(map(str, missing))
-            + ". A record holds sums, which cannot be taken apart: simulate over a file of the events instead"
+            + ". A record holds totals, which cannot be split: simulate over a file of the events instead"
         )
     before = control.rule_versions.latest
     comparison = Comparison(before=before, after=from_settings(settings), sample=sample)

@@ -98,7 +98,9 @@ class ShardInputs:
         """
         buffer = self.buffers[side]
         if batch.start > buffer.read_to:
-            log.info("records from %d on left out: read before the shard was taken at %d", batch.start, buffer.read_to)
+            log.info(
+                "records from %d on left out: read before the shard was acquired at %d", batch.start, buffer.read_to
+            )
             return
         fresh = batch.records
         if fresh and fresh[0].offset < buffer.read_to:

@@ -155,7 +155,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             async with asyncio.timeout(TELLING_S):
                 await consumer.commit(still_mine)
         except (aiokafka.errors.KafkaError, TimeoutError) as error:
-            log.debug("telling Kafka the offsets: %r", error)
+            log.debug("committing the group's offsets: %r", error)
 
     async def membership_error(self) -> Exception | None:
         """Ask whether the membership had an error since it was asked last; where it had, join the group anew.

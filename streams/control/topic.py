@@ -185,7 +185,7 @@ class Control:
             raise DefinitionRefusedError(
                 "the settings want facts that are not the ones this installation remembers: "
                 + "; ".join(map(str, found))
-                + ". A worker classifies anew, but what is summed up in the records it cannot take apart, and `segflow "
+                + ". A worker classifies customers again, but cannot split the totals in their records, and `segflow "
                 "rebuild` makes again what was published. Take the old values back; or let a new installation (other "
                 "output topics, kafka.group and redis.prefix) read the log from its start"
             )

@@ -54,7 +54,7 @@ class ShardGauges(Collector):
         """One family a gauge, one sample a shard."""
         shards = self.standings()
         yield _gauge(
-            "segflow_taken", "1: the shard is taken; 0: not yet, or not any more after an error", shards, _acquired
+            "segflow_taken", "1: the shard is acquired; 0: not yet, or released after an error", shards, _acquired
         )
         yield _gauge("segflow_sequence", "commits of a shard so far", shards, lambda shard: shard.sequence)
         yield _gauge("segflow_clock_seconds", "event clock of a shard", shards, lambda shard: shard.clock_s)
@@ -114,10 +114,10 @@ class Metrics:
         )
         self.swept = Counter("segflow_swept", "customers whose timer was due", registry=registry)
         self.commits = Counter("segflow_commits", "commits", registry=registry)
-        self.acquisitions = Counter("segflow_takes", "shards taken", registry=registry)
-        self.reacquisitions = Counter("segflow_retakes", "shards let go of after an error", registry=registry)
+        self.acquisitions = Counter("segflow_takes", "shards acquired", registry=registry)
+        self.reacquisitions = Counter("segflow_retakes", "shards released after an error", registry=registry)
         self.fenced = Counter("segflow_fenced", "commits refused: another has the shard", ["by"], registry=registry)
-        self.replayed = Counter("segflow_reexecuted", "commits executed again from the journal", registry=registry)
+        self.replayed = Counter("segflow_reexecuted", "commits replayed from the journal", registry=registry)
         for by in ("redis", "kafka"):  # a counter that is absent until its first use can be in no alert
             self.fenced.labels(by)
         for kind in DEAD_KINDS:

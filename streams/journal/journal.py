@@ -129,7 +129,7 @@ class JournalReader:
         if reached < sequence:
             raise JournalError(
                 f"the journal of shard {self._partition} ({self._reader.place.topic}) ends at commit {reached}, but "
-                f"the state is of commit {sequence}: it was cut or made anew, or belongs to another installation"
+                f"the state is of commit {sequence}: it was cut or recreated, or belongs to another installation"
             )
 
     async def _start(self, sequence: int, stop: int) -> int:

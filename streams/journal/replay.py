@@ -31,7 +31,7 @@ class InputGoneError(JournalError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplayedCommit:
-    """One commit, executed again."""
+    """One commit, replayed."""
 
     at: int  # the entry's offset in the journal
     entry: Entry
@@ -104,12 +104,12 @@ class JournalReplay:
             topic = getattr(topics, name)
             if entry.topic_ids[side] != self.topic_ids[side]:
                 raise InputGoneError(
-                    f"commit {sequence} cannot be done again: the {topic} it read was deleted, and the one there is "
+                    f"commit {sequence} cannot be replayed: the {topic} it read was deleted, and the one there is "
                     "now is another"
                 )
             if start < first[side]:
                 raise InputGoneError(
-                    f"commit {sequence} cannot be done again: it read {topic} from offset {start}, but retention has "
+                    f"commit {sequence} cannot be replayed: it read {topic} from offset {start}, but retention has "
                     f"cut it to {first[side]}"
                 )
         if not self.control.rule_versions.has(entry.plan.rules):
@@ -139,7 +139,7 @@ class JournalReplay:
         result = self._executor.execute(entry.plan, purchases, interactions, start, self.store, stored, handed)
         if (result.digest, len(result.dead)) != (entry.digest, entry.dead_letters):
             raise JournalError(
-                f"commit {entry.plan.sequence} done again gives other changes or dead letters than it published: "
+                f"commit {entry.plan.sequence} replayed gives other changes or dead letters than it published: "
                 "the input, the settings or the version of segflow is not what it was"
             )
         self.store.commit(result.write)

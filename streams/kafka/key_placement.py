@@ -157,7 +157,7 @@ def _mismatch(
         )
     return (
         f"{found}. No one partitioner explains both topics{_producer_advice(partitioner, '')}, and give both inputs "
-        "producers that agree; events already on a wrong partition must be sent anew"
+        "producers that agree; events already on a wrong partition must be sent again"
     )
 
 

@@ -60,9 +60,9 @@ async def acquire(state: ShardState) -> None:
     failpoint("acquire:opened")
     state.metrics.acquisitions.inc()
     if state.trouble:
-        log.warning("shard %d is taken again", partition)
+        log.warning("shard %d is acquired again", partition)
     state.acquired, state.trouble, state.concluded_us = True, "", UNKNOWN
-    log.info("took shard %d at commit %d", partition, state.head.sequence)
+    log.info("acquired shard %d at commit %d", partition, state.head.sequence)
 
 
 async def _replay(state: ShardState, stored: Head | None, journal: JournalReader, inputs: InputReader) -> Head | None:
@@ -82,5 +82,5 @@ async def _replay(state: ShardState, stored: Head | None, journal: JournalReader
         failpoint("acquire:one-replayed")
         count += 1
     if count:
-        log.info("shard %d: %d commits of the journal executed again", state.partition, count)
+        log.info("shard %d: %d commits of the journal replayed", state.partition, count)
     return replay.head

@@ -97,7 +97,7 @@ class Shard:
 
     def _failed(self, error: Exception) -> None:
         state = self.state
-        log.warning("shard %d: %s: %s; taking it anew", state.partition, type(error).__name__, error)
+        log.warning("shard %d: %s: %s; acquiring it again", state.partition, type(error).__name__, error)
         state.trouble = f"{type(error).__name__}: {error}"
         state.metrics.reacquisitions.inc()
         if isinstance(error, ShardLostError):

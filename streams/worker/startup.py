@@ -119,5 +119,5 @@ def _claim(connected: redis.Redis, settings: Settings, partitions: int) -> None:
     if stored != wanted.encode():
         raise NotReadyError(
             f"the state in Redis is of {stored!r}, the inputs are {wanted}: customers would change shards. "
-            "Take the old number of partitions and partitioner back, or begin anew with another redis.prefix"
+            "Take the old number of partitions and partitioner back, or start afresh under another redis.prefix"
         )

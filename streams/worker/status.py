@@ -49,7 +49,7 @@ class View:
             why_not.append("the consumer group has not said yet which shards are its own")
         shards = [shard.state for _, shard in sorted(self.assignment.shards.items())]
         why_not += [
-            f"shard {shard.partition} is not taken{': ' if shard.trouble else ''}{shard.trouble}"
+            f"shard {shard.partition} is not acquired{': ' if shard.trouble else ''}{shard.trouble}"
             for shard in shards
             if not shard.acquired
         ]

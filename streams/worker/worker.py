@@ -140,7 +140,8 @@ class Worker:
         """Let the shards finish, tell Kafka how far they came, leave the group; all of it within STOP_S.
 
         A server that does not answer must not keep the process: some of what waits for it (threads, Faust's own stop)
-        cannot be called off, so the process then ends without it. Nothing is lost; shards heal when they are acquired.
+        cannot be called off, so the process then ends without it. Nothing is lost: shards recover when they are
+        acquired.
         """
         self._end_soon()
         acquired = self._assignment.acquired()
@@ -169,7 +170,7 @@ class Worker:
         """End the process as it is."""
         log.warning(
             "stopped without finishing: Kafka or Redis does not answer. Nothing is lost; "
-            "the shards heal when they are taken"
+            "the shards recover when they are acquired again"
         )
         logging.shutdown()
         os._exit(self._exit_code)

@@ -241,7 +241,7 @@ def test_a_dead_letter_lost_or_repeated_is_found(tampered: Callable[[str, Edit],
 
 
 def test_a_commit_missing_from_the_journal_is_found(tampered: Callable[[str, Edit], Service]) -> None:
-    """Nothing after the gap can be done again: said, and not taken for complete."""
+    """Nothing after the gap can be replayed: said, and not taken for complete."""
     result, found = audited(tampered("journal", lambda entries: [entries[0], *entries[2:]]))
     assert result.code == 1
     assert found["complete"] is False

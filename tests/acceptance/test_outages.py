@@ -304,5 +304,5 @@ def test_a_worker_whose_consumer_hangs_is_ended_and_started_anew(site: Callable[
         assert installed.links["kafka"].silence_fetches() >= 2
         installed.send(events[200:])
         until(lambda: "this worker hangs and is ended" in installed.log, "not ended", PATIENCE_S)
-        until(lambda: "ended with exit code 1; started anew" in installed.log, "not started anew", PATIENCE_S)
+        until(lambda: "ended with exit code 1; restarted" in installed.log, "not restarted", PATIENCE_S)
         are_published(installed, expected_of(events, installed))

@@ -451,11 +451,11 @@ def test_a_reset_that_did_not_reach_redis_is_done_again_by_whoever_takes_the_sha
 
 
 def test_redis_behind_a_cut_input_is_a_loud_stop_that_no_reset_papers_over(service: Make) -> None:
-    """Commits are missing in Redis and cannot be done again: to go on would break chains, so every way is refused."""
+    """Commits are missing in Redis and cannot be replayed: to go on would break chains, so every way is refused."""
     installed = service()
     worked(installed, purchases(30))
     forget(installed)
     cut(installed, 10)
-    assert "commit 1 cannot be done again" in stopped(installed)
+    assert "commit 1 cannot be replayed" in stopped(installed)
     assert "restore a younger Redis" in refused(installed, "reset", "--shard", "0", "--to", "earliest", "--force")
     assert "nothing of it was wiped" in refused(installed, "rebuild")

@@ -37,7 +37,7 @@ def test_a_storm_of_workers_coming_and_going_loses_and_repeats_nothing(installat
         for _ in range(2):
             others = [workers.enter_context(installed.worker()) for _ in range(2)]
             for other in others:
-                other.says("took shard")
+                other.says("acquired shard")
             installed.commits_more(12)
             others[0].stop()
             others[1].kill()
@@ -46,7 +46,7 @@ def test_a_storm_of_workers_coming_and_going_loses_and_repeats_nothing(installat
     with installed.worker() as last:
         found = installed.comes_out_right()
         last.stop()
-    assert first.said().count("took shard") > 6, "the first worker never lost a shard"
+    assert first.said().count("acquired shard") > 6, "the first worker never lost a shard"
     assert found.commits >= found_in_flight
 
 
@@ -71,7 +71,7 @@ def test_a_worker_that_wakes_up_after_its_shard_has_moved_is_fenced(
     with installed.worker(crash_at=f"{point}:3:stop") as zombie:
         zombie.is_stopped()
         with installed.worker() as heir:
-            heir.says("took shard")
+            heir.says("acquired shard")
             installed.put(stream.take(100))
             installed.settles()
             zombie.resume()
@@ -93,7 +93,7 @@ def test_a_fenced_worker_does_not_take_the_shard_back_from_its_heir(installation
     with installed.worker(crash_at="commit:prepared:3:stop") as zombie:
         zombie.is_stopped()
         with installed.worker() as heir:
-            heir.says("took shard")
+            heir.says("acquired shard")
             zombie.resume()
             zombie.says("ProducerFenced")
             with installed.flowing(stream, rate=100):
@@ -116,7 +116,7 @@ def test_a_commit_slower_than_the_session_timeout_keeps_its_shard(
         installed.has_members(2)
         installed.put(stream.take(100))
         installed.settles()
-        taken = (worker.said() + idle.said()).count("took shard")
+        taken = (worker.said() + idle.said()).count("acquired shard")
         for times in (1, 2):
             wire.delay_reply_to(redis_exec, delay_s=4)
             installed.put(stream.take(50))
@@ -124,8 +124,8 @@ def test_a_commit_slower_than_the_session_timeout_keeps_its_shard(
             installed.settles()
         found = installed.comes_out_right()
         said = worker.said() + idle.said()
-        assert said.count("took shard") == taken, said
-        assert "anew" not in said
+        assert said.count("acquired shard") == taken, said
+        assert "acquiring it again" not in said
         worker.stop()
         idle.stop()
     assert found.events == 200
@@ -134,7 +134,7 @@ def test_a_commit_slower_than_the_session_timeout_keeps_its_shard(
 def test_a_heartbeat_answered_with_an_unforeseen_error_makes_the_worker_join_again(
     installation: Make, hurt_kafka: ProxiedKafka, seed: int
 ) -> None:
-    """It takes its shard anew and stays a member; nothing is lost or repeated."""
+    """It acquires its shard again and stays a member; nothing is lost or repeated."""
     installed = installation(proxied=True, partitions=1)
     stream = Stream(seed)
     wire = hurt_kafka.wire
@@ -145,12 +145,12 @@ def test_a_heartbeat_answered_with_an_unforeseen_error_makes_the_worker_join_aga
         wire.alter_reply_to(kafka_request(HEARTBEAT), UNKNOWN_SERVER_ERROR)
         until(lambda: wire.altered == before + 1, "no heartbeat was answered otherwise")
         worker.says("joining again")
-        worker.says("took shard", times=2)
+        worker.says("acquired shard", times=2)
         installed.has_members(1)
         installed.put(stream.take(100))
         found = installed.comes_out_right()
         installed.has_members(1)
-        assert worker.said().count("took shard") == 2, worker.said()
+        assert worker.said().count("acquired shard") == 2, worker.said()
         worker.stop()
     assert found.events == 200
 

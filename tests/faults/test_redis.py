@@ -15,8 +15,8 @@ from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
-ANEW = "taking it anew"
-AGAIN = "of the journal executed again"
+ANEW = "acquiring it again"
+AGAIN = "of the journal replayed"
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_while_redis_is_down_a_worker_waits_and_goes_on_by_itself(
 def test_a_redis_that_answers_nobody_for_longer_than_its_timeout_changes_nothing(
     installation: Make, wire: Proxy, seed: int
 ) -> None:
-    """Connections stay open and silent: each round trip ends at redis.timeout, and the shards are taken anew."""
+    """Connections stay open and silent: each round trip ends at redis.timeout, and the shards are acquired again."""
     installed = installation(redis=through(wire), redis_timeout="500ms")
     stream = Stream(seed)
     with installed.worker() as worker:
@@ -251,7 +251,7 @@ def test_a_state_that_the_journal_does_not_know_stops_the_worker(
 
 
 def test_a_reply_lost_at_any_step_of_a_commit_is_resolved_by_looking(installation: Make, seed: int) -> None:
-    """An error after each step, whatever its outcome: the shard is taken anew and the process goes on."""
+    """An error after each step, whatever its outcome: the shard is acquired again and the process goes on."""
     for place, point in enumerate(("commit:prepared", "commit:produced", "commit:published", "commit:stored")):
         installed = installation(name=f"n{place}-")
         installed.put(Stream(seed).take(150))

@@ -48,7 +48,7 @@ class Workers:
         """SIGKILL for some, at once; new ones in their place."""
         chosen = self._random.sample(range(len(self.others)), min(count, len(self.others)))
         for number in chosen:
-            _comes_to(self.others[number], "took shard")
+            _comes_to(self.others[number], "acquired shard")
         for number in chosen:
             self.others[number].kill()
             self.kills += 1
@@ -97,7 +97,7 @@ class Workers:
     def visit(self, stay_s: float) -> None:
         """One more for a while, which then stops cleanly."""
         guest = self._installed.worker()
-        _comes_to(guest, "took shard")
+        _comes_to(guest, "acquired shard")
         time.sleep(stay_s)
         guest.process.terminate()
         if guest.ends() not in (0, FAILED):  # 1: a stop within the bound was not possible during a fault

@@ -60,7 +60,7 @@ def command(
         if running:
             raise UsageError(
                 f"{running} worker process{'es' * (running != 1)} in the group {loaded.kafka.group}: stop the workers "
-                "first, or they take the shards back (one that died is gone after worker.session_timeout)"
+                "first, or they acquire the shards again (one that died is gone after worker.session_timeout)"
             )
         for partition in shards_of(installed, shard):
             store = RedisStore(client, Keys(loaded.redis.prefix, partition))
@@ -74,6 +74,6 @@ def command(
                     ) from error
                 except ShardLostError as error:
                     raise UsageError(
-                        f"a worker has taken shard {partition} meanwhile and makes what is missing itself ({error})"
+                        f"a worker has acquired shard {partition} meanwhile and restores the rest itself ({error})"
                     ) from error
             sys.stdout.write(f"shard {done.shard}: {done.customers:,} customers from {done.commits:,} commits\n")

@@ -44,10 +44,10 @@ def command(
         bool, typer.Option("--force", help="Move it although nothing is wrong; a worker that has the shard is fenced.")
     ] = False,
 ) -> None:
-    """Move a shard's position in its inputs, where retention, a topic made anew or lost records have stopped it.
+    """Move a shard's position in its inputs, where retention, a recreated topic or lost records have stopped it.
 
-    Says what is skipped or read again. Takes the shard first: whoever had it is fenced, and commits that did not reach
-    Redis are done again. The move is a commit in the journal. Then start the workers.
+    Says what is skipped or read again. Acquires the shard first: whoever had it is fenced, and commits that did not
+    reach Redis are replayed. The move is a commit in the journal. Then start the workers.
     """
     loaded = load(settings)
     target = _target(to)
@@ -74,11 +74,11 @@ def command(
             raise UsageError(f"{error}. Type `segflow rebuild --shard {partition}` first") from error
         except JournalError as error:
             raise UsageError(
-                f"shard {partition}: Redis lacks commits that cannot be done again ({error}). A reset would lose them: "
+                f"shard {partition}: Redis lacks commits that cannot be replayed ({error}). A reset would lose them: "
                 "restore a younger Redis, or begin a new installation"
             ) from error
         except ShardLostError as error:
-            raise UsageError(f"a worker has taken shard {partition} meanwhile: {error}") from error
+            raise UsageError(f"a worker has acquired shard {partition} meanwhile: {error}") from error
     print(f"shard {partition}: done, as commit {sequence}")
 
 

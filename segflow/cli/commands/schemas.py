@@ -45,7 +45,7 @@ def command(
     if check:
         for name in stale:
             sys.stderr.write(
-                f"segflow: {output / name} is stale: write it anew with `segflow schemas --output {output}`\n"
+                f"segflow: {output / name} is stale: write it again with `segflow schemas --output {output}`\n"
             )
         if stale:
             raise typer.Exit(1)

@@ -45,7 +45,7 @@ def command(
         bool,
         typer.Option(
             "--quiet-definition-changes",
-            help="Where these settings define segments anew: classify every customer, but publish no changes of it.",
+            help="Where these settings bring a new definition: classify every customer, but publish no changes of it.",
         ),
     ] = False,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
@@ -54,7 +54,7 @@ def command(
     """Consume both inputs, keep segments in Redis and publish every change, until stopped.
 
     Start as many workers as you like, on as many machines: shards move to them by themselves. With --processes, this
-    process only watches over the workers and starts a failed one anew; what is started anew waits as with --wait.
+    process only watches over the workers and restarts a failed one; a restarted one waits as with --wait.
     """
     logging.basicConfig(level=logging.INFO, format=FORMAT)
     for handler in logging.getLogger().handlers:

@@ -1,7 +1,7 @@
 """Commits of one or several shards: what they write and publish.
 
-Everything a commit depends on beside its input and the stored state stands in its plan, so that it can be done again
-from the journal to the same result. Commits of several shards executed in one batch give what each gives alone, and
+Everything a commit depends on, besides its input and the stored state, stands in its plan. So the journal can be
+replayed to the same result. Commits of several shards executed in one batch give what each gives alone, and
 cost hardly more than one: what a small commit costs is the calls, not the rows.
 """
 

@@ -76,7 +76,7 @@ def refuse_invoices(merged: OrderedInputs, rows: npt.NDArray[np.intp]) -> Ordere
     why = Unusable(
         "too_many_invoices",
         f"invoice_id: this customer has {OPEN_MOST} open invoices already, which is as many as are kept, or "
-        f"{SETTLED_MOST} that were settled later than this: tell of the others' payment first, then send this again",
+        f"{SETTLED_MOST} that were settled later than this: send the payments of others first, then this one again",
     )
     usable = merged.chunk.usable.copy()
     usable[rows] = False

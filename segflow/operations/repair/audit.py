@@ -326,9 +326,9 @@ class _Auditing:
             return
         if head is None:
             found.state_differences += 1
-            found.problems.append("state: Redis holds nothing; a worker that takes the shard makes it again")
+            found.problems.append("state: Redis holds nothing; a worker that acquires the shard restores it")
         elif not whole:
-            found.unchecked.append("the state in Redis: the commits behind it could not be done again")
+            found.unchecked.append("the state in Redis: the commits behind it could not be replayed")
         elif head.sequence:
             found.state_differences += 1
             found.problems.append(f"state: Redis is of commit {head.sequence}, the journal ends at {found.commits}")

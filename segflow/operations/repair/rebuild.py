@@ -44,11 +44,11 @@ async def rebuild(
     store: Store,
     on_progress: OnProgress = lambda *_: None,
 ) -> Rebuilt:
-    """Make the state of one shard again.
+    """Rebuild the state of one shard.
 
     1. InitTransactions: a worker that has the shard can commit no more.
-    2. Do every commit of the journal again, in memory, checking that it gives what it gave.
-    3. Mark the head and clear the rest away. From here on a worker that takes the shard finds nothing whole, and makes
+    2. Replay every commit of the journal in memory, and check that it gives what it gave before.
+    3. Mark the head and clear the rest away. From here on a worker that acquires it finds nothing whole, and makes
        the state again itself, commit by commit; so does `segflow rebuild`, typed again.
     4. Write customers, timers and directory, page by page, each only while the mark is still there; what stays of
        erased ones, and who became whom, last.
@@ -56,7 +56,7 @@ async def rebuild(
 
     Raises:
         JournalError: it cannot be done (InputGoneError: inputs are no longer kept). Redis is as it was.
-        ShardLostError: a worker has taken the shard meanwhile.
+        ShardLostError: a worker has acquired the shard meanwhile.
         aiokafka.errors.KafkaError, redis.RedisError: type it again.
     """
     publisher = Publisher(settings, partition)

@@ -77,7 +77,7 @@ class Reset:
         Raises:
             NothingToResetError, UsageError: it was not done; the message says why.
             JournalError: commits that did not reach Redis cannot be replayed.
-            ShardLostError: a worker has taken the shard meanwhile.
+            ShardLostError: a worker has acquired the shard meanwhile.
             aiokafka.errors.KafkaError, redis.RedisError: type it again; where it was published it is done by now.
         """
         async with (
@@ -109,7 +109,7 @@ class Reset:
             plan = entry.plan
             head = _at(head, (plan.purchases_to, plan.interactions_to, plan.handover_to), plan.sequence)
         if not head.sequence and not head.purchases.topic_id:
-            raise NothingToResetError(f"no worker has taken shard {self.partition} yet: it has no position to move")
+            raise NothingToResetError(f"no worker has acquired shard {self.partition} yet: it has no position to move")
         return head
 
     def _decide(self, head: Head, places: Places) -> tuple[Head, list[str]]:

@@ -144,7 +144,7 @@ class FakeSource:
 
     def ready(self) -> Verdict:
         """No."""
-        return Verdict(why_not=["shard 3 is not taken"], more={"shards": [1]})
+        return Verdict(why_not=["shard 3 is not acquired"], more={"shards": [1]})
 
     def registry(self) -> CollectorRegistry:
         """A worker's metrics."""
@@ -163,7 +163,7 @@ def test_the_pages_say_whether_and_why_not() -> None:
     with served(http_port=port) as pages:
         assert health.verdict("ready") == {"ready": False, "why_not": ["starting"]}
         pages.source = FakeSource()
-        assert health.verdict("ready") == {"ready": False, "why_not": ["shard 3 is not taken"], "shards": [1]}
+        assert health.verdict("ready") == {"ready": False, "why_not": ["shard 3 is not acquired"], "shards": [1]}
         assert health.verdict("live") == {"live": True, "why_not": []}
         assert health.metrics()["segflow_commits_total"] == {(): 0.0}
         answer = health.ask("/else")
