@@ -97,10 +97,8 @@ def test_bad_settings_end_every_command_with_the_path_and_the_reason(tmp_path: P
     assert "Traceback" not in result.err
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [pytest.param(each, id=" ".join(each), marks=[pytest.mark.slow] * (each != ["tail"])) for each in NEED_KAFKA],
-)
+@pytest.mark.slow  # each waits for an answer as long as a command does
+@pytest.mark.parametrize("arguments", [pytest.param(each, id=" ".join(each)) for each in NEED_KAFKA])
 def test_a_kafka_that_is_not_there_is_said_with_its_address_and_what_to_do(
     tmp_path: Path, arguments: list[str]
 ) -> None:

@@ -35,6 +35,7 @@ def log() -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow  # thousands of real customers
 @pytest.mark.parametrize(("content", "most"), [(QUANTILES, 0.002), (WINDOW, 0.002), (TERCILES, 0.01)])
 def test_few_changes_of_real_customers_are_taken_back(
     log: list[dict[str, Any]], content: dict[str, Any], most: float

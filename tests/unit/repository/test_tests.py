@@ -38,14 +38,14 @@ def profile() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("profile")
-def test_ci_draws_what_a_test_asks_for_and_dev_a_tenth() -> None:
-    """Under `dev` nothing draws more than 25, and nothing draws none; what a test suppresses it suppresses in both."""
+def test_ci_draws_what_a_test_asks_for_and_dev_a_twentieth() -> None:
+    """Under `dev` nothing draws more than 12, and nothing draws none; what a test suppresses it suppresses in both."""
     asked = (1, 15, 60, 100, 600)
     settings.load_profile(CI)
     assert [trials(count).max_examples for count in asked] == [*asked]
     settings.load_profile(DEV)
-    assert [trials(count).max_examples for count in asked] == [1, 2, 6, 10, 25]
-    assert settings().max_examples == 25
+    assert [trials(count).max_examples for count in asked] == [1, 1, 3, 5, 12]
+    assert settings().max_examples == 12
     check = HealthCheck.function_scoped_fixture
     assert tuple(trials(100, suppress_health_check=[check]).suppress_health_check) == (check,)
 

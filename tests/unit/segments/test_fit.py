@@ -60,6 +60,7 @@ def test_the_fits_are_the_published_ones(cdnow: Population) -> None:
     assert money.gamma == pytest.approx(15.45, abs=0.01)
 
 
+@pytest.mark.slow
 def test_lifetimes_comes_to_the_same(cdnow: Population) -> None:
     """Fit, likelihood, chance to be alive and expected purchases, with that package's own search."""
     with warnings.catch_warnings():
@@ -241,6 +242,7 @@ def unlike_only_in_pace(seed: int) -> Sample:
     return Sample(repeats=repeats, recency_weeks=recency, age_weeks=age, repeat_money=repeats * 7)
 
 
+@pytest.mark.slow
 def test_a_fit_of_customers_who_are_all_lost_alike_tells_what_to_expect_of_each() -> None:
     """It is large a and b then, of which the closed form gave no number for any of the 600."""
     sample = unlike_only_in_pace(0)

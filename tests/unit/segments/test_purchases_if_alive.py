@@ -32,6 +32,7 @@ def one(parameters: MbgNbd, x: float, w: float) -> tuple[float, float]:
     return float(found.purchases[0]), float(found.growth[0])
 
 
+@pytest.mark.slow  # a grid of all that settings accept
 @pytest.mark.parametrize("horizon_weeks", [1.7e-12, HORIZON_WEEKS, LONGEST_WEEKS])
 def test_no_parameters_that_settings_accept_give_anything_but_a_number(horizon_weeks: float) -> None:
     """Over a grid of the whole range: not one of 10,584 expectations and 7,056 crossings.
