@@ -124,6 +124,12 @@ class Metrics:
             self.dead.labels(kind)
         self.up = Gauge("segflow_up", "1: the server answers this worker", ["server"], registry=registry)
         self.batch = Histogram("segflow_batch_records", "records of a commit", buckets=BATCH_BUCKETS, registry=registry)
+        self.longest_run = Histogram(
+            "segflow_longest_run_events",
+            "most events of one customer in a commit; they are applied one after the other",
+            buckets=BATCH_BUCKETS,
+            registry=registry,
+        )
         self.commit_s = Histogram(
             "segflow_commit_seconds", "time of a whole commit", buckets=STEP_BUCKETS_S, registry=registry
         )
@@ -147,6 +153,7 @@ class Metrics:
         self.commits.inc()
         self.commit_s.observe(took_s)
         self.batch.observe(records)
+        self.longest_run.observe(result.longest_run)
         self.events.inc(result.events)
         self.duplicates.inc(result.duplicates)
         self.late.inc(result.late)

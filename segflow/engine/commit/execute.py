@@ -61,6 +61,7 @@ class CommitResult:
     merged: int  # customers who became another, and of whom something was held
     handover: list[tuple[int, Message]]  # for other shards, and for this one later: partition and record
     swept: int
+    longest_run: int  # most events of one customer; they are applied one after the other
     published: list[tuple[Rules, Changes]]  # the changes as columns, and the rules they were made under
     adopts: int | None  # version of the rules adopted before the events, None where none were
     digest: str  # hash of the changes' content, for the journal
@@ -223,6 +224,7 @@ def _result(part: ShardResult) -> CommitResult:
         merged=0 if aliases is None else aliases.merged,
         handover=handover,
         swept=commit.swept,
+        longest_run=int(np.bincount(commit.rows).max(initial=0)),
         published=part.published,
         adopts=commit.head.rules if commit.head.rules != commit.before.rules else None,
         digest=_digest([*(each.change_ids for each in encoded), *(each.value for _, each in handover)]),

@@ -26,6 +26,7 @@ from segflow.streams.health.watch import Watch
 from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.errors import UsageError
 from tests.support.agreement import parsed
+from tests.support.events import event
 from tests.support.health import Health
 from tests.support.histories import START, written
 from tests.support.until import until
@@ -247,3 +248,12 @@ def test_changes_are_counted_by_dimension_label_and_cause() -> None:
     assert metrics.registry.get_sample_value("segflow_events_total") == 30
     assert metrics.registry.get_sample_value("segflow_dead_letters_total", {"reason": "not_json"}) == 1
     assert metrics.registry.get_sample_value("segflow_batch_records_count") == len(results)
+
+
+def test_the_most_events_of_one_customer_in_a_commit_are_measured() -> None:
+    """They are applied one after the other, so a hot customer costs more than many others."""
+    metrics, run = Metrics(), FileRun(Settings())
+    events = [event(number, number, customer="hot" if number % 2 else f"c{number}") for number in range(10)]
+    for result in run.feed([json.dumps(each).encode() for each in events], 10):
+        metrics.committed(result, 10, 0.1)
+    assert metrics.registry.get_sample_value("segflow_longest_run_events_sum") == 5
