@@ -151,7 +151,7 @@ class Payment(Event):
     """An invoice, open while `paid_at` is null."""
 
     type: Annotated[Literal["payment"], Field(description="says which event it is")]
-    invoice_id: Annotated[Name, Field(description="one invoice may be told of several times; the latest holds")]
+    invoice_id: Annotated[Name, Field(description="an invoice may be sent several times; the latest holds")]
     due_at: Annotated[Instant, Field(description="when it must be paid")]
     paid_at: Annotated[Instant | None, Field(description="when it was paid; null while it is open")] = None
     amount: Annotated[Amount, Field(description="of the invoice; zero or more")]

@@ -203,7 +203,7 @@ def _lost(what: str) -> Finding:
         name="shards",
         status="FAIL",
         message=f"{what}: Redis lost it, or this is not the Redis of the installation",
-        advice="Check redis.url and redis.prefix. If it is the right Redis, start a worker: it makes the state again "
+        advice="Check redis.url and redis.prefix. If it is the right Redis, start a worker: it rebuilds the state "
         "from the journal and the inputs, as far back as Kafka keeps them.",
     )
 
@@ -253,7 +253,7 @@ def _heads(heads: list[Head | None], report: TopicsReport | None, commits: list[
             name="heads",
             status="WARN",
             message=f"{len(absent)} of {len(heads)} shards have no state yet: {', '.join(absent[:20])}",
-            advice="A running worker takes them within seconds; is it running?",
+            advice="A running worker acquires them within seconds; is it running?",
         )
     else:
         yield Finding(

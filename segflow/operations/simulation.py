@@ -135,7 +135,7 @@ def over_stores(
     missing = fact_differences(control.definitions[-1].content, definition_of(settings))
     if missing:
         raise UsageError(
-            "these settings want facts that the records in Redis do not have: "
+            "these settings need facts that the records in Redis do not have: "
             + "; ".join(map(str, missing))
             + ". A record holds totals, which cannot be split: simulate over a file of the events instead"
         )

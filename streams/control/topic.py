@@ -183,7 +183,7 @@ class Control:
         found = fact_differences(self._latest.content, definition_of(self._settings))
         if found:
             raise DefinitionRefusedError(
-                "the settings want facts that are not the ones this installation remembers: "
+                "the settings need other facts than this installation has: "
                 + "; ".join(map(str, found))
                 + ". A worker classifies customers again, but cannot split the totals in their records, and `segflow "
                 "rebuild` makes again what was published. Take the old values back; or let a new installation (other "

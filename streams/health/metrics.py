@@ -106,8 +106,8 @@ class Metrics:
         self.outdated = Counter(
             "segflow_outdated", "events from before their customer's erase, left out", registry=registry
         )
-        self.merged = Counter("segflow_merged", "customers who became another", registry=registry)
-        self.handed_over = Counter("segflow_handed_over", "what was left to other shards", registry=registry)
+        self.merged = Counter("segflow_merged", "customers who were merged into another", registry=registry)
+        self.handed_over = Counter("segflow_handed_over", "merge messages sent to other shards", registry=registry)
         self.dead = Counter("segflow_dead_letters", "records that cannot be used", ["reason"], registry=registry)
         self.changes = Counter(
             "segflow_changes", "changes published", ["dimension", "label", "cause"], registry=registry
@@ -116,7 +116,9 @@ class Metrics:
         self.commits = Counter("segflow_commits", "commits", registry=registry)
         self.acquisitions = Counter("segflow_takes", "shards acquired", registry=registry)
         self.reacquisitions = Counter("segflow_retakes", "shards released after an error", registry=registry)
-        self.fenced = Counter("segflow_fenced", "commits refused: another has the shard", ["by"], registry=registry)
+        self.fenced = Counter(
+            "segflow_fenced", "commits refused: another worker has the shard", ["by"], registry=registry
+        )
         self.replayed = Counter("segflow_reexecuted", "commits replayed from the journal", registry=registry)
         for by in ("redis", "kafka"):  # a counter that is absent until its first use can be in no alert
             self.fenced.labels(by)

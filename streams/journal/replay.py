@@ -104,8 +104,8 @@ class JournalReplay:
             topic = getattr(topics, name)
             if entry.topic_ids[side] != self.topic_ids[side]:
                 raise InputGoneError(
-                    f"commit {sequence} cannot be replayed: the {topic} it read was deleted, and the one there is "
-                    "now is another"
+                    f"commit {sequence} cannot be replayed: the {topic} it read was deleted, and the topic of that "
+                    "name is a new one"
                 )
             if start < first[side]:
                 raise InputGoneError(

@@ -74,7 +74,7 @@ class Shard:
                 await self._commits.run()
             except TornStateError as error:
                 raise ShardStoppedError(
-                    f"{error}. To make the state again, stop the workers and type "
+                    f"{error}. To rebuild the state, stop the workers and type "
                     f"`segflow rebuild --shard {state.partition}`"
                 ) from error
             except InputLostError as error:

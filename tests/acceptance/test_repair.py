@@ -157,11 +157,11 @@ def test_the_audit_compares_redis_key_by_key(service: Make) -> None:
     found = audited(installed, code=1)
     texts = " ".join(found["problems"])
     for text in (
-        "the record of customer 'c3' is another",
+        "the record of customer 'c3' differs",
         "the timer of customer 'c4' is at 1.0",
         "1 timers of nobody",
         "1 records of customers who never came",
-        "page 0 of the directory is another",
+        "page 0 of the directory differs",
         "the head's clock_us is 7",
     ):
         assert text in texts, found
@@ -360,7 +360,7 @@ def test_a_topic_made_anew_stops_the_worker_and_the_command_it_names_goes_on(ser
         installed.journal(lambda found: found[-1]["plan"]["purchases_to"] == 60 and not found[-1]["reset"])
     assert head(installed).purchases.offset == 60
     forget(installed)
-    assert "was deleted, and the one there is now is another" in stopped(installed)
+    assert "was deleted, and the topic of that name is a new one" in stopped(installed)
     assert "nothing of it was wiped" in refused(installed, "rebuild")
 
 

@@ -143,4 +143,4 @@ def nobody_is_lost(installed: Installation, log: Log) -> None:
     assert {name: purchases_in(value) for name, value in values.items()} == {name: orders[name] for name in names}
     name, whom = next(iter(became.items()))
     shown = segflow("show", name, "--settings", installed.file)
-    assert (shown.code, f"is {whom} by now" in shown.err) == (1, True)
+    assert (shown.code, f"was merged into {whom}" in shown.err) == (1, True)

@@ -34,7 +34,7 @@ def find(settings: Settings, customer: str) -> tuple[int, lookup.Found]:
         if installation.partitioner != settings.kafka.partitioner:
             raise UsageError(
                 f"kafka.partitioner is {settings.kafka.partitioner}, but the workers run with "
-                f"{installation.partitioner}: take their settings"
+                f"{installation.partitioner}: use their settings"
             )
         partition = partition_of(customer.encode(), settings.kafka.partitioner, installation.partitions)
         found = lookup.find(client, Keys(settings.redis.prefix, partition), customer)
@@ -43,10 +43,8 @@ def find(settings: Settings, customer: str) -> tuple[int, lookup.Found]:
             f"nothing is known of the customer {printable(customer)} (shard {partition}): no usable event came yet"
         )
     if is_redirect(found.record):
-        became = Redirect.decode(found.record).to
-        _unknown(
-            f"the customer {printable(customer)} is {printable(became)} by now: `segflow show {printable(became)}`"
-        )
+        became = printable(Redirect.decode(found.record).to)
+        _unknown(f"the customer {printable(customer)} was merged into {became}: `segflow show {became}`")
     return partition, found
 
 

@@ -1,4 +1,4 @@
-"""segflow rebuild: the state in Redis, made again."""
+"""segflow rebuild: the state in Redis, from the journal and the inputs."""
 
 import asyncio
 import sys
@@ -54,7 +54,7 @@ def command(
         try:
             installed.control.refuse_other_facts()
         except DefinitionRefusedError as error:
-            raise UsageError(f"nothing was made again: {error}") from error
+            raise UsageError(f"nothing was rebuilt: {error}") from error
         with topics.admin(loaded.kafka) as admin:
             running = group_members(admin, loaded.kafka.group)
         if running:
@@ -70,7 +70,7 @@ def command(
                     done = asyncio.run(work)
                 except JournalError as error:
                     raise UsageError(
-                        f"shard {partition} cannot be made again, and nothing of it was wiped: {error}"
+                        f"shard {partition} cannot be rebuilt, and nothing of it was wiped: {error}"
                     ) from error
                 except ShardLostError as error:
                     raise UsageError(

@@ -1,4 +1,4 @@
-"""segflow simulate: what other settings would make of the customers there are, before anybody is told."""
+"""segflow simulate: customers' labels under other settings, before those settings are in force."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ Examples:
   segflow simulate --settings new.yaml
   segflow simulate --settings new.yaml --before segflow.yaml 2026.jsonl.gz --svg moves.svg
 
-Exit codes: 0 shown, 2 usage, settings, connection, or the settings want facts that Redis does not hold."""
+Exit codes: 0 shown, 2 usage, settings, connection, or the settings need facts that Redis does not hold."""
 FILE_WIDTH: Final = 200
 """Columns where the tables go into a file or a pipe: nothing is folded there."""
 SAMPLE_MAX: Final = 1000

@@ -325,7 +325,7 @@ class Decoder:
         except ValidationError as error:
             _refuse(*_describe(error))
         if self._topic is not None and TOPIC_OF.get(event.type, INTERACTIONS) != self._topic:
-            _refuse("wrong_topic", f"type {event.type} belongs into the other input topic")
+            _refuse("wrong_topic", f"type {event.type} belongs in the other input topic")
         return event
 
     def _minor(self, event: contract.AnyEvent) -> int:

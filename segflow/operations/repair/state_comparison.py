@@ -29,14 +29,12 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
     for number in range(mine.pages):
         page = memory.page(number)
         if store.page(number) != page:
-            found.append(f"page {number} of the directory is another")
+            found.append(f"page {number} of the directory differs")
         ids = [customer_id for customer_id in page if customer_id != HOLE]
         values = memory.load(ids)
         for customer_id, expected, stored in zip(ids, values, store.load(ids), strict=True):
             if stored != expected and (stored is None or record.upgraded(stored) != expected):
-                found.append(
-                    f"the record of customer {customer_id!r} {'is missing' if stored is None else 'is another'}"
-                )
+                found.append(f"the record of customer {customer_id!r} {'is missing' if stored is None else 'differs'}")
         deadlines = record.timers_us(values)
         timers += sum(deadline != NO_TIMER for deadline in deadlines)
         found += _misplaced(ids, deadlines, client.zmscore(keys.timers, ids) if ids else [])
@@ -46,7 +44,7 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
     records = sum(1 for _ in client.scan_iter(keys.pattern(keys.record("")), count=1000))
     redirects = memory.redirects
     found += [
-        f"{customer_id!r} became another, and Redis does not say so"
+        f"{customer_id!r} was merged into another, and Redis does not say so"
         for (customer_id, expected), stored in zip(redirects.items(), store.load(list(redirects)), strict=True)
         if stored != expected
     ]
@@ -56,7 +54,7 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
         found.append(f"{records - customers} records of customers who never came or were erased")
     erased = memory.oldest_erased(sys.maxsize)
     if store.oldest_erased(len(erased) + 1) != erased:
-        found.append("what stays of erased customers is another")
+        found.append("the erasures differ")
     return found
 
 
@@ -80,7 +78,7 @@ def _ledger(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
     wrong = {
         name for name in {*ledger.values(), *stored.values()} if store.merged_from(name) != memory.merged_from(name)
     }
-    return ["the ledger of who became whom is another"] * (stored != ledger or bool(wrong))
+    return ["the merge ledger differs"] * (stored != ledger or bool(wrong))
 
 
 def _misplaced(ids: list[str], deadlines: list[int], scores: Sequence[float | None]) -> list[str]:
