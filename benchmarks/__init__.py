@@ -1,5 +1,5 @@
-"""How fast segflow is on this machine, against the targets it sets itself: `python -m benchmarks [NAME…]`.
+"""Benchmarks of segflow on this machine, against targets of its own: `python -m benchmarks [NAME…]`.
 
-One file a benchmark, each with a `run(bench) -> list[Figure]`. Not part of the tests: a figure below its target fails
-nothing, it stands in the table.
+One file a benchmark, each with a `run(bench) -> list[Figure]`. They are no tests: a figure below its target is shown in
+the table, and nothing fails.
 """

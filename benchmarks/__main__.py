@@ -88,7 +88,7 @@ def command(
 
 @contextmanager
 def _failures_said() -> Iterator[None]:
-    """What this machine lacks, and what a worker died of, as a message."""
+    """Turn a missing program, or the end of a worker, into a message."""
     try:
         yield
     except (NothingToRunError, WorkerFailedError) as error:

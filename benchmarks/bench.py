@@ -1,4 +1,4 @@
-"""What every benchmark is given: servers, sizes, and a place to say what goes on."""
+"""The argument of every benchmark: servers, sizes, and a place to say what goes on."""
 
 import sys
 from contextlib import ExitStack
@@ -33,7 +33,7 @@ class Bench:
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """What the settings list."""
+        """The dimensions of the settings."""
         return tuple(BUILT_IN) if self.all_dimensions else Settings().dimensions
 
     @cached_property
@@ -60,7 +60,7 @@ class Bench:
         return given or (quick if self.quick else full)
 
     def servers(self) -> dict[str, str]:
-        """What was started, for the results."""
+        """Descriptions of the servers that were started, for the results."""
         return {name: getattr(self, name).description for name in ("kafka", "redis") if name in self.__dict__}
 
 

@@ -21,7 +21,7 @@ KEY: Final = b"c000000000"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:
-    """What a worker stored and published an event."""
+    """Sizes of what a worker stored and published, for each event."""
 
     changes_per_event: float
     change_bytes: int  # key, value and headers of one

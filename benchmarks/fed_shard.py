@@ -33,7 +33,7 @@ GIVE_UP_S: Final = 60.0
 
 
 class _Address(msgspec.Struct):
-    """What of an event says where it goes."""
+    """The fields of an event that decide its topic and partition."""
 
     customer_id: str
     type: str
@@ -41,7 +41,7 @@ class _Address(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """What a shard needs of a record, under the names of aiokafka's."""
+    """The fields of a record that a shard needs, under aiokafka's names."""
 
     offset: int
     key: bytes

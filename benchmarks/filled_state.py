@@ -32,7 +32,7 @@ EVERY_KIND: Final = (
     b'"type":"feedback","score":9',
     b'"type":"purchase","order_id":"order","amount":"AMOUNT"',
 )
-"""What a customer does in turn: every dimension knows something of everybody, but for invoices and attributes."""
+"""A customer's events, in turn. They give every dimension facts of everybody, except invoices and attributes."""
 TYPICAL: Final = (
     *EVERY_KIND,
     b'"type":"profile","attributes":{"risk_score":70,"age":40}',

@@ -1,4 +1,4 @@
-"""What exactly-once costs: the same history worked with and without Kafka transactions, in turn."""
+"""The cost of exactly-once: one history processed with and without Kafka transactions, in turn."""
 
 import asyncio
 from statistics import median

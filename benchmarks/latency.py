@@ -17,7 +17,7 @@ WARM_UP_S: Final = 20.0
 """A broker that runs for days has its code compiled: a new one takes a core for that, and its first half minute."""
 MEASURED_S: Final = 30.0
 DRAIN_S: Final = 3.0
-"""What has not come by then counts as not seen."""
+"""Changes that take longer count as not seen."""
 
 
 def run(bench: Bench) -> list[Figure]:

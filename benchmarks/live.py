@@ -25,7 +25,7 @@ TICK_S: Final = 0.002
 LINGER_MS: Final = 5
 """The sender's: Kafka 4's own default for a producer, and librdkafka's. It is part of the delays measured."""
 FETCH_WAIT_MS: Final = 10
-"""How long the broker may hold the subscriber's empty fetch back; with the default of 500 it would measure that."""
+"""The longest time the broker may hold back the subscriber's empty fetch; the default of 500 would hide the figure."""
 POLL_MS: Final = 100
 ACKNOWLEDGED_S: Final = 30.0
 """The broker takes milliseconds, and seconds where it has just made the topic."""

@@ -1,4 +1,4 @@
-"""What the figures were measured on, and what processes cost it."""
+"""The machine on which the figures were measured, and what processes cost it."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 PACKAGES: Final = ("aiokafka", "confluent-kafka", "faust-streaming", "hiredis", "msgspec", "numpy", "redis")
-"""Whose versions bear on speed."""
+"""The packages whose versions bear on speed."""
 STAT_CPU_FIELDS: Final = slice(11, 13)  # utime and stime of /proc/PID/stat, counted after the name in brackets
 
 

@@ -70,7 +70,7 @@ def _filled(
     more: dict[str, Any] | None = None,
     kinds: tuple[bytes, ...] | None = None,
 ) -> list[Figure]:
-    """What so many customers take: of `kinds` each does all, half a slot apart; without them, EVENTS_EACH."""
+    """The memory of so many customers. Each does all of `kinds`, half a slot apart; without them, EVENTS_EACH."""
     with installation(bench, clock="event", kafka=False, more=more) as site:
         before = _used(site.redis)
         count, apart_days = (EVENTS_EACH, APART_DAYS) if kinds is None else (len(kinds), SLOT_DAYS // 2)

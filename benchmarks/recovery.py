@@ -21,7 +21,7 @@ GROWTH: Final = 1.25
 """Kills of one size differ by when in a heartbeat they come; growth with the population would be tenfold and more."""
 KILLS: Final = 3
 SHARE: Final = 20
-"""How many times fewer customers the small state has: 100,000 beside 2,000,000."""
+"""The large state has so many times the customers of the small one: 2,000,000 beside 100,000."""
 LIVE_PER_S: Final = 200
 """25 a second and shard: a moving shard shows it within a tenth of a second."""
 LIVE_FIRST: Final = 500_000_000
@@ -29,7 +29,7 @@ LIVE_FIRST: Final = 500_000_000
 LIVE_APART: Final = 10_000_000
 """Between the first numbers of two kills: no live customer comes twice, so each event makes a change."""
 PAST: Final = timedelta(days=10)
-"""When the customers bought: no deadline is due."""
+"""The age of the customers' purchases: no deadline is due."""
 GIVE_UP_S: Final = 120.0
 
 

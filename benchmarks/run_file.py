@@ -25,7 +25,7 @@ KEPT_AT_LEAST: Final = 0.6
 
 
 class _Line(msgspec.Struct, gc=False):
-    """What no program over such a file can do without."""
+    """The fields that every program over such a file needs."""
 
     event_id: str
     customer_id: str

@@ -23,7 +23,7 @@ RUNS: Final = 3
 AT_LEAST: Final = 0.8
 """Of the pace with the fewest, with the most."""
 BOUGHT_DAYS_AGO: Final = (20, 10)
-"""When everybody bought before: nobody is new, and no deadline is due in the run."""
+"""The ages of everybody's earlier purchases: nobody is new, and no deadline is due in the run."""
 APART_US: Final = SECOND_US // 10
 """Between two events: all runs together span less than a day."""
 PAID_CENTS: Final = 4500

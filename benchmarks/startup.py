@@ -19,7 +19,7 @@ GROWTH: Final = 1.25
 """Starts of one size differ by a fifth on a busy machine; growth with the population would be a hundredfold."""
 FEW: Final = 10_000
 PAST: Final = timedelta(days=10)
-"""When the customers bought: no deadline is due."""
+"""The age of the customers' purchases: no deadline is due."""
 GIVE_UP_S: Final = 120.0
 
 

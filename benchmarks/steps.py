@@ -1,4 +1,4 @@
-"""Where a commit's time goes: the steps of a shard's commits over real Kafka and Redis, one after the other."""
+"""The time of each step of a commit: a shard's commits over real Kafka and Redis, one step after the other."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ class Size:
 
     @property
     def name(self) -> str:
-        """What its figures begin with."""
+        """The beginning of its figures' names."""
         return f"{self.events:,} events"
 
     def counts(self, bench: Bench) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""How long functions take, seen from their borders: the code that is timed knows nothing of it."""
+"""Times of functions, taken around their calls: the code that is timed knows nothing of it."""
 
 import inspect
 from collections import defaultdict
@@ -45,7 +45,7 @@ class Stopwatch:
             yield
 
     def take(self) -> dict[str, float]:
-        """What was spent since the last call."""
+        """The seconds spent since the last call, by function."""
         spent_s, self._spent_s = dict(self._spent_s), defaultdict(float)
         return spent_s
 

@@ -28,7 +28,7 @@ TARGET_PER_S: Final = 30_000
 SAMPLE: Final = 2000
 """Records whose sizes stand for all: they differ by a few bytes."""
 COMPARED_S: Final = 40.0
-"""How long the two programs beside it may read: the bare loop needs about that for all, the agent gets a sample."""
+"""The time for the two programs beside it: the bare loop reads about everything in it, the agent a sample."""
 PROGRESS_S: Final = 1800.0
 """A worker so slow that 2 M events take longer has failed."""
 
@@ -79,7 +79,7 @@ def send(bench: Bench, site: Installation, history: Iterable[Lines]) -> None:
 
 
 def follow(bench: Bench, site: Installation, worker: WorkerProcess, ends: list[tuple[int, int]]) -> tuple[float, float]:
-    """When all was read, and when no timer was due any more (seconds since the epoch)."""
+    """The times at which everything was read, and at which no timer was due any more (seconds since the epoch)."""
     said = time.monotonic()
 
     def is_read() -> bool:
@@ -105,7 +105,7 @@ def follow(bench: Bench, site: Installation, worker: WorkerProcess, ends: list[t
 
 
 def _beside(bench: Bench, name: str, program: Callable[..., float], *arguments: object) -> float:
-    """What another program reaches in a process of its own, events a second."""
+    """The events a second that another program reaches in a process of its own."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         reached = pool.submit(program, *arguments).result()
     bench.say(f"{name}: {reached:,.0f} events/s")
@@ -134,7 +134,7 @@ async def commits(settings: Settings, after: Sequence[int] = (0,) * PARTITIONS) 
 
 
 async def _traffic(site: Installation, entries: list[Entry], events: int) -> Traffic:
-    """What the worker stored and published, on average."""
+    """Average sizes of what the worker stored and published."""
     settings = site.settings
     names = settings.kafka.topics
     consumer = AIOKafkaConsumer(

@@ -29,7 +29,7 @@ FILL_PER_S: Final = 20_000
 """Customers filled in a second, at the least, a third of the pace on two cores: the instant must lie beyond it."""
 TARGET_PER_S: Final = 30_000
 TARGET_TIMES: Final = 3.0
-"""How much longer than before the wave its live events may wait, by the 99th percentile."""
+"""Live events may wait so many times longer during the wave than before it, by the 99th percentile."""
 GIVE_UP_S: Final = 240.0
 DRAIN_S: Final = 2.0
 

@@ -68,5 +68,5 @@ def _measured(bench: Bench, history: History, count: int) -> tuple[float, float]
 
 
 def _read(site: Installation) -> int:
-    """How many events all shards have behind them."""
+    """The number of events that all shards have read."""
     return sum(head.purchases.offset + head.interactions.offset for head in site.heads() if head is not None)

@@ -93,7 +93,7 @@ def _write(folder: Path, content: dict[str, Any]) -> None:
 
 
 def _command() -> str:
-    """What to type for the same again."""
+    """The command that repeats this run."""
     arguments = shlex.join(sys.argv[1:])
     return f"make bench-peers ARGS={shlex.quote(arguments)}" if arguments else "make bench-peers"
 

@@ -27,13 +27,13 @@ READY_S: Final = 120.0
 AGAIN_S: Final = 3.0
 """A first event that brings nothing for so long was sent before the program listened."""
 DRAIN_S: Final = 3.0
-"""What has not come by then counts as not seen."""
+"""Changes that take longer count as not seen."""
 BEHIND_SHARE: Final = 0.98
 """Of the events must have brought their change in the end, else the peer cannot keep up and has no delay."""
 
 
 class PublishedChange(msgspec.Struct, gc=False):
-    """What is read of a change, whoever wrote it."""
+    """The fields that are read of a change, whichever peer wrote it."""
 
     customer_id: str
     effective_at: str

@@ -98,7 +98,7 @@ def _noted(log: InputLog, history: History) -> Iterator[Lines]:
 
 
 def _key_at() -> slice:
-    """Where a purchase of the history has its customer's id: all are of one form."""
+    """The place of the customer's id in a purchase of the history: all purchases have one form."""
     sample = purchase(0, 0, "", 0)
     start = sample.index(b"c000000000")
     return slice(start, start + 10)

@@ -35,7 +35,7 @@ class JavaProject:
         return HERE / self.name
 
     def built(self) -> Path:
-        """Where its jars are, apart for each state of the sources."""
+        """The folder of its jars, another one for each state of the sources."""
         content = sha256()
         for folder in (self.sources, JOB):
             for path in sorted(path for path in folder.rglob("*") if path.suffix in {".java", ".xml"}):

@@ -32,7 +32,7 @@ ACTIVE_FROM: Final = 2
 
 
 class Purchase(msgspec.Struct, gc=False):
-    """What the job reads of an event."""
+    """The fields of an event that the job reads."""
 
     customer_id: str
     occurred_at: str
@@ -52,7 +52,7 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class Customer:
-    """What the job remembers of one customer."""
+    """The job's state of one customer."""
 
     orders: int = 0
     amount_minor: int = 0
@@ -117,7 +117,7 @@ class Answer:
 
     @property
     def events(self) -> int:
-        """How many were taken."""
+        """The number of events."""
         return sum(self.ends.values())
 
 

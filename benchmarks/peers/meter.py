@@ -1,4 +1,4 @@
-"""What a run costs while it runs: processor seconds and resident memory of the peer, Redis and the broker."""
+"""The cost of a run while it runs: processor seconds and resident memory of the peer, Redis and the broker."""
 
 import contextlib
 import time

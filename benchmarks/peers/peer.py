@@ -1,4 +1,4 @@
-"""What a peer is to the benchmark: a program that is told in its environment where to read and write."""
+"""A peer, as the benchmark sees it: a program whose environment says where to read and write."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ class PeerFailedError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where one run of one peer reads, writes and keeps what it remembers."""
+    """The topics, folder and Redis of one run of one peer."""
 
     settings: Settings  # broker, group, topics, Redis: segflow takes them as they are
     folder: Path  # of its own, empty at first
@@ -41,7 +41,7 @@ class Place:
         return self.folder / "state"
 
     def environment(self) -> dict[str, str]:
-        """What every program is told."""
+        """The environment variables that every program gets."""
         kafka = self.settings.kafka
         return {
             "PEER_BROKER": kafka.address,

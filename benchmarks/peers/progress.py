@@ -24,7 +24,7 @@ STILL_S: Final = 40.0
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How a run over the topic went."""
+    """The outcome of a run over the topic."""
 
     meter: Meter
     ends: dict[int, int]  # of the output, by partition

@@ -1,4 +1,4 @@
-"""What a peer published, read back and compared with the answer of job.py."""
+"""The changes a peer published, read back and compared with the answer of job.py."""
 
 import asyncio
 from collections.abc import Callable
@@ -128,7 +128,7 @@ async def each(kafka: Kafka, topic: str, until: dict[int, int], take: Callable[[
 
 
 def differences(answer: Answer, published: Published, *, whole: bool) -> list[str]:
-    """Where what was published is not the answer; empty where it is.
+    """The differences between published changes and the answer, a line each; empty where there are none.
 
     Args:
         answer: of all events.
@@ -151,7 +151,7 @@ def differences(answer: Answer, published: Published, *, whole: bool) -> list[st
 
 
 def verdict(answer: Answer, published: Published, *, whole: bool) -> str | None:
-    """What is wrong, in a line; None where nothing is."""
+    """The differences in one line; None where there are none."""
     found = differences(answer, published, whole=whole)
     if not found:
         return None
@@ -160,7 +160,7 @@ def verdict(answer: Answer, published: Published, *, whole: bool) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How far a peer had come when: events read as shown by the changes they made.
+    """The progress of a peer over time: events read, as the changes they made show.
 
     appended_ms: shape (n,), ascending, the broker's clock; events: shape (n,), how many were behind it by then.
     """

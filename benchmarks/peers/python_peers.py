@@ -25,7 +25,7 @@ INSTALL_TIMEOUT_S: Final = 900.0
 
 
 def folder() -> Path:
-    """Where it is: in the user's cache, apart for each Python and each state of the files."""
+    """Its folder: in the user's cache, another one for each Python and each state of the files."""
     named = REQUIREMENTS.read_bytes() + CONSTRAINTS.read_bytes() + sys.version.encode()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segflow"
     return cache / f"peers-python-{sha256(named).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""What documents show of the results: the tables of docs/performance.md and the picture of the README.
+"""The results as documents show them: the tables of docs/performance.md and the picture of the README.
 
 `python -m benchmarks.peers.report` writes both from benchmarks/results/peers.json: a figure there comes from a run, not
 from a hand.
@@ -24,7 +24,7 @@ GOALS: Final = (
     ("flink-rocksdb", "events_cpu_s", 1.0),
     ("ceiling", "events_s", 0.5),
 )
-"""What segflow wants to be, in multiples of a peer: its name, the figure, at least how much."""
+"""segflow's goals in multiples of a peer: the peer's name, the figure, the least multiple."""
 
 
 def read(path: Path = FILE) -> dict[str, Any]:

@@ -98,5 +98,5 @@ def table(peers: list[dict[str, Any]]) -> Table:
 
 
 def notes(peers: list[dict[str, Any]]) -> list[str]:
-    """What must be said below the table, a line each."""
+    """The notes below the table, a line each."""
     return [f"{peer['title']}: {note}" for peer in peers for note in peer["notes"]]

@@ -26,7 +26,7 @@ from segflow.streams.kafka.clients import aiokafka_options
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Where a run takes place."""
+    """The servers and folder of one run."""
 
     peer: Peer
     place: Place
@@ -45,7 +45,7 @@ class Site:
         return Meter(pids={"peer": program.pid, "redis": redis_pid, "broker": self.broker_pid})
 
     def state_bytes(self) -> int:
-        """What is remembered, where it is remembered: used memory of Redis, or files as the disk holds them."""
+        """The size of the peer's state: used memory of Redis, or files as the disk holds them."""
         if self.peer.kept is None:
             return _used_bytes(self.place.settings) - self.redis_empty_bytes if self.redis else 0
         files = (self.place.state / self.peer.kept).rglob("*")

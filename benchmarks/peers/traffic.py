@@ -1,4 +1,4 @@
-"""What segflow stored and published in a run: the sizes with which the ceiling moves bytes."""
+"""Sizes of what segflow stored and published in a run: the ceiling moves as many bytes."""
 
 import asyncio
 from itertools import islice

@@ -22,7 +22,7 @@ WARM_UP_SHARE: Final = 1 / 3
 
 @dataclass(slots=True)
 class Run:
-    """What one run gave."""
+    """The result of one run."""
 
     figures: dict[str, float] = field(default_factory=dict)
     whole: bool = True  # False: cut off
@@ -80,7 +80,7 @@ def _figures(progress: Progress, seen: Pace) -> dict[str, float]:
 
 
 def _events_read(log: InputLog, published: Published) -> int:
-    """How many events are behind what was published."""
+    """The number of events that led to the published changes."""
     return int(pace(log.answer, published).events[-1])
 
 

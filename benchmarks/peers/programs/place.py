@@ -1,4 +1,4 @@
-"""Where a program reads and writes, from its environment (benchmarks/peers/peer.py sets it)."""
+"""The topics and folder of a program, from its environment (benchmarks/peers/peer.py sets it)."""
 
 import os
 from typing import Final

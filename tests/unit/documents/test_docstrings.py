@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[3]
-ROOMS: Final = ("docgen", "evaluation", "examples", "schemas", "segflow", "state", "streams")
+ROOMS: Final = ("benchmarks", "docgen", "evaluation", "examples", "schemas", "segflow", "state", "streams")
 """The tests are not among them: a test's docstring states a fact, in a whole sentence."""
 QUESTION: Final = re.compile(r"(What|How|Which|Where|Who|Whose|Whom|Why|When)\b")
 
