@@ -126,7 +126,7 @@ class MemoryStore:
             else:
                 self._timers[customer_id] = timer_us
                 heappush(self._queue, (timer_us, customer_id.encode(), customer_id))
-        if len(self._queue) > 2 * len(self._timers) + PAGE_CUSTOMERS:  # mostly stale: start it anew
+        if len(self._queue) > 2 * len(self._timers) + PAGE_CUSTOMERS:  # mostly stale: build it again
             self._queue = [(timer_us, who.encode(), who) for who, timer_us in self._timers.items()]
             heapify(self._queue)
         self._head = write.head

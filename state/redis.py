@@ -35,7 +35,7 @@ class RedisStore:
 
     All of it shares one hash tag, so a commit is one MULTI/EXEC also on a cluster. `begin` WATCHes the head on the
     connection that will EXEC: whatever happens to the head, the server or the connection in between, the EXEC fails.
-    Any connection error leaves the store disconnected; the shard then has to be acquired anew.
+    Any connection error leaves the store disconnected; the shard then has to be acquired again.
     """
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:

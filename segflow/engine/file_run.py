@@ -199,7 +199,7 @@ class FileRun:
         return self._shards[0].store.has_merges
 
     def _boundaries(self, chunk: Chunk) -> list[tuple[int, int]]:
-        """Rows before which the cuts are made anew, with the boundary each has passed."""
+        """Rows before which the cuts are renewed, with the boundary each has passed."""
         times_us = np.where(chunk.usable, chunk.occurred_us, UNKNOWN)
         clocks_us = np.maximum.accumulate(np.concatenate(([self._clock_us], times_us)))
         self._clock_us = int(clocks_us[-1])

@@ -59,7 +59,7 @@ class Declaration(Generic[Own]):
 
     name: str  # of the dimension and of the section of the settings
     settings: type[Own]
-    labels: tuple[str, ...]  # as people are told of them, the best first and the neutral one last
+    labels: tuple[str, ...]  # as people see them, the best first and the neutral one last
     build: Callable[[Own, Common], Model]
     labels_of: Callable[[Own], Iterable[str]] | None = None  # further labels, which the settings name
     cuts: tuple[str, ...] = ()  # fields of Cuts that it looks at

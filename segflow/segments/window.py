@@ -1,4 +1,4 @@
-"""Money and orders by slots of equal length, so that they can be told of the latest slots only.
+"""Money and orders by slots of equal length, so that those of the latest slots can be added up.
 
 An event belongs to the slot of its own time: a refund takes money off there, a full one also an order, wherever the
 purchase was. A slot's sums are therefore the same in whatever order events come.

@@ -78,7 +78,7 @@ def decode_buffers(buffers: Sequence[InputBuffer]) -> None:
 
 
 class ShardInputs:
-    """The buffers of all inputs, and who is told that something came."""
+    """The buffers of all inputs, and the callback for arrivals."""
 
     def __init__(self, purchases: Decoder, interactions: Decoder, handover: HandoverDecoder) -> None:
         self.buffers = (InputBuffer(purchases), InputBuffer(interactions), InputBuffer(handover))

@@ -28,7 +28,7 @@ FETCH_WAIT_MS: Final = 20
 for the fetch under way, so this bounds a quiet partition's delay; fifty empty fetches a second cost 1 % of a core."""
 HEARTBEAT_SHARE: Final = 0.1
 """Of a session timeout: a heartbeat. A member learns at its next one that another is dead and the group is divided
-anew, so with the usual third or fourth that alone would take seconds; a heartbeat costs a request."""
+again, so with the usual third or fourth that alone would take seconds; a heartbeat costs a request."""
 CREATED: Final = 0
 """Kafka's code for a timestamp that is not the broker's."""
 POLL_S: Final = 0.1
@@ -36,7 +36,7 @@ POLL_S: Final = 0.1
 TELL_S: Final = 2.0
 """The longest wait for committing the group's offsets to Kafka; below the 5 s between two such commits."""
 TELLING_S: Final = 10.0
-"""After which telling is given up and done anew: an answer that an outage swallowed must not be waited for for ever."""
+"""The time after which such a commit is given up and tried again: an outage may have swallowed the answer."""
 
 
 class MembershipEndedError(Exception):
@@ -60,7 +60,7 @@ class Reading:
     end: int | None  # the partition's end (last stable offset) as the broker last said
     fetched_us: int  # when it said so, wall clock
     sent: int  # `stop` of the latest batch that is on its way or has arrived
-    out_of_range: bool = False  # the topic does not have the position: cut by retention, or made anew
+    out_of_range: bool = False  # the topic does not have the position: cut by retention, or recreated
 
 
 class PartitionGate:
@@ -149,7 +149,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         assigned = consumer.assignment()
         mine = {driver.ensure_aiokafka_TP(place): offset for place, offset in offsets.items()}
         still_mine = {place: offset for place, offset in mine.items() if place in assigned}
-        if not still_mine:  # the group is being divided anew; aiokafka refuses to commit nothing
+        if not still_mine:  # the group is rebalancing; aiokafka refuses to commit nothing
             return
         try:
             async with asyncio.timeout(TELLING_S):
@@ -158,7 +158,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             log.debug("committing the group's offsets: %r", error)
 
     async def membership_error(self) -> Exception | None:
-        """Ask whether the membership had an error since it was asked last; where it had, join the group anew.
+        """Ask whether the membership had an error since it was asked last; where it had, join the group again.
 
         From an error on (a heartbeat answered with a code that aiokafka does not expect) its coordination stands still
         until somebody has seen it, and heartbeats are not taken up again before the next join. Its own `getmany` would
@@ -199,7 +199,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             with fetcher._subscriptions.fetch_context():  # noqa: SLF001
                 records: Mapping[Any, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=timeout)
         except aiokafka.errors.NoOffsetForPartitionError:
-            return {}  # the partition came anew while this poll was waiting; its shard has yet to open it
+            return {}  # the partition was assigned again while this poll was waiting; its shard has yet to open it
         except aiokafka.errors.OffsetOutOfRangeError as error:
             readings = self.app.gate.readings
             for place in error.args[0]:
@@ -215,7 +215,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """The records as batches; notes where each partition stands, so that a shard knows if it has read everything.
 
         No await between the fetcher's answer and this, so a position always belongs to its records. A partition that
-        was assigned anew while the poll was waiting, and not opened since, may have been read from anywhere: what came
+        was assigned again while the poll was waiting, and not opened since, may have been read from anywhere: what came
         of it is left out, and opening it seeks.
         """
         batches: dict[TP, list[Any]] = {}
@@ -298,7 +298,7 @@ class Consumer(driver.Consumer):
     def _message(self, arrived: Mapping[TP, Batch]) -> ConsumerMessage:
         """The message of one poll; its offset is the poll's number.
 
-        Faust drops what lies before the last offset it has seen of a partition. A shard that is acquired anew reads
+        Faust drops what lies before the last offset it has seen of a partition. A shard that is acquired again reads
         again what it had read and not committed.
         """
         self._polls += 1

@@ -1,4 +1,4 @@
-"""Records that cannot be used, told to people: in the log and among the warnings of /ready."""
+"""Reports of records that cannot be used: in the log, and among the warnings of /ready."""
 
 import logging
 import time

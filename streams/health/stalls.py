@@ -22,8 +22,8 @@ class Stalls:
         """For how many seconds each partition (topic, number) has stood still.
 
         Args:
-            behind: those with something to read that nothing holds back. One that is not among them, now, starts
-                anew when it is again.
+            behind: those with something to read that nothing holds back. The time of any other partition
+                starts at zero when it is among them again.
             now_s: a monotonic clock.
         """
         kept = {}

@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     topic_ids: tuple[
         str, ...
-    ]  # of what a shard reads: a topic made anew has another; the handover's since there is one
+    ]  # of what a shard reads: a recreated topic has another; the handover's since there is one
     purchases_from: int
     interactions_from: int
     handover_from: int = 0

@@ -68,7 +68,7 @@ class JournalReplay:
             end: an offset of the journal to stop before; None: all there are.
 
         Raises:
-            InputGoneError: retention has cut a commit's input, or its topic was made anew.
+            InputGoneError: retention has cut a commit's input, or its topic was recreated.
             JournalError: journal, input and state do not belong together.
             ShardLostError: somebody else wrote to the store.
             TornStateError: part of the store's content is missing.

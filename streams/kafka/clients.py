@@ -1,4 +1,4 @@
-"""Kafka clients: how each library is told where Kafka is and how to reach it, and who is in the workers' group."""
+"""Kafka clients: the connection options of each library, and the members of the workers' group."""
 
 import ssl
 from typing import Any

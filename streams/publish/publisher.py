@@ -21,7 +21,7 @@ PUBLISH_S: Final = 60.0
 class Publisher:
     """The producer of transactional id `{group}-{partition}`; starting it fences whoever had that id before.
 
-    Any error leaves the transaction's fate unknown: the publisher is then closed and the shard acquired anew. With the
+    Any error leaves the transaction's fate unknown: the publisher is then closed and the shard acquired again. With the
     guarantee at_least_once there is no transaction and no fencing: the journal's record goes last, and a crash before
     it repeats what was published.
 

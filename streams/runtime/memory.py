@@ -22,7 +22,7 @@ def tune_process_memory() -> None:
     What is loaded so far is left out of the collector's looks for good: a batch makes many objects and no cycles.
 
     numpy, Arrow and Python then take their columns from one heap that does not shrink. By default each large column is
-    a mapping of its own, given back when it dies; the next batch then pays for every page anew, up to half of its time
+    a mapping of its own, given back when it dies; the next batch then pays for every page again, up to half of its time
     (docs/decisions/060). Where there is no mallopt, as with musl, the heap is left as it is.
     """
     gc.collect()

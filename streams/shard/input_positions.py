@@ -41,7 +41,7 @@ async def starting_head(
         head = msgspec.structs.replace(head, handover=Position(topic_id=topic_ids[HANDOVER], offset=first[HANDOVER]))
     wrong = position_problems(settings, partition, head, topic_ids, first, end)
     if wrong:
-        with suppress(KafkaError):  # an input may have been made anew since then: then that is what to say
+        with suppress(KafkaError):  # an input may have been recreated since then: then that is what to say
             ids = (await asyncio.to_thread(topics.check, settings)).input_ids
             wrong = position_problems(settings, partition, head, ids, first, end) or wrong
         raise InputLostError("\n".join(wrong.values()))

@@ -27,7 +27,7 @@ from segflow.streams.shard.shard_state import ShardState
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = (0.1, 5.0)
-"""First and longest pause before a shard is acquired anew after an error."""
+"""First and longest pause before a shard is acquired again after an error."""
 HEARTBEATS: Final = 2
 """Heartbeats that a fenced worker waits before it acquires the shard again: in one of them its group says whether the
 shard is still its own. Acquiring it at once would fence the heir, who would fence this worker in return."""
@@ -60,7 +60,7 @@ class Shard:
     async def run(self) -> None:
         """Acquire the shard and work it until it is stopped.
 
-        An error of Kafka or Redis leaves unknown what was committed: everything is dropped and the shard acquired anew.
+        After an error of Kafka or Redis nobody knows what was committed: all is dropped and the shard acquired again.
 
         Raises:
             ShardStoppedError: it cannot go on without a person.

@@ -73,7 +73,7 @@ class Assignment:
         held = [self.shards.pop(partition) for partition in partitions if partition in self.shards]
         tasks = [self._tasks.pop(shard.state.partition) for shard in held]
         for shard, task in zip(held, tasks, strict=True):
-            # At once: what is assigned anew has no position until its shard opens it.
+            # At once: what is assigned again has no position until its shard opens it.
             self._close(shard.state.partition)
             shard.stop()
             if not shard.state.acquired:

@@ -26,7 +26,7 @@ def is_utf8(value: bytes) -> bool:
 
 
 def is_shallow(value: bytes) -> bool:
-    """Whether nothing in it can be nested deeper than NESTING_MAX, told at a glance: brackets come in pairs."""
+    """Whether nothing in it can be nested deeper than NESTING_MAX, by counting: brackets come in pairs."""
     return len(value) <= 2 * NESTING_MAX or value.count(b"[") + value.count(b"{") <= NESTING_MAX
 
 

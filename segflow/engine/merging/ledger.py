@@ -22,7 +22,7 @@ class MergeLedger:
     _merged_from: dict[str, list[str]] = field(default_factory=dict)
 
     def decide(self, asked: MergeMessage) -> list[MergeMessage]:
-        """Decide a claim, or let go of the ids of a customer who was erased; what is to be sent."""
+        """Decide a claim, or unlink the ids of a customer who was erased. Returns the messages to send."""
         if asked.kind == ERASED:
             return [self._unlink(asked, each, customer) for each, customer in self._all_of(asked.customer)]
         end = self.end_of(asked.customer)

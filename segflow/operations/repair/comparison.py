@@ -10,7 +10,7 @@ from xxhash import xxh3_64_intdigest, xxh3_128_intdigest
 
 NOWHERE: Final = -1
 KEPT_MAX: Final = 1_000
-"""Records without a partner whose bytes are kept to tell of them; more would be told by their number only."""
+"""Records without a partner whose bytes are kept, to report them. Of more only the number is reported."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """Making a shard's state in Redis again, on purpose, from the journal and the inputs; nothing is published.
 
 First all of it in memory: where that cannot be done, Redis is left as it is. Then Redis is cleared and filled, its head
-saying from before the first key goes until after the last has come that it is not to be taken for whole.
+saying from before the first key goes until after the last has come that it is not to be trusted.
 """
 
 import secrets
