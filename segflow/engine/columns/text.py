@@ -7,7 +7,7 @@ are called by the shortest way there is: in a commit of a few events, their fixe
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,7 @@ def joined(*parts: Text | bytes) -> Text:
     return JOIN.call([*(piece(each) if isinstance(each, bytes) else each for each in parts), NOTHING], NO_OPTIONS)
 
 
-def gathered(pieces: Text, places: npt.NDArray[np.integer[Any]]) -> Text:
+def gathered(pieces: Text, places: npt.NDArray[np.int8 | np.uint8 | np.intp]) -> Text:
     """`pieces[place]` for each place, which must exist; shape of `places` (n,)."""
     return TAKE.call([pieces, pa.array(places)], UNCHECKED)
 

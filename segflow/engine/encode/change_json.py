@@ -8,7 +8,7 @@ is our own plain ASCII.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from segflow.engine.advance.forecast import next_changes
-from segflow.engine.advance.label_codes import REMOVED, removed_labels
+from segflow.engine.advance.label_codes import REMOVED, Codes, removed_labels
 from segflow.engine.columns import messages, text, varint
 from segflow.engine.columns.changes import NO_EVENT, Cause, Changes, Shares, Steps
 from segflow.engine.columns.messages import Messages
@@ -25,6 +25,7 @@ from segflow.schemas.change import SPEC
 from segflow.schemas.currency import minor_digits
 from segflow.segments import instant
 from segflow.segments.at_stake import AtStake
+from segflow.segments.facts import Labels
 from segflow.segments.instant import NEVER, UNKNOWN
 from segflow.segments.model import NO_LABEL
 from segflow.segments.rules import Rules
@@ -432,7 +433,7 @@ class _Words:
         found = self.rules.actions.strategies.get((name.decode(), (label or b"").decode()))
         return b"" if found is None else b',"strategy":{"name":"%b","priority":%d}' % (found[0].encode(), found[1])
 
-    def places(self, dimensions: Places | int, codes: npt.NDArray[np.integer[Any]]) -> Places:
+    def places(self, dimensions: Places | int, codes: Labels | Codes) -> Places:
         """The places of the labels `codes` in the tables; from REMOVED on they are those of the old rules."""
         nulls = self._nulls[dimensions]
         known = np.where(codes == NO_LABEL, nulls, self._firsts[dimensions] + codes)
