@@ -25,6 +25,7 @@ from tests.support.until import until
 
 REPLY_S: Final = 10.0
 """Requests come many a second: within that one must have met its fault."""
+CRASHED: Final = "worker killed at a step of a commit or an acquisition"
 WIPED: Final = "Redis wiped"
 WIPE_SHARE: Final = 0.1
 """Redis is wiped in the first part of the soak only: it is filled again from all that was read by then."""
@@ -61,6 +62,7 @@ class Faults:
         """
         faults = self._kinds(progress)
         due = [name for name, (weight, _) in faults.items() if weight and self.fired[name] < self._least(name)]
+        due += [CRASHED] * len(self._unreached())
         if WIPED in due:
             names = [WIPED]
         elif due and self._random.random() < 0.5:
@@ -79,8 +81,11 @@ class Faults:
             for name in self._kinds(0)
             if self.fired[name] < self._least(name)
         }
-        points = self._workers.at_points
-        return seldom | {f"killed at {point}": "never" for point in POINTS if not points[point]}
+        return seldom | {f"killed at {point}": "never" for point in self._unreached()}
+
+    def _unreached(self) -> list[str]:
+        """The failpoints at which no worker was killed yet."""
+        return [point for point in POINTS if not self._workers.at_points[point]]
 
     def _least(self, name: str) -> int:
         """How often a kind must fire. Redis is wiped once: its time is short."""
@@ -91,7 +96,7 @@ class Faults:
         return {
             "worker killed": (40, self._workers.kill),
             "two workers killed at once": (12, lambda: self._workers.kill(2)),
-            "worker killed at a step of a commit or an acquisition": (24, self._workers.crash),
+            CRASHED: (24, self._workers.crash),
             "worker halted beyond its session": (4, lambda: self._workers.pause(self._random.uniform(2.5, 5))),
             "rebalance": (4, lambda: self._workers.visit(self._random.uniform(0.5, 3))),
             "Redis connections cut": (3, self._wire.cut),
