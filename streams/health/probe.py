@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+from segflow.streams.runtime.error_reason import reason
+
 log = logging.getLogger(__name__)
 AnswerT = TypeVar("AnswerT")
 SILENT_S: Final = 15.0
@@ -51,9 +53,10 @@ class Probe(threading.Thread, Generic[AnswerT]):
             try:
                 answer = self._ask()
             except Exception as error:  # noqa: BLE001 - whatever a client raises means: no answer
+                why = reason(error)
                 if not self._problem:
-                    log.warning("%s does not answer: %s: %s", self.asked, type(error).__name__, error)
-                self._problem = f"{type(error).__name__}: {error}"
+                    log.warning("%s does not answer: %s", self.asked, why)
+                self._problem = why
             else:
                 if self._problem and self.answer is not None:
                     log.warning("%s answers again, after %.0f s", self.asked, self._silent_s())

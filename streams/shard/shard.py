@@ -18,6 +18,7 @@ from segflow.streams.consume.transport import HEARTBEAT_SHARE
 from segflow.streams.journal.journal import JournalError
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.backoff import Backoff
+from segflow.streams.runtime.error_reason import reason
 from segflow.streams.shard.acquire import acquire
 from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.commit_loop import CommitLoop
@@ -97,8 +98,8 @@ class Shard:
 
     def _failed(self, error: Exception) -> None:
         state = self.state
-        log.warning("shard %d: %s: %s; acquiring it again", state.partition, type(error).__name__, error)
-        state.trouble = f"{type(error).__name__}: {error}"
+        state.trouble = reason(error)
+        log.warning("shard %d: %s; acquiring it again", state.partition, state.trouble)
         state.metrics.reacquisitions.inc()
         if isinstance(error, ShardLostError):
             state.metrics.fenced.labels("redis").inc()

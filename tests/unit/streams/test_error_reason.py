@@ -1,0 +1,32 @@
+"""What a server refuses is said in words that a person can act on."""
+
+import pytest
+import redis
+
+from segflow.streams.runtime.error_reason import reason
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), "Redis is full"),
+        (redis.exceptions.ReadOnlyError("You can't write against a read only replica."), "a replica"),
+        (redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"), "cannot save to its disk"),
+        (
+            redis.AuthenticationError("HELLO must be called with the client already authenticated"),
+            "check redis.username",
+        ),
+        (redis.TimeoutError("Timeout reading from socket"), "does not answer in time"),
+        (redis.BusyLoadingError("Redis is loading the dataset in memory"), "still loading"),
+    ],
+)
+def test_what_redis_refuses_is_said_in_plain_words(error: Exception, words: str) -> None:
+    """The server's own words say nothing of what to do."""
+    assert words in reason(error)
+    assert str(error) not in reason(error)
+
+
+def test_an_error_that_nobody_foresaw_keeps_its_type_and_its_words() -> None:
+    """So it can be searched for."""
+    assert reason(ConnectionResetError("by peer")) == "ConnectionResetError: by peer"
+    assert reason(TimeoutError()) == "TimeoutError"
