@@ -49,6 +49,11 @@ class Worker(Section):
     future_max: Duration = Field(
         timedelta(minutes=5), description="an event further ahead of the worker's clock is a dead letter"
     )
+    clock_skew_max: Wait = Field(
+        timedelta(seconds=30),
+        description="a worker whose clock and that of Kafka or Redis are further apart is not ready: it does not "
+        "publish silence, and events ahead of its clock wait. Well below future_max",
+    )
     live_within: Duration = Field(
         timedelta(hours=24),
         description="a change is live if it became true, and what caused it happened, no longer ago; "

@@ -14,7 +14,7 @@ from segflow.state.erasure import Erasure
 from segflow.state.head import PAGE_CUSTOMERS, Head
 from segflow.state.keys import Keys
 from segflow.state.layout import NO_TIMER
-from segflow.state.store import HOLE, Found, RolledBackError, ShardLostError, Write
+from segflow.state.store import HOLE, Found, ShardLostError, Write, head_error
 
 EXACT_SCORE: Final = 2**53
 """A sorted set's score is a double: beyond this one (the year 2255) it is rounded, so it is made earlier first."""
@@ -194,10 +194,9 @@ class RedisStore:
     def _watch(self, expected: bytes | None, *asked: Command) -> list[Any]:
         """Watch the head, which must be as expected; the replies to what was asked in the same round trip."""
         _, stored, *replies = self._call(("WATCH", self._keys.head), ("GET", self._keys.head), *asked)
-        if stored != expected and not _is_same(stored, expected):
+        if stored != expected and (found := _decoded(stored)) != (wanted := _decoded(expected)):
             self._call(("UNWATCH",))
-            kind = RolledBackError if _is_older(stored, expected) else ShardLostError
-            raise kind(f"the head of shard {self._keys.partition} in Redis is {stored!r}, expected {expected!r}")
+            raise head_error(self._keys.partition, found, wanted)
         return replies
 
     def _execute(self, commands: list[Command]) -> None:
@@ -297,16 +296,9 @@ class RedisStore:
             return error  # the other replies of this round trip are still to be read
 
 
-def _is_same(stored: bytes | None, expected: bytes | None) -> bool:
-    """Whether both are one head: an older version wrote it without the fields that came since."""
-    return stored is not None and expected is not None and head_codec.decode(stored) == head_codec.decode(expected)
-
-
-def _is_older(stored: bytes | None, expected: bytes | None) -> bool:
-    """Whether a stored head comes before an expected one. Acquiring a shard never goes back in sequence."""
-    if stored is None or expected is None:
-        return stored is None
-    return head_codec.decode(stored).sequence < head_codec.decode(expected).sequence
+def _decoded(stored: bytes | None) -> Head | None:
+    """To be compared by content: an older version wrote a head without the fields that came since."""
+    return None if stored is None else head_codec.decode(stored)
 
 
 def score(timer_us: int) -> int:

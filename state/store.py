@@ -24,6 +24,26 @@ class RolledBackError(ShardLostError):
     """The stored head is older than what this worker last wrote, or gone: the store lost what it had acknowledged."""
 
 
+def head_error(partition: int, stored: Head | None, expected: Head | None) -> ShardLostError:
+    """The error of a worker that expects one head in the store and finds another."""
+    if expected is None:
+        return ShardLostError(f"the store had nothing of shard {partition}, and has a head now: another worker came")
+    if stored is None:
+        return RolledBackError(
+            f"Redis holds nothing of shard {partition} any more, which this worker wrote up to commit "
+            f"{expected.sequence}: it was emptied, restarted without its data, or is another server"
+        )
+    if stored.sequence < expected.sequence:  # acquiring a shard never goes back in sequence
+        return RolledBackError(
+            f"Redis has shard {partition} at commit {stored.sequence}, but acknowledged commit {expected.sequence}: it "
+            "lost what came after, or is another server"
+        )
+    return ShardLostError(
+        f"shard {partition} in Redis is of commit {stored.sequence} by owner {stored.owner or 'nobody'}, not of commit "
+        f"{expected.sequence} by this worker: another has taken it"
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """The answer of a store to the beginning of a commit."""

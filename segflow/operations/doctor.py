@@ -3,24 +3,27 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from segflow.operations.clock_check import clock_finding
+from segflow.operations.finding import Finding
+from segflow.operations.lag import lag_finding
+from segflow.operations.recovery_check import recovery_findings, replication_finding
 from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
 from segflow.state import lookup, redis_connection
 from segflow.state.head import Head
 from segflow.streams.kafka import topics
-from segflow.streams.kafka.clients import group_members
 from segflow.streams.kafka.key_placement import key_samples, placement_problem
 from segflow.streams.kafka.topics import TopicsReport
 from segflow.streams.runtime.connections import address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.runtime.shard_names import shard_names
 
 KAFKA_MIN: Final = (2, 8)
 """From here on topics have ids, without which a topic deleted and made again goes unnoticed."""
@@ -32,18 +35,7 @@ NEW_INSTALLATION: Final = (
 )
 MEMORY_WARN: Final = 0.9
 """Share of maxmemory from which on doctor warns: a population grows slowly, so there is time to act."""
-EARLIEST_OFFSET: Final = -2  # Kafka's ListOffsets, like the next
 LATEST_OFFSET: Final = -1  # Kafka's ListOffsets
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One thing looked at."""
-
-    name: str
-    status: Literal["OK", "WARN", "FAIL"]
-    message: str
-    advice: str = ""  # what to do, where it is not OK
 
 
 def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
@@ -60,7 +52,7 @@ def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
                 yield _keys(settings, report.partitions)
     except (UsageError, topics.TopicsError) as error:
         yield Finding(name="kafka", status="FAIL", message=str(error))
-    heads = None
+    heads, commits, reached = None, [0], False
     try:
         with redis_errors(settings.redis), closing(redis_connection.client(settings.redis)) as client:
             yield from _redis(settings, client.info())
@@ -68,14 +60,20 @@ def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
             commits = _commits(settings, report)
             yield _installation(settings, installation, report, commits)
             heads = lookup.heads(client, settings.redis.prefix, installation.partitions) if installation else None
+            reached = True
     except (UsageError, msgspec.MsgspecError) as error:
         yield Finding(name="redis", status="FAIL", message=str(error))
+    yield clock_finding(settings)
+    if report is not None and not report.missing:
+        yield replication_finding(report)
+        if reached and report.partitions == len(commits):
+            yield from _recovery(settings, report, commits, heads)
     if heads:
-        yield from _heads(heads, report, commits)
+        yield from _heads(heads, report)
     if heads and report is not None and report.partitions == len(heads):
         try:
             with kafka_errors(settings.kafka), topics.admin(settings.kafka) as client:
-                yield _lag(settings, client, heads)
+                yield lag_finding(settings, client, heads)
         except UsageError as error:
             yield Finding(name="lag", status="FAIL", message=str(error))
 
@@ -198,14 +196,16 @@ def _commits(settings: Settings, report: TopicsReport | None) -> list[int]:
         return []  # a finding of its own says so
 
 
-def _lost(what: str) -> Finding:
-    return Finding(
-        name="shards",
-        status="FAIL",
-        message=f"{what}: Redis lost it, or this is not the Redis of the installation",
-        advice="Check redis.url and redis.prefix. If it is the right Redis, start a worker: it rebuilds the state "
-        "from the journal and the inputs, as far back as Kafka keeps them.",
-    )
+def _recovery(
+    settings: Settings, report: TopicsReport, commits: list[int], heads: list[Head | None] | None
+) -> Iterator[Finding]:
+    """See recovery_findings; none where Kafka does not answer, which is a finding of its own."""
+    try:
+        with kafka_errors(settings.kafka):
+            found = list(recovery_findings(settings, report, commits, heads))
+    except UsageError as error:
+        found = [Finding(name="recovery", status="FAIL", message=str(error))]
+    yield from found
 
 
 def _installation(
@@ -213,7 +213,13 @@ def _installation(
 ) -> Finding:
     prefix = settings.redis.prefix
     if installation is None and any(commits):
-        return _lost(f"Redis holds nothing under redis.prefix {prefix}, but the journal has commits")
+        return Finding(
+            name="shards",
+            status="FAIL",
+            message=f"Redis holds nothing under redis.prefix {prefix}, but the journal has commits: Redis lost it, or "
+            "this is not the Redis of the installation",
+            advice="Check redis.url and redis.prefix. If it is the right Redis, see the recovery below.",
+        )
     if installation is None:
         return Finding(
             name="shards",
@@ -240,19 +246,14 @@ def _installation(
     return Finding(name="shards", status="OK", message=f"{partitions} under redis.prefix {prefix}")
 
 
-def _heads(heads: list[Head | None], report: TopicsReport | None, commits: list[int]) -> Iterator[Finding]:
-    lost = [
-        str(number) for number, (head, made) in enumerate(zip(heads, commits, strict=False)) if head is None and made
-    ]
-    if lost:
-        yield _lost(f"the shards {', '.join(lost[:20])} have commits in the journal and no state in Redis")
-    absent = [str(partition) for partition, head in enumerate(heads) if head is None]
+def _heads(heads: list[Head | None], report: TopicsReport | None) -> Iterator[Finding]:
+    absent = [partition for partition, head in enumerate(heads) if head is None]
     population = sum(head.population - head.holes for head in heads if head is not None)
     if absent:
         yield Finding(
             name="heads",
             status="WARN",
-            message=f"{len(absent)} of {len(heads)} shards have no state yet: {', '.join(absent[:20])}",
+            message=f"{len(absent)} of {len(heads)} have no state: {shard_names(absent)}",
             advice="A running worker acquires them within seconds; is it running?",
         )
     else:
@@ -268,29 +269,6 @@ def _heads(heads: list[Head | None], report: TopicsReport | None, commits: list[
                 message=f"{topic.name} was deleted and made again since the shards read it",
                 advice=NEW_INSTALLATION,
             )
-
-
-def _lag(settings: Settings, client: KafkaAdminClient, heads: list[Head | None]) -> Finding:
-    """The lag of the state behind the inputs. Its offsets are in Redis, not in Kafka's group."""
-    names = [getattr(settings.kafka.topics, role) for role in topics.INPUTS]
-    parts = [TopicPartition(name, partition) for name in names for partition in range(len(heads))]
-    ends = client.list_partition_offsets(dict.fromkeys(parts, LATEST_OFFSET))
-    behind = [
-        sum(
-            ends[TopicPartition(name, partition)].offset - (getattr(head, role).offset if head is not None else 0)
-            for role, name in zip(topics.INPUTS, names, strict=True)
-        )
-        for partition, head in enumerate(heads)
-    ]
-    worst = max(range(len(behind)), key=behind.__getitem__)
-    workers = group_members(client, settings.kafka.group)
-    message = f"{sum(behind):,} records behind" + (
-        f" (the most in shard {worst}: {behind[worst]:,})" if behind[worst] else ""
-    )
-    message += f", {workers} worker process{'es' * (workers != 1)} in the group {settings.kafka.group}"
-    if workers == 0:
-        return Finding(name="lag", status="WARN", message=message, advice="Start a worker: segflow worker.")
-    return Finding(name="lag", status="OK", message=message)
 
 
 def _dotted(version: tuple[int, ...]) -> str:

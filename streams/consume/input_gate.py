@@ -1,5 +1,6 @@
 """The gate of a shard's inputs: the records it may work on now, and whether more must be waited for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,7 @@ class InputGate:
     partition: int
     feed: Feed
     inputs: ShardInputs
+    clock_is_right: Callable[[], bool] = lambda: True  # this machine's; while it is not, nothing is judged by it
     _held_since_us: int | None = None  # since when one input keeps the other waiting
 
     def chunks(self, wall_us: int, clock_us: int) -> tuple[Chunk, Chunk, Chunk]:
@@ -35,6 +37,8 @@ class InputGate:
 
         What was handed over waits, while an input is behind, until the shard (whose time is `clock_us`) has come as far
         as the shard that handed it over had; nothing waits for it.
+
+        While this machine's clock is not to be trusted, an event ahead of it waits, and what comes behind it.
 
         Raises:
             OutOfRangeError: an input cannot be read on.
@@ -50,6 +54,8 @@ class InputGate:
                 counts = (len(purchases), len(interactions))  # waited long enough for the other input
         if any(counts):
             self._held_since_us = None
+        if not self.clock_is_right():
+            counts = _before(purchases, counts[0], latest_us), _before(interactions, counts[1], latest_us)
         taken = purchases.slice(0, counts[0]), interactions.slice(0, counts[1])
         if not len(handed):
             return *taken, handed
@@ -66,7 +72,7 @@ class InputGate:
 
         UNKNOWN where the sweep may go to C only.
         """
-        if self.settings.clock == "event" or not self.caught_up():
+        if self.settings.clock == "event" or not self.clock_is_right() or not self.caught_up():
             return UNKNOWN
         readings = [self.feed.reading(side, self.partition) for side in INPUTS]
         seen_us = min(reading.fetched_us for reading in readings if reading is not None)
@@ -84,6 +90,12 @@ class InputGate:
             return True
         mine = self.inputs.buffers[side]
         return mine.read_to < reading.sent or mine.waiting > seen
+
+
+def _before(chunk: Chunk, count: int, latest_us: int) -> int:
+    """The number of the first `count` records that come before one that would be refused as of the future."""
+    ahead = np.flatnonzero(chunk.usable[:count] & (chunk.occurred_us[:count] > latest_us))
+    return int(ahead[0]) if len(ahead) else count
 
 
 def _up_to(handed: Chunk, time_us: int) -> Chunk:

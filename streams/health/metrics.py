@@ -41,14 +41,20 @@ class Standing:
     clock_s: float | None  # event clock, seconds since 1970
     freshness_s: float | None  # age of the moment up to which everything is concluded
     timer_lag_s: float | None  # how overdue its most overdue timer is
+    recoverable: bool | None  # without Redis, from the journal and the inputs
+    uncommitted_s: float  # for how long something has waited for its commit
     lags: tuple[int | None, ...]  # records of each input that are not in the state yet, in the order of READ
 
 
 class ShardGauges(Collector):
-    """Gauges of the shards this worker holds, made when they are asked for: those of a shard that went are gone."""
+    """Gauges of the shards this worker holds, and of its clock, made when they are asked for.
+
+    Those of a shard that went are gone, and those of a server that does not say what time it is.
+    """
 
     def __init__(self) -> None:
         self.standings: Callable[[], list[Standing]] = list
+        self.clock_offsets_s: Callable[[], dict[str, float | None]] = dict
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """One family a gauge, one sample a shard."""
@@ -70,6 +76,25 @@ class ShardGauges(Collector):
             shards,
             lambda shard: shard.timer_lag_s,
         )
+        yield _gauge(
+            "segflow_uncommitted_seconds",
+            "for how long a shard has had something to commit and committed nothing; 0: it has nothing",
+            shards,
+            lambda shard: shard.uncommitted_s,
+        )
+        yield _gauge(
+            "segflow_recoverable",
+            "1: a shard could be rebuilt from the journal and the inputs; 0: Redis is its only copy",
+            shards,
+            lambda shard: None if shard.recoverable is None else float(shard.recoverable),
+        )
+        clock = GaugeMetricFamily(
+            "segflow_clock_offset_seconds", "how far this machine's clock is ahead of a server's", labels=["server"]
+        )
+        for server, offset_s in self.clock_offsets_s().items():
+            if offset_s is not None:
+                clock.add_metric([server], offset_s)
+        yield clock
         lag = GaugeMetricFamily(
             "segflow_lag_records", "records of an input that are not in the state yet", labels=["shard", "input"]
         )
@@ -118,6 +143,9 @@ class Metrics:
         self.reacquisitions = Counter("segflow_retakes", "shards released after an error", registry=registry)
         self.fenced = Counter(
             "segflow_fenced", "commits refused: another worker has the shard", ["by"], registry=registry
+        )
+        self.rollbacks = Counter(
+            "segflow_rollbacks", "shards whose state in Redis was gone or older than written", registry=registry
         )
         self.replayed = Counter("segflow_reexecuted", "commits replayed from the journal", registry=registry)
         for by in ("redis", "kafka"):  # a counter that is absent until its first use can be in no alert

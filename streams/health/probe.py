@@ -21,9 +21,10 @@ class Probe(threading.Thread, Generic[AnswerT]):
         name: of whom is asked, for people: "Kafka".
         ask: may block, within a bound of its own, and may raise.
         every_s: seconds between two questions.
+        level: of the log, for what there is to say of an outage.
     """
 
-    def __init__(self, name: str, ask: Callable[[], AnswerT], every_s: float) -> None:
+    def __init__(self, name: str, ask: Callable[[], AnswerT], every_s: float, *, level: int = logging.WARNING) -> None:
         super().__init__(name=f"probe-{name}", daemon=True)
         self.asked = name
         self.answer: AnswerT | None = None  # the last there was
@@ -31,6 +32,7 @@ class Probe(threading.Thread, Generic[AnswerT]):
         self._problem = "not asked yet"  # empty: the last question was answered
         self._ask = ask
         self._every_s = every_s
+        self._level = level
         self._ended = threading.Event()
 
     @property
@@ -55,11 +57,11 @@ class Probe(threading.Thread, Generic[AnswerT]):
             except Exception as error:  # noqa: BLE001 - whatever a client raises means: no answer
                 why = reason(error)
                 if not self._problem:
-                    log.warning("%s does not answer: %s", self.asked, why)
+                    log.log(self._level, "%s does not answer: %s", self.asked, why)
                 self._problem = why
             else:
                 if self._problem and self.answer is not None:
-                    log.warning("%s answers again, after %.0f s", self.asked, self._silent_s())
+                    log.log(self._level, "%s answers again, after %.0f s", self.asked, self._silent_s())
                 self.answer = answer
                 self.answered_s = time.monotonic()
                 self._problem = ""

@@ -9,16 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from datetime import timedelta
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
 
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import SECOND_US
-from segflow.state.keys import Keys
-from segflow.state.redis_connection import client
+from segflow.streams.health.clocks import Clocks, KafkaTime
 from segflow.streams.health.probe import Probe, Pulse
+from segflow.streams.health.recovery_look import RecoveryLook
+from segflow.streams.health.redis_look import RedisLook
 from segflow.streams.health.stalls import Reach, Stalls
 from segflow.streams.kafka.clients import kafka_python_options
 from segflow.streams.kafka.topics import READ
@@ -28,7 +28,11 @@ log = logging.getLogger(__name__)
 KAFKA_EVERY_S: Final = 2.0
 """A request for some offsets; as fine as the lag's gauge needs to be."""
 REDIS_EVERY_S: Final = 1.0
-"""One round trip for the earliest timer of each shard, some 100 µs."""
+"""One round trip for the earliest timer and the head of each shard, some 100 µs. An emptied Redis shows in it."""
+CLOCK_EVERY_S: Final = 5.0
+"""A clock that is set while a worker runs is seen at the next look at Redis, which tells its own time."""
+RECOVERY_EVERY_S: Final = 5.0
+"""A worker that was given other shards looks at them by then; at the same ones it looks less often."""
 LOOK_EVERY_S: Final = 1.0
 """The watchdog's own: fine beside the minute after which it acts."""
 ANSWER_S: Final = 3
@@ -76,36 +80,15 @@ class KafkaEnds:
         return {(place.topic, place.partition): end for place, end in found.items()}
 
 
-class EarliestTimers:
-    """Asks Redis for the earliest timer of each shard held."""
-
-    def __init__(self, settings: Settings, partitions: Callable[[], Iterable[int]]) -> None:
-        timeout = min(settings.redis.timeout, timedelta(seconds=ANSWER_S))
-        self._client = client(settings.redis.model_copy(update={"timeout": timeout}))
-        self._prefix = settings.redis.prefix
-        self._partitions = partitions
-
-    def __call__(self) -> dict[int, float | None]:
-        """Microseconds by partition; None where nobody has a timer.
-
-        Raises:
-            redis.RedisError: Redis does not answer.
-        """
-        partitions = list(self._partitions())
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.ping()
-        for number in partitions:
-            pipeline.zrange(Keys(self._prefix, number).timers, 0, 0, withscores=True)
-        found = pipeline.execute()[1:]
-        return {number: timers[0][1] if timers else None for number, timers in zip(partitions, found, strict=True)}
-
-
 class Watch:
     """Probes of Kafka and Redis, pulses of the event loops, and the watchdog that ends a worker that hangs.
 
     Args:
         settings: of the installation.
         partitions: those the worker holds, now.
+        redis: the look at Redis.
+        clocks: told of Kafka's time.
+        recovery: the look at what Redis could be rebuilt from.
         reaches: how far each input that is open and not held back has come, with the consumer's own idea of its end.
         fail: ends the worker with exit code 1; called from the watchdog's thread.
     """
@@ -115,6 +98,9 @@ class Watch:
         settings: Settings,
         *,
         partitions: Callable[[], Iterable[int]],
+        redis: RedisLook,
+        clocks: Clocks,
+        recovery: RecoveryLook,
         reaches: Callable[[], Mapping[Place, Reach]],
         fail: Callable[[], None],
     ) -> None:
@@ -125,13 +111,18 @@ class Watch:
         self._stalls = Stalls()
         self._ended = threading.Event()
         self.kafka = Probe("Kafka", KafkaEnds(settings, partitions), KAFKA_EVERY_S)
-        self.redis = Probe("Redis", EarliestTimers(settings, partitions), REDIS_EVERY_S)
+        self.redis = Probe("Redis", redis, REDIS_EVERY_S)
+        kafka_time = KafkaTime(settings.kafka)
+        self.kafka_time = Probe(
+            "Kafka's clock", lambda: clocks.compare("Kafka", kafka_time), CLOCK_EVERY_S, level=logging.DEBUG
+        )
+        self.recovery = Probe("Kafka's oldest records", recovery, RECOVERY_EVERY_S, level=logging.DEBUG)
         self.pulses: dict[str, Pulse] = {}
         self._thread = threading.Thread(target=self._guard, name="watchdog", daemon=True)
 
     def start(self) -> None:
         """Begin to look."""
-        for thread in (self.kafka, self.redis, self._thread):
+        for thread in (self.kafka, self.redis, self.kafka_time, self.recovery, self._thread):
             thread.start()
 
     def end(self) -> None:
@@ -139,6 +130,8 @@ class Watch:
         self._ended.set()
         self.kafka.end()
         self.redis.end()
+        self.kafka_time.end()
+        self.recovery.end()
 
     def stuck(self) -> list[str]:
         """Sentences on the event loops that do nothing."""
@@ -152,10 +145,10 @@ class Watch:
 
     def timer_lag_s(self, partition: int, due_us: int) -> float | None:
         """Seconds by which a shard's earliest timer is overdue at `due_us`; 0: none is; None: not known yet."""
-        timers = self.redis.answer or {}
-        if partition not in timers:
+        answer = self.redis.answer
+        if answer is None or partition not in answer.timers_us:
             return None
-        timer_us = timers[partition]
+        timer_us = answer.timers_us[partition]
         return 0.0 if timer_us is None else max(0.0, (due_us - timer_us) / SECOND_US)
 
     def _guard(self) -> None:

@@ -81,6 +81,7 @@ class Topic:
     name: str
     topic_id: str  # empty where the topic does not exist or the broker has no ids
     partitions: int
+    replicas: int  # of the partition that has fewest
     configs: dict[str, str]  # of SHOWN_CONFIGS
 
 
@@ -177,10 +178,15 @@ def _describe(client: KafkaAdminClient, kafka: Kafka) -> dict[str, Topic]:
             name=name,
             topic_id=str(described[name].get("topic_id") or "") if name in there else "",
             partitions=len(described[name]["partitions"]) if name in there else 0,
+            replicas=_replicas(described[name]) if name in there else 0,
             configs=configs.get(name, {}),
         )
         for role, name in names.items()
     }
+
+
+def _replicas(described: dict[str, Any]) -> int:
+    return min(len(partition.get("replica_nodes") or ()) for partition in described["partitions"])
 
 
 def _configs(client: KafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:

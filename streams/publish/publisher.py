@@ -39,6 +39,11 @@ class Publisher:
             int(settings.worker.transaction_timeout.total_seconds() * 1000),
         )
 
+    @property
+    def obstacle(self) -> str:
+        """Kafka's reason for which the commit under way is tried again; empty while nothing is in its way."""
+        return self._producer.obstacle
+
     async def start(self) -> None:
         """InitTransactions: ends the transaction of any earlier producer with this id and fences it."""
         names = self._topics

@@ -74,6 +74,7 @@ class TransactionalProducer:
         self._sequences: dict[TopicPartition, int] = defaultdict(int)
         self._coordinator: Any = None
         self._implicit = False  # producing adds a partition to the transaction by itself
+        self.obstacle = ""  # what the commit under way is asking again for; empty while nothing is in its way
 
     async def start(self, topics: Sequence[str]) -> None:
         """Find the leaders of `topics`; with transactions, see `fence`.
@@ -114,9 +115,13 @@ class TransactionalProducer:
         while True:
             request = AddPartitionsToTxnRequest(str(self._id), *self._producer, list(by_topic.items()))
             answer = await self._ask_coordinator(request)
-            codes = () if answer is None else [code for _, found in answer.errors for _, code in found]
+            answered = [] if answer is None else answer.errors
+            codes = [code for _, found in answered for _, code in found]
             if answer is not None and not await self._again(*codes):
                 return
+            refused = [topic for topic, found in answered if any(code for _, code in found)]
+            if refused:
+                self.obstacle = f"{self.obstacle} ({', '.join(refused)})"
 
     async def send(self, filled: Filled) -> None:
         """Send the batches, those of one partition one after the other; all are there on return.
@@ -141,6 +146,7 @@ class TransactionalProducer:
             if self._implicit:
                 self._producer = (answer.producer_id, answer.producer_epoch)
                 self._sequences.clear()
+            self.obstacle = ""
             return
 
     async def close(self) -> None:
@@ -156,7 +162,9 @@ class TransactionalProducer:
             by_leader: dict[int, dict[str, list[tuple[int, bytes]]]] = defaultdict(lambda: defaultdict(list))
             for place, batch in left.items():
                 leader = self._client.cluster.leader_for_partition(place)
-                if leader not in (None, -1):
+                if leader in (None, -1):
+                    self.obstacle = f"{place.topic}, partition {place.partition}, has no leader, or is gone"
+                else:
                     by_leader[leader][place.topic].append((place.partition, batch.built()))
             answers = await asyncio.gather(*(self._send(node, topics) for node, topics in by_leader.items()))
             for place in [place for done in answers for place in done]:
@@ -164,6 +172,8 @@ class TransactionalProducer:
             if left:
                 await self._client.force_metadata_update()
                 await asyncio.sleep(RETRY_S)
+        if self._id is None:
+            self.obstacle = ""
 
     async def _send(self, node: int, topics: Mapping[str, list[tuple[int, bytes]]]) -> list[TopicPartition]:
         """Send to a leader. Returns the partitions that it acknowledged; none where it could not be reached."""
@@ -173,6 +183,7 @@ class TransactionalProducer:
             answer = await self._client.send(node, request)
         except UNREACHED as error:
             log.debug("producing: %r; trying again", error)
+            self.obstacle = repr(error)
             return []
         taken = []
         for topic, partitions, *_tags in answer.topics:
@@ -184,6 +195,8 @@ class TransactionalProducer:
                     await asyncio.sleep(MARKERS_S)
                 elif not why.retriable:
                     raise _refused(code, f"{topic} {partition}")
+                else:
+                    self.obstacle = f"{topic}, partition {partition}: {why.__name__}"
         return taken
 
     async def _adds_partitions(self) -> bool:
@@ -203,6 +216,7 @@ class TransactionalProducer:
             return await self._client.send(self._coordinator, request, group=ConnectionGroup.COORDINATION)
         except UNREACHED as error:
             log.debug("transaction coordinator: %r; looking for it again", error)
+            self.obstacle = f"transaction coordinator: {error!r}"
             self._coordinator = None
             await self._client.force_metadata_update()
             await asyncio.sleep(RETRY_S)
@@ -223,6 +237,7 @@ class TransactionalProducer:
                 continue
             else:
                 raise _refused(code)
+            self.obstacle = f"transaction coordinator: {error.__name__}"
             return True
         return False
 

@@ -127,6 +127,12 @@ class CommitBatcher:
             if place.member is member and not place.reply.done():
                 place.reply.set_result(BatchReply())
 
+    def fail(self, member: Member, error: Exception) -> None:
+        """Raise the error in the member, where it waits; one with a commit under way meets it there."""
+        for place in self._places:
+            if place.member is member and not place.reply.done():
+                place.reply.set_exception(error)
+
     def run(self) -> None:
         """The batch that is due: ask the shards, execute their commits, give each its result."""
         loop = asyncio.get_running_loop()

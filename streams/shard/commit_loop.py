@@ -1,8 +1,10 @@
 """The commits of one shard, one after the other: plan and load, execute, publish, store."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
+from typing import Final
 
 import msgspec
 
@@ -19,6 +21,11 @@ from segflow.streams.publish.publisher import PUBLISH_S
 from segflow.streams.runtime.failpoints import failpoint
 from segflow.streams.shard.commit_batcher import SMALL_SIZE, BatchReply, CommitBatcher, LoadedCommit
 from segflow.streams.shard.shard_state import ShardState
+
+log = logging.getLogger(__name__)
+
+STANDS_S: Final = 5.0
+"""A commit that is not done by then stands: the worker is not ready. The largest take a second on a slow machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,15 +79,34 @@ class CommitLoop:
             idle = pending is None
             if pending is None:
                 continue
-            async with asyncio.timeout(PUBLISH_S):
-                await self._commit(pending)
+            state.uncommitted_since_s = state.uncommitted_since_s or monotonic()
+            standing = asyncio.get_running_loop().call_later(STANDS_S, self._stands)
+            try:
+                async with asyncio.timeout(PUBLISH_S):
+                    await self._commit(pending)
+            finally:
+                standing.cancel()
             fullest = max(buffer.waiting for buffer in state.inputs.buffers)
             if pending.written > SMALL_SIZE and fullest < worker.batch_max_records:
                 await asyncio.sleep(worker.linger.total_seconds())  # the next one costs hardly more for having more
 
+    def _stands(self) -> None:
+        """The commit under way takes too long: say so, once each time it is tried."""
+        state = self._state
+        log.warning(
+            "shard %d has something to commit, and nothing was for %.0f s: %s",
+            state.partition,
+            state.uncommitted_s,
+            state.obstacle or "a server has not answered yet",
+        )
+
     def stop(self) -> None:
         """End `run` after the commit under way; `stopping` is set."""
         self._batcher.dismiss(self)
+
+    def fail(self, error: Exception) -> None:
+        """End `run` with the error, unless a commit is under way: what is wrong shows in that."""
+        self._batcher.fail(self, error)
 
     def next_commit(self) -> LoadedCommit | None:
         """See segflow.streams.shard.commit_batcher.Member."""
@@ -97,6 +123,7 @@ class CommitLoop:
         if not (any(map(len, chunks)) or control or self._has_other_work()):
             due = self._due(horizon_us)
             if not due:
+                state.uncommitted_since_s = None
                 return None
         state.metrics.steps.labels("decode").observe(decoded_s - started_s)
         for buffer, chunk in zip(state.inputs.buffers, chunks, strict=True):
@@ -200,7 +227,7 @@ class CommitLoop:
         with state.metrics.step("store"):
             await self._store(pending)  # 3
         failpoint("commit:stored")
-        state.head = result.write.head
+        state.head, state.uncommitted_since_s = result.write.head, None
         self._more_due = result.swept >= pending.entry.plan.sweep_limit
         if not self._more_due:
             state.concluded_us = max(state.concluded_us, state.head.clock_us, pending.entry.plan.sweep_us)

@@ -12,6 +12,7 @@ import redis
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from segflow.segments.not_computable import NotComputableError
+from segflow.state.head import Head
 from segflow.state.store import RolledBackError, ShardLostError, TornStateError
 from segflow.streams.consume.input_gate import OutOfRangeError
 from segflow.streams.consume.transport import HEARTBEAT_SHARE
@@ -58,6 +59,16 @@ class Shard:
         self.state.stopping.set()
         self._commits.stop()
 
+    def lose(self, written: Head, error: Exception) -> None:
+        """Release the shard and acquire it again: a look from outside saw that Redis has not what was written.
+
+        Args:
+            written: the head then; a shard that was acquired again since knows better.
+            error: what is wrong.
+        """
+        if self.state.acquired and self.state.head.owner == written.owner:
+            self._commits.fail(error)
+
     async def run(self) -> None:
         """Acquire the shard and work it until it is stopped.
 
@@ -101,6 +112,8 @@ class Shard:
         state.trouble = reason(error)
         log.warning("shard %d: %s; acquiring it again", state.partition, state.trouble)
         state.metrics.reacquisitions.inc()
+        if isinstance(error, RolledBackError):
+            state.metrics.rollbacks.inc()
         if isinstance(error, ShardLostError):
             state.metrics.fenced.labels("redis").inc()
         elif isinstance(error, ProducerFenced | InvalidProducerEpoch):

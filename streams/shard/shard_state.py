@@ -1,7 +1,9 @@
 """The state that all parts of a shard share: its clients, and how far it has come."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN
@@ -30,9 +32,11 @@ class ShardState:
     feed: Feed
     metrics: Metrics
     packing: Packing  # of the worker
+    clock_is_right: Callable[[], bool] = lambda: True  # this machine's, as far as others say
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     acquired: bool = False  # by this worker: its inputs are open
     trouble: str = ""  # the error it was last released for; empty once it is acquired again
+    uncommitted_since_s: float | None = None  # of monotonic; a commit is being published, and none was done yet
     concluded_us: int = UNKNOWN  # everything up to here was worked, silence too, as far as this worker knows
     head: Head = field(init=False)  # as stored; from the first acquisition on
     publisher: Publisher | None = None  # while it is acquired, and while it is being
@@ -43,8 +47,37 @@ class ShardState:
     def __post_init__(self) -> None:
         self.begin()
 
+    @property
+    def uncommitted_s(self) -> float:
+        """Seconds for which a commit has been under way, in however many tries; 0: none is."""
+        since_s = self.uncommitted_since_s
+        return 0.0 if since_s is None else monotonic() - since_s
+
+    @property
+    def obstacle(self) -> str:
+        """The reason that Kafka gives for not taking the commit under way; empty where it gives none."""
+        publisher = self.publisher
+        return "" if publisher is None else publisher.obstacle
+
+    def worked_to(self, side: int) -> int:
+        """The offset up to which an input is in the state; transaction markers behind its last record are passed over.
+
+        Read in this order, for records travel from `reading` to the buffer to a commit: none slips by unseen.
+        """
+        offset = self.head.positions[side].offset
+        reading, buffer = self.feed.reading(side, self.partition), self.inputs.buffers[side]
+        if reading is None or buffer.read_to < reading.sent or buffer.waiting or buffer.offset > offset:
+            return offset
+        return max(offset, reading.position)
+
     def begin(self) -> None:
         """Forget what was read: the next acquisition begins where the head stands."""
         self.inputs = ShardInputs(*self.control.decoders)
-        self.gate = InputGate(settings=self.settings, partition=self.partition, feed=self.feed, inputs=self.inputs)
+        self.gate = InputGate(
+            settings=self.settings,
+            partition=self.partition,
+            feed=self.feed,
+            inputs=self.inputs,
+            clock_is_right=self.clock_is_right,
+        )
         self.recut_coordinator = RecutCoordinator(self.partition, self.partitions, self.control)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from faust.types import TP
 
 from segflow.schemas.model_error import ModelError
+from segflow.state.head import Head
 from segflow.streams.shard.shard import Shard, ShardStoppedError
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,17 @@ class Assignment:
         if late:
             await asyncio.wait(late, timeout=1)
         return not late
+
+    def written(self) -> dict[int, Head]:
+        """Of the shards that are acquired, the head that Redis acknowledged last. Called from other threads, too."""
+        states = [shard.state for shard in list(self.shards.values())]
+        return {state.partition: state.head for state in states if state.acquired}
+
+    def lose(self, partition: int, written: Head, error: Exception) -> None:
+        """See Shard.lose."""
+        shard = self.shards.get(partition)
+        if shard is not None:
+            shard.lose(written, error)
 
     def acquired(self) -> list[Shard]:
         """The shards whose inputs are open."""

@@ -1,16 +1,12 @@
 """Checks before a worker starts: topics, key placement, Redis, the definition of the segments."""
 
-import json
 import logging
 import signal
 import sys
 import time
 from typing import Any, Final
 
-import redis
-
 from segflow.schemas.settings import Settings
-from segflow.state.keys import installation
 from segflow.state.redis_connection import client
 from segflow.streams.control.topic import Control, DefinitionRefusedError
 from segflow.streams.health.pages import Pages, Starting
@@ -21,6 +17,7 @@ from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.connections import UnreachableError, address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.runtime.version import installed_version
+from segflow.streams.worker.installation import claim
 from segflow.streams.worker.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -85,7 +82,7 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
         if problem is not None:  # no reason to hold up what is right: misplaced records are dead letters
             log.warning("%s", problem)
     with redis_errors(settings.redis), client(settings.redis) as connected:
-        _claim(connected, settings, report.partitions)
+        claim(connected, settings, report.partitions)
     log.info(
         "segflow %s: Kafka at %s, group %s, %d shards; Redis at %s, prefix %s; pages %s",
         installed_version(),
@@ -108,16 +105,3 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
 def _others(settings: Settings) -> int:
     with topics.admin(settings.kafka) as client:
         return group_members(client, settings.kafka.group)
-
-
-def _claim(connected: redis.Redis, settings: Settings, partitions: int) -> None:
-    """Note how customers are divided into shards; the state in Redis must be divided so already, or be new."""
-    key = installation(settings.redis.prefix)
-    wanted = json.dumps({"partitions": partitions, "partitioner": settings.kafka.partitioner})
-    connected.set(key, wanted, nx=True)
-    stored: object = connected.get(key)
-    if stored != wanted.encode():
-        raise NotReadyError(
-            f"the state in Redis is of {stored!r}, the inputs are {wanted}: customers would change shards. "
-            "Take the old number of partitions and partitioner back, or start afresh under another redis.prefix"
-        )

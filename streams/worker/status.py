@@ -8,10 +8,13 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import SECOND_US, UNKNOWN
 from segflow.streams.consume.transport import now_us
+from segflow.streams.health.clocks import SERVERS, Clocks
 from segflow.streams.health.metrics import Metrics, Standing
 from segflow.streams.health.pages import Verdict
+from segflow.streams.health.recovery_look import only_copies
 from segflow.streams.health.watch import Watch
 from segflow.streams.kafka.topics import READ
+from segflow.streams.shard.commit_loop import STANDS_S
 from segflow.streams.shard.shard_state import ShardState
 from segflow.streams.worker.assignment import Assignment
 
@@ -23,6 +26,7 @@ class View:
     settings: Settings
     metrics: Metrics
     watch: Watch
+    clocks: Clocks
     assignment: Assignment
     ended: asyncio.Event  # set: the worker is stopping
 
@@ -30,6 +34,9 @@ class View:
         self.metrics.shards.standings = self._standings
         for probe in (self.watch.kafka, self.watch.redis):
             self.metrics.up.labels(probe.asked.lower()).set_function(probe.up)
+        self.metrics.shards.clock_offsets_s = lambda: {
+            server.lower(): self.clocks.offset_s(server) for server in SERVERS
+        }
         ProcessCollector(registry=self.metrics.registry)
 
     def live(self) -> Verdict:
@@ -43,6 +50,7 @@ class View:
             for probe in (self.watch.kafka, self.watch.redis)
             if probe.problem
         ]
+        why_not += [self.clocks.problem] if self.clocks.problem else []
         if self.ended.is_set():
             why_not.append("it is stopping")
         if not self.assignment.joined:
@@ -53,13 +61,23 @@ class View:
             for shard in shards
             if not shard.acquired
         ]
+        why_not += [
+            f"shard {shard.partition} has something to commit, and nothing was for {shard.uncommitted_s:.0f} s"
+            + (f": {shard.obstacle}" if shard.obstacle else "")
+            for shard in shards
+            if shard.acquired and shard.uncommitted_s > STANDS_S
+        ]
         acquired = [shard.partition for shard in shards if shard.acquired]
-        warnings = self.metrics.dead_letters.warnings()
+        warnings = self.metrics.dead_letters.warnings() + only_copies(self.watch.recovery.answer or {})
         return Verdict(why_not=why_not + self.watch.stuck(), more={"shards": acquired, "warnings": warnings})
 
     def registry(self) -> CollectorRegistry:
         """See Source."""
         return self.metrics.registry
+
+    def _is_recoverable(self, partition: int) -> bool | None:
+        obstacle = (self.watch.recovery.answer or {}).get(partition)
+        return None if obstacle is None else not obstacle
 
     def _standings(self) -> list[Standing]:
         shards = [shard.state for shard in list(self.assignment.shards.values())]
@@ -69,7 +87,7 @@ class View:
         head, wall_us, names = shard.head, now_us(), self.settings.kafka.topics
         clock_us = None if head.clock_us == UNKNOWN else head.clock_us
         due_us = wall_us if self.settings.clock == "wall" else clock_us
-        read = zip((getattr(names, role) for role in READ), head.positions, strict=True)
+        read = enumerate(getattr(names, role) for role in READ)
         return Standing(
             partition=shard.partition,
             acquired=shard.acquired,
@@ -77,5 +95,7 @@ class View:
             clock_s=None if clock_us is None else clock_us / SECOND_US,
             freshness_s=None if shard.concluded_us == UNKNOWN else max(0, wall_us - shard.concluded_us) / SECOND_US,
             timer_lag_s=None if due_us is None else self.watch.timer_lag_s(shard.partition, due_us),
-            lags=tuple(self.watch.lag((topic, shard.partition), position.offset) for topic, position in read),
+            uncommitted_s=shard.uncommitted_s,
+            recoverable=self._is_recoverable(shard.partition),
+            lags=tuple(self.watch.lag((topic, shard.partition), shard.worked_to(side)) for side, topic in read),
         )

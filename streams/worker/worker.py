@@ -14,6 +14,7 @@ from faust.types import TP
 
 from segflow.engine.encode.change_json import Encoder
 from segflow.schemas.settings import Settings
+from segflow.state.head import Head
 from segflow.state.keys import Keys
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
@@ -22,8 +23,11 @@ from segflow.streams.consume.feed import KafkaFeed
 from segflow.streams.consume.membership import WATCH_S, keep_membership
 from segflow.streams.consume.transport import MembershipEndedError
 from segflow.streams.control.topic import Control
+from segflow.streams.health.clocks import Clocks
 from segflow.streams.health.metrics import Metrics
 from segflow.streams.health.probe import Pulse
+from segflow.streams.health.recovery_look import RecoveryLook
+from segflow.streams.health.redis_look import RedisLook
 from segflow.streams.health.topic_watch import TopicWatch
 from segflow.streams.health.watch import Watch
 from segflow.streams.publish.packing import Packing
@@ -32,6 +36,7 @@ from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.shard import Shard
 from segflow.streams.shard.shard_state import ShardState
 from segflow.streams.worker.assignment import Assignment
+from segflow.streams.worker.installation import claim
 from segflow.streams.worker.status import View
 
 log = logging.getLogger(__name__)
@@ -77,11 +82,28 @@ class Worker:
             self._feed.topics, shard_of=self._shard_of, close=self._feed.close, fail=self._fail
         )
         shards = self._assignment.shards
-        self._watch = Watch(settings, partitions=lambda: list(shards), reaches=self._feed.reaches, fail=self._hung)
+        self._clocks = Clocks(settings.worker.clock_skew_max.total_seconds())
+        self._watch = Watch(
+            settings,
+            partitions=lambda: list(shards),
+            redis=RedisLook(
+                settings,
+                lambda: list(shards),
+                self._clocks,
+                written=self._assignment.written,
+                lost=self._lost,
+                claim=lambda connected: claim(connected, settings, partitions),
+            ),
+            clocks=self._clocks,
+            recovery=RecoveryLook(settings, topic_ids, lambda: list(shards)),
+            reaches=self._feed.reaches,
+            fail=self._hung,
+        )
         self.view = View(
             settings=settings,
             metrics=self.metrics,
             watch=self._watch,
+            clocks=self._clocks,
             assignment=self._assignment,
             ended=self._ended,
         )
@@ -198,6 +220,10 @@ class Worker:
         """The watchdog's verdict, from its thread."""
         self._loop.call_soon_threadsafe(self._fail, 1)
 
+    def _lost(self, partition: int, written: Head, error: Exception) -> None:
+        """A look's finding, from its thread."""
+        self._loop.call_soon_threadsafe(self._assignment.lose, partition, written, error)
+
     def _shard_of(self, partition: int) -> Shard:
         state = ShardState(
             settings=self.settings,
@@ -209,6 +235,7 @@ class Worker:
             feed=self._feed,
             metrics=self.metrics,
             packing=self._packing,
+            clock_is_right=lambda: self._clocks.trusted,
         )
         return Shard(state, self._batcher)
 
@@ -225,9 +252,9 @@ class Worker:
     async def _tell(self, shards: list[Shard]) -> None:
         """Commit the group's offsets as the state of acquired shards has them: never beyond what Redis holds."""
         offsets = {
-            TP(topic, shard.state.partition): position.offset
+            TP(topic, shard.state.partition): shard.state.worked_to(side)
             for shard in shards
-            for topic, position in zip(self._feed.topics, shard.state.head.positions, strict=True)
+            for side, topic in enumerate(self._feed.topics)
         }
         if offsets:
             await self.app.consumer.tell(offsets)

@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 from kafka import TopicPartition
+from kafka.admin import ConfigResource
 from redis import Redis
 
+from segflow.embedded.free_port import free_ports
 from segflow.embedded.kafka import ApacheKafka
 from segflow.operations.repair import rebuild as rebuilding
 from segflow.state.head import Head
@@ -23,8 +25,10 @@ from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
 from segflow.streams.kafka import topics
 from tests.support.command import segflow
+from tests.support.health import Health
 from tests.support.histories import START, written
 from tests.support.service import Service
+from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -304,6 +308,62 @@ def cut(installed: Service, offset: int) -> None:
     """Retention: purchases of shard 0 before `offset` are gone."""
     with topics.admin(installed.settings.kafka) as admin:
         admin.delete_records({TopicPartition(installed.settings.kafka.topics.purchases, 0): offset})
+
+
+def doctor(installed: Service, code: int) -> dict[str, tuple[str, str, str]]:
+    """The findings of `segflow doctor`, by name: status, message, advice; the last of a name."""
+    result = segflow("doctor", "--settings", installed.file, "--json")
+    assert result.code == code, result
+    return {each["name"]: (each["status"], each["message"], each["advice"]) for each in json.loads(result.out)}
+
+
+def test_before_a_loss_doctor_worker_and_gauge_say_what_redis_could_be_made_from(service: Make) -> None:
+    """Whole, they say so, and that retention ends it; with an input cut, that Redis is the shard's only copy."""
+    health = Health(free_ports(1)[0])
+    installed = service(partitions=2)
+    with installed.worker(http_port=health.port):
+        installed.send(purchases(100))
+        installed.journal(lambda found: taken(found) >= 100)
+        gauges = {("0",): 1.0, ("1",): 1.0}
+        until(lambda: health.metrics().get("segflow_recoverable") == gauges, lambda: str(health.metrics()))
+        status, message, advice = doctor(installed, 0)["recovery"]
+        assert (status, "Back Redis up" in advice) == ("WARN", True)
+        assert message.startswith("shards 0-1 could be rebuilt from the journal and the inputs, but not for ever:")
+        assert f"{installed.settings.kafka.topics.purchases} keeps" in message
+        assert doctor(installed, 0)["replication"][0] == "WARN"
+        with topics.admin(installed.settings.kafka) as admin:
+            names = [getattr(installed.settings.kafka.topics, role) for role in topics.READ]
+            kept = {"retention.ms": "-1", "retention.bytes": "-1"}
+            admin.alter_configs([ConfigResource("topic", name, kept) for name in names])
+        assert doctor(installed, 0)["recovery"][0] == "OK"
+    cut(installed, 10)
+    only_copy = f"Redis is the only copy of shard 0: {installed.settings.kafka.topics.purchases} is kept from offset 10"
+    with installed.worker(http_port=health.port):
+        until(lambda: health.metrics().get("segflow_recoverable") == gauges | {("0",): 0.0}, "not noticed")
+        assert only_copy in health.verdict("ready")["warnings"][0]
+    assert only_copy in (installed.file.parent / "worker.log").read_text()
+    result = segflow("doctor", "--settings", installed.file)
+    assert result.code == 0
+    assert only_copy in result.out
+    assert "shard 1 could be rebuilt" in result.out
+
+
+def test_after_a_loss_doctor_and_reset_say_what_is_lost_and_what_to_do(service: Make) -> None:
+    """Each shard by name, one that can be rebuilt and one that cannot; no command says that all is well."""
+    installed = service(partitions=2)
+    worked(installed, purchases(100))
+    cut(installed, 10)
+    with client(installed.settings.redis) as connected:
+        connected.unlink(*connected.scan_iter(f"{installed.settings.redis.prefix}:*"))
+    result = segflow("doctor", "--settings", installed.file)
+    assert result.code == 1
+    assert "shard 0 lost all state in Redis, and it cannot be rebuilt: " in result.out
+    assert "Restore a backup of Redis" in result.out
+    assert "shard 1 lost all state in Redis; it can be rebuilt from the journal and the inputs" in result.out
+    assert "Start a worker (`segflow worker`)" in result.out
+    reset = ("reset", "--to", "earliest", "--shard")
+    assert "Redis lacks commits that cannot be replayed" in refused(installed, *reset, "0")
+    assert "not in Redis" in refused(installed, *reset, "1")
 
 
 def command_in(said: str, to: str) -> list[str]:

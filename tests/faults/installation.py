@@ -153,10 +153,19 @@ class Installation(Service):
 
     def make_anew(self, role: str) -> None:
         """Delete a topic and make it again, empty."""
-        name = getattr(self.settings.kafka.topics, role)
+        self.delete(role)
+        self.make(role)
+
+    def delete(self, role: str) -> str:
+        """Delete a topic; its name."""
+        name: str = getattr(self.settings.kafka.topics, role)
         with admin(self.settings.kafka) as kafka:
             kafka.delete_topics([name])
             until(lambda: name not in kafka.list_topics(), "the topic does not go")
+        return name
+
+    def make(self, role: str) -> None:
+        """Make a topic that was deleted."""
         until(lambda: self._made(role), "the topic does not come back")
 
     def _made(self, role: str) -> bool:

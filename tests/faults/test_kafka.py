@@ -6,14 +6,21 @@ import json
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import OffsetOutOfRangeError
+from kafka import TopicPartition
+from kafka.admin import OffsetSpec
 
+from segflow.embedded.free_port import free_ports
 from segflow.state.head import encode
 from segflow.state.keys import Keys
 from segflow.state.redis_connection import client
 from segflow.streams.journal.input_reader import InputReader
+from segflow.streams.kafka.topics import READ, admin
+from segflow.streams.shard.commit_loop import STANDS_S
 from tests.faults.installation import Installation, Make
 from tests.faults.stream import Stream
 from tests.faults.upstream import in_transactions
+from tests.support.command import segflow
+from tests.support.health import Health
 from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.proxy import END_TXN, INIT_PRODUCER_ID, kafka_request
 from tests.support.until import until
@@ -102,6 +109,62 @@ def test_a_slow_coordinator_delays_commits_and_nothing_else(
         assert hurt_kafka.wire.delayed > before
         worker.stop()
     assert found.events == 100
+
+
+def test_aborted_records_at_the_end_of_an_input_are_no_lag(installation: Make, seed: int) -> None:
+    """Nothing that counts is left to read, and no gauge, no monitor of the group and no doctor says otherwise."""
+    health = Health(free_ports(1)[0])
+    installed = installation(partitions=1)
+    records = [each for each in Stream(seed).take(200) if each.role == "purchases"]
+    with installed.worker(http_port=health.port) as worker:
+        asyncio.run(in_transactions(installed, records[:20]))  # each is two offsets, and the last is aborted
+        installed.journal(lambda entries: bool(entries) and entries[-1]["plan"]["purchases_to"] > 36)
+        until(lambda: set(lags(health).values()) == {0.0}, lambda: str(lags(health)))
+        assert len(lags(health)) == len(READ)
+        names = [getattr(installed.settings.kafka.topics, role) for role in READ]
+        places = [TopicPartition(name, 0) for name in names]
+        with admin(installed.settings.kafka) as kafka:
+            group = installed.settings.kafka.group
+
+            def untold() -> int:
+                told = kafka.list_group_offsets(group)[group]
+                ends = kafka.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+                return sum(ends[place].offset - told[place].offset for place in places if place in told)
+
+            until(lambda: untold() == 0, lambda: f"{untold()} offsets look unread")
+        result = segflow("doctor", "--settings", installed.file)
+        assert "0 records behind" in result.out, result.out
+        installed.put(records[20:])
+        installed.comes_out_right()
+        worker.stop()
+
+
+def lags(health: Health) -> dict[tuple[str, ...], float]:
+    """By shard and input: records that are not in the state yet."""
+    return health.metrics().get("segflow_lag_records", {})
+
+
+def test_commits_that_stand_make_a_worker_unready_and_say_what_they_stand_for(installation: Make, seed: int) -> None:
+    """The topic of the changes is deleted under a worker: every shard is taken, and nothing gets out."""
+    health = Health(free_ports(1)[0])
+    installed = installation(partitions=1)
+    stream = Stream(seed)
+    with installed.worker(http_port=health.port) as worker:
+        installed.put(stream.take(50))
+        installed.settles()
+        until(health.is_ready, "not ready")
+        deleted = installed.delete("changes")
+        installed.put(stream.take(50))
+        why = "shard 0 has something to commit, and nothing was for"
+        until(lambda: why in str(health.verdict("ready")["why_not"]), "still ready", STANDS_S + 15)
+        assert deleted in str(health.verdict("ready")["why_not"])
+        worker.says(why)
+        assert health.metrics()["segflow_uncommitted_seconds"]["0",] >= STANDS_S
+        installed.make("changes")
+        until(health.is_ready, "not ready again")
+        installed.settles()
+        until(lambda: health.metrics()["segflow_uncommitted_seconds"]["0",] == 0, "it goes on standing")
+        worker.stop()
 
 
 def test_a_dead_workers_open_transaction_does_not_hold_subscribers_up(installation: Make, seed: int) -> None:

@@ -6,10 +6,13 @@ from contextlib import closing
 import pytest
 from redis import Redis
 
+from segflow.embedded.free_port import free_ports
 from segflow.embedded.redis_server import RedisServer
+from segflow.state.keys import installation as installation_key
 from tests.conftest import started_or_skipped
 from tests.faults.installation import Make
 from tests.faults.stream import Stream
+from tests.support.health import Health
 from tests.support.proxy import Proxy, redis_exec
 from tests.support.until import until
 
@@ -17,6 +20,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 ANEW = "acquiring it again"
 AGAIN = "of the journal replayed"
+NOTICED_S = 15.0
+"""A look a second notices; a test machine may be slow."""
 
 
 @pytest.fixture
@@ -210,6 +215,101 @@ def test_a_redis_that_comes_back_empty_is_filled_again_from_the_journal(
         found = installed.comes_out_right()
         worker.stop()
     assert found.events == 250
+
+
+@pytest.fixture
+def health() -> Health:
+    """The pages of a worker, at a port of their own."""
+    return Health(free_ports(1)[0])
+
+
+def rollbacks(health: Health) -> float:
+    """Shards that the worker has found to be gone or older in Redis."""
+    return health.metrics()["segflow_rollbacks_total"][()]
+
+
+def test_a_redis_emptied_under_an_idle_worker_is_noticed_without_any_event(
+    installation: Make, own_redis: RedisServer, health: Health, seed: int
+) -> None:
+    """FLUSHALL, and nothing comes in: every shard is taken anew and filled again, told in log, metric and /ready.
+
+    What no shard holds is there again, too: how customers are divided into shards.
+    """
+    installed = installation(redis=own_redis.url)
+    with installed.worker(http_port=health.port) as worker, closing(connected(own_redis)) as client:
+        installed.put(Stream(seed).take(200))
+        installed.settles()
+        until(health.is_ready, "not ready")
+        before = heads_in(own_redis)
+        client.flushall()
+        until(lambda: rollbacks(health) == installed.partitions, "not noticed", NOTICED_S)
+        worker.says(AGAIN, installed.partitions)
+        until(health.is_ready, "not ready again")
+        assert worker.said().count("it was emptied") == installed.partitions
+        assert set(heads_in(own_redis)) == set(before)
+        until(lambda: client.exists(installation_key(installed.settings.redis.prefix)), "it is not divided", NOTICED_S)
+        found = installed.comes_out_right()
+        worker.stop()
+    assert found.events == 200
+
+
+def test_a_redis_restarted_without_its_data_under_an_idle_worker_is_filled_again(
+    installation: Make, own_redis: RedisServer, health: Health, seed: int
+) -> None:
+    """Killed, and back at once with nothing, and nothing comes in: the shards are not ready before they are whole."""
+    installed = installation(redis=own_redis.url)
+    with installed.worker(http_port=health.port) as worker:
+        installed.put(Stream(seed).take(200))
+        installed.settles()
+        own_redis.kill()
+        own_redis.start()
+        worker.says(AGAIN, installed.partitions)
+        until(health.is_ready, "not ready again")
+        found = installed.comes_out_right()
+        worker.stop()
+    assert found.events == 200
+
+
+def test_a_redis_restarted_with_its_data_costs_a_look(
+    installation: Make, own_redis: RedisServer, health: Health, seed: int
+) -> None:
+    """Nothing is executed again, no shard counts as rolled back, and the log says that another process answers."""
+    own_redis.options |= {"appendonly": "yes", "appendfsync": "always"}
+    own_redis.kill()
+    own_redis.start()
+    installed = installation(redis=own_redis.url)
+    with installed.worker(http_port=health.port) as worker:
+        installed.put(Stream(seed).take(200))
+        installed.settles()
+        until(health.is_ready, "not ready")
+        own_redis.kill()
+        own_redis.start()
+        worker.says("Redis was restarted")
+        until(health.is_ready, "not ready again")
+        installed.comes_out_right()
+        assert rollbacks(health) == 0
+        assert AGAIN not in worker.said()
+        worker.stop()
+
+
+def test_a_replica_under_a_worker_s_address_is_not_ready_for_work(
+    installation: Make, own_redis: RedisServer, health: Health, seed: int
+) -> None:
+    """The primary became a replica: an idle shard would not meet it before its next commit."""
+    installed = installation(redis=own_redis.url)
+    with (
+        closing(started_or_skipped(RedisServer)) as primary,
+        closing(connected(own_redis)) as client,
+        installed.worker(http_port=health.port) as worker,
+    ):
+        installed.put(Stream(seed).take(50))
+        installed.settles()
+        until(health.is_ready, "not ready")
+        client.replicaof("127.0.0.1", primary.ports[0])
+        until(lambda: "replica" in str(health.verdict("ready").get("why_not")), "still ready", NOTICED_S)
+        client.replicaof("NO", "ONE")
+        until(health.is_ready, "not ready again")
+        worker.stop()
 
 
 def test_an_empty_redis_whose_inputs_were_cut_stops_the_worker_with_the_reason(

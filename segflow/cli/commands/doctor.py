@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from segflow.cli.options import SettingsFile, load
-from segflow.operations.doctor import Finding, diagnose
+from segflow.operations.doctor import diagnose
+from segflow.operations.finding import Finding
 from segflow.operations.printable import printable
 
 EPILOG: Final = """\b

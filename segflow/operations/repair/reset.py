@@ -85,10 +85,10 @@ class Reset:
             InputReader(self.settings, self.partition) as inputs,
         ):
             stored = self.store.head()
-            before = await self._ahead(stored, entries)
             first, end = await inputs.bounds()
+            before, missing = await self._ahead(stored, entries, self._replay(entries, inputs), first)
             places = Places(topic_ids=self.topic_ids, first=first, end=end)
-            self._decide(before, places)  # 1
+            self._decide(before, places, missing)  # 1
             publisher = Publisher(self.settings, self.partition)
             await publisher.start()  # 2
             try:
@@ -101,23 +101,31 @@ class Reset:
                 self.store.close()
         return head.sequence + 1
 
-    async def _ahead(self, stored: Head | None, entries: JournalReader) -> Head:
+    async def _ahead(
+        self, stored: Head | None, entries: JournalReader, replay: JournalReplay, first: tuple[int, ...]
+    ) -> tuple[Head, int]:
         """The shard's head once all commits of the journal are in Redis."""
-        head = stored or Head()
+        head, missing = stored or Head(), 0
         async for _, entry in entries.after(head.sequence):
-            head = positioned(head, entry)
+            replay.check(entry, first)
+            head, missing = positioned(head, entry), missing + 1
             plan = entry.plan
             head = _at(head, (plan.purchases_to, plan.interactions_to, plan.handover_to), plan.sequence)
         if not head.sequence and not head.purchases.topic_id:
             raise NothingToResetError(f"no worker has acquired shard {self.partition} yet: it has no position to move")
-        return head
+        return head, missing
 
-    def _decide(self, head: Head, places: Places) -> tuple[Head, list[str]]:
+    def _decide(self, head: Head, places: Places, missing: int = 0) -> tuple[Head, list[str]]:
         """The head with its positions moved, and what that means."""
         wrong = position_problems(self.settings, self.partition, head, places.topic_ids, places.first, places.end)
         roles = [self.role] if self.role is not None else [role for role in ROLES if role in wrong or self.force]
         if not self.force and not any(role in wrong for role in roles):
             what = f"the {self.role} of shard {self.partition}" if self.role else f"shard {self.partition}"
+            if missing:
+                raise NothingToResetError(
+                    f"{missing:,} commits of shard {self.partition} are in the journal and not in Redis: it lost them, "
+                    "or a worker died. A reset is no help: start a worker (`segflow worker`), which replays them"
+                )
             raise NothingToResetError(
                 f"nothing is wrong with {what}: what comes next is there. A reset would skip records or count them "
                 "twice; --force does it all the same"
@@ -154,7 +162,16 @@ class Reset:
     async def _take(self, entries: JournalReader, inputs: InputReader) -> Head:
         """The head in Redis, ours, with every commit of the journal in it."""
         stored = self.store.head()
-        replay = JournalReplay(
+        replay = self._replay(entries, inputs)
+        async for _ in replay.run(stored):
+            pass
+        assert replay.head is not None  # `_ahead` saw to that
+        head = msgspec.structs.replace(replay.head, owner=secrets.token_hex(8))
+        await asyncio.to_thread(self.store.acquire, head, replay.head)
+        return head
+
+    def _replay(self, entries: JournalReader, inputs: InputReader) -> JournalReplay:
+        return JournalReplay(
             settings=self.settings,
             partition=self.partition,
             topic_ids=self.topic_ids,
@@ -163,12 +180,6 @@ class Reset:
             journal=entries,
             store=self.store,
         )
-        async for _ in replay.run(stored):
-            pass
-        assert replay.head is not None  # `_ahead` saw to that
-        head = msgspec.structs.replace(replay.head, owner=secrets.token_hex(8))
-        await asyncio.to_thread(self.store.acquire, head, replay.head)
-        return head
 
     async def _commit(self, publisher: Publisher, head: Head, moved: Head) -> None:
         """A commit that reads nothing and begins, and ends, at the new positions."""

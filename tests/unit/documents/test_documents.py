@@ -142,14 +142,14 @@ def test_the_errors_on_the_operations_page_are_those_of_the_code() -> None:
     """Each piece of a quoted message stands in a message of the code."""
     messages = "\n".join(
         "".join(part.value for part in _parts(node) if isinstance(part.value, str))
-        for room in (ROOT / "streams", ROOT / "segflow")
+        for room in (ROOT / "state", ROOT / "streams", ROOT / "segflow")
         for path in room.glob("**/*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.JoinedStr | ast.Constant)
     )
     section = OPERATIONS.partition("## Errors and what to do")[2].partition("\n## ")[0]
     quoted = re.findall(r"^\*\*(.+)\*\*$", section, re.MULTILINE)
-    assert len(quoted) == 26
+    assert len(quoted) == 32
     for message in quoted:
         for piece in message.split("…"):
             assert piece.strip() in messages, message

@@ -32,7 +32,7 @@ from segflow.segments.rules import from_settings
 from segflow.state import record
 from segflow.state.head import Head
 from segflow.state.memory import MemoryStore
-from segflow.state.store import ShardLostError, Write
+from segflow.state.store import RolledBackError, ShardLostError, Write
 from segflow.streams.consume.shard_inputs import ShardInputs, decode_buffers
 from segflow.streams.consume.transport import Batch
 from segflow.streams.shard import commit_batcher
@@ -364,6 +364,25 @@ def test_where_one_shard_cannot_load_the_others_look_for_themselves() -> None:
     assert isinstance(lost, ShardLostError)
     assert last.single
     assert left == [[event(1, 0)]] * 2
+
+
+def test_what_a_look_from_outside_saw_is_told_to_a_shard_that_waits() -> None:
+    """It waits for events that may never come; another shard goes on waiting."""
+
+    async def lost() -> tuple[Any, bool]:
+        batcher = batcher_of()
+        gone, fine = members(2)
+        waiting = [asyncio.create_task(each.reply(batcher, idle=True)) for each in (gone, fine)]
+        await asyncio.sleep(0)  # they ask
+        batcher.fail(gone, RolledBackError("emptied"))
+        found = await asyncio.gather(waiting[0], return_exceptions=True)
+        still = not waiting[1].done()
+        waiting[1].cancel()
+        return found[0], still
+
+    error, still = asyncio.run(lost())
+    assert isinstance(error, RolledBackError)
+    assert still
 
 
 def test_a_shard_that_is_to_stop_does_not_wait_for_the_pause() -> None:

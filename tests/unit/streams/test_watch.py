@@ -17,10 +17,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from segflow.embedded.free_port import free_ports
 from segflow.engine.file_run import FileRun
 from segflow.schemas.settings import Settings
+from segflow.streams.health.clocks import Clocks
 from segflow.streams.health.log_rate_limiter import SHOWN, WINDOW_S, LogRateLimiter
 from segflow.streams.health.metrics import DEAD_KINDS, Metrics, Standing
 from segflow.streams.health.pages import Pages, Verdict
 from segflow.streams.health.probe import Probe, Pulse
+from segflow.streams.health.recovery_look import RecoveryLook
+from segflow.streams.health.redis_look import RedisLook
 from segflow.streams.health.stalls import Reach, Stalls
 from segflow.streams.health.watch import Watch
 from segflow.streams.runtime.backoff import Backoff
@@ -123,7 +126,16 @@ def test_the_watchdog_sees_a_hang_only_where_kafka_has_more_and_answers() -> Non
     """Behind Kafka's end and standing still; at the end, or with Kafka silent, it is none."""
     settings = Settings.model_validate({"worker": {"watchdog_after": "1us"}})
     reaches = {A: Reach(5, 5)}
-    watch = Watch(settings, partitions=list, reaches=lambda: reaches, fail=lambda: None)
+    look = RedisLook(settings, list, Clocks(30))
+    watch = Watch(
+        settings,
+        partitions=list,
+        redis=look,
+        clocks=Clocks(30),
+        recovery=RecoveryLook(settings, (), list),
+        reaches=lambda: reaches,
+        fail=lambda: None,
+    )
     watch.kafka.answer = {A: 9}
     assert [watch._hangs(), watch._hangs()] == [None, None], "Kafka has not answered yet"
     watch.kafka._problem = ""
@@ -189,6 +201,8 @@ def standing(partition: int) -> Standing:
         clock_s=1.5,
         freshness_s=0.6,
         timer_lag_s=0.0,
+        recoverable=True,
+        uncommitted_s=0.0,
         lags=(7, None, 0),
     )
 

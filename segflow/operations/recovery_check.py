@@ -1,0 +1,110 @@
+"""The checks of `segflow doctor` on what a loss of Redis, or of a broker, would cost, or has cost."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Final
+
+from segflow.operations.finding import Finding
+from segflow.schemas import duration
+from segflow.schemas.settings import Settings
+from segflow.state.head import Head
+from segflow.streams.journal.recovery import obstacles
+from segflow.streams.kafka.topics import READ, TopicsReport
+from segflow.streams.runtime.shard_names import shard_names
+
+BACKUP: Final = (
+    "Back Redis up, or keep its append-only file on another disk: without it a loss of Redis is final. To keep the "
+    "inputs of a later installation for ever, set retention.ms=-1 and retention.bytes=-1 on them."
+)
+NEXT_INSTALLATION: Final = (
+    "Restore a backup of Redis, then start the workers: they replay what it lacks. Without a backup, begin a new "
+    "installation (another redis.prefix, kafka.group and output topics): `segflow topics --create`, `segflow worker`."
+)
+
+
+def recovery_findings(
+    settings: Settings, report: TopicsReport, commits: Sequence[int], heads: Sequence[Head | None] | None
+) -> Iterator[Finding]:
+    """The source that Redis could be rebuilt from; after a loss, what is lost and what to type.
+
+    Args:
+        settings: where everything is.
+        report: all topics are there.
+        commits: of each shard, whether the journal has any (above 0).
+        heads: of each shard in Redis; None: Redis has nothing of the installation.
+
+    Raises:
+        kafka.errors.KafkaError: Kafka does not answer or refuses.
+    """
+    made = [number for number, count in enumerate(commits) if count]
+    if not made:
+        return
+    found = obstacles(settings, report.input_ids, made)
+    lost = [number for number in made if heads is None or heads[number] is None]
+    for why, shards in _grouped(found, lost):
+        yield Finding(
+            name="recovery",
+            status="FAIL",
+            message=f"{shard_names(shards)} lost all state in Redis, and it cannot be rebuilt: {why}",
+            advice=NEXT_INSTALLATION,
+        )
+    again = [number for number in lost if not found.get(number, "?")]
+    if again:
+        yield Finding(
+            name="recovery",
+            status="FAIL",
+            message=f"{shard_names(again)} lost all state in Redis; it can be rebuilt from the journal and the inputs",
+            advice="Start a worker (`segflow worker`): it does so as it acquires them.",
+        )
+    standing = [number for number in made if number not in lost]
+    for why, shards in _grouped(found, standing):
+        yield Finding(
+            name="recovery",
+            status="WARN",
+            message=f"Redis is the only copy of {shard_names(shards)}: {why}",
+            advice=BACKUP,
+        )
+    whole = [number for number in standing if not found.get(number, "?")]
+    if whole:
+        yield _while_it_lasts(report, whole)
+
+
+def _grouped(found: dict[int, str], shards: Iterable[int]) -> Iterator[tuple[str, list[int]]]:
+    """The shards of each obstacle."""
+    by_why: dict[str, list[int]] = {}
+    for number in shards:
+        if found.get(number):
+            by_why.setdefault(found[number], []).append(number)
+    yield from by_why.items()
+
+
+def _while_it_lasts(report: TopicsReport, shards: list[int]) -> Finding:
+    """Shards that could be rebuilt now; a warning where retention will end that."""
+    message = f"{shard_names(shards)} could be rebuilt from the journal and the inputs"
+    short = [f"{report.topics[role].name} keeps {kept}" for role in READ if (kept := _kept(report, role))]
+    if not short:
+        return Finding(name="recovery", status="OK", message=message)
+    return Finding(
+        name="recovery", status="WARN", message=f"{message}, but not for ever: {', '.join(short)}", advice=BACKUP
+    )
+
+
+def _kept(report: TopicsReport, role: str) -> str:
+    """The retention of what shards read; empty: for ever."""
+    configs = report.topics[role].configs
+    retention_ms, limit_bytes = (int(configs.get(name, "-1")) for name in ("retention.ms", "retention.bytes"))
+    kept = [] if retention_ms < 0 else [duration.to_text(timedelta(milliseconds=retention_ms))]
+    return " or ".join(kept + ([] if limit_bytes < 0 else [f"{limit_bytes:,} bytes a partition"]))
+
+
+def replication_finding(report: TopicsReport) -> Finding:
+    """A warning where a topic has one copy."""
+    alone = [topic.name for topic in report.topics.values() if topic.replicas == 1]
+    if not alone:
+        return Finding(name="replication", status="OK", message="every topic has a copy on another broker")
+    return Finding(
+        name="replication",
+        status="WARN",
+        message=f"replication is 1: a broker that is lost takes with it {', '.join(alone)}",
+        advice="Raise it with kafka-reassign-partitions.sh; kafka.replication is for new topics. Fine for a trial.",
+    )

@@ -1,0 +1,1 @@
+"""A wrong wall clock for a process: see sitecustomize.py."""
