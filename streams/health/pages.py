@@ -1,22 +1,19 @@
-"""/live, /ready and /metrics, served from threads of their own: they answer also where the event loop does not."""
+"""/live, /ready and /metrics, served from a thread of their own: they answer also where the event loop does not."""
 
 import json
-import logging
-import socketserver
-import threading
-from collections.abc import Callable
+import socket
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, Self
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from segflow.schemas.worker_settings import Worker as WorkerSettings
+from segflow.streams.health.page_server import PageServer, Receive, Scope, Send
 from segflow.streams.runtime.errors import UsageError
 
-log = logging.getLogger(__name__)
+JSON = "application/json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,66 +59,50 @@ class Starting:
         return CollectorRegistry()
 
 
-class _Server(ThreadingHTTPServer):
-    def server_bind(self) -> None:
-        """As the base class, but without looking its own name up: where DNS is down, that takes seconds."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-
 class Pages:
     """Serves `source` on the settings' address; as a context manager. Nothing is served where the port is 0."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.source: Source = Starting()
         self._settings = settings
-        self._server: _Server | None = None
+        self._server: PageServer | None = None
 
     def __enter__(self) -> Self:
         host, port = self._settings.http_host, self._settings.http_port
         if port:
             try:
-                self._server = _Server((host, port), _handler(self._answer))
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                listening = socket.create_server((host, port), family=family)
             except OSError as error:
                 raise UsageError(
                     f"health and metrics cannot be served on {host}:{port}: {error.strerror or error}. Set "
                     "worker.http_host and worker.http_port (--http-port) to an address of this machine and a free port."
                 ) from error
-            threading.Thread(target=self._server.serve_forever, name="pages", daemon=True).start()
+            self._server = PageServer(self._app, listening)
+            self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.end()
 
-    def _answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
+    async def _app(self, scope: Scope, _: Receive, send: Send) -> None:
+        """The ASGI application: one answer, and the connection is closed."""
+        status, kind, body = self._answer(scope["method"], scope["path"])
+        headers = {"content-type": kind, "content-length": str(len(body)), "connection": "close"}
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": int(status), "headers": encoded})
+        await send({"type": "http.response.body", "body": body})
+
+    def _answer(self, method: str, path: str) -> tuple[HTTPStatus, str, bytes]:
+        if method not in ("GET", "HEAD"):
+            return HTTPStatus.METHOD_NOT_ALLOWED, JSON, b'{"methods":["GET","HEAD"]}\n'
         if path == "/metrics":
             return HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self.source.registry())
         questions = {"/live": self.source.live, "/ready": self.source.ready}
         if path not in questions:
-            return HTTPStatus.NOT_FOUND, "application/json", b'{"pages":["/live","/ready","/metrics"]}\n'
+            return HTTPStatus.NOT_FOUND, JSON, b'{"pages":["/live","/ready","/metrics"]}\n'
         verdict = questions[path]()
         content = {path[1:]: not verdict.why_not, "why_not": verdict.why_not, **verdict.more}
         status = HTTPStatus.SERVICE_UNAVAILABLE if verdict.why_not else HTTPStatus.OK
-        return status, "application/json", json.dumps(content).encode() + b"\n"
-
-
-def _handler(answer: Callable[[str], tuple[HTTPStatus, str, bytes]]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10  # seconds a client may take to say what it wants: a silent one must not keep a thread
-
-        def do_GET(self) -> None:
-            """Answer one request."""
-            status, kind, body = answer(self.path.partition("?")[0])
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class' name
-            """Requests are nobody's news."""
-            log.debug(format, *args)
-
-    return Handler
+        return status, JSON, json.dumps(content).encode() + b"\n"

@@ -1,5 +1,6 @@
 """/live, /ready and /metrics of real workers that share shards."""
 
+import resource
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from segflow.embedded.kafka import ApacheKafka
 from tests.support.health import Health
 from tests.support.histories import written
 from tests.support.service import Service
+from tests.support.slow_clients import slow_clients
 from tests.support.until import PATIENCE_S, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -93,3 +95,19 @@ def test_each_worker_shows_the_shards_it_holds_and_one_without_shards_is_ready(s
         for page, shards in zip(pages, held(), strict=True):
             assert shards_in(page.metrics(), "taken") == set(shards)
             assert page.verdict("live") == {"live": True, "why_not": []}
+
+
+def test_slow_clients_of_the_pages_take_no_descriptor_from_the_shards(service: Service) -> None:
+    """400 of them at a worker that may open 256 files: both shards are taken, events worked, the pages answer."""
+    (port,) = free_ports(1)
+    page = Health(port)
+    with service.worker(http_port=port) as worker:
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (256, 256))
+        until(lambda: page.verdict("live"), "no pages", PATIENCE_S)
+        with slow_clients(port, 400):
+            until(lambda: page.verdict("ready").get("shards") == [0, 1], "not both taken", PATIENCE_S)
+            service.send(buy(f"c{number}") for number in range(20))
+            service.changes(40)
+            assert page.is_ready()
+            assert page.metrics()["process_open_fds"][()] < 200
+    assert "Traceback" not in (service.file.parent / "worker.log").read_text()

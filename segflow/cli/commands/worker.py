@@ -23,6 +23,7 @@ LOUD: Final = (
     "mode",
     "segflow.streams.consume.faust_app",
     "segflow.streams.consume.transport",
+    "uvicorn",
 )
 """Libraries whose everyday messages are nobody's news; Faust's speak under the names of its subclasses, too."""
 

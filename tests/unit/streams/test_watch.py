@@ -6,31 +6,25 @@ import threading
 from collections import Counter as TallyOf
 from collections.abc import Callable
 from datetime import timedelta
-from http import HTTPStatus
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
-from segflow.embedded.free_port import free_ports
 from segflow.engine.file_run import FileRun
 from segflow.schemas.settings import Settings
 from segflow.streams.health.clocks import Clocks
 from segflow.streams.health.log_rate_limiter import SHOWN, WINDOW_S, LogRateLimiter
 from segflow.streams.health.metrics import DEAD_KINDS, Metrics, Standing
-from segflow.streams.health.pages import Pages, Verdict
 from segflow.streams.health.probe import Probe, Pulse
 from segflow.streams.health.recovery_look import RecoveryLook
 from segflow.streams.health.redis_look import RedisLook
 from segflow.streams.health.stalls import Reach, Stalls
 from segflow.streams.health.watch import Watch
 from segflow.streams.runtime.backoff import Backoff
-from segflow.streams.runtime.errors import UsageError
 from tests.support.agreement import parsed
 from tests.support.events import event
-from tests.support.health import Health
 from tests.support.histories import START, written
 from tests.support.until import until
 
@@ -146,50 +140,6 @@ def test_the_watchdog_sees_a_hang_only_where_kafka_has_more_and_answers() -> Non
     assert why.endswith("beyond 5")
     reaches = {A: Reach(9, 9)}
     assert [watch._hangs(), watch._hangs()] == [None, None]
-
-
-class FakeSource:
-    """A worker that is live and not ready."""
-
-    def live(self) -> Verdict:
-        """Yes."""
-        return Verdict(why_not=[])
-
-    def ready(self) -> Verdict:
-        """No."""
-        return Verdict(why_not=["shard 3 is not acquired"], more={"shards": [1]})
-
-    def registry(self) -> CollectorRegistry:
-        """A worker's metrics."""
-        return Metrics().registry
-
-
-def served(**worker: Any) -> Pages:
-    """Pages under these settings."""
-    return Pages(Settings.model_validate({"worker": worker}).worker)
-
-
-def test_the_pages_say_whether_and_why_not() -> None:
-    """Before there is a worker it is starting; then its own word counts, and the status goes with it."""
-    (port,) = free_ports(1)
-    health = Health(port)
-    with served(http_port=port) as pages:
-        assert health.verdict("ready") == {"ready": False, "why_not": ["starting"]}
-        pages.source = FakeSource()
-        assert health.verdict("ready") == {"ready": False, "why_not": ["shard 3 is not acquired"], "shards": [1]}
-        assert health.verdict("live") == {"live": True, "why_not": []}
-        assert health.metrics()["segflow_commits_total"] == {(): 0.0}
-        answer = health.ask("/else")
-        assert answer is not None
-        assert answer[0] == HTTPStatus.NOT_FOUND
-    assert health.ask("/live") is None
-
-
-def test_an_address_that_cannot_be_served_is_a_usage_error() -> None:
-    """The port is another's: the message names the settings."""
-    (port,) = free_ports(1)
-    with served(http_port=port), pytest.raises(UsageError, match=r"worker\.http_host and worker\.http_port"):
-        served(http_port=port).__enter__()
 
 
 def standing(partition: int) -> Standing:
