@@ -49,6 +49,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     erasures: Erasures | None = None  # None: nothing stays of anybody
     redirects: int = msgspec.field(default=0, name="forwards")  # ids that became another customer's
     aliases: int = 0  # aliases of this shard's customers so far; 0: no erase has other ids to tell of
+    counted: bool = False  # customers by label, beside it: from the first one on; an older state lacks them
     partial: bool = False  # what stands beside it is being wiped or made again (`segflow rebuild`): take it for nothing
 
     @property

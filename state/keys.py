@@ -46,6 +46,11 @@ class Keys:
         return self.shard + "erased-at"
 
     @property
+    def counts(self) -> str:
+        """Hash: customers by `dimension:label`."""
+        return self.shard + "counts"
+
+    @property
     def merged_into(self) -> str:
         """Hash, of shard 0: whom each id became that became another customer's."""
         return self.shard + "became"

@@ -1,5 +1,6 @@
 """The store of `segflow run`, of the audit and of the property tests: dictionaries."""
 
+from collections import Counter
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush, nsmallest
 from itertools import count
@@ -25,6 +26,7 @@ class MemoryStore:
         self._erased: dict[bytes, Erasure] = {}
         self._merged_into: dict[str, str] = {}
         self._merged_from: dict[str, set[str]] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
 
     def head(self) -> Head | None:
         """See Store."""
@@ -76,6 +78,10 @@ class MemoryStore:
     def merged_from(self, customer_id: str) -> list[str]:
         """See Store."""
         return sorted(self._merged_from.get(customer_id, ()))
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """See Store."""
+        return {kind: count for kind, count in self._counts.items() if count}
 
     @property
     def ledger(self) -> dict[str, str]:
@@ -132,6 +138,8 @@ class MemoryStore:
         self._head = write.head
 
     def _note(self, write: Write) -> None:
+        for dimension, label, by in write.counts:
+            self._counts[dimension, label] += by
         for customer_id, parent, holds in write.ledger:
             if holds:
                 self._merged_into[customer_id] = parent

@@ -111,6 +111,13 @@ class RedisStore:
         """See Store."""
         return sorted(member.decode() for member in self._call(("HKEYS", self._keys.merged_from(customer_id)))[0])
 
+    def counts(self) -> dict[tuple[str, str], int]:
+        """See Store."""
+        flat = self._call(("HGETALL", self._keys.counts))[0]
+        pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+        kinds = {name.decode().partition(":")[::2]: int(count) for name, count in pairs}
+        return {kind: count for kind, count in kinds.items() if count}
+
     def commit(self, write: Write) -> None:
         """See Store."""
         self.send(write)
@@ -235,6 +242,7 @@ class RedisStore:
             else:
                 commands.append(("HDEL", self._keys.merged_into, customer_id))
                 commands.append(("HDEL", self._keys.merged_from(parent), customer_id))
+        commands += [("HINCRBY", self._keys.counts, f"{name}:{label}", by) for name, label, by in write.counts]
         commands.append(("SET", self._keys.head, head_codec.encode(write.head)))
         return commands
 

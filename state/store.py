@@ -72,6 +72,7 @@ class Write:
     holes: Sequence[int] = ()  # places of the directory to make HOLE
     erased: Sequence[tuple[bytes, Erasure | None]] = ()  # by pseudonym; None: nothing stays any more
     ledger: Sequence[LedgerEntry] = ()  # applied one by one
+    counts: Sequence[tuple[str, str, int]] = ()  # dimension, label, customers more or fewer
 
 
 class Store(Protocol):
@@ -125,6 +126,10 @@ class Store(Protocol):
 
     def merged_from(self, customer_id: str) -> list[str]:
         """The ids that became this one, likewise, sorted; not those that became them."""
+        ...
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Customers by dimension and label, without zeros; of a shard whose head says that it is `counted`."""
         ...
 
     def commit(self, write: Write) -> None:

@@ -1,6 +1,6 @@
 """Counts, times and states of this worker, for Prometheus."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -55,6 +55,7 @@ class ShardGauges(Collector):
     def __init__(self) -> None:
         self.standings: Callable[[], list[Standing]] = list
         self.clock_offsets_s: Callable[[], dict[str, float | None]] = dict
+        self.customers: Callable[[], Mapping[tuple[str, str], int]] = dict  # by dimension and label
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """One family a gauge, one sample a shard."""
@@ -103,6 +104,12 @@ class ShardGauges(Collector):
                 if records is not None:
                     lag.add_metric([str(shard.partition), name], records)
         yield lag
+        customers = GaugeMetricFamily(
+            "segflow_customers", "customers who have a label, in the shards taken", labels=["dimension", "label"]
+        )
+        for kind, count in self.customers().items():
+            customers.add_metric(kind, count)
+        yield customers
 
 
 def _acquired(shard: Standing) -> float:

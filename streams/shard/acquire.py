@@ -53,6 +53,15 @@ async def acquire(state: ShardState) -> None:
     state.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
     await asyncio.to_thread(store.acquire, state.head, stored)  # 5
     failpoint("acquire:owned")
+    counted = state.head.counted or not state.head.population
+    state.labels = await asyncio.to_thread(store.counts) if counted else None
+    if not counted:
+        log.info(
+            "shard %d: its state is of an older version, which did not count customers by label; "
+            "`segflow rebuild --shard %d` does",
+            partition,
+            partition,
+        )
     offsets = tuple(position.offset for position in state.head.positions)
     for buffer, offset in zip(state.inputs.buffers, offsets, strict=True):
         buffer.begin(offset)

@@ -228,6 +228,7 @@ class CommitLoop:
             await self._store(pending)  # 3
         failpoint("commit:stored")
         state.head, state.uncommitted_since_s = result.write.head, None
+        state.note_labels(result.write.counts)
         self._more_due = result.swept >= pending.entry.plan.sweep_limit
         if not self._more_due:
             state.concluded_us = max(state.concluded_us, state.head.clock_us, pending.entry.plan.sweep_us)

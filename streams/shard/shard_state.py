@@ -1,7 +1,7 @@
 """The state that all parts of a shard share: its clients, and how far it has come."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -38,6 +38,7 @@ class ShardState:
     trouble: str = ""  # the error it was last released for; empty once it is acquired again
     uncommitted_since_s: float | None = None  # of monotonic; a commit is being published, and none was done yet
     concluded_us: int = UNKNOWN  # everything up to here was worked, silence too, as far as this worker knows
+    labels: dict[tuple[str, str], int] | None = None  # customers by dimension and label; None: not counted, or not yet
     head: Head = field(init=False)  # as stored; from the first acquisition on
     publisher: Publisher | None = None  # while it is acquired, and while it is being
     inputs: ShardInputs = field(init=False)
@@ -81,3 +82,9 @@ class ShardState:
             clock_is_right=self.clock_is_right,
         )
         self.recut_coordinator = RecutCoordinator(self.partition, self.partitions, self.control)
+
+    def note_labels(self, counts: Sequence[tuple[str, str, int]]) -> None:
+        """A commit made so many customers more, or fewer, by dimension and label."""
+        if self.labels is not None:
+            for dimension, label, count in counts:
+                self.labels[dimension, label] = self.labels.get((dimension, label), 0) + count

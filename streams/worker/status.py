@@ -32,6 +32,7 @@ class View:
 
     def __post_init__(self) -> None:
         self.metrics.shards.standings = self._standings
+        self.metrics.shards.customers = self._customers
         for probe in (self.watch.kafka, self.watch.redis):
             self.metrics.up.labels(probe.asked.lower()).set_function(probe.up)
         self.metrics.shards.clock_offsets_s = lambda: {
@@ -82,6 +83,20 @@ class View:
     def _standings(self) -> list[Standing]:
         shards = [shard.state for shard in list(self.assignment.shards.values())]
         return [self._standing(shard) for shard in shards if hasattr(shard, "head")]
+
+    def _customers(self) -> dict[tuple[str, str], int]:
+        """By dimension and label, those with nobody too; empty where a shard's are not counted: a part is no answer."""
+        found: dict[tuple[str, str], int] = {}
+        for shard in [shard.state for shard in list(self.assignment.shards.values()) if shard.state.acquired]:
+            if shard.labels is None:
+                return {}
+            for model in shard.control.rule_versions.latest.models:
+                for label in model.labels:
+                    found.setdefault((model.name, label), 0)
+            for kind, count in dict(shard.labels).items():
+                if count:
+                    found[kind] = found.get(kind, 0) + count
+        return found
 
     def _standing(self, shard: ShardState) -> Standing:
         head, wall_us, names = shard.head, now_us(), self.settings.kafka.topics

@@ -65,6 +65,8 @@ def test_each_worker_shows_the_shards_it_holds_and_one_without_shards_is_ready(s
         dead = {labels: count for labels, count in found["segflow_dead_letters_total"].items() if count}
         assert dead == {("missing_field",): 1.0}
         assert found["segflow_changes_total"]["event", "lifecycle", "new"] == 20
+        assert found["segflow_customers"]["lifecycle", "new"] == 20
+        assert found["segflow_customers"]["lifecycle", "churned"] == 0
         assert found["segflow_up"] == {("kafka",): 1.0, ("redis",): 1.0}
         assert {labels[0] for labels in found["segflow_step_seconds_count"]} == {
             "decode",

@@ -57,6 +57,22 @@ def test_a_commit_in_two_halves_is_a_commit(store: Store) -> None:
     assert store.load(["a"]) == [b"1"]
 
 
+def test_customers_by_label_are_added_up(store: Store) -> None:
+    """What a commit makes more and fewer is added to what there was; what has come to nobody is not there."""
+    before = Head(owner="me")
+    store.acquire(before, None)
+    assert store.counts() == {}
+    for sequence, counts in enumerate(
+        ([("rfm", "champion", 3), ("lifecycle", "new", 2)], [], [("rfm", "champion", -3), ("lifecycle", "new", 1)]), 1
+    ):
+        store.begin(before)
+        before = Head(owner="me", sequence=sequence, counted=True)
+        store.commit(write(before, counts=counts))
+    assert store.counts() == {("lifecycle", "new"): 3}
+    store.wipe()
+    assert store.counts() == {}
+
+
 def test_clearing_leaves_the_mark_and_nothing_else(store: Store) -> None:
     """Ended halfway it would be marked, too: the mark is written first, over the expected head only."""
     first = Head(owner="me")

@@ -18,6 +18,7 @@ from segflow.engine.columns import events
 from segflow.engine.columns.changes import Changes
 from segflow.engine.columns.events import HANDOVER, Chunk
 from segflow.engine.columns.messages import Message, Messages
+from segflow.engine.commit.label_counts import LabelCounts
 from segflow.engine.commit.load import NOBODY, CommitInput, Loader
 from segflow.engine.commit.plan import Plan
 from segflow.engine.commit.rule_versions import RuleVersions
@@ -163,6 +164,7 @@ def _batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[ShardResult
         until_us=np.repeat([each.until_us for each in commits], [len(each.due) for each in commits]),
         erasures=_erasures(commits, erased),
     )
+    counts = LabelCounts(customers, work.erasures.known, rules, old)
     done = advance(customers, work, rules, adoption, None if aliases is None else Merges(aliases))
     customers.keep(rules.kept)
     changes, shares = done.changes.by_shard(first_rows[:-1])
@@ -176,7 +178,8 @@ def _batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[ShardResult
         encoded[0] += encoder.encode(before, ends, customers, event_ids, occurred_us, old, None, at, changes)
         encoded[0].reverse()
         published[0].insert(0, (old, before))
-    return split(commits, customers, done, work.erasures, encoded, published)
+    counted = counts.differences(work.erasures.known, first_rows[:-1])
+    return split(commits, customers, done, work.erasures, encoded, published, counted)
 
 
 def _erasures(commits: Sequence[CommitInput], found: dict[int, Erasure]) -> Erasures:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from segflow.engine.advance.erasures import Erasures
 from segflow.engine.advance.processor import Advance
 from segflow.engine.columns.changes import Changes
+from segflow.engine.commit.label_counts import Differences
 from segflow.engine.commit.load import CommitInput
 from segflow.engine.encode.change_json import Encoded
 from segflow.segments.rules import Rules
@@ -28,6 +29,7 @@ class ShardResult:
     encoded: list[Encoded]  # the changes as messages: those before an adoption, then the others
     published: list[tuple[Rules, Changes]]  # the same as columns, and the rules they were made under
     flags: npt.NDArray[np.uint8]  # (m,) of EventFlag
+    counted: Differences  # customers by dimension and label
 
 
 def split(
@@ -37,8 +39,9 @@ def split(
     erasures: Erasures,
     encoded: list[list[Encoded]],
     published: list[list[tuple[Rules, Changes]]],
+    counted: list[Differences],
 ) -> list[ShardResult]:
-    """By shard what became of the batch's `customers` and events; `encoded` and `published` are by shard already."""
+    """By shard what became of the batch's `customers` and events; the lists are by shard already."""
     rows = np.flatnonzero(done.touched & erasures.known)
     stored = customers.take(rows)
     records = list(zip(stored.ids, record.encode(stored), strict=True))
@@ -57,6 +60,7 @@ def split(
                 encoded=encoded[number],
                 published=published[number],
                 flags=done.flags[event:event_end],
+                counted=counted[number],
             )
         )
         row, event, place = row_end, event_end, place_end

@@ -39,6 +39,7 @@ def write(result: ShardResult, ledger: MergeLedger) -> Write:
     records = result.records
     taken = known & ~erasures.known
     redirects, claimed = head.redirects, head.aliases
+    counted = head.counted or not head.population
     if aliases is not None:
         records = records + redirect_records(aliases, customers)
         taken[list(aliases.redirects)] = False
@@ -61,11 +62,13 @@ def write(result: ShardResult, ledger: MergeLedger) -> Write:
             erasures=between,
             redirects=redirects,
             aliases=claimed,
+            counted=counted,
         ),
         gone=[customers.ids[row] for row in np.flatnonzero(taken).tolist()],
         holes=holes,
         erased=erased,
         ledger=[*ledger.written, *(() if aliases is None else aliases.ledger)],
+        counts=[(*kind, count) for kind, count in result.counted.items() if count] if counted else (),
     )
 
 

@@ -126,6 +126,9 @@ def _write(memory: MemoryStore, store: Store, mark: Head, on_page: Callable[[int
         store.commit(write)
         mark = then
         on_page(mark.population)
+    counts = [(*kind, count) for kind, count in memory.counts().items()]
+    store.begin(mark)
+    store.commit(Write(records=[], timers=[], born=[], head=mark, counts=counts))
     erased = memory.oldest_erased(sys.maxsize)
     for start in range(0, len(erased), PAGE_CUSTOMERS):
         store.begin(mark)

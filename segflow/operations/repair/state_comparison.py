@@ -52,6 +52,8 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
     customers = mine.population - mine.holes + len(redirects)
     if records > customers:
         found.append(f"{records - customers} records of customers who never came or were erased")
+    if mine.counted and store.counts() != memory.counts():
+        found.append("how many customers have each label is another")
     erased = memory.oldest_erased(sys.maxsize)
     if store.oldest_erased(len(erased) + 1) != erased:
         found.append("the erasures differ")

@@ -106,6 +106,7 @@ def test_every_redis_key_has_a_row() -> None:
         SHARD.page(7).removesuffix("7") + "<page>",
         SHARD.erased,
         SHARD.erased_at,
+        SHARD.counts,
         FIRST.merged_into,
         FIRST.merged_from("<customer_id>"),
     ]
