@@ -45,7 +45,7 @@ docs: $(READY) ## the documentation as a site, in build/docs/site; fails where a
 docs-serve: $(READY) ## the site at http://127.0.0.1:8000, built again when a page changes: make docs-serve PORT=8001
 	$(BIN)/python -m docgen serve --port $(or $(PORT),8000)
 
-docs-reference: $(READY) ## writes docs/reference/ from the code; a test fails where that was forgotten
+docs-reference: $(READY) ## writes docs/reference/ and the dashboard from the code; a test fails where that was forgotten
 	$(BIN)/python -m docgen reference
 
 bench: $(READY) ## how fast it is on this machine; takes minutes

@@ -17,7 +17,7 @@ def main() -> int:
     """Do what the command line says; the exit code."""
     parser = argparse.ArgumentParser(prog="docgen", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("reference", help="write docs/reference/ from the code")
+    commands.add_parser("reference", help="write docs/reference/ and the dashboard from the code")
     commands.add_parser("build", help="build the site into build/docs/site; exit code 1 where a link leads nowhere")
     serve = commands.add_parser("serve", help="build the site, and again whenever a document changes")
     serve.add_argument("--port", type=int, default=8000)

@@ -51,11 +51,16 @@ def _configs(configs: dict[str, str]) -> str:
     return ", ".join(code(f"{name}={value}") for name, value in configs.items())
 
 
+def metric_labels(metrics: Metrics) -> dict[str, tuple[str, ...]]:
+    """The names of each metric's labels, by the metric's name without `_total`."""
+    labels = {each._name: each._labelnames for each in vars(metrics).values() if hasattr(each, "_labelnames")}  # noqa: SLF001 - prometheus_client has no other way to ask
+    return labels | {each.name: tuple(each._labelnames) for each in metrics.shards.collect()}  # noqa: SLF001 - as above
+
+
 def metrics_page() -> str:
     """Every metric of /metrics: kind, labels, meaning."""
     metrics = Metrics()
-    labels = {each._name: each._labelnames for each in vars(metrics).values() if hasattr(each, "_labelnames")}  # noqa: SLF001 - prometheus_client has no other way to ask
-    labels |= {each.name: tuple(each._labelnames) for each in metrics.shards.collect()}  # noqa: SLF001 - as above
+    labels = metric_labels(metrics)
     rows = [
         (
             code(each.name + ("_total" if each.type == "counter" else "")),

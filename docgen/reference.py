@@ -1,4 +1,4 @@
-"""The reference pages: written by a command, kept in the repository, held to the code by a test."""
+"""The reference pages and the dashboard: written by a command, kept in the repository, held to the code by a test."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,11 +6,13 @@ from typing import Final
 
 from docgen.api_page import api_page
 from docgen.commands_page import commands_page
+from docgen.dashboard import dashboard
 from docgen.messages_pages import changes_page, events_page
 from docgen.operations_pages import metrics_page, topics_page
 from docgen.settings_page import settings_page
 
-FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
+ROOT: Final = Path(__file__).resolve().parents[1]
+FOLDER: Final = ROOT / "docs" / "reference"
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings_page,
     "events.md": events_page,
@@ -21,14 +23,15 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "python-api.md": api_page,
 }
 """By file name."""
+DASHBOARD: Final = ROOT / "deploy" / "grafana" / "segflow.json"
 
 
 def write() -> list[Path]:
-    """Write every page; returns those whose text changed."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    """Write every page and the dashboard; returns those whose text changed."""
+    made = {FOLDER / name: page() for name, page in PAGES.items()} | {DASHBOARD: dashboard()}
     changed = []
-    for name, made in PAGES.items():
-        path, text = FOLDER / name, made()
+    for path, text in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             changed.append(path)

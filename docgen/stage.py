@@ -18,6 +18,7 @@ PATTERNS: Final = (
     "*.md",
     "LICENSE",
     "docs/**/*",
+    "deploy/**/*",
     "examples/**/*",
     "schemas/exported/*.json",
     "benchmarks/peers/README.md",

@@ -105,7 +105,7 @@ class ShardGauges(Collector):
                     lag.add_metric([str(shard.partition), name], records)
         yield lag
         customers = GaugeMetricFamily(
-            "segflow_customers", "customers who have a label, in the shards taken", labels=["dimension", "label"]
+            "segflow_customers", "customers who have a label, in the shards acquired", labels=["dimension", "label"]
         )
         for kind, count in self.customers().items():
             customers.add_metric(kind, count)
@@ -159,6 +159,7 @@ class Metrics:
             self.fenced.labels(by)
         for kind in DEAD_KINDS:
             self.dead.labels(kind)
+        self.partitions = Gauge("segflow_shards", "shards there are, of this worker and all others", registry=registry)
         self.up = Gauge("segflow_up", "1: the server answers this worker", ["server"], registry=registry)
         self.batch = Histogram("segflow_batch_records", "records of a commit", buckets=BATCH_BUCKETS, registry=registry)
         self.longest_run = Histogram(

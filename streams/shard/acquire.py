@@ -6,6 +6,7 @@ import secrets
 
 import msgspec
 
+from segflow.engine.commit import label_counts
 from segflow.segments.instant import UNKNOWN
 from segflow.state.head import Head
 from segflow.streams.journal.input_reader import InputReader
@@ -53,15 +54,7 @@ async def acquire(state: ShardState) -> None:
     state.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
     await asyncio.to_thread(store.acquire, state.head, stored)  # 5
     failpoint("acquire:owned")
-    counted = state.head.counted or not state.head.population
-    state.labels = await asyncio.to_thread(store.counts) if counted else None
-    if not counted:
-        log.info(
-            "shard %d: its state is of an older version, which did not count customers by label; "
-            "`segflow rebuild --shard %d` does",
-            partition,
-            partition,
-        )
+    state.labels = await _labels(state)
     offsets = tuple(position.offset for position in state.head.positions)
     for buffer, offset in zip(state.inputs.buffers, offsets, strict=True):
         buffer.begin(offset)
@@ -72,6 +65,22 @@ async def acquire(state: ShardState) -> None:
         log.warning("shard %d is acquired again", partition)
     state.acquired, state.trouble, state.concluded_us = True, "", UNKNOWN
     log.info("acquired shard %d at commit %d", partition, state.head.sequence)
+
+
+async def _labels(state: ShardState) -> dict[tuple[str, str], int] | None:
+    """Customers by dimension and label; None where the state does not have them."""
+    head = state.head
+    counts = await asyncio.to_thread(state.store.counts)
+    counted = head.counted or not head.population
+    if counted and label_counts.are_of(counts, head, state.control.rule_versions.rules(head.rules)):
+        return counts
+    log.warning(
+        "shard %d: how many customers have each label is not known, and segflow_customers is absent: the state was "
+        "begun by an older version, or lost a key. `segflow rebuild --shard %d` counts them",
+        state.partition,
+        state.partition,
+    )
+    return None
 
 
 async def _replay(state: ShardState, stored: Head | None, journal: JournalReader, inputs: InputReader) -> Head | None:

@@ -63,6 +63,7 @@ class Worker:
     def __init__(self, settings: Settings, *, partitions: int, topic_ids: tuple[str, ...], control: Control) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.metrics.partitions.set(partitions)
         self._partitions = partitions
         self._topic_ids = topic_ids
         self._control = control

@@ -96,6 +96,8 @@ def dump(connected: Redis, key: bytes) -> Any:
             return connected.zrange(key, 0, -1, withscores=True)
         case b"list":
             return connected.lrange(key, 0, -1)
+        case b"hash":
+            return {name: value for name, value in connected.hgetall(key).items() if value != b"0"}
         case _:
             content = connected.get(key)
             if key.endswith(b":head"):

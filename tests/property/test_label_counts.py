@@ -2,16 +2,18 @@
 
 import json
 from datetime import datetime
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segflow.engine.commit.label_counts import are_of
 from segflow.engine.file_run import FileRun
 from segflow.schemas.settings import BUILT_IN, Settings
 from segflow.segments.instant import to_us
+from segflow.segments.models.rfm import GRID
 from segflow.segments.rules import from_settings
 from segflow.state.head import PAGE_CUSTOMERS
-from tests.property.test_definition_changes import DEFINITIONS, Definition
 from tests.support.events import Log, at, event
 from tests.support.histories import histories, merging_histories
 from tests.support.label_counts import scanned
@@ -20,11 +22,22 @@ from tests.support.placement import SHARDS
 from tests.support.trials import trials
 
 ALL = Settings(dimensions=tuple(BUILT_IN))
+VIP_GRID = [["vip" if label == "champion" else label for label in row] for row in GRID]
+DEFINITIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"lifecycle": {"at_risk_after": "30d", "churned_after": "90d", "loyal_orders": 3}},
+    {"rfm": {"grid": VIP_GRID}},
+    {"rfm": {"grid": [["cant_lose", *GRID[0][1:]], *GRID[1:]]}},  # every code is another
+    {"dimensions": ["rfm"]},
+    {"dimensions": ["rfm", "lifecycle"]},
+)
 
 
 def agrees(engine: Engine) -> bool:
-    """Whether an engine's store counts what it has."""
-    return engine.shard.store.counts() == scanned(engine.shard.store, engine.rule_versions)
+    """Whether an engine's store counts what it has, and the sums tell that it counts everybody."""
+    head, counts = engine.shard.head, engine.shard.store.counts()
+    assert are_of(counts, head, engine.rule_versions.rules(head.rules))
+    return counts == scanned(engine.shard.store, engine.rule_versions)
 
 
 @given(log=merging_histories(), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4))
@@ -58,7 +71,7 @@ def test_a_customer_merged_across_shards_is_counted_once(log: Log, sizes: list[i
     turns=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(DEFINITIONS), st.booleans()), min_size=1, max_size=3),
 )
 @trials(30)
-def test_counts_follow_new_definitions(log: Log, turns: list[tuple[int, Definition, bool]]) -> None:
+def test_counts_follow_new_definitions(log: Log, turns: list[tuple[int, dict[str, Any], bool]]) -> None:
     """Labels that vanish, dimensions off and on again, moves that are not published."""
     engine = Engine()
     start = 0
@@ -66,7 +79,7 @@ def test_counts_follow_new_definitions(log: Log, turns: list[tuple[int, Definiti
         engine.feed(log[start:stop])
         start = max(start, stop)
         version = engine.rule_versions.latest.version + 1
-        rules = from_settings(Settings.model_validate(definition.product), definition=version)
+        rules = from_settings(Settings.model_validate(definition), definition=version)
         engine.rule_versions.add_definition(rules, quiet=quiet)
         engine.sweep()
         assert agrees(engine)
@@ -85,6 +98,12 @@ def test_counts_are_right_in_the_middle_of_an_adoption() -> None:
     assert agrees(engine)
     by_rfm = sum(many for (dimension, _), many in engine.shard.store.counts().items() if dimension == "rfm")
     assert 0 < by_rfm < count
+    engine.feed([event(count + 1, 2, customer="c0")])  # who is done already is loaded beside who is not
+    assert engine.shard.head.adopting is not None
+    assert agrees(engine)
     engine.sweep()
     assert agrees(engine)
-    assert sum(engine.shard.store.counts().values()) == 2 * count
+    counts = engine.shard.store.counts()
+    assert sum(counts.values()) == 2 * count
+    assert not are_of({**counts, ("rfm", "champion"): 1}, engine.shard.head, engine.rule_versions.latest)
+    assert not are_of({}, engine.shard.head, engine.rule_versions.latest)

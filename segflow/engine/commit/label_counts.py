@@ -4,7 +4,7 @@ Counted as the state changes, so that nobody has to read all customers to know h
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -15,6 +15,7 @@ from segflow.segments.facts import Labels
 from segflow.segments.model import NO_LABEL
 from segflow.segments.rules import Rules
 from segflow.state.customers import Customers
+from segflow.state.head import Head
 
 FEW: Final = 256
 """Up to so many labels a dictionary counts them quicker than sorting does: a handful in a tenth of the time."""
@@ -78,6 +79,15 @@ class LabelCounts:
             for shard, kind, count in _moved(before, now, firsts):
                 found[shard][kind] += count
         return found
+
+
+def are_of(counts: Mapping[tuple[str, str], int], head: Head, rules: Rules) -> bool:
+    """Whether a shard's counts are of all its customers, as far as their sums tell; `rules`: those of its head."""
+    totals: Counter[str] = Counter()
+    for (dimension, _), count in counts.items():
+        totals[dimension] += count
+    customers = head.population - head.holes
+    return head.adopting is not None or all(totals[name] == customers for name in rules.names)
 
 
 def _moved(

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from docgen.operations_pages import metric_labels
 from segflow.cli.commands import SUMMARIES
 from segflow.schemas.settings import Settings
 from segflow.streams.health.metrics import Metrics
@@ -129,8 +130,7 @@ def test_every_metric_is_in_the_operations_table() -> None:
     """With its labels; and no other is."""
     rows = re.findall(r"^\| `(segflow_\w+)` \| (.*?) \|", OPERATIONS, re.MULTILINE)
     metrics = Metrics()
-    labels = {each._name: each._labelnames for each in vars(metrics).values() if hasattr(each, "_labelnames")}
-    labels |= {each.name: tuple(each._labelnames) for each in metrics.shards.collect()}
+    labels = metric_labels(metrics)
     found = {
         metric.name + ("_total" if metric.type == "counter" else ""): labels[metric.name]
         for metric in metrics.registry.collect()
