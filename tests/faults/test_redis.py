@@ -110,7 +110,7 @@ def test_a_redis_that_answers_nobody_for_longer_than_its_timeout_changes_nothing
         installed.settles()
         wire.silence()
         installed.put(stream.take(100))
-        worker.says("TimeoutError", 2)
+        worker.says("Redis does not answer in time", 2)
         wire.resume()
         found = installed.comes_out_right()
         worker.stop()
