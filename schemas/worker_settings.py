@@ -67,6 +67,11 @@ class Worker(Section):
         timedelta(seconds=60),
         description="a worker that reads nothing for so long, although there is something to read, is ended",
     )
+    telemetry: bool = Field(
+        False,
+        description="OpenTelemetry: carry an event's trace to its changes, and send spans and metrics by OTLP to where "
+        "OTEL_EXPORTER_OTLP_ENDPOINT says; needs segflow[otel]",
+    )
     http_host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")] = Field(
         "127.0.0.1", description="address on which health and metrics are served; 0.0.0.0: on every address, to anybody"
     )

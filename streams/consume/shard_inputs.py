@@ -1,11 +1,12 @@
 """The buffers of a shard's inputs: records that have arrived and are not committed yet."""
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from segflow.engine.columns import events
 from segflow.engine.columns.events import Chunk
@@ -14,6 +15,11 @@ from segflow.engine.decode.transfers import HandoverDecoder
 from segflow.streams.consume.transport import Batch
 
 log = logging.getLogger(__name__)
+
+TRACEPARENT: Final = "traceparent"
+"""The header of W3C's Trace Context."""
+CONTEXT: Final = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""Its value: version, trace, span and flags. Whatever else stands there is no trace, and is not kept."""
 
 
 @dataclass(slots=True)
@@ -27,6 +33,7 @@ class InputBuffer:
     consumed: int = 0  # records ever taken out, counted by the shard, at times in a thread
     chunks: deque[Chunk] = field(default_factory=deque)
     raw: deque[Sequence[Any]] = field(default_factory=deque)  # fetched, not decoded yet
+    contexts: dict[int, bytes] = field(default_factory=dict)  # by offset, where traces are carried
 
     @property
     def waiting(self) -> int:
@@ -82,8 +89,17 @@ class ShardInputs:
 
     def __init__(self, purchases: Decoder, interactions: Decoder, handover: HandoverDecoder) -> None:
         self.buffers = (InputBuffer(purchases), InputBuffer(interactions), InputBuffer(handover))
+        self.traced = False  # the traces of events are carried to their changes
         self.arrived = False  # something, since the shard looked last
         self.on_arrival: Callable[[], None] = _nobody_waits
+
+    def take_contexts(self) -> dict[tuple[int, int], bytes]:
+        """The traceparent of what was consumed since the last time, by input and offset."""
+        taken: dict[tuple[int, int], bytes] = {}
+        for side, buffer in enumerate(self.buffers):
+            for offset in [offset for offset in buffer.contexts if offset < buffer.offset]:
+                taken[side, offset] = buffer.contexts.pop(offset)
+        return taken
 
     @property
     def waiting(self) -> int:
@@ -106,11 +122,23 @@ class ShardInputs:
         if fresh and fresh[0].offset < buffer.read_to:
             fresh = [record for record in fresh if record.offset >= buffer.read_to]
         if fresh:
+            if self.traced:
+                buffer.contexts |= _contexts(fresh)
             buffer.raw.append(fresh)
             buffer.arrived += len(fresh)
         buffer.read_to = max(buffer.read_to, batch.stop)
         self.arrived = True
         self.on_arrival()
+
+
+def _contexts(records: Sequence[Any]) -> dict[int, bytes]:
+    """The traceparent of the records that have one, by offset."""
+    return {
+        record.offset: value
+        for record in records
+        for name, value in record.headers
+        if name == TRACEPARENT and value and CONTEXT.fullmatch(value)
+    }
 
 
 def _nobody_waits() -> None:

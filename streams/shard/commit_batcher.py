@@ -15,6 +15,7 @@ from segflow.engine.commit.execute import CommitResult, execute_batch
 from segflow.engine.commit.load import CommitInput
 from segflow.engine.encode.change_json import Encoder
 from segflow.streams.consume.shard_inputs import ShardInputs, decode_buffers
+from segflow.streams.health.telemetry import Contexts
 
 SMALL_SIZE: Final = 256
 """Customers, and records, of a small commit, at most: it takes some milliseconds from one end to the other."""
@@ -38,6 +39,7 @@ class LoadedCommit:
     started_s: float  # when the commit began, of perf_counter
     loading_s: float  # how long that took
     loaded_s: float  # when it was loaded
+    contexts: Contexts = field(default_factory=dict)  # the traces of its events, where they are carried
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

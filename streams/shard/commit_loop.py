@@ -15,6 +15,7 @@ from segflow.engine.commit.load import Loader
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.segments.instant import UNKNOWN
 from segflow.streams.consume.transport import now_us
+from segflow.streams.health.telemetry import Traced
 from segflow.streams.journal import journal
 from segflow.streams.journal.journal import Entry
 from segflow.streams.publish.publisher import PUBLISH_S
@@ -33,10 +34,15 @@ class PendingCommit:
     """A commit that has been executed and not been published yet."""
 
     entry: Entry
-    result: CommitResult
+    traced: Traced
     control: list[Message]  # for the control topic
     records: int
     started_s: float  # when the commit began, of perf_counter
+
+    @property
+    def result(self) -> CommitResult:
+        """Its writes and publications."""
+        return self.traced.result
 
     @property
     def written(self) -> int:
@@ -140,6 +146,7 @@ class CommitLoop:
             started_s=started_s,
             loading_s=loaded_s - planned_s,
             loaded_s=loaded_s,
+            contexts=state.inputs.take_contexts() if state.telemetry is not None else {},
         )
 
     def _has_other_work(self) -> bool:
@@ -197,9 +204,12 @@ class CommitLoop:
     def _pending(self, commit: LoadedCommit, result: CommitResult, took_s: float) -> PendingCommit:
         """`took_s`: executing it, loading not included."""
         self._state.metrics.steps.labels("execute").observe(commit.loading_s + took_s)
+        traced = Traced(result)
+        if commit.contexts and self._state.telemetry is not None:
+            traced = self._state.telemetry.traced(commit.loaded, result, commit.contexts)
         return PendingCommit(
             entry=journal.entry(commit.loaded.plan, self._state.head, result),
-            result=result,
+            traced=traced,
             control=commit.control,
             records=commit.records,
             started_s=commit.started_s,
@@ -228,6 +238,7 @@ class CommitLoop:
             await self._store(pending)  # 3
         failpoint("commit:stored")
         state.head, state.uncommitted_since_s = result.write.head, None
+        pending.traced.end()
         state.note_labels(result.write.counts)
         self._more_due = result.swept >= pending.entry.plan.sweep_limit
         if not self._more_due:

@@ -15,6 +15,7 @@ from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.control.recut import RecutCoordinator
 from segflow.streams.control.topic import Control
 from segflow.streams.health.metrics import Metrics
+from segflow.streams.health.telemetry import Telemetry
 from segflow.streams.publish.packing import Packing
 from segflow.streams.publish.publisher import Publisher
 
@@ -33,6 +34,7 @@ class ShardState:
     metrics: Metrics
     packing: Packing  # of the worker
     clock_is_right: Callable[[], bool] = lambda: True  # this machine's, as far as others say
+    telemetry: Telemetry | None = None  # of the worker, where it is on
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     acquired: bool = False  # by this worker: its inputs are open
     trouble: str = ""  # the error it was last released for; empty once it is acquired again
@@ -81,6 +83,7 @@ class ShardState:
             inputs=self.inputs,
             clock_is_right=self.clock_is_right,
         )
+        self.inputs.traced = self.telemetry is not None
         self.recut_coordinator = RecutCoordinator(self.partition, self.partitions, self.control)
 
     def note_labels(self, counts: Sequence[tuple[str, str, int]]) -> None:

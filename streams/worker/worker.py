@@ -28,6 +28,7 @@ from segflow.streams.health.metrics import Metrics
 from segflow.streams.health.probe import Pulse
 from segflow.streams.health.recovery_look import RecoveryLook
 from segflow.streams.health.redis_look import RedisLook
+from segflow.streams.health.telemetry import telemetry
 from segflow.streams.health.topic_watch import TopicWatch
 from segflow.streams.health.watch import Watch
 from segflow.streams.publish.packing import Packing
@@ -69,6 +70,7 @@ class Worker:
         self._control = control
         self._redis = client(settings.redis)
         self._packing = Packing(settings)
+        self._telemetry = telemetry(settings, self.metrics.registry)
         self._batcher = CommitBatcher(
             encoder=Encoder(settings.currency),
             linger_s=settings.worker.linger.total_seconds(),
@@ -174,6 +176,8 @@ class Worker:
                 await self._tell(acquired)
             await self.app.stop()
         self._watch.end()
+        if self._telemetry is not None:
+            await asyncio.to_thread(self._telemetry.end)
         if not finished or self._watch.kafka.problem or self._watch.redis.problem:
             self._give_up()  # threads may still wait for a server
 
@@ -237,6 +241,7 @@ class Worker:
             metrics=self.metrics,
             packing=self._packing,
             clock_is_right=lambda: self._clocks.trusted,
+            telemetry=self._telemetry,
         )
         return Shard(state, self._batcher)
 

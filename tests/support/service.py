@@ -3,11 +3,12 @@
 import asyncio
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,13 +65,26 @@ class Service:
 
     @contextmanager
     def worker(
-        self, processes: int = 1, *, http_port: int | None = None, options: Iterable[str] = ()
+        self,
+        processes: int = 1,
+        *,
+        http_port: int | None = None,
+        options: Iterable[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A running `segflow worker`, stopped in the end by SIGTERM, which must end it cleanly."""
+        """A running `segflow worker`, stopped in the end by SIGTERM, which must end it cleanly.
+
+        `environment`: variables beside those of this process.
+        """
         arguments = ["worker", "--settings", str(self.file), "--processes", str(processes), *options]
         arguments += [] if http_port is None else ["--http-port", str(http_port)]
         with (self.file.parent / "worker.log").open("ab") as said:
-            process = subprocess.Popen([sys.executable, "-m", "segflow", *arguments], stdout=said, stderr=said)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "segflow", *arguments],
+                stdout=said,
+                stderr=said,
+                env=os.environ | dict(environment or {}),
+            )
         try:
             yield process
             process.send_signal(signal.SIGTERM)
