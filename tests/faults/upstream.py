@@ -7,8 +7,8 @@ from tests.faults.installation import Installation
 from tests.faults.stream import Record
 
 
-async def in_transactions(installed: Installation, records: list[Record]) -> int:
-    """Each record in a transaction of its own, every other one aborted; how many were committed."""
+async def in_transactions(installed: Installation, records: list[Record], *, committed: int = 2) -> int:
+    """Each record in a transaction of its own; how many were committed: one of so many, 0: none."""
     producer = AIOKafkaProducer(
         bootstrap_servers=installed.direct, transactional_id=f"{installed.settings.kafka.group}-upstream"
     )
@@ -19,7 +19,8 @@ async def in_transactions(installed: Installation, records: list[Record]) -> int
             topic = getattr(installed.settings.kafka.topics, record.role)
             partition = partition_of(record.customer.encode(), "murmur2", installed.partitions)
             await producer.send_and_wait(topic, key=record.key, value=record.value, partition=partition)
-            await (producer.abort_transaction() if number % 2 else producer.commit_transaction())
+            commits = committed and number % committed == 0
+            await (producer.commit_transaction() if commits else producer.abort_transaction())
     finally:
         await producer.stop()
-    return (len(records) + 1) // 2
+    return -(-len(records) // committed) if committed else 0
