@@ -169,6 +169,7 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
             unit="s",
             signed=True,
         ),
+        _p("Memory of Redis", "{{kind}}", "max by (kind) (segflow_redis_memory_bytes)", unit="bytes"),
         _p("Open files by worker", "{{instance}}", 'process_open_fds{job="segflow"}'),
     ),
 }

@@ -18,6 +18,7 @@ from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
 from segflow.state import lookup, redis_connection
 from segflow.state.head import Head
+from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.key_placement import key_samples, placement_problem
 from segflow.streams.kafka.topics import TopicsReport
@@ -33,8 +34,6 @@ NEW_INSTALLATION: Final = (
     "Begin a new installation (another redis.prefix, kafka.group and output topics): "
     "it reads the inputs from their start."
 )
-MEMORY_WARN: Final = 0.9
-"""Share of maxmemory from which on doctor warns: a population grows slowly, so there is time to act."""
 LATEST_OFFSET: Final = -1  # Kafka's ListOffsets
 
 
@@ -146,22 +145,20 @@ def _redis(settings: Settings, info: dict[str, Any]) -> Iterator[Finding]:
             advice="Set appendonly yes (appendfsync everysec is enough). Without it state is rebuilt from the inputs, "
             "as far back as Kafka retains them.",
         )
-    yield _memory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)))
+    yield _memory(RedisMemory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))))
     yield _eviction(str(info.get("maxmemory_policy", "noeviction")), int(info.get("maxmemory", 0)))
 
 
-def _memory(used_bytes: int, limit_bytes: int) -> Finding:
-    """A full Redis refuses every write: shards then commit nothing, and wait."""
-    if not limit_bytes:
-        return Finding(name="memory", status="OK", message=f"{used_bytes:,} bytes used, with no limit")
-    message = f"{used_bytes:,} of {limit_bytes:,} bytes used (maxmemory)"
-    if used_bytes < MEMORY_WARN * limit_bytes:
+def _memory(memory: RedisMemory) -> Finding:
+    if not memory.limit_bytes:
+        return Finding(name="memory", status="OK", message=f"{memory.used_bytes:,} bytes used, with no limit")
+    message = f"{memory.used_bytes:,} of {memory.limit_bytes:,} bytes used (maxmemory)"
+    if not memory.is_short:
         return Finding(name="memory", status="OK", message=message)
-    full = used_bytes >= limit_bytes
     return Finding(
         name="memory",
-        status="FAIL" if full else "WARN",
-        message=f"{message}: Redis is full and refuses writes" if full else message,
+        status="FAIL" if memory.is_full else "WARN",
+        message=f"{message}: Redis is full and refuses writes" if memory.is_full else message,
         advice="Raise maxmemory, or give Redis a larger machine. Workers go on by themselves then; nothing is lost.",
     )
 

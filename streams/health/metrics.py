@@ -16,6 +16,7 @@ from segflow.engine.commit.execute import CommitResult
 from segflow.segments.model import label_of
 from segflow.segments.rules import Rules
 from segflow.streams.health.dead_letter_log import DeadLetterLog
+from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.kafka.topics import READ
 
 STEP_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
@@ -56,6 +57,7 @@ class ShardGauges(Collector):
         self.standings: Callable[[], list[Standing]] = list
         self.clock_offsets_s: Callable[[], dict[str, float | None]] = dict
         self.customers: Callable[[], Mapping[tuple[str, str], int]] = dict  # by dimension and label
+        self.redis_memory: Callable[[], RedisMemory | None] = lambda: None
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """One family a gauge, one sample a shard."""
@@ -110,6 +112,15 @@ class ShardGauges(Collector):
         for kind, count in self.customers().items():
             customers.add_metric(kind, count)
         yield customers
+        memory = GaugeMetricFamily(
+            "segflow_redis_memory_bytes", "what Redis uses, and its limit (maxmemory) if it has one", labels=["kind"]
+        )
+        found = self.redis_memory()
+        if found is not None:
+            memory.add_metric(["used"], found.used_bytes)
+            if found.limit_bytes:
+                memory.add_metric(["limit"], found.limit_bytes)
+        yield memory
 
 
 def _acquired(shard: Standing) -> float:

@@ -22,6 +22,7 @@ from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
 from segflow.state.store import TornStateError, head_error
 from segflow.streams.health.clocks import Clocks, now_us
+from segflow.streams.health.redis_memory import RedisMemory
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class RedisAnswer:
     """The result of one look."""
 
     timers_us: Mapping[int, float | None]  # the earliest of each shard held; None: nobody has one
+    memory: RedisMemory
 
 
 class RedisLook:
@@ -83,13 +85,14 @@ class RedisLook:
         pipeline = self._client.pipeline(transaction=False)
         pipeline.info("server")
         pipeline.info("replication")
+        pipeline.info("memory")
         pipeline.exists(installation(self._prefix))
         for number in partitions:
             pipeline.zrange(Keys(self._prefix, number).timers, 0, 0, withscores=True)
         for number in written:
             pipeline.get(Keys(self._prefix, number).head)
         asked_us = now_us()
-        server, replication, installed, *replies = pipeline.execute()
+        server, replication, memory, installed, *replies = pipeline.execute()
         self._clocks.note("Redis", server.get("server_time_usec"), asked_us, now_us())
         if replication.get("role") == "slave":
             raise redis.ReadOnlyError("it is a replica, which takes no writes; redis.url must lead to the primary")
@@ -100,7 +103,10 @@ class RedisLook:
         for number, stored in zip(written, heads, strict=True):
             self._compare(number, stored, written[number], restarted=restarted)
         return RedisAnswer(
-            timers_us={number: found[0][1] if found else None for number, found in zip(partitions, timers, strict=True)}
+            timers_us={
+                number: found[0][1] if found else None for number, found in zip(partitions, timers, strict=True)
+            },
+            memory=RedisMemory(int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))),
         )
 
     def _is_another(self, run_id: str) -> bool:

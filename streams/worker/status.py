@@ -12,6 +12,7 @@ from segflow.streams.health.clocks import SERVERS, Clocks
 from segflow.streams.health.metrics import Metrics, Standing
 from segflow.streams.health.pages import Verdict
 from segflow.streams.health.recovery_look import only_copies
+from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.health.watch import Watch
 from segflow.streams.kafka.topics import READ
 from segflow.streams.shard.commit_loop import STANDS_S
@@ -33,6 +34,7 @@ class View:
     def __post_init__(self) -> None:
         self.metrics.shards.standings = self._standings
         self.metrics.shards.customers = self._customers
+        self.metrics.shards.redis_memory = self._redis_memory
         for probe in (self.watch.kafka, self.watch.redis):
             self.metrics.up.labels(probe.asked.lower()).set_function(probe.up)
         self.metrics.shards.clock_offsets_s = lambda: {
@@ -70,11 +72,16 @@ class View:
         ]
         acquired = [shard.partition for shard in shards if shard.acquired]
         warnings = self.metrics.dead_letters.warnings() + only_copies(self.watch.recovery.answer or {})
+        memory = self._redis_memory()
+        warnings += [] if memory is None else memory.warnings
         return Verdict(why_not=why_not + self.watch.stuck(), more={"shards": acquired, "warnings": warnings})
 
     def registry(self) -> CollectorRegistry:
         """See Source."""
         return self.metrics.registry
+
+    def _redis_memory(self) -> RedisMemory | None:
+        return None if self.watch.redis.answer is None else self.watch.redis.answer.memory
 
     def _is_recoverable(self, partition: int) -> bool | None:
         obstacle = (self.watch.recovery.answer or {}).get(partition)

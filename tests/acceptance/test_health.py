@@ -10,6 +10,7 @@ import pytest
 
 from segflow.embedded.free_port import free_ports
 from segflow.embedded.kafka import ApacheKafka
+from segflow.state.redis_connection import client
 from tests.support.health import Health
 from tests.support.histories import written
 from tests.support.service import Service
@@ -113,3 +114,24 @@ def test_slow_clients_of_the_pages_take_no_descriptor_from_the_shards(service: S
             assert page.is_ready()
             assert page.metrics()["process_open_fds"][()] < 200
     assert "Traceback" not in (service.file.parent / "worker.log").read_text()
+
+
+def test_a_redis_that_is_nearly_full_shows_before_it_refuses_anything(service: Service) -> None:
+    """At 93 % of its limit /ready warns, the gauges say how much, and the worker is ready still."""
+    (port,) = free_ports(1)
+    page = Health(port)
+    with client(service.settings.redis) as connected, service.worker(http_port=port):
+        until(lambda: page.verdict("ready").get("shards") == [0, 1], "not both acquired", PATIENCE_S)
+        assert page.verdict("ready")["warnings"] == []
+        assert set(page.metrics()["segflow_redis_memory_bytes"]) == {("used",)}
+        connected.config_set("maxmemory", int(connected.info("memory")["used_memory"] / 0.93))
+        try:
+            until(lambda: page.verdict("ready")["warnings"], "no warning", PATIENCE_S)
+            assert page.is_ready()
+            (warning,) = page.verdict("ready")["warnings"]
+            assert warning.startswith("Redis uses ")
+            memory = page.metrics()["segflow_redis_memory_bytes"]
+            assert 0.9 < memory["used",] / memory["limit",] < 1
+        finally:
+            connected.config_set("maxmemory", 0)
+        until(lambda: page.verdict("ready")["warnings"] == [], "still a warning", PATIENCE_S)
