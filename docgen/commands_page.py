@@ -34,7 +34,7 @@ def _command(name: str) -> str:
     named = [each for each in command.params if each.param_type_name == "option"]
     options = [each for each in named if each.name != "help" and not each.hidden]
     usage = " ".join(["segflow", name, "[OPTIONS]", *map(_argument, arguments)])
-    example, codes = _epilog(import_module(f"segflow.cli.commands.{name}").EPILOG)
+    example, codes = _epilog(import_module(commands.module_of(name)).EPILOG)
     parts = [f"## segflow {name}", *map(paragraph, (command.help or "").replace("\b", "").split("\n\n"))]
     parts += [block(usage, "text"), block(example, "sh")]
     if arguments:

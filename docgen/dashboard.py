@@ -60,12 +60,21 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
             "sum by (reason) (increase(segflow_dead_letters_total[$__rate_interval])) > 0",
             text="Records that cannot be used. Empty where there are none.",
         ),
+        _p(
+            "Share of records that cannot be used",
+            "{{instance}}",
+            "max by (instance) (segflow_dead_letter_share)",
+            unit="percentunit",
+            text="Of the last one to two minutes, by worker.",
+        ),
         Panel(
             title="Repeated, late and outdated events",
             queries={
                 "repeated": "sum(rate(segflow_duplicates_total[$__rate_interval]))",
                 "late": "sum(rate(segflow_late_total[$__rate_interval]))",
                 "before an erase": "sum(rate(segflow_outdated_total[$__rate_interval]))",
+                "under both ids of a merge": "sum(rate(segflow_merged_repeats_total[$__rate_interval]))",
+                "attributes left out": "sum(rate(segflow_attributes_left_out_total[$__rate_interval]))",
             },
             unit="cps",
         ),

@@ -146,7 +146,8 @@ def _output_channels() -> dict[str, Any]:
         ),
         "dead_letters": _channel(
             topics.dead_letters,
-            "One record for each input record that could not be used.",
+            "One record for each input record that could not be used. A record without a value, and with the header "
+            "`replayed`, says that the record whose dead letter has that offset was sent again.",
             {
                 "deadLetter": _message(
                     "deadLetter",

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, create_model, model_validator
 from segflow.schemas.connection_settings import Kafka, Redis
 from segflow.schemas.currency import CODE
 from segflow.schemas.duration import Duration, to_text
+from segflow.schemas.event import CustomerId
 from segflow.schemas.expression.checking import RESERVED
 from segflow.schemas.expression.meaning import Condition
 from segflow.schemas.model_error import ModelError
@@ -145,6 +146,12 @@ class Settings(Section):
     alerts: Alerts = Alerts()
     holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         0.0, description="share of customers in the control group"
+    )
+    nobody: tuple[CustomerId, ...] = Field(
+        ("anonymous", "guest", "unknown", "undefined", "null", "none", "0"),
+        max_length=100,
+        description="ids that are nobody's, in small letters, capitals, or with one: their events are dead letters, "
+        "and no alias merges them",
     )
     erase: Erase = Erase()
     worker: Worker = Worker()

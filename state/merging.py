@@ -56,6 +56,12 @@ def merge(into: Customers, rows: Rows, other: Customers, window_slots: int) -> N
         _unite_refunds(into, rows, other)
 
 
+def remembered_by_both(customers: Customers, row: int, other: int) -> int:
+    """The number of event ids that both customers remember: events that came under the ids of both."""
+    pairs = ((seen[row], seen[other]) for seen in customers.seen)
+    return sum(int(np.count_nonzero(np.isin(mine, theirs) & (mine != 0))) for mine, theirs in pairs)
+
+
 def _remember(into: Customers, rows: Rows, other: Customers) -> None:
     for memory, limit in enumerate(REMEMBERED):
         seen, counts = into.seen[memory], into.fixed["remembered"]

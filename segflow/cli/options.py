@@ -5,18 +5,19 @@ import signal
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from time import time_ns
 from types import FrameType
 from typing import Annotated, BinaryIO, NoReturn
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from segflow.schemas import settings_file
+from segflow.schemas import duration, settings_file
 from segflow.schemas.event import Instant
 from segflow.schemas.settings import Settings
-from segflow.segments.instant import UNKNOWN, to_us
+from segflow.segments.instant import UNKNOWN, duration_us, to_us
 from segflow.segments.rules import from_settings
 from segflow.streams.runtime.errors import UsageError
 
@@ -55,6 +56,19 @@ def time_option(name: str, text: str | None) -> int:
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise UsageError(f"{name} {text}: {reason}") from error
+
+
+def moment_option(name: str, text: str | None, without: int) -> int:
+    """The time an option gives as such, or as a duration before now, in microseconds; `without` it: that.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text is None:
+        return int(without)
+    with suppress(ValueError):
+        return time_ns() // 1000 - duration_us(duration.parse(text))
+    return time_option(name, text)
 
 
 def _exit_by_signal(number: int, _frame: FrameType | None) -> NoReturn:

@@ -14,13 +14,14 @@ from segflow.operations.clock_check import clock_finding
 from segflow.operations.finding import Finding
 from segflow.operations.lag import lag_finding
 from segflow.operations.recovery_check import recovery_findings, replication_finding
+from segflow.operations.usable_share import usable_findings
 from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
 from segflow.state import lookup, redis_connection
 from segflow.state.head import Head
 from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.kafka import topics
-from segflow.streams.kafka.key_placement import key_samples, placement_problem
+from segflow.streams.kafka.key_placement import KeySample, key_samples, placement_problem
 from segflow.streams.kafka.topics import TopicsReport
 from segflow.streams.runtime.connections import address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
@@ -48,7 +49,9 @@ def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
             report = topics.check(settings)
             yield from _topics(report)
             if report.partitions:
-                yield _keys(settings, report.partitions)
+                samples = key_samples(settings)
+                yield _keys(settings, samples, report.partitions)
+                yield from usable_findings(samples)
     except (UsageError, topics.TopicsError) as error:
         yield Finding(name="kafka", status="FAIL", message=str(error))
     heads, commits, reached = None, [0], False
@@ -98,13 +101,15 @@ def _kafka(settings: Settings, client: KafkaAdminClient) -> Finding:
 def _topics(report: TopicsReport) -> Iterator[Finding]:
     for problem in report.problems:
         yield Finding(name="topics", status="FAIL", message=problem)
+    for warning in report.warnings:
+        message, _, advice = warning.partition(". ")
+        yield Finding(name="topics", status="WARN", message=message, advice=advice)
     if not report.problems:
         names = ", ".join(topic.name for topic in report.topics.values())
         yield Finding(name="topics", status="OK", message=f"{names}; {report.partitions} shards")
 
 
-def _keys(settings: Settings, partitions: int) -> Finding:
-    found = key_samples(settings)
+def _keys(settings: Settings, found: list[KeySample], partitions: int) -> Finding:
     problem = placement_problem(found, settings.kafka.partitioner, partitions)
     if problem is not None:
         return Finding(name="keys", status="FAIL", message=problem)

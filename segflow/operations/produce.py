@@ -182,16 +182,11 @@ async def produce(
         UsageError: a topic is missing, the inputs' partitions differ, or a line is no event and `raw` is not set.
         aiokafka.errors.KafkaError: Kafka cannot be reached or refuses.
     """
-    producer = AIOKafkaProducer(
-        **aiokafka_options(settings.kafka),
-        acks="all",
-        enable_idempotence=settings.worker.guarantee == "exactly_once",
-        max_batch_size=BATCH_BYTES,
-    )
+    producer = producer_of(settings)
     try:
         await producer.start()
         topics = settings.kafka.topics
-        purchases, interactions = [await _target(producer, name) for name in (topics.purchases, topics.interactions)]
+        purchases, interactions = [await target(producer, name) for name in (topics.purchases, topics.interactions)]
         if purchases.partitions != interactions.partitions:
             raise UsageError(
                 f"{purchases.topic} has {purchases.partitions} partitions, {interactions.topic} has "
@@ -207,8 +202,22 @@ async def produce(
         await producer.stop()
 
 
-async def _target(producer: Any, topic: str) -> Target:
-    """The topic's partitions, without making the topic."""
+def producer_of(settings: Settings) -> Any:
+    """A producer that waits for all in-sync replicas; a retry never writes twice, where the broker can see to that."""
+    return AIOKafkaProducer(
+        **aiokafka_options(settings.kafka),
+        acks="all",
+        enable_idempotence=settings.worker.guarantee == "exactly_once",
+        max_batch_size=BATCH_BYTES,
+    )
+
+
+async def target(producer: Any, topic: str) -> Target:
+    """The topic's partitions, without making the topic.
+
+    Raises:
+        UsageError: there is no such topic.
+    """
     metadata = await producer.client.fetch_all_metadata()
     partitions = metadata.partitions_for_topic(topic)
     if not partitions:

@@ -29,13 +29,21 @@ def looks_like(value: bytes) -> str | None:
 
 def _no_json(text: str) -> str | None:
     for delimiter, name in ((",", "CSV"), (";", "CSV with semicolons"), ("\t", "tab-separated values")):
-        columns = next(csv.reader([text], delimiter=delimiter), [])
+        columns = _columns(text, delimiter)
         if len(columns) >= 3 and not text.lstrip().startswith(("{", "[")):
             return f"{name} (columns {', '.join(columns[:SHOWN])})"
     stripped = text.strip()
     if stripped.startswith(("[", "{")) and not stripped.endswith(("]", "}")):
         return "JSON over several lines: write one object a line (jq -c does)"
     return "XML" if stripped.startswith("<") else None
+
+
+def _columns(text: str, delimiter: str) -> list[str]:
+    """Of its first line."""
+    try:
+        return next(csv.reader(text.splitlines()[:1], delimiter=delimiter), [])
+    except csv.Error:  # a cell beyond all bounds
+        return []
 
 
 def _other_json(content: Any) -> str | None:

@@ -13,7 +13,7 @@ from segflow.schemas.settings import BUILT_IN, Settings, with_models
 from segflow.segments.plugins import as_written, written
 from segflow.state.layout import SECTIONS
 
-HOW_IT_RUNS: Final = frozenset({"kafka", "redis", "clock", "erase", "worker"})
+HOW_IT_RUNS: Final = frozenset({"kafka", "redis", "clock", "erase", "nobody", "worker"})
 """Settings of an installation that say nothing of segments; all others are its definition."""
 RECUTS_NEED: Final = frozenset({"lifecycle", "rfm"})
 """Sections that are part of every definition: re-cuts look at them, whatever dimensions are on."""

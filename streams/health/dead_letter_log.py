@@ -57,6 +57,12 @@ class DeadLetterLog:
             return []
         return [f"{kinds.total():,} of the latest {records:,} records could not be used: {_counted(kinds)}"]
 
+    def share(self) -> float:
+        """Of the records of the last one to two minutes, how many could not be used: 0 to 1."""
+        self._turn()
+        records = self._before.records + self._now.records
+        return (self._before.kinds.total() + self._now.kinds.total()) / records if records else 0.0
+
     def _turn(self) -> None:
         """Begin a new period where this one is over."""
         now_s = self.clock()

@@ -1,5 +1,6 @@
 """Counts, times and states of this worker, for Prometheus."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from segflow.streams.health.dead_letter_log import DeadLetterLog
 from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.kafka.topics import READ
 
+log = logging.getLogger(__name__)
+
 STEP_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
 """From a batch of one event on loopback to a full batch on a slow network; beyond 5 s a server is in trouble."""
 DEAD_KINDS: Final = (
@@ -26,6 +29,7 @@ DEAD_KINDS: Final = (
     *("unknown_type", "unsupported_type", "wrong_topic", "unknown_currency", "key_mismatch", "too_many_invoices"),
     "future",
     "wrong_partition",
+    "nobody",
 )
 """The kinds by which dead letters are counted; docs/contract.md#dead-letters says what each means."""
 BATCH_BUCKETS: Final = tuple(4**power for power in range(9))
@@ -150,6 +154,14 @@ class Metrics:
             "segflow_outdated", "events from before their customer's erase, left out", registry=registry
         )
         self.merged = Counter("segflow_merged", "customers who were merged into another", registry=registry)
+        self.merged_repeats = Counter(
+            "segflow_merged_repeats",
+            "events under both ids of merged customers, which count twice, among those remembered",
+            registry=registry,
+        )
+        self.left_out = Counter(
+            "segflow_attributes_left_out", "attributes of profiles that cannot be kept", registry=registry
+        )
         self.handed_over = Counter("segflow_handed_over", "merge messages sent to other shards", registry=registry)
         self.dead = Counter("segflow_dead_letters", "records that cannot be used", ["reason"], registry=registry)
         self.changes = Counter(
@@ -186,6 +198,12 @@ class Metrics:
             "segflow_step_seconds", "time of a commit's step", ["step"], buckets=STEP_BUCKETS_S, registry=registry
         )
         self.dead_letters = DeadLetterLog()
+        self.dead_share = Gauge(
+            "segflow_dead_letter_share",
+            "share of the records of the last one to two minutes that cannot be used",
+            registry=registry,
+        )
+        self.dead_share.set_function(self.dead_letters.share)
         self.shards = ShardGauges()
         registry.register(self.shards)
 
@@ -208,6 +226,14 @@ class Metrics:
         self.late.inc(result.late)
         self.outdated.inc(result.outdated)
         self.merged.inc(result.merged)
+        self.merged_repeats.inc(result.merged_repeats)
+        self.left_out.inc(result.left_out)
+        if result.merged_repeats:
+            log.warning(
+                "%d events had come under both ids of customers who are one now, and count twice: before an alias a "
+                "shop sends an event under one id only",
+                result.merged_repeats,
+            )
         self.handed_over.inc(len(result.handover))
         self.swept.inc(result.swept)
         for kind in result.dead_kinds:

@@ -1,4 +1,4 @@
-"""Key placement: whether the producers of both inputs place keys as the settings say, seen in the latest records.
+"""The latest records of both inputs: whether producers place keys as the settings say, and whether they are events.
 
 A record whose key is not its customer_id becomes a dead letter and harms nobody wherever it lies, so it is passed over:
 one bad record must not keep a worker from starting.
@@ -7,16 +7,19 @@ one bad record must not keep a worker from starting.
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from kafka import KafkaConsumer, TopicPartition
 
+from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Unusable
+from segflow.engine.decode.merge_inputs import refuse_future
 from segflow.engine.decode.records import Decoder
 from segflow.engine.partitioner import PARTITIONERS, Partitioner, partition_of, partitions_of
 from segflow.schemas.settings import Settings
+from segflow.segments.instant import duration_us
 from segflow.streams.kafka.clients import kafka_python_options
 from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS
 
@@ -34,12 +37,19 @@ CLIENTS: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeySample:
-    """The place of one record, as its producer chose it."""
+    """The place of one record, as its producer chose it. `refused`: the reason for which it cannot be used."""
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
+    refused: Unusable | None = None
+    value: bytes | None = None  # of the first of its topic that is refused
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it becomes a dead letter wherever it lies: its key is not its customer."""
+        return bool(self.key) and self.refused is not None and self.refused.kind == "key_mismatch"
 
 
 def check_keys(settings: Settings, partitions: int) -> str | None:
@@ -70,10 +80,19 @@ def key_samples(settings: Settings) -> list[KeySample]:
             for topic in (topics.purchases, topics.interactions)
             for partition in sorted(consumer.partitions_for_topic(topic) or ())
         ]
-        return list(_latest(consumer, parts, Decoder(settings, None))) if parts else []
+        decoders = {
+            topics.purchases: Decoder(settings, PURCHASES),
+            topics.interactions: Decoder(settings, INTERACTIONS),
+        }
+        latest_us = time_ns() // 1000 + duration_us(settings.worker.future_max)
+        return list(_latest(consumer, parts, decoders, latest_us)) if parts else []
 
 
-def _latest(consumer: KafkaConsumer, parts: list[TopicPartition], decoder: Decoder) -> Iterator[KeySample]:
+def _latest(
+    consumer: KafkaConsumer, parts: list[TopicPartition], decoders: dict[str, Decoder], latest_us: int
+) -> Iterator[KeySample]:
+    """`latest_us`: events after it are of the future."""
+    refused_topics: set[str] = set()
     begins, ends = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
     left = {part for part in parts if ends[part] > begins[part]}
     if not left:
@@ -85,10 +104,20 @@ def _latest(consumer: KafkaConsumer, parts: list[TopicPartition], decoder: Decod
     while left and monotonic() < until:
         for part, records in consumer.poll(timeout_ms=POLL_MS).items():
             for record in records:
-                why = decoder.decode([record.value], [record.key], [record.offset]).unusable.get(0)
-                refused = record.key and why is not None and why.kind == "key_mismatch"
-                if record.offset < ends[part] and not refused:
-                    yield KeySample(topic=part.topic, partition=part.partition, offset=record.offset, key=record.key)
+                if record.offset >= ends[part]:
+                    continue
+                chunk = decoders[part.topic].decode([record.value], [record.key], [record.offset])
+                why = refuse_future(chunk, latest_us).unusable.get(0)
+                shown = why is not None and part.topic not in refused_topics
+                refused_topics |= {part.topic} if shown else set()
+                yield KeySample(
+                    topic=part.topic,
+                    partition=part.partition,
+                    offset=record.offset,
+                    key=record.key,
+                    refused=why,
+                    value=record.value if shown else None,
+                )
         done = {
             part for part in left if consumer.position(part) >= ends[part]
         }  # the last may be a transaction's marker
@@ -103,7 +132,7 @@ def placement_problem(samples: Iterable[KeySample], partitioner: Partitioner, pa
     `partitions` is the number of partitions of both inputs. A record without a key becomes a dead letter and harms
     nobody, so a few are let pass; where most of a topic's have none, its producer sends none.
     """
-    samples = list(samples)
+    samples = [sample for sample in samples if not sample.harmless]
     keyed = [sample for sample in samples if sample.key]
     problems = _unkeyed(samples)
     placed = np.array([sample.partition for sample in keyed], dtype=np.int64)
@@ -157,7 +186,7 @@ def _mismatch(
         )
     return (
         f"{found}. No one partitioner explains both topics{_producer_advice(partitioner, '')}, and give both inputs "
-        "producers that agree; events already on a wrong partition must be sent again"
+        "producers that agree; then `segflow dead-letters --reason wrong_partition --replay` sends the misplaced again"
     )
 
 

@@ -18,6 +18,12 @@ DEFAULT_PARTITIONS: Final = 8
 KEPT_30_DAYS: Final = {"cleanup.policy": "delete", "retention.ms": str(30 * 86_400_000)}
 KEPT_FOR_EVER: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 COMPACTED: Final = {"cleanup.policy": "compact"}
+COMPACTION_LAG: Final = "max.compaction.lag.ms"
+COMPACTED_WITHIN: Final = {COMPACTION_LAG: str(7 * 86_400_000)}
+"""The time for which a compacted topic may keep older records, an erased customer's too. Kafka fills one file of a
+partition for as long by default (`segment.ms`), so it costs no more files."""
+NO_LAG: Final = str(2**63 - 1)
+"""Kafka's default of it: no bound."""
 # Error codes of Kafka's protocol.
 NO_ERROR: Final = 0
 UNKNOWN_TOPIC: Final = 3
@@ -51,7 +57,7 @@ KINDS: Final = {
     "purchases": Kind(made_with={}, required={"cleanup.policy": "delete"}),
     "interactions": Kind(made_with={}, required={"cleanup.policy": "delete"}),
     "changes": Kind(made_with=KEPT_30_DAYS, required={"cleanup.policy": "delete"}),
-    "current": Kind(made_with=COMPACTED, required=COMPACTED),
+    "current": Kind(made_with=COMPACTED | COMPACTED_WITHIN, required=COMPACTED),
     "alerts": Kind(made_with=KEPT_30_DAYS, required={"cleanup.policy": "delete"}),
     "dead_letters": Kind(made_with=KEPT_30_DAYS, required={"cleanup.policy": "delete"}),
     "journal": Kind(made_with=KEPT_FOR_EVER, required=KEPT_FOR_EVER),
@@ -70,7 +76,7 @@ WHY: Final = {
     "handover": "compaction would throw parts of merged customers away",
     "control": "every version of the rules stays needed",
 }
-SHOWN_CONFIGS: Final = ("cleanup.policy", "retention.ms", "retention.bytes")
+SHOWN_CONFIGS: Final = ("cleanup.policy", "retention.ms", "retention.bytes", COMPACTION_LAG)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +99,7 @@ class TopicsReport:
     topics: dict[str, Topic]  # by role
     problems: list[str]  # each with what to do
     missing: list[str]  # names
+    warnings: list[str]  # what keeps no worker from its work, each with what to do
 
     @property
     def input_ids(self) -> tuple[str, ...]:
@@ -212,7 +219,26 @@ def _report(topics: dict[str, Topic]) -> TopicsReport:
         if topic.partitions:
             problems += _partition_problems(topic, partitions) if role not in INPUTS else []
             problems += _config_problems(topic)
-    return TopicsReport(partitions=partitions, topics=topics, problems=problems, missing=missing)
+    warnings = [_unbounded(topic) for topic in topics.values() if compaction_lag_ms(topic) is None and _compacts(topic)]
+    return TopicsReport(partitions=partitions, topics=topics, problems=problems, missing=missing, warnings=warnings)
+
+
+def compaction_lag_ms(topic: Topic) -> int | None:
+    """The time for which a compacted topic may keep older records; None: no bound, or the broker does not say."""
+    lag = topic.configs.get(COMPACTION_LAG, NO_LAG)
+    return None if lag == NO_LAG else int(lag)
+
+
+def _compacts(topic: Topic) -> bool:
+    return COMPACTION_LAG in topic.configs and "compact" in topic.configs.get("cleanup.policy", "")
+
+
+def _unbounded(topic: Topic) -> str:
+    ((key, value),) = COMPACTED_WITHIN.items()
+    return (
+        f"{topic.name} has no {key}: of erased customers it may keep older records for ever. Give it a bound: "
+        f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config {key}={value}"
+    )
 
 
 def _unequal(first: Topic, second: Topic) -> str:

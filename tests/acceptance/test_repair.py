@@ -426,6 +426,26 @@ def test_a_topic_made_anew_stops_the_worker_and_the_command_it_names_goes_on(ser
     assert "nothing of it was wiped" in refused(installed, "rebuild")
 
 
+def test_reset_all_moves_every_shard_that_stopped_and_passes_over_the_others(service: Make) -> None:
+    """Both shards of a topic made anew go on; typed again, nothing is wrong and nothing is moved."""
+    installed = service(partitions=2)
+    worked(installed, purchases(40))
+    made_anew(installed)
+    installed.send(purchases(60, 40))
+    assert "say which: --shard N, or --all" in refused(installed, "reset", "--to", "latest")
+    assert "an offset is one of one shard" in refused(installed, "reset", "--all", "--to", "5")
+    both = segflow("reset", "--all", "--to", "latest", "--settings", installed.file)
+    assert both.code == 0, both.err
+    assert [line.split(",")[0] for line in both.out.splitlines() if "done" in line] == [
+        "shard 0: done",
+        "shard 1: done",
+    ]
+    again = segflow("reset", "--all", "--to", "latest", "--settings", installed.file)
+    assert again.code == 0, again.err
+    assert again.out == "".join(f"shard {shard}: nothing is wrong, and nothing was moved\n" for shard in (0, 1))
+    worked(installed, purchases(20, 100))
+
+
 def made_anew(installed: Service) -> None:
     """The purchases topic, deleted and made again."""
     name = installed.settings.kafka.topics.purchases

@@ -32,6 +32,7 @@ from segflow.streams.kafka import topics
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.publish.record_batch import batches
 from tests.support.command import PROGRAM, Result, segflow, settings_file
+from tests.support.until import until
 
 pytestmark = pytest.mark.kafka
 PARTITIONS = 3
@@ -147,6 +148,26 @@ def test_topics_are_made_described_and_found_right(site: Site) -> None:
     assert {topic.name: topic.topic_id for topic in topics.check(site.settings).topics.values()} == ids
 
 
+def test_a_compacted_topic_without_a_bound_is_told_with_the_command_that_sets_it(site: Site) -> None:
+    """Of an erased customer it could keep older records for ever: said by topics and doctor, and no reason to stop."""
+    topics.create(site.settings, PARTITIONS)
+    current = name(site, "current")
+    assert topics.check(site.settings).warnings == []
+    assert "older ones for 1w at most" in site.segflow("topics").out
+    with topics.admin(site.settings.kafka) as admin:
+        admin.delete_topics([current])
+    until(lambda: current in topics.check(site.settings).missing, "the topic is still there")
+    with topics.admin(site.settings.kafka) as admin:
+        new = {"num_partitions": PARTITIONS, "replication_factor": 1, "configs": {"cleanup.policy": "compact"}}
+        admin.create_topics({current: new}, wait_for_metadata=True)
+    result = site.segflow("topics")
+    assert result.code == 0
+    assert f"--entity-name {current} --add-config max.compaction.lag.ms=604800000" in result.err
+    found = [each for each in json.loads(site.segflow("doctor", "--json").out) if each["name"] == "topics"]
+    assert [each["status"] for each in found] == ["WARN", "OK"]
+    assert "max.compaction.lag.ms" in found[0]["message"]
+
+
 def test_inputs_of_unequal_partition_counts_are_refused_with_both_counts(site: Site) -> None:
     """A customer would land in two shards: exit code 1, and nothing is created on top."""
     make_topics(site, purchases=2, interactions=3)
@@ -257,6 +278,27 @@ def test_doctor_recognises_a_producer_with_the_other_partitioner(site: Site, com
     assert finding["status"] == "FAIL"
     assert "kafka.partitioner: crc32" in finding["message"]
     assert "partitioner=murmur2_random" in finding["message"]
+
+
+def test_doctor_says_that_most_of_an_input_cannot_be_used(site: Site) -> None:
+    """Half a topic of CSV, and a visit among the purchases: a failure, with the reasons and what it looks like."""
+    topics.create(site.settings, PARTITIONS)
+    visit = json.dumps(events(1, type="interaction", kind="visit")[0]).encode()
+    good = json.dumps(events(1)[0]).encode()
+    place = partition_of(b"c0", "murmur2", PARTITIONS)
+    with closing(KafkaProducer(bootstrap_servers=[site.settings.kafka.address])) as producer:
+        for value in (b"id,name,total", b"1,Ann,20", visit, good):
+            producer.send(name(site, "purchases"), key=b"c0", value=value, partition=place)
+        producer.flush()
+    result = site.segflow("doctor", "--json")
+    assert result.code == 1
+    (found,) = [each for each in json.loads(result.out) if each["name"] == "records"]
+    assert found["status"] == "FAIL"
+    assert (
+        f"3 of the latest 4 records of {name(site, 'purchases')} cannot be used: not_json 2, wrong_topic 1"
+        in (found["message"])
+    )
+    assert "looks like CSV" in found["message"]
 
 
 def shard(site: Site, partition: int, purchases: list[dict[str, Any]]) -> Messages:

@@ -12,8 +12,11 @@ SUMMARIES: Final = {
     "run": "Files in, changes out, with no server.",
     "produce": "Send a file of events into Kafka.",
     "tail": "Follow the changes as they come.",
+    "dead-letters": "List, count and read the records that could not be used; send them again after a fix.",
     "show": "Show a customer's segments and facts, and the changes that silence will bring.",
     "explain": "Explain a customer's labels: facts, thresholds, arithmetic, the next date.",
+    "alias": "Say that two ids are one customer.",
+    "erase": "Forget a customer, and see when the last copy within reach is gone.",
     "definitions": "List all versions of the settings: since when each holds, and what it changed.",
     "simulate": "Compare the labels that customers have with those under other settings.",
     "topics": "Describe and check the Kafka topics, or create them.",
@@ -26,9 +29,14 @@ SUMMARIES: Final = {
 }
 """Each command in the order of the help, with its line there.
 
-The file of a command `x` is segflow/cli/commands/x.py. It has a function `command`, whose docstring is the help, and
-EPILOG, the end of the help: an example, the exit codes.
+The file of a command `x` is segflow/cli/commands/x.py, a hyphen in the name an underscore. It has a function
+`command`, whose docstring is the help, and EPILOG, the end of the help: an example, the exit codes.
 """
+
+
+def module_of(name: str) -> str:
+    """The module of the command `name`."""
+    return f"segflow.cli.commands.{name.replace('-', '_')}"
 
 
 class Commands(TyperGroup):
@@ -42,7 +50,7 @@ class Commands(TyperGroup):
         """The command, None where there is no such."""
         if cmd_name not in SUMMARIES:
             return None
-        module = import_module(f"segflow.cli.commands.{cmd_name}")
+        module = import_module(module_of(cmd_name))
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
         app.command(cmd_name, epilog=module.EPILOG, no_args_is_help=False)(module.command)
         return typer.main.get_command(app)

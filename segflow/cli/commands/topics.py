@@ -66,7 +66,7 @@ def command(
             print(f"made {name}")
         on_terminal = sys.stdout.isatty()
         Console(width=None if on_terminal else FILE_WIDTH).print(_table(report))
-        for problem in report.problems:
+        for problem in [*report.problems, *report.warnings]:
             sys.stderr.write(f"segflow: {problem}\n")
     if report.problems:
         raise typer.Exit(1)
@@ -91,7 +91,9 @@ def _table(report: topics.TopicsReport) -> Table:
 def _kept(topic: topics.Topic) -> str:
     """The retention of a topic, for a person."""
     if topic.configs.get("cleanup.policy") == "compact":
-        return "the latest of each key"
+        lag_ms = topics.compaction_lag_ms(topic)
+        older = "" if lag_ms is None else f", older ones for {duration.to_text(timedelta(milliseconds=lag_ms))} at most"
+        return f"the latest of each key{older}"
     retention_ms = int(topic.configs.get("retention.ms", "-1"))
     kept = "for ever" if retention_ms < 0 else duration.to_text(timedelta(milliseconds=retention_ms))
     limit_bytes = int(topic.configs.get("retention.bytes", "-1"))

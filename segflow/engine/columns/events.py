@@ -66,6 +66,8 @@ class Chunk:
     unusable: dict[int, Unusable] = field(default_factory=dict)  # by row
     merge_messages: dict[int, MergeMessage] = field(default_factory=dict)
     """By row: of aliases, and of all that was handed over."""
+    left_out: dict[int, int] = field(default_factory=dict)
+    """By row: attributes of a profile that cannot be kept."""
     more: EventColumns = field(default_factory=EventColumns)
     """Those that the settings' dimensions need."""
 
@@ -97,6 +99,7 @@ class Chunk:
             merge_messages={
                 row - start: message for row, message in self.merge_messages.items() if start <= row < stop
             },
+            left_out={row - start: count for row, count in self.left_out.items() if start <= row < stop},
             more=_more_of(self.more, rows),
         )
 
@@ -126,6 +129,9 @@ class Chunk:
                 place: self.merge_messages[row] for place, row in enumerate(picked) if row in self.merge_messages
             }
             if self.merge_messages
+            else {},
+            left_out={place: self.left_out[row] for place, row in enumerate(picked) if row in self.left_out}
+            if self.left_out
             else {},
             more=_more_of(self.more, rows),
         )
@@ -166,10 +172,12 @@ def join(chunks: Sequence[Chunk]) -> Chunk:
         return chunks[0]
     unusable: dict[int, Unusable] = {}
     merge_messages: dict[int, MergeMessage] = {}
+    left_out: dict[int, int] = {}
     start = 0
     for chunk in chunks:
         unusable.update({start + row: why for row, why in chunk.unusable.items()})
         merge_messages.update({start + row: message for row, message in chunk.merge_messages.items()})
+        left_out.update({start + row: count for row, count in chunk.left_out.items()})
         start += len(chunk)
     return Chunk(
         offsets=np.concatenate([chunk.offsets for chunk in chunks]),
@@ -185,5 +193,6 @@ def join(chunks: Sequence[Chunk]) -> Chunk:
         values=[value for chunk in chunks for value in chunk.values],
         unusable=unusable,
         merge_messages=merge_messages,
+        left_out=left_out,
         more=_joined([chunk.more for chunk in chunks]),
     )

@@ -60,6 +60,8 @@ class CommitResult:
     outdated: int  # events from before their customer's erase
     erased: int  # customers of whom something was held
     merged: int  # customers who became another, and of whom something was held
+    merged_repeats: int  # events that both of a merge remembered: they count twice
+    left_out: int  # attributes of usable profiles that cannot be kept
     handover: list[tuple[int, Message]]  # for other shards, and for this one later: partition and record
     swept: int
     longest_run: int  # most events of one customer; they are applied one after the other
@@ -225,6 +227,12 @@ def _result(part: ShardResult) -> CommitResult:
         outdated=count[EventFlag.OUTDATED],
         erased=count[EventFlag.ERASED],
         merged=0 if aliases is None else aliases.merged,
+        merged_repeats=0 if aliases is None else aliases.repeats,
+        left_out=sum(
+            count
+            for row, count in merged.chunk.left_out.items()
+            if merged.chunk.usable[row] and merged.sides[row] != HANDOVER
+        ),
         handover=handover,
         swept=commit.swept,
         longest_run=int(np.bincount(commit.rows).max(initial=0)),

@@ -17,6 +17,7 @@ from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.commit.plan import Plan
 from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.merge_inputs import OrderedInputs, merge, refuse_aliases, refuse_misplaced
+from segflow.engine.decode.nobody import refuse_nobody
 from segflow.engine.merging.merges import Aliases
 from segflow.engine.merging.stored import read_aliases
 from segflow.schemas.settings import Settings
@@ -111,6 +112,7 @@ class Loader:
             ShardLostError: the store's head is another.
             TornStateError: the store lacks records that its timers or its directory name.
         """
+        purchases, interactions = (refuse_nobody(each, plan.nobody) for each in (purchases, interactions))
         if plan.partitioner is not None:
             purchases, interactions = (
                 refuse_misplaced(each, self._partition, plan.shards, plan.partitioner)

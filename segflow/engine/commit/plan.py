@@ -26,6 +26,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     partitioner: Partitioner | None = None  # a key that it puts on another partition makes a dead letter
     erased_for_us: int = FOR_EVER  # how long something stays of an erased customer
     handover_to: int = 0  # as for the inputs
+    nobody: tuple[str, ...] = ()  # ids that make dead letters; commits without it: of a version that had none
     shards: int = 0  # of the installation; commits without it: of a version that made dead letters of aliases
 
 
@@ -56,4 +57,5 @@ def plan_for(
         erased_for_us=duration_us(settings.erase.remembered_for),
         handover_to=head.handover.offset if handover_to is None else handover_to,
         shards=shards,
+        nobody=tuple(settings.nobody),
     )

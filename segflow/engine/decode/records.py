@@ -81,6 +81,7 @@ class _Columns:
     interactions: dict[int, str] = field(default_factory=dict)  # by row: their kinds, where a model wants them
     previous: dict[int, str] = field(default_factory=dict)  # by row, of aliases
     profiles: dict[int, dict[str, Any]] = field(default_factory=dict)  # by row
+    left_out: dict[int, int] = field(default_factory=dict)  # by row: attributes that cannot be kept
     weights_log2: list[float] = field(default_factory=list)  # of every row where the settings have engagement
     customer_ids: list[str] = field(default_factory=list)
     event_ids: list[str] = field(default_factory=list)
@@ -187,6 +188,7 @@ class Decoder:
                 for row, previous in columns.previous.items()
                 if row not in unusable
             },
+            left_out={row: count for row, count in columns.left_out.items() if count},
             more=self._more(columns, occurred_us),
         )
 
@@ -270,7 +272,8 @@ class Decoder:
     def _add_slow(self, columns: _Columns, unusable: dict[int, Unusable], row: int, value: bytes | None) -> None:
         """Add what pydantic makes of the record, or an empty row and the reason."""
         try:
-            event = self._explain(value)
+            content = self._content(value)
+            event = self._event(content)
             amount_minor = self._minor(event)
         except _RefusedError as refused:
             unusable[row] = refused.unusable
@@ -292,6 +295,7 @@ class Decoder:
             columns.previous[row] = event.previous_id
         if isinstance(event, contract.Profile):
             columns.profiles[row] = event.attributes
+            columns.left_out[row] = len(content["attributes"]) - len(event.attributes)
         if isinstance(event, contract.Payment):
             paid_us = UNKNOWN if event.paid_at is None else to_us(event.paid_at)
             columns.invoices[row] = (_identity(None, event.invoice_id), to_us(event.due_at), paid_us)
@@ -303,6 +307,14 @@ class Decoder:
 
         Raises:
             _RefusedError: with the reason a person can act on.
+        """
+        return self._event(self._content(value))
+
+    def _content(self, value: bytes | None) -> dict[str, Any]:
+        """The record's JSON object.
+
+        Raises:
+            _RefusedError: it has none.
         """
         if value is None:
             _refuse("tombstone", "the record has no value (a tombstone); to forget a customer send an erase event")
@@ -320,6 +332,14 @@ class Decoder:
             _refuse("not_json", f"is not JSON: {error}")
         if not isinstance(content, dict):
             _refuse("not_object", f"is JSON, but no object: {type(content).__name__}")
+        return content
+
+    def _event(self, content: dict[str, Any]) -> contract.AnyEvent:
+        """The contract's event of a JSON object.
+
+        Raises:
+            _RefusedError: it is none.
+        """
         try:
             event = contract.EVENT.validate_python(content)
         except ValidationError as error:

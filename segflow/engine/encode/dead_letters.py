@@ -1,7 +1,7 @@
 """Dead letters: records that cannot be used, each kept with its reason."""
 
 from base64 import b64encode
-from typing import Final
+from typing import Any, Final
 
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS
 from segflow.engine.columns.messages import Message
@@ -11,6 +11,22 @@ from segflow.schemas.connection_settings import KafkaTopics
 
 DEAD_VALUE_BYTES: Final = 65_536
 """The most raw bytes of a record in its dead letter: the size of the largest record that is accepted by default."""
+
+
+REPLAYED: Final = "replayed"
+"""Header of a mark: a record without a value, in the partition of the dead letter whose offset it has, that says that
+`segflow dead-letters --replay` has sent that record again. A record sent again has it, too, with where its dead letter
+stands."""
+
+
+def replayed_offset(record: Any) -> int | None:
+    """The offset of the dead letter that a record of the topic marks, None where it is no mark."""
+    if record.value:
+        return None
+    for name, content in record.headers:
+        if name == REPLAYED and content.isdigit():
+            return int(content)
+    return None
 
 
 def dead_letters(topics: KafkaTopics, shard: int, merged: OrderedInputs) -> list[Message]:

@@ -37,6 +37,11 @@ class MergeLedger:
             customer_id = merged_into
         return customer_id
 
+    def ids_of(self, customer_id: str) -> list[str]:
+        """The customer that the id is by now, and every id that became that one."""
+        end = self.end_of(customer_id)
+        return [end, *(each for each, _ in self._all_of(end))]
+
     def _whom(self, customer_id: str) -> str | None:
         if customer_id not in self._merged_into:
             self._merged_into[customer_id] = self.store.merged_into([customer_id])[0]

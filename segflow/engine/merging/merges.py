@@ -16,7 +16,7 @@ from segflow.engine.columns.events import Kind
 from segflow.engine.columns.merge_messages import CLAIM, ERASED, EVENT, TRANSFER, MergeMessage
 from segflow.segments.facts import Rows, Times
 from segflow.state import record
-from segflow.state.merging import merge
+from segflow.state.merging import merge, remembered_by_both
 from segflow.state.redirect import Redirect
 from segflow.state.store import LedgerEntry
 
@@ -37,6 +37,7 @@ class Aliases:
     sent: list[tuple[int, MergeMessage]] = field(default_factory=list)  # by which event, in their order
     claimed: int = 0  # aliases of customers of this shard
     merged: int = 0  # customers of whom something was held
+    repeats: int = 0  # events that both of a merge remember: both have counted them
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ class Merges:
         horizon_us = processor.work.horizons_us[[event]]
         processor.pass_silence(rows, horizon_us)
         duplicate = self._is_duplicate(processor, event, row)
+        self.aliases.repeats += remembered_by_both(processor.customers, row, other)
         merge(processor.customers, rows, processor.customers.take(np.array([other])), processor.rules.window_slots)
         at_us = np.maximum(fixed["concluded_us"][rows], processor.work.events.occurred_us[[event]])
         if publish:

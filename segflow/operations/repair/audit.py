@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import redis
 
+from segflow.engine.encode.dead_letters import replayed_offset
 from segflow.operations.repair.chains import Chains, PublishedChange, starts_of
 from segflow.operations.repair.comparison import Differences, Item
 from segflow.operations.repair.findings import PROBLEMS_MAX, Audit, ShardAudit
@@ -154,7 +155,9 @@ class _Auditing:
             inputs=inputs,
             changes=OutputStream(reader=changes, decode=_CHANGE.decode, identity=_change_id),
             alerts=OutputStream(reader=alerts, decode=_CHANGE.decode, identity=_change_id),
-            letters=OutputStream(reader=letters, decode=_LETTER.decode, identity=_letter_id),
+            letters=OutputStream(
+                reader=letters, decode=_LETTER.decode, identity=_letter_id, passes_over=_is_replay_mark
+            ),
             replay=replay,
             memory=memory,
             found=found,
@@ -340,6 +343,11 @@ class _Auditing:
 
 def _change_id(change: PublishedChange) -> bytes:
     return change.change_id.encode()
+
+
+def _is_replay_mark(record: Any) -> bool:
+    """`segflow dead-letters --replay` writes it, and no commit."""
+    return replayed_offset(record) is not None
 
 
 def _letter_id(letter: _Letter) -> bytes:

@@ -19,13 +19,14 @@ class OutputStream(Generic[Content]):
     """One output partition beside what should be in it.
 
     decode: a record's content, from its value. identity: what says which record it is. note: called with every
-    published record's content and offset, in order.
+    published record's content and offset, in order. passes_over: records that no commit gives, and nothing wrong.
     """
 
     reader: PartitionReader
     decode: Callable[[bytes], Content]
     identity: Callable[[Content], bytes]
     note: Callable[[Content, int], None] = lambda *_: None
+    passes_over: Callable[[Any], bool] = lambda _: False
     start: int = 0
     stop: int = 0
     expired: int = 0
@@ -42,8 +43,10 @@ class OutputStream(Generic[Content]):
         """
         self.start, self.stop = await self.reader.first(), await self.reader.settled_end(transaction_timeout_s)
         self._slices = self.reader.slices(self.start, self.stop)
-        if self.cut and await self._more():
-            self._anchors = frozenset(self._read(record)[0] for record in self._held)
+        if self.cut:
+            while not self._held and await self._more():
+                pass
+            self._anchors = frozenset(self._read(record)[0] for record in self._held) or None
 
     @property
     def cut(self) -> bool:
@@ -68,7 +71,8 @@ class OutputStream(Generic[Content]):
     async def rest(self) -> None:
         """All that is still there."""
         while self._held or await self._more():
-            self._find(self._held.popleft())
+            while self._held:
+                self._find(self._held.popleft())
 
     def _find(self, record: Any) -> None:
         identity, content = self._read(record)
@@ -79,7 +83,7 @@ class OutputStream(Generic[Content]):
 
     async def _more(self) -> bool:
         async for records in self._slices:
-            self._held.extend(records)
+            self._held.extend(record for record in records if not self.passes_over(record))
             return True
         return False
 

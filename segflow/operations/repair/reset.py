@@ -35,6 +35,10 @@ class NothingToResetError(UsageError):
     """The shard's positions are sound: moving one would lose or repeat records for nothing."""
 
 
+class UntakenError(NothingToResetError):
+    """No worker has acquired the shard yet, so it has no position."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
     """The ids and offsets of the inputs, each as (purchases, interactions, handover)."""
@@ -112,7 +116,7 @@ class Reset:
             plan = entry.plan
             head = _at(head, (plan.purchases_to, plan.interactions_to, plan.handover_to), plan.sequence)
         if not head.sequence and not head.purchases.topic_id:
-            raise NothingToResetError(f"no worker has acquired shard {self.partition} yet: it has no position to move")
+            raise UntakenError(f"no worker has acquired shard {self.partition} yet: it has no position to move")
         return head, missing
 
     def _decide(self, head: Head, places: Places, missing: int = 0) -> tuple[Head, list[str]]:

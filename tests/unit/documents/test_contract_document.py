@@ -11,7 +11,7 @@ import pytest
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES, none
 from segflow.engine.commit.execute import Executor
 from segflow.engine.commit.plan import plan_for
-from segflow.engine.decode import merge_inputs, records
+from segflow.engine.decode import merge_inputs, nobody, records
 from segflow.engine.decode.records import Decoder
 from segflow.engine.file_run import FileRun, MemoryShard
 from segflow.schemas.change import Cause, Change
@@ -138,9 +138,9 @@ SAMPLES: dict[str, tuple[int, bytes | None, bytes | None]] = {
     "future": (PURCHASES, GOOD.replace(b"2025-", b"2999-"), b"c42"),
 }
 """A record of each kind of dead letter: input, value, key."""
-OF_THE_STATE = {"too_many_invoices", "unsupported_type", "wrong_partition"}
-"""Kinds that no record is of by itself; tests/unit/segments/test_payment.py, test_alias.py and test_misplaced_keys.py
-show them."""
+OF_THE_STATE = {"too_many_invoices", "unsupported_type", "wrong_partition", "nobody"}
+"""Kinds that no record is of by itself; tests/unit/segments/test_payment.py, test_alias.py, test_misplaced_keys.py and
+test_nobody.py show them."""
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
@@ -153,7 +153,7 @@ def test_a_record_of_each_kind_gives_that_kind_of_dead_letter(kind: str) -> None
 def test_every_kind_of_dead_letter_has_a_row() -> None:
     """The table has the kinds shown above, and the code has no other."""
     kinds = [row[0] for row in table("Dead letters", "`kind`")]
-    code = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (records, merge_inputs))
+    code = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (records, merge_inputs, nobody))
     named = set(re.findall(r'(?:_refuse|Unusable)\(\s*"(\w+)"', code))
     described = re.search(r"kinds = \{(.*?)\}.*?kinds\.get\([^\n]*?\"(\w+)\"\)", code, re.DOTALL)
     assert described is not None

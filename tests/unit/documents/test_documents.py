@@ -85,7 +85,7 @@ def test_the_code_refers_to_no_document_that_is_not_here() -> None:
 def test_every_command_named_exists(path: Path) -> None:
     """`segflow x` in code is a command x."""
     for piece in code_of(path):
-        for name in re.findall(r"(?:^|[\s/$])segflow ([a-z]+)", piece):
+        for name in re.findall(r"(?:^|[\s/$])segflow ([a-z]+(?:-[a-z]+)*)", piece):
             assert name in SUMMARIES, piece
 
 

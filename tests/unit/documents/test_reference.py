@@ -25,8 +25,8 @@ def test_a_page_is_as_the_code_gives_it(name: str) -> None:
 def test_every_command_has_a_row_and_a_section() -> None:
     """One each, in the order of the help."""
     page = PAGES["commands.md"]
-    assert re.findall(r"^\| \[`segflow ([a-z]+)`\]\(#segflow-\1\) \|", page, re.MULTILINE) == list(SUMMARIES)
-    assert re.findall(r"^## segflow ([a-z]+)$", page, re.MULTILINE) == list(SUMMARIES)
+    assert re.findall(r"^\| \[`segflow ([a-z-]+)`\]\(#segflow-\1\) \|", page, re.MULTILINE) == list(SUMMARIES)
+    assert re.findall(r"^## segflow ([a-z-]+)$", page, re.MULTILINE) == list(SUMMARIES)
     assert page.count("**Exit codes:** 0 ") == len(SUMMARIES)
 
 

@@ -24,7 +24,7 @@ SHARDS = 4
 
 def shard_of(partition: int, names: list[str], partitioner: Partitioner | None) -> tuple[MemoryShard, CommitResult]:
     """A shard that read a purchase of each of these customers from its partition."""
-    settings = Settings()
+    settings = Settings(nobody=())
     shard = MemoryShard(settings, RuleVersions(from_settings(settings)), partition, shards=SHARDS)
     log = [event(number, 0, customer=name, order_id=f"o{number}") for number, name in enumerate(names)]
     chunk = Decoder(settings, None).decode(

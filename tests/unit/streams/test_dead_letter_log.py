@@ -60,3 +60,17 @@ def test_a_warning_stands_as_long_as_it_is_about_the_latest_records() -> None:
     assert watched.warnings() == ["2 of the latest 4 records could not be used: not_json 2"]
     clock.now_s += EVERY_S
     assert watched.warnings() == []
+
+
+def test_the_share_is_that_of_the_latest_records() -> None:
+    """Of one to two minutes; nothing read is nothing bad."""
+    clock = Clock()
+    watched = DeadLetterLog(clock)
+    assert watched.share() == 0
+    told(watched, [GOOD, BAD, BAD, GOOD])
+    assert watched.share() == 0.5
+    clock.now_s += EVERY_S
+    told(watched, [GOOD] * 4)
+    assert watched.share() == 0.25
+    clock.now_s += 2 * EVERY_S
+    assert watched.share() == 0

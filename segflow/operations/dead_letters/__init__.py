@@ -1,0 +1,1 @@
+"""Dead letters for people: read, counted, shown, sent again."""

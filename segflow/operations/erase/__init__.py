@@ -1,0 +1,1 @@
+"""Erasing a customer, followed until the last copy in reach is gone."""

@@ -1,0 +1,84 @@
+"""Copies of an erased customer that segflow does not delete, and how long each may stay: for a person."""
+
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+
+from segflow.schemas import duration
+from segflow.streams.kafka.topics import TopicsReport, compaction_lag_ms
+
+
+class Copy(NamedTuple):
+    """A place that may have a copy, how long, and how to be rid of it sooner."""
+
+    where: str
+    how_long: str
+
+
+def copies(report: TopicsReport, redis_info: dict[str, Any], *, merged: bool) -> list[Copy]:
+    """All of them, those of segflow's own topics and servers first.
+
+    Args:
+        report: the topics.
+        redis_info: what INFO says of persistence.
+        merged: the customer was known under several ids, so records went from shard to shard.
+    """
+    by_retention = [
+        ("purchases", "the customer's events"),
+        ("interactions", "the customer's events, the erase too"),
+        ("changes", "changes, the receipts too"),
+        ("alerts", "alerts"),
+        ("dead_letters", "records that could not be used"),
+        *([("handover", "what shards told each other of the merge")] if merged else []),
+    ]
+    found = [
+        Copy(f"{report.topics[role].name} ({what})", _kept(report.topics[role].configs)) for role, what in by_retention
+    ]
+    current = report.topics["current"]
+    lag_ms = compaction_lag_ms(current)
+    found.append(
+        Copy(
+            f"{current.name} (older records of the key)",
+            "until Kafka compacts it: with no bound, as max.compaction.lag.ms is not set (see `segflow topics`)"
+            if lag_ms is None
+            else f"until Kafka compacts it: {_span(lag_ms)} (max.compaction.lag.ms), and the partition's next record",
+        )
+    )
+    return [*found, *_redis(redis_info), *ELSEWHERE]
+
+
+ELSEWHERE: Final = (
+    Copy("replicas of Redis", "none: they delete as their primary does"),
+    Copy(
+        "backups of Redis and Kafka", "yours to delete; one that is restored brings the customer back until the erase"
+    ),
+    Copy("what subscribers and alert receivers keep", "theirs: the receipts in the changes tell them"),
+    Copy("logs of producers, and of workers with the id in an error", "as long as you keep them"),
+)
+"""Out of sight of every command."""
+
+
+def _redis(info: dict[str, Any]) -> list[Copy]:
+    found = []
+    if info.get("aof_enabled"):
+        size, base = int(info.get("aof_current_size", 0)), int(info.get("aof_base_size", 0))
+        found.append(
+            Copy(
+                "Redis' append-only file",
+                f"until it is written anew ({size:,} bytes, {base:,} when it last was; Redis does so as it grows): at "
+                "once by `redis-cli BGREWRITEAOF`",
+            )
+        )
+    if info.get("rdb_last_save_time"):
+        found.append(
+            Copy("Redis' dump file", "until the next save, if it saves by itself: at once by `redis-cli BGSAVE`")
+        )
+    return found
+
+
+def _kept(configs: dict[str, str]) -> str:
+    retention_ms = int(configs.get("retention.ms", "-1"))
+    return "for ever: it has no retention" if retention_ms < 0 else f"{_span(retention_ms)} (retention.ms)"
+
+
+def _span(milliseconds: int) -> str:
+    return duration.to_text(timedelta(milliseconds=milliseconds))
