@@ -10,6 +10,7 @@ import pytest
 from kafka import KafkaProducer
 
 from segflow.embedded.kafka import ApacheKafka
+from tests.support.command import segflow
 from tests.support.histories import written
 from tests.support.otlp_collector import Collector, collector
 from tests.support.service import Service
@@ -60,7 +61,10 @@ def number(collected: Collector, name: str) -> Any:
 def test_a_trace_goes_from_an_event_to_its_changes_and_to_the_collector(
     tmp_path: Path, kafka: ApacheKafka, redis_db: str, unique_prefix: str
 ) -> None:
-    """A sampled event has a span between; one that is not sampled has none; what is no context is left out."""
+    """A sampled event has a span between; one that is not sampled has none; what is no context is left out.
+
+    Traces are none of the history: the audit, which has none, finds the same changes.
+    """
     worker, alerts = {"telemetry": True}, {"into": {"lifecycle": ["new"]}, "value": []}
     service = Service(tmp_path, kafka.address, redis_db, unique_prefix, 1, worker=worker, alerts=alerts)
     with collector() as collected:
@@ -89,3 +93,6 @@ def test_a_trace_goes_from_an_event_to_its_changes_and_to_the_collector(
             (commits,) = collected.metrics["segflow_commit_seconds"].histogram.data_points
             assert sum(commits.bucket_counts) == commits.count == number(collected, "segflow_commits_total")
     assert "Traceback" not in (tmp_path / "worker.log").read_text()
+    result = segflow("audit", "--settings", service.file, "--state", "--json")
+    assert result.code == 0, result.out
+    assert json.loads(result.out)["changes"] == 8

@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 from xxhash import xxh3_64_intdigest, xxh3_128_intdigest
 
+from segflow.streams.consume.shard_inputs import TRACEPARENT
+
 NOWHERE: Final = -1
 KEPT_MAX: Final = 1_000
 """Records without a partner whose bytes are kept, to report them. Of more only the number is reported."""
@@ -136,8 +138,9 @@ class Comparison:
 
 
 def fingerprint_of(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, Any]]) -> int:
-    """A 128-bit hash of all of a record."""
+    """A 128-bit hash of all of a record but the trace it carries, which is of one run and not of the history."""
     parts = [key or b"", value or b""]
     for name, content in headers:
-        parts += (name.encode(), content)
+        if name != TRACEPARENT:
+            parts += (name.encode(), content)
     return xxh3_128_intdigest(b"\0".join(parts))
