@@ -33,6 +33,7 @@ def growing(by: float) -> str:
 HEALTHY: Final[Series] = {
     of("up"): steady(1),
     of("segflow_shards"): steady(2),
+    of("segflow_dead_letter_share"): steady(0.01),
     of("segflow_events_total"): growing(6000),
     of("segflow_retakes_total"): steady(1),
     of("segflow_rollbacks_total"): steady(1),
@@ -81,7 +82,7 @@ SIGNS: Final[dict[str, Series]] = {
     "SegflowTimersOverdue": {of("segflow_timer_lag_seconds", shard="1"): steady(90)},
     "SegflowLagGrows": {LAG: growing(1000)},
     "SegflowDeadLetters": {BAD: growing(1)},
-    "SegflowMostlyDeadLetters": {BAD: growing(7000)},
+    "SegflowMostlyDeadLetters": {of("segflow_dead_letter_share"): steady(0.9)},
     "SegflowWrongPartition": {of("segflow_dead_letters_total", reason="wrong_partition"): growing(1)},
     "SegflowNoEvents": {of("segflow_events_total"): steady(9)},
     "SegflowSlowCommits": {STEP: growing(90), of("segflow_commit_seconds_bucket", le="0.5"): growing(10)},
