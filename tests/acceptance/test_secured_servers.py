@@ -140,7 +140,7 @@ def test_the_rights_documented_are_those_tested() -> None:
 def test_everything_works_over_tls_with_a_client_certificate_and_a_password(
     sasl: str, servers: Servers, tmp_path: Path
 ) -> None:
-    """Topics, doctor, produce, worker, show, audit of Kafka and of Redis, with no rights but those documented."""
+    """Topics, doctor, produce, worker, erase, show, audits, with no rights but those documented."""
     installed = Service(tmp_path, "", "", "", PARTITIONS, clock="event", **servers.settings(sasl))
     file = tmp_path / "history.jsonl"
     file.write_text("".join(json.dumps(each) + "\n" for each in history()), encoding="utf-8")
@@ -155,6 +155,9 @@ def test_everything_works_over_tls_with_a_client_certificate_and_a_password(
 
     with installed.worker():
         until(worked, (tmp_path / "worker.log").read_text)
+        for command in (["erase", "c5", "--wait"], ["dead-letters", "--replay"]):
+            done = segflow(*command, *options)
+            assert done.code == 0, done.out + done.err
     audit = segflow("audit", "--state", *options)
     assert audit.code == 0, audit.out + audit.err
     shown = segflow("show", "c3", *options)

@@ -17,11 +17,13 @@ from segflow.engine.partitioner import partition_of
 from segflow.operations.dead_letters.letters import Wanted
 from segflow.operations.dead_letters.replay import Replay
 from segflow.schemas.change import DeadLetter
+from segflow.streams.kafka import topics
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.publish.record_batch import batches
 from segflow.streams.publish.transactional_producer import TransactionalProducer
 from tests.support.command import Result, segflow
 from tests.support.service import Service
+from tests.support.until import until
 
 pytestmark = pytest.mark.kafka
 PARTITIONS = 2
@@ -36,10 +38,10 @@ def service(kafka: ApacheKafka, unique_prefix: str, tmp_path: Path) -> Service:
 
 def letter(service: Service, offset: int, **fields: Any) -> Message:
     """A dead letter as a worker writes it."""
-    topics = service.settings.kafka.topics
+    names = service.settings.kafka.topics
     base: dict[str, Any] = {
         "kind": "bad_field",
-        "topic": topics.purchases,
+        "topic": names.purchases,
         "partition": 0,
         "key": b"c1",
         "value": EVENT,
@@ -234,3 +236,16 @@ def test_a_mark_behind_an_open_transaction_counts(service: Service) -> None:
         return outcome.sent, outcome.before
 
     assert asyncio.run(run()) == (0, 1)
+
+
+def test_after_partitions_were_added_they_are_listed_and_not_replayed(service: Service) -> None:
+    """That is when most is to be looked at; sent again, records would go to partitions that no shard has."""
+    publish(service, [letter(service, 1, kind="wrong_partition")])
+    names = service.settings.kafka.topics
+    with topics.admin(service.settings.kafka) as admin:
+        admin.create_partitions({names.purchases: PARTITIONS + 1, names.interactions: PARTITIONS + 1})
+    until(lambda: topics.check(service.settings).partitions == PARTITIONS + 1, "no partitions were added")
+    assert [each["kind"] for each in listed(service)] == ["wrong_partition"]
+    result = dead_letters(service, "--replay")
+    assert result.code == 2
+    assert f"{names.dead_letters} has {PARTITIONS} partitions, but must have {PARTITIONS + 1} partitions" in result.err

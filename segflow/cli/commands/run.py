@@ -126,6 +126,8 @@ class Summary:
     late: int = 0
     outdated: int = 0  # events from before their customer's erase, left out
     erased: int = 0  # customers of whom something was held
+    merged_repeats: int = 0  # events that both of a merge remembered: they count twice
+    left_out: int = 0  # attributes that cannot be kept
     customers: int = 0  # held in the end
     elapsed_s: float = 0.0
     changes: Counter[tuple[int, int]] = field(default_factory=Counter)  # by (model, label)
@@ -140,6 +142,8 @@ class Summary:
         self.late += result.late
         self.outdated += result.outdated
         self.erased += result.erased
+        self.merged_repeats += result.merged_repeats
+        self.left_out += result.left_out
         self.customers += len(result.write.born) - len(result.write.holes)
         for _, each in result.published:
             columns = each.moves
@@ -167,6 +171,8 @@ class Summary:
             "late": self.late,
             "outdated": self.outdated,
             "erased": self.erased,
+            "merged_repeats": self.merged_repeats,
+            "attributes_left_out": self.left_out,
             "customers": self.customers,
             "changes": self.by_dimension(),
             "dead_letters": {
@@ -192,6 +198,10 @@ class Summary:
             lines.append(
                 f"{name}: " + (", ".join(f"{label} {count:,}" for label, count in labels.items()) or "no change")
             )
+        if self.merged_repeats:
+            lines.append(f"events under both ids of merged customers, which count twice: {self.merged_repeats:,}")
+        if self.left_out:
+            lines.append(f"attributes that cannot be kept: {self.left_out:,}")
         for kind, count in self.dead.most_common():
             lines.append(f"dead letters, {kind}: {count:,}, the first at {printable(self.examples[kind])}")
         return "".join(f"{line}\n" for line in lines)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.agreement import by_customer
 from tests.support.command import PROGRAM, segflow, segflow_process, settings_file
+from tests.support.events import alias, event
 from tests.support.until import until
 
 
@@ -269,3 +270,16 @@ def test_a_run_that_is_ended_leaves_no_partial_file(tmp_path: Path, number: sign
         assert process.wait(30) == 128 + number
     assert [path.name for path in tmp_path.iterdir()] == ["changes.jsonl"]
     assert output.read_text(encoding="utf-8") == "before"
+
+
+def test_repeats_under_both_ids_of_a_merge_are_in_the_summary(tmp_path: Path) -> None:
+    """A guest's purchase, told again under the customer's own id before the alias, counts twice, and it is said."""
+    log = tmp_path / "both.jsonl"
+    events = [event(1, 0, customer="guest-7"), event(1, 0, customer="c1"), alias(2, 1, "c1", "guest-7")]
+    profile = event(3, 2, "profile", attributes={"tags": ["a"]})
+    log.write_text("".join(json.dumps(each) + "\n" for each in [*events, profile]), encoding="utf-8")
+    said = segflow("run", log, "--output", tmp_path / "changes.jsonl")
+    assert "events under both ids of merged customers, which count twice: 1\n" in said.err
+    assert "attributes that cannot be kept: 1\n" in said.err
+    summary = json.loads(segflow("run", log, "--output", tmp_path / "changes.jsonl", "--json").err)
+    assert (summary["merged_repeats"], summary["attributes_left_out"]) == (1, 1)
