@@ -14,6 +14,7 @@ from segflow.engine.columns.events import INTERACTIONS, PURCHASES
 from segflow.engine.commit.execute import CommitResult
 from segflow.engine.decode.records import TOPIC_OF
 from segflow.engine.encode.change_json import Encoder
+from segflow.state.parking import ParkingNotes
 from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Batch, Reading, now_us
 from segflow.streams.control.topic import Control
@@ -21,6 +22,7 @@ from segflow.streams.health.metrics import Metrics
 from segflow.streams.kafka import topics
 from segflow.streams.publish.packing import Packing
 from segflow.streams.shard.commit_batcher import CommitBatcher
+from segflow.streams.shard.parking import Parking
 from segflow.streams.shard.shard import Shard
 from segflow.streams.shard.shard_state import ShardState
 
@@ -126,7 +128,7 @@ class FedShard:
             await asyncio.wait({rung, self.working}, timeout=GIVE_UP_S, return_when=asyncio.FIRST_COMPLETED)
             rung.cancel()
             if not self.bell.is_set():
-                raise WorkerFailedError(f"the shard did not commit what it was given: {self.shard.state.trouble}")
+                raise WorkerFailedError(f"the shard did not commit what it was given: {self._trouble}")
 
     async def until_taken(self) -> None:
         """Until the shard reads its inputs.
@@ -136,9 +138,20 @@ class FedShard:
         """
         give_up_s = monotonic() + GIVE_UP_S
         while not self.shard.state.acquired:
-            if self.working.done() or monotonic() > give_up_s:
-                raise WorkerFailedError(f"the shard was not acquired: {self.shard.state.trouble}")
+            stopped = self.working.done() or self.shard.state.parked is not None
+            if stopped or monotonic() > give_up_s:
+                raise WorkerFailedError(f"the shard was not acquired: {self._trouble}")
             await asyncio.sleep(POLL_S)
+
+    @property
+    def _trouble(self) -> str:
+        state = self.shard.state
+        return state.trouble if state.parked is None else state.parked.why
+
+
+async def as_ever() -> bool:
+    """The topics are as they were."""
+    return True
 
 
 @asynccontextmanager
@@ -157,6 +170,8 @@ async def fed_shard(site: Installation) -> AsyncIterator[FedShard]:
         feed=inputs,
         metrics=metrics,
         packing=Packing(settings),
+        parking=Parking(ParkingNotes(site.redis, settings.redis.prefix)),
+        look_at_topics=as_ever,
     )
     look_every_s = settings.worker.sweep_every.total_seconds()
     batcher = CommitBatcher(encoder=Encoder(settings.currency), linger_s=0.0, look_every_s=look_every_s)

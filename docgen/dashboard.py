@@ -153,6 +153,7 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
         _p("Commits so far, by shard", "{{shard}}", "max by (shard) (segflow_sequence)"),
     ),
     "Who works, and with what?": (
+        _p("Parked shards, by reason", "{{shard}}: {{reason}}", "max by (shard, reason) (segflow_parked) > 0"),
         _p("Shards by worker", "{{instance}}", "sum by (instance) (segflow_taken)", stacked=True),
         Panel(
             title="Shards acquired, released, fenced; commits replayed",

@@ -31,6 +31,11 @@ class Keys:
         return self.shard + "head"
 
     @property
+    def parked(self) -> str:
+        """String: why the shard is parked (state/parking.py); only while it is."""
+        return self.shard + "parked"
+
+    @property
     def timers(self) -> str:
         """Sorted set: customer id by deadline, microseconds."""
         return self.shard + "timers"

@@ -1,8 +1,9 @@
 """Looking up one customer in Redis, beside the worker that owns the shard."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import msgspec
 import redis
 
 from segflow.state import head as head_codec
@@ -17,6 +18,8 @@ class Installation:
 
     partitions: int
     partitioner: str
+    topics: dict[str, str] = field(default_factory=dict)  # ids by role; empty where the broker has none
+    secret: str = ""  # fingerprint of the control topic's; empty: not noted yet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,9 +42,26 @@ def installation(client: redis.Redis, prefix: str) -> Installation | None:
         return None
     try:
         content = json.loads(stored)
-        return Installation(partitions=int(content["partitions"]), partitioner=str(content["partitioner"]))
-    except (ValueError, KeyError, TypeError) as error:
+        return Installation(
+            partitions=int(content["partitions"]),
+            partitioner=str(content["partitioner"]),
+            topics={str(role): str(topic_id) for role, topic_id in content.get("topics", {}).items()},
+            secret=str(content.get("secret", "")),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{keys.installation(prefix)} does not describe an installation: {stored!r:.200}") from error
+
+
+def heads_there(client: redis.Redis, prefix: str, count: int) -> int:
+    """The number of shards that have a head, whatever it is.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached or refuses.
+    """
+    pipeline = client.pipeline(transaction=False)
+    for partition in range(count):
+        pipeline.exists(Keys(prefix, partition).head)
+    return sum(pipeline.execute())
 
 
 def heads(client: redis.Redis, prefix: str, count: int) -> list[Head | None]:
@@ -54,7 +74,14 @@ def heads(client: redis.Redis, prefix: str, count: int) -> list[Head | None]:
     pipeline = client.pipeline(transaction=False)
     for partition in range(count):
         pipeline.get(Keys(prefix, partition).head)
-    return [None if stored is None else head_codec.decode(stored) for stored in pipeline.execute()]
+    return [_head(partition, stored) for partition, stored in enumerate(pipeline.execute())]
+
+
+def _head(partition: int, stored: bytes | None) -> Head | None:
+    try:
+        return None if stored is None else head_codec.decode(stored)
+    except msgspec.MsgspecError as error:
+        raise msgspec.ValidationError(f"the head of shard {partition} in Redis is none: {error}") from error
 
 
 def find(client: redis.Redis, place: Keys, customer_id: str) -> Found:

@@ -158,6 +158,10 @@ class MemoryStore:
         """See Store. Memory is all there or all gone."""
         return None
 
+    def drop_head(self) -> None:
+        """See Store."""
+        self._head = None
+
     def clear(self, mark: Head, expected: Head | None) -> None:
         """See Store."""
         self.acquire(mark, expected)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
+import msgspec
 import redis
 from redis.exceptions import ResponseError
 
@@ -14,7 +15,8 @@ from segflow.state.erasure import Erasure
 from segflow.state.head import PAGE_CUSTOMERS, Head
 from segflow.state.keys import Keys
 from segflow.state.layout import NO_TIMER
-from segflow.state.store import HOLE, Found, ShardLostError, Write, head_error
+from segflow.state.parking import WRONG_TYPE
+from segflow.state.store import HOLE, Found, ShardLostError, TornStateError, Write, head_error
 
 EXACT_SCORE: Final = 2**53
 """A sorted set's score is a double: beyond this one (the year 2255) it is rounded, so it is made earlier first."""
@@ -47,7 +49,7 @@ class RedisStore:
     def head(self) -> Head | None:
         """See Store."""
         stored = self._call(("GET", self._keys.head))[0]
-        return None if stored is None else head_codec.decode(stored)
+        return self._decoded(stored)
 
     def begin(self, expected: Head, ids: Sequence[str] = (), until_us: int = UNKNOWN, limit: int = 0) -> Found:
         """See Store."""
@@ -56,7 +58,7 @@ class RedisStore:
             asked.append(self._due(until_us, limit))
         replies = self._watch(head_codec.encode(expected), *asked)
         records = replies.pop(0) if ids else []
-        return Found(records=records, due=[member.decode() for member in replies[0]] if replies else [])
+        return Found(records=records, due=self._ids(replies[0]) if replies else [])
 
     def load(self, ids: Sequence[str]) -> list[bytes | None]:
         """See Store."""
@@ -65,11 +67,11 @@ class RedisStore:
 
     def due(self, until_us: int, limit: int) -> list[str]:
         """See Store."""
-        return [member.decode() for member in self._call(self._due(until_us, limit))[0]]
+        return self._ids(self._call(self._due(until_us, limit))[0])
 
     def page(self, number: int) -> list[str]:
         """See Store."""
-        return [member.decode() for member in self._call(("LRANGE", self._keys.page(number), 0, -1))[0]]
+        return self._ids(self._call(("LRANGE", self._keys.page(number), 0, -1))[0])
 
     def places(self, ids: Sequence[str], head: Head) -> dict[str, int]:
         """See Store. Few are looked for by the server, page by page; for many the pages are read."""
@@ -163,6 +165,10 @@ class RedisStore:
         expected = (min(head.population, PAGE_CUSTOMERS), head.population - (head.pages - 1) * PAGE_CUSTOMERS)
         return f"{shard} lacks part of its customers' directory" if (first, last) != expected else None
 
+    def drop_head(self) -> None:
+        """Forget a head that cannot be read, so that what stands beside it can be cleared."""
+        self._call(("UNLINK", self._keys.head))
+
     def clear(self, mark: Head, expected: Head | None) -> None:
         """See Store. Looks through all keys of the server: the directory may be what is missing."""
         self.acquire(mark, expected)
@@ -201,10 +207,23 @@ class RedisStore:
     def _watch(self, expected: bytes | None, *asked: Command) -> list[Any]:
         """Watch the head, which must be as expected; the replies to what was asked in the same round trip."""
         _, stored, *replies = self._call(("WATCH", self._keys.head), ("GET", self._keys.head), *asked)
-        if stored != expected and (found := _decoded(stored)) != (wanted := _decoded(expected)):
+        if stored != expected and (found := self._decoded(stored)) != (wanted := self._decoded(expected)):
             self._call(("UNWATCH",))
             raise head_error(self._keys.partition, found, wanted)
         return replies
+
+    def _decoded(self, stored: bytes | None) -> Head | None:
+        """A head, to be compared by content: an older version wrote one without the fields that came since."""
+        try:
+            return None if stored is None else head_codec.decode(stored)
+        except msgspec.MsgspecError as error:
+            raise TornStateError(f"the head of shard {self._keys.partition} in Redis is none: {error}") from error
+
+    def _ids(self, members: Sequence[bytes]) -> list[str]:
+        try:
+            return [member.decode() for member in members]
+        except UnicodeDecodeError as error:
+            raise TornStateError(f"shard {self._keys.partition} in Redis has ids that are none: {error}") from error
 
     def _execute(self, commands: list[Command]) -> None:
         self._begin_execute(commands)
@@ -214,8 +233,18 @@ class RedisStore:
         self._ask(("MULTI",), *commands, ("EXEC",))
 
     def _end_execute(self) -> None:
-        if self._answers()[-1] is None:
+        replies = self._answers()[-1]
+        if replies is None:
             raise ShardLostError(f"the head of shard {self._keys.partition} in Redis changed during a commit")
+        for reply in replies:
+            if isinstance(reply, ResponseError):  # the others were done all the same: Redis takes nothing back
+                raise self._refused(reply)
+
+    def _refused(self, error: ResponseError) -> Exception:
+        """The server's refusal; where a key is not what segflow made, that of a state that cannot be used."""
+        if not str(error).startswith(WRONG_TYPE):
+            return error
+        return TornStateError(f"a key of shard {self._keys.partition} in Redis is of another type than segflow made it")
 
     def _commands(self, write: Write) -> list[Command]:
         commands: list[Command] = []
@@ -294,7 +323,7 @@ class RedisStore:
         for reply in replies:
             if isinstance(reply, ResponseError):
                 self.close()
-                raise reply
+                raise self._refused(reply)
         return replies
 
     def _reply(self) -> Any:
@@ -302,11 +331,6 @@ class RedisStore:
             return self._connection.read_response()
         except ResponseError as error:
             return error  # the other replies of this round trip are still to be read
-
-
-def _decoded(stored: bytes | None) -> Head | None:
-    """To be compared by content: an older version wrote a head without the fields that came since."""
-    return None if stored is None else head_codec.decode(stored)
 
 
 def score(timer_us: int) -> int:

@@ -79,7 +79,11 @@ class Store(Protocol):
     """One shard's state. Not for two threads at once."""
 
     def head(self) -> Head | None:
-        """The stored head, None where the shard has no state."""
+        """The stored head, None where the shard has no state.
+
+        Raises:
+            TornStateError: what is stored is no head.
+        """
         ...
 
     def begin(self, expected: Head, ids: Sequence[str] = (), until_us: int = UNKNOWN, limit: int = 0) -> Found:
@@ -173,6 +177,10 @@ class Store(Protocol):
 
         Looks at a few keys only.
         """
+        ...
+
+    def drop_head(self) -> None:
+        """Forget a head that cannot be read."""
         ...
 
     def clear(self, mark: Head, expected: Head | None) -> None:

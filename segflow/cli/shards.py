@@ -43,10 +43,11 @@ def inputs_of(settings: Settings, state: redis.Redis | None = None) -> Installed
     if not control.read():
         raise UsageError(f"no worker has run yet with these topics ({settings.kafka.topics.control} is empty)")
     held = lookup.installation(state, settings.redis.prefix) if state is not None else None
-    wanted = lookup.Installation(partitions=report.partitions, partitioner=settings.kafka.partitioner)
-    if held is not None and held != wanted:
+    wanted = (report.partitions, settings.kafka.partitioner)
+    if held is not None and (held.partitions, held.partitioner) != wanted:
         raise UsageError(
-            f"the state in Redis is of {held}, the settings and inputs are {wanted}: customers changed shards"
+            f"the state in Redis is of {held.partitions} partitions and the partitioner {held.partitioner}, the "
+            f"settings and inputs have {wanted[0]} and {wanted[1]}: customers changed shards"
         )
     return Installed(partitions=report.partitions, topic_ids=report.input_ids, control=control)
 

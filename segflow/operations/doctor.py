@@ -14,11 +14,13 @@ from segflow.operations.clock_check import clock_finding
 from segflow.operations.finding import Finding
 from segflow.operations.lag import lag_finding
 from segflow.operations.recovery_check import recovery_findings, replication_finding
+from segflow.operations.shard_findings import belongs, parked
 from segflow.operations.usable_share import usable_findings
 from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
 from segflow.state import lookup, redis_connection
 from segflow.state.head import Head
+from segflow.state.parking import ParkingNotes
 from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.key_placement import KeySample, key_samples, placement_problem
@@ -61,6 +63,9 @@ def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
             installation = lookup.installation(client, settings.redis.prefix)
             commits = _commits(settings, report)
             yield _installation(settings, installation, report, commits)
+            if installation:
+                yield from belongs(settings, client, installation, report)
+                yield from parked(ParkingNotes(client, settings.redis.prefix).read(range(installation.partitions)))
             heads = lookup.heads(client, settings.redis.prefix, installation.partitions) if installation else None
             reached = True
     except (UsageError, msgspec.MsgspecError) as error:
@@ -238,6 +243,9 @@ def _installation(
             f"{installation.partitioner}",
             advice="Take the old value back; or begin a new installation.",
         )
+    grown = topics.grown(report, partitions) if report is not None else ""
+    if grown:
+        return Finding(name="shards", status="FAIL", message=grown)
     if report is not None and report.partitions and report.partitions != partitions:
         return Finding(
             name="shards",

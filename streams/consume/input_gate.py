@@ -8,6 +8,7 @@ import numpy as np
 
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
 from segflow.engine.decode.merge_inputs import ready
+from segflow.engine.decode.transfers import UnreadableMessageError
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, duration_us
 from segflow.streams.consume.feed import Feed
@@ -19,6 +20,10 @@ INPUTS: Final = (PURCHASES, INTERACTIONS, HANDOVER)
 
 class OutOfRangeError(Exception):
     """An input has not got the offset that is next; acquiring the shard says why."""
+
+
+class UnreadableRecordError(Exception):
+    """A record that other shards handed over, and is no merge message; the message has the way past it."""
 
 
 @dataclass(kw_only=True)
@@ -42,9 +47,17 @@ class InputGate:
 
         Raises:
             OutOfRangeError: an input cannot be read on.
+            UnreadableRecordError: the next record that was handed over is no merge message.
         """
         most = self.settings.worker.batch_max_records
-        purchases, interactions, handed = (buffer.peek(most) for buffer in self.inputs.buffers)
+        try:
+            purchases, interactions, handed = (buffer.peek(most) for buffer in self.inputs.buffers)
+        except UnreadableMessageError as error:
+            raise UnreadableRecordError(
+                f"{self.settings.kafka.topics.handover}, partition {self.partition}, {error}: another program wrote "
+                f"it. To go on behind it, type `segflow reset --shard {self.partition} --input handover --to "
+                f"{error.offset + 1} --force`; and take that program's right to write to the topic"
+            ) from error
         latest_us = wall_us + duration_us(self.settings.worker.future_max)
         waits = (self._more_to_come(PURCHASES, len(purchases)), self._more_to_come(INTERACTIONS, len(interactions)))
         counts = ready(purchases, interactions, waits, latest_us)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from segflow.engine.columns import events
 from segflow.engine.columns.events import Chunk
 from segflow.engine.decode.records import Decoder
-from segflow.engine.decode.transfers import HandoverDecoder
+from segflow.engine.decode.transfers import HandoverDecoder, UnreadableMessageError
 from segflow.streams.consume.transport import Batch
 
 log = logging.getLogger(__name__)
@@ -41,10 +41,23 @@ class InputBuffer:
         return self.arrived - self.consumed
 
     def peek(self, most: int) -> Chunk:
-        """At most `most` records from the front; decodes what it needs. The rest stays raw."""
+        """At most `most` records from the front; decodes what it needs. The rest stays raw.
+
+        Raises:
+            UnreadableMessageError: the first record is one. Those before one come first.
+        """
         held = sum(map(len, self.chunks))
         while self.raw and held < most:
-            chunk = self.decoder.records(self.raw.popleft())
+            records = self.raw.popleft()
+            try:
+                chunk = self.decoder.records(records)
+            except UnreadableMessageError as error:
+                self.raw.appendleft(records[error.row :])
+                if not held and not error.row:
+                    raise
+                if error.row:
+                    self.chunks.append(self.decoder.records(records[: error.row]))
+                break
             self.chunks.append(chunk)
             held += len(chunk)
         joined = events.join(list(self.chunks))

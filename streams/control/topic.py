@@ -47,6 +47,8 @@ SECRET_BYTES: Final = 32
 """Of the key of blake2b, beyond what anybody could try."""
 RETRY_S: Final = (0.5, 10.0)
 """First and longest pause between two tries to follow the topic, for which new cuts may wait."""
+UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+"""The errors of taking a record that segflow did not write; pydantic's are ValueErrors."""
 FOLLOW_MS: Final = 500
 """One poll of the control topic; a record ends it at once."""
 MILLISECOND_US: Final = 1000
@@ -93,10 +95,16 @@ class Control:
         self._moved = asyncio.Event()
         self._secret: bytes | None = None
         self._decoders: tuple[int, Decoders] | None = None  # and the number of definitions they know
+        self.foreign = 0  # records that are none of segflow's
         self.definitions: list[Definition] = []
         self.settings = settings  # in force: of the latest definition
         self.rule_versions: RuleVersions
         self.shard_scans = ShardScans()
+
+    @property
+    def secret(self) -> bytes | None:
+        """The key under which the ids of erased customers are hashed; None: the topic has none yet."""
+        return self._secret
 
     @property
     def decoding(self) -> Settings:
@@ -262,8 +270,23 @@ class Control:
                     self._take(record.offset, record.value, record.timestamp)
 
     def _take(self, offset: int, value: bytes, written_ms: int) -> None:
+        """A record; one that is none of segflow's is left out, by every worker alike."""
         self._next = offset + 1
-        content = json.loads(value)
+        try:
+            self._apply(offset, json.loads(value), written_ms)
+        except UNREADABLE as error:
+            self.foreign += 1
+            log.error(  # noqa: TRY400 - for a person
+                "%s, partition 0, offset %d, is no record of segflow (%s: %s), and is left out, by every worker alike. "
+                "Another program writes to the topic: take its right to do so. If a newer version of segflow wrote it, "
+                "start that one",
+                self._topic,
+                offset,
+                type(error).__name__,
+                error,
+            )
+
+    def _apply(self, offset: int, content: dict[str, Any], written_ms: int) -> None:
         if content["kind"] == "definition":
             self._define(offset, content, written_ms)
         elif content["kind"] == "secret":

@@ -42,7 +42,8 @@ class Standing:
 
     partition: int
     acquired: bool
-    sequence: int
+    parked: str  # the reason's name; empty where it is not parked
+    sequence: int | None
     clock_s: float | None  # event clock, seconds since 1970
     freshness_s: float | None  # age of the moment up to which everything is concluded
     timer_lag_s: float | None  # how overdue its most overdue timer is
@@ -69,6 +70,14 @@ class ShardGauges(Collector):
         yield _gauge(
             "segflow_taken", "1: the shard is acquired; 0: not yet, or released after an error", shards, _acquired
         )
+        parked = GaugeMetricFamily(
+            "segflow_parked",
+            "1: the shard cannot go on, for `reason`, and all others do; 0: it is not parked",
+            labels=["shard", "reason"],
+        )
+        for shard in shards:
+            parked.add_metric([str(shard.partition), shard.parked], float(bool(shard.parked)))
+        yield parked
         yield _gauge("segflow_sequence", "commits of a shard so far", shards, lambda shard: shard.sequence)
         yield _gauge("segflow_clock_seconds", "event clock of a shard", shards, lambda shard: shard.clock_s)
         yield _gauge(

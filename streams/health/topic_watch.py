@@ -1,20 +1,23 @@
-"""Notices that an input topic was deleted and made again while it was being read.
+"""Notices that a topic is not any more what it was: deleted and made again, or given more partitions.
 
-Fetches name a topic by its name: where the new topic's offsets reach beyond the old one's, reading goes on without an
+Fetches name a topic by its name: where a new topic's offsets reach beyond the old one's, reading goes on without an
 error, in records of another history. Kafka's ids tell; aiokafka does not show them, so kafka-python's admin is asked.
+With more partitions, producers put a customer's next event elsewhere than the ones before.
 """
 
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from segflow.schemas.settings import Settings
+from segflow.state.parking import Reason
 from segflow.streams.kafka.clients import kafka_python_options
-from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS, READ
+from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS, Topic, partitions_added
 
 log = logging.getLogger(__name__)
 
@@ -22,47 +25,78 @@ EVERY_S: Final = 1.0
 """Between two looks: the longest that records of another history can be read. A look is one small request."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """A topic that is not as it was."""
+
+    reason: Reason
+    why: str  # for a person
+
+
 class TopicWatch:
-    """Looks at all inputs' ids again and again.
+    """Looks at the topics' ids and numbers of partitions again and again.
 
     Args:
-        settings: names, and where Kafka is.
-        topic_ids: of all inputs when the worker started; empty where the broker has no ids.
+        settings: where Kafka is.
+        topics: as they were when the worker started; where the broker has no ids, only partitions are compared.
     """
 
-    def __init__(self, settings: Settings, topic_ids: tuple[str, ...]) -> None:
+    def __init__(self, settings: Settings, topics: dict[str, Topic]) -> None:
         self._settings = settings
-        names = [str(getattr(settings.kafka.topics, role)) for role in READ]
-        self._ids = {name: topic_id for name, topic_id in zip(names, topic_ids, strict=True) if topic_id}
+        self._known = {topic.name: topic for topic in topics.values()}
         self._client: KafkaAdminClient | None = None
+        self._turn = asyncio.Lock()  # the client is not for two at once
 
-    async def changed(self) -> str:
-        """Return the name of an input that is another topic than it was; wait for that as long as it takes."""
-        while self._ids:
+    async def changed(self) -> Difference:
+        """The first difference there is; waited for as long as it takes."""
+        while True:
             await asyncio.sleep(EVERY_S)
             try:
-                found = await asyncio.to_thread(self._look)
+                found = await self.look()
             except (KafkaError, OSError) as error:
-                log.info("looking at the inputs' ids: %s; trying again", error)
-                self._close()
+                log.info("looking at the topics: %s; trying again", error)
                 continue
-            for name, topic_id in found.items():
-                if topic_id not in ("", self._ids[name]):
-                    self._close()
-                    return name
-        return await asyncio.Future()
+            if found is not None:
+                return found
 
-    def _look(self) -> dict[str, str]:
-        """Each input's id now; one that is missing is left out, the consumer will say so."""
-        if self._client is None:
-            self._client = KafkaAdminClient(
-                **kafka_python_options(self._settings.kafka), bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS
-            )
-        described = self._client.describe_topics(list(self._ids))
-        return {each["name"]: str(each.get("topic_id") or "") for each in described if not each["error_code"]}
+    async def look(self) -> Difference | None:
+        """The difference there is now; a missing topic is none, whoever reads or writes it will say so.
 
-    def _close(self) -> None:
+        Raises:
+            kafka.errors.KafkaError, OSError: Kafka does not say.
+        """
+        async with self._turn:
+            try:
+                found = await asyncio.to_thread(self._look)
+            except (KafkaError, OSError):
+                self.close()
+                raise
+        grown = partitions_added(found, {name: topic.partitions for name, topic in self._known.items()})
+        if grown:
+            return Difference(reason=Reason.PARTITIONS_ADDED, why=grown)
+        for name, (topic_id, _) in found.items():
+            known = self._known[name].topic_id
+            if known and topic_id not in ("", known):
+                why = f"{name} was deleted and made again while it was in use; the state belongs to the old one"
+                return Difference(reason=Reason.TOPIC_REPLACED, why=why)
+        return None
+
+    def close(self) -> None:
+        """Look no more."""
         client, self._client = self._client, None
         if client is not None:
             with suppress(KafkaError, OSError):
                 client.close()
+
+    def _look(self) -> dict[str, tuple[str, int]]:
+        """Each topic's id and number of partitions."""
+        if self._client is None:
+            self._client = KafkaAdminClient(
+                **kafka_python_options(self._settings.kafka), bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS
+            )
+        described = self._client.describe_topics(list(self._known))
+        return {
+            each["name"]: (str(each.get("topic_id") or ""), len(each["partitions"]))
+            for each in described
+            if not each["error_code"]
+        }

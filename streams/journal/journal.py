@@ -1,8 +1,9 @@
 """The journal: one record a commit, from which a shard's state can be made again."""
 
+import logging
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -12,6 +13,8 @@ from segflow.engine.commit.plan import Plan
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.streams.kafka.partition_reader import PartitionReader
+
+log = logging.getLogger(__name__)
 
 TAIL_STEP: Final = 64
 """Offsets looked back from the end at first; a worker that stopped cleanly needs two."""
@@ -69,6 +72,35 @@ def message(entry: Entry) -> Message:
     return Message(key=str(entry.plan.sequence).encode(), value=msgspec.json.encode(entry), headers=[])
 
 
+def read(record: Any, place: str) -> Entry | None:
+    """The entry of a record of the journal; None of one that another program wrote.
+
+    Args:
+        record: as Kafka gives it.
+        place: topic and partition, for messages.
+
+    Raises:
+        JournalError: it has an entry's key, and is none: passing over it could lose a commit.
+    """
+    try:
+        return _DECODER.decode(record.value or b"")
+    except msgspec.MsgspecError as error:
+        if (record.key or b"").isdigit():
+            raise JournalError(
+                f"{place}, offset {record.offset}, has the key of an entry and cannot be read ({error}): a newer "
+                "version of segflow wrote it, or another program did. Start that version; else restore the topic, or "
+                "begin a new installation"
+            ) from error
+        log.warning(
+            "%s, offset %d, is no entry of segflow (%s), and is passed over: commits are counted without it. Another "
+            "program writes to the topic; take its right to do so",
+            place,
+            record.offset,
+            error,
+        )
+        return None
+
+
 class JournalReader:
     """One shard's journal. An async context.
 
@@ -116,8 +148,8 @@ class JournalReader:
         reached = 0
         async for records in self._reader.slices(start, stop):
             for record in records:
-                entry = _DECODER.decode(record.value)
-                if entry == last:
+                entry = read(record, self._place)
+                if entry is None or entry == last:
                     continue
                 last, before = entry, reached
                 reached = entry.plan.sequence
@@ -136,11 +168,23 @@ class JournalReader:
         """An offset at or before the first entry beyond `sequence`, found stepping back from `stop`."""
         first, step = await self._reader.first(), TAIL_STEP
         while (start := stop - step) > first:
-            record = await self._reader.record_from(start, stop)
-            if record is not None and _DECODER.decode(record.value).plan.sequence <= sequence + 1:
+            entry = await self._first_entry(start, stop)
+            if entry is not None and entry.plan.sequence <= sequence + 1:
                 return start
             step *= GROWTH
         return first
+
+    async def _first_entry(self, start: int, stop: int) -> Entry | None:
+        while (record := await self._reader.record_from(start, stop)) is not None:
+            entry = read(record, self._place)
+            if entry is not None:
+                return entry
+            start = record.offset + 1
+        return None
+
+    @property
+    def _place(self) -> str:
+        return f"{self._reader.place.topic}, partition {self._partition}"
 
     def _broken(self, sequence: int) -> JournalError:
         return JournalError(

@@ -1,15 +1,17 @@
 """The topics: what each must be like, what is there, and making those that are missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from kafka import TopicPartition
 from kafka.admin import ConfigResource, KafkaAdminClient
 
 from segflow.schemas.connection_settings import Kafka
 from segflow.schemas.settings import Settings
 from segflow.streams.kafka.clients import kafka_python_options
+from segflow.streams.kafka.limits import least_bytes
 
 BOOTSTRAP_TIMEOUT_MS: Final = 5000
 """Kafka answers in milliseconds where it is there; kafka-python's own 30 s would look like a hang."""
@@ -28,6 +30,8 @@ NO_LAG: Final = str(2**63 - 1)
 NO_ERROR: Final = 0
 UNKNOWN_TOPIC: Final = 3
 ALREADY_EXISTS: Final = 36
+LATEST_OFFSET: Final = -1
+"""Of Kafka's ListOffsets: after the last record."""
 
 
 class TopicsError(Exception):
@@ -76,7 +80,8 @@ WHY: Final = {
     "handover": "compaction would throw parts of merged customers away",
     "control": "every version of the rules stays needed",
 }
-SHOWN_CONFIGS: Final = ("cleanup.policy", "retention.ms", "retention.bytes", COMPACTION_LAG)
+SIZE_LIMIT: Final = "max.message.bytes"
+SHOWN_CONFIGS: Final = ("cleanup.policy", "retention.ms", "retention.bytes", COMPACTION_LAG, SIZE_LIMIT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +112,34 @@ class TopicsReport:
         return tuple(self.topics[role].topic_id for role in READ)
 
 
+def partitions_added(found: Mapping[str, tuple[str, int]], known: Mapping[str, int]) -> str:
+    """A message about topics that have more partitions than they had; empty where none has.
+
+    Args:
+        found: id and number of partitions by name, as they are.
+        known: numbers of partitions by name, as they were.
+    """
+    grown = [
+        f"{name} has {count} partitions and had {known[name]}"
+        for name, (_, count) in found.items()
+        if count > known[name] > 0
+    ]
+    if not grown:
+        return ""
+    return (
+        f"partitions were added: {', '.join(grown)}. Producers now put customers elsewhere than before, and they would "
+        "stand in two shards; so nothing is read or published any more. Kafka takes no partition back: begin a new "
+        "installation (another redis.prefix, kafka.group and output topics), which reads the inputs from their start"
+    )
+
+
+def grown(report: TopicsReport, partitions: int) -> str:
+    """See `partitions_added`; `partitions`: those that the installation has."""
+    sharded = [topic for topic in report.topics.values() if not KINDS[topic.role].single]
+    found = {topic.name: (topic.topic_id, topic.partitions) for topic in sharded}
+    return partitions_added(found, dict.fromkeys(found, partitions))
+
+
 def check(settings: Settings) -> TopicsReport:
     """Describe the settings' topics and say what is wrong.
 
@@ -114,7 +147,20 @@ def check(settings: Settings) -> TopicsReport:
         kafka.errors.KafkaError: Kafka cannot be reached or refuses.
     """
     with admin(settings.kafka) as client:
-        return _report(_describe(client, settings.kafka))
+        return _report(_describe(client, settings.kafka), settings)
+
+
+def has_records(kafka: Kafka, name: str) -> bool:
+    """Whether anything was ever written to the topic.
+
+    Raises:
+        kafka.errors.KafkaError: Kafka cannot be reached or refuses.
+    """
+    with admin(kafka) as client:
+        (described,) = client.describe_topics([name])
+        places = [TopicPartition(name, number) for number in range(len(described["partitions"]))]
+        found = client.list_partition_offsets(dict.fromkeys(places, LATEST_OFFSET))
+    return any(found[place].offset > 0 for place in places)
 
 
 def configuration(role: str, replication: int) -> dict[str, str]:
@@ -206,7 +252,7 @@ def _configs(client: KafkaAdminClient, names: list[str]) -> dict[str, dict[str, 
     }
 
 
-def _report(topics: dict[str, Topic]) -> TopicsReport:
+def _report(topics: dict[str, Topic], settings: Settings) -> TopicsReport:
     missing = [topic.name for topic in topics.values() if not topic.partitions]
     problems = []
     if missing:
@@ -219,6 +265,7 @@ def _report(topics: dict[str, Topic]) -> TopicsReport:
         if topic.partitions:
             problems += _partition_problems(topic, partitions) if role not in INPUTS else []
             problems += _config_problems(topic)
+            problems += _size_problems(topic, least_bytes(role, settings))
     warnings = [_unbounded(topic) for topic in topics.values() if compaction_lag_ms(topic) is None and _compacts(topic)]
     return TopicsReport(partitions=partitions, topics=topics, problems=problems, missing=missing, warnings=warnings)
 
@@ -271,6 +318,18 @@ def _config_problems(topic: Topic) -> list[str]:
         for key, value in KINDS[topic.role].required.items()
         if key in topic.configs and topic.configs[key] != value
     ]
+
+
+def _size_problems(topic: Topic, least: int) -> list[str]:
+    limit = topic.configs.get(SIZE_LIMIT)
+    if limit is None or int(limit) >= least:
+        return []
+    problem = (
+        f"{topic.name} takes at most {int(limit):,} bytes at once ({SIZE_LIMIT}), but must take {least:,}, or a shard "
+        f"that writes more stands still: kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} "
+        f"--add-config {SIZE_LIMIT}={least}"
+    )
+    return [problem]
 
 
 def _count_to_make(topics: dict[str, Topic], asked: int | None) -> int:

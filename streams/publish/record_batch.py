@@ -16,6 +16,7 @@ from crc32c import crc32c
 from segflow.engine.columns import text, varint
 from segflow.engine.columns.messages import Messages
 from segflow.engine.columns.text import Text
+from segflow.streams.kafka.limits import BATCH_MAX_BYTES
 
 HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 """Base offset, length, leader epoch, magic, CRC, attributes, last offset, first and last timestamp, producer id and
@@ -30,8 +31,6 @@ LZ4: Final = 3
 """Of the attributes, how the records are compressed."""
 LZ4_LEVEL: Final = 1
 """The fast one: what higher ones gain in size is little for changes, which are much alike anyway."""
-BATCH_MAX_BYTES: Final = 2**20 - 2**16
-"""The broker's default limit of a batch is 2**20 + 12. A batch of one record may be larger."""
 NO_ATTRIBUTES_NOW: Final = b"\x00\x00"
 """A record's attributes, of which there are none, and its time, which is the batch's."""
 NO_VALUE: Final = -1  # the length of a tombstone's value

@@ -10,7 +10,7 @@ from segflow.engine.commit import label_counts
 from segflow.segments.instant import UNKNOWN
 from segflow.state.head import Head
 from segflow.streams.journal.input_reader import InputReader
-from segflow.streams.journal.journal import JournalReader
+from segflow.streams.journal.journal import JournalError, JournalReader
 from segflow.streams.journal.replay import JournalReplay
 from segflow.streams.publish.publisher import PUBLISH_S, Publisher
 from segflow.streams.runtime.failpoints import failpoint
@@ -47,6 +47,11 @@ async def acquire(state: ShardState) -> None:
     failpoint("acquire:head-read")
     async with JournalReader(settings, partition) as journal, InputReader(settings, partition) as inputs:
         await state.control.reaches(await inputs.control_end())  # an earlier owner may have adopted what is newest
+        if stored is not None and not state.control.rule_versions.has(stored.rules):
+            raise JournalError(
+                f"its rules are version {stored.rules}, which the control topic lacks: it was cut or recreated. "
+                "Restore it, or begin a new installation"
+            )
         stored = await _replay(state, stored, journal, inputs)  # 3, 4
         failpoint("acquire:replayed")
         head = stored or Head(rules=state.control.rule_versions.first.version)

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 STANDS_S: Final = 5.0
 """A commit that is not done by then stands: the worker is not ready. The largest take a second on a slow machine."""
+MISPLACED: Final = "wrong_partition"
+"""The kind of dead letter of a record that lies where its key does not belong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,18 +75,22 @@ class CommitLoop:
         self._more_due = False  # the latest sweep took as many customers as it may
 
     async def run(self) -> None:
-        """Commit whatever there is to do, until the shard is stopped.
+        """Commit whatever there is to do, until the shard is stopped or every shard is to be parked.
 
         Raises:
             Exception: whatever hinders a commit; whether it was published is then unknown.
         """
         state, worker = self._state, self._state.settings.worker
         idle = False
-        while not state.stopping.is_set():
+        while not state.halted:
             pending = await self._execute(await self._batcher.next_reply(self, state.inputs, idle=idle))
             idle = pending is None
             if pending is None:
+                if not state.halted:
+                    await state.goes_on()
                 continue
+            if MISPLACED in pending.result.dead_kinds and not await state.look_at_topics():
+                return  # they are where they belong by now, and wait there
             state.uncommitted_since_s = state.uncommitted_since_s or monotonic()
             standing = asyncio.get_running_loop().call_later(STANDS_S, self._stands)
             try:
@@ -92,6 +98,7 @@ class CommitLoop:
                     await self._commit(pending)
             finally:
                 standing.cancel()
+            await state.goes_on()
             fullest = max(buffer.waiting for buffer in state.inputs.buffers)
             if pending.written > SMALL_SIZE and fullest < worker.batch_max_records:
                 await asyncio.sleep(worker.linger.total_seconds())  # the next one costs hardly more for having more
@@ -107,7 +114,7 @@ class CommitLoop:
         )
 
     def stop(self) -> None:
-        """End `run` after the commit under way; `stopping` is set."""
+        """End `run` after the commit under way; the state is `halted`."""
         self._batcher.dismiss(self)
 
     def fail(self, error: Exception) -> None:
@@ -118,7 +125,7 @@ class CommitLoop:
         """See segflow.streams.shard.commit_batcher.Member."""
         state = self._state
         state.inputs.arrived = False
-        if state.stopping.is_set():
+        if state.halted:
             return None
         started_s, wall_us = perf_counter(), now_us()
         chunks = state.gate.chunks(wall_us, state.head.clock_us)
@@ -130,6 +137,8 @@ class CommitLoop:
             due = self._due(horizon_us)
             if not due:
                 state.uncommitted_since_s = None
+                if state.parked is not None or state.note_stands:
+                    self._batcher.dismiss(self)  # `run` is to see that there is nothing to do: the shard works again
                 return None
         state.metrics.steps.labels("decode").observe(decoded_s - started_s)
         for buffer, chunk in zip(state.inputs.buffers, chunks, strict=True):

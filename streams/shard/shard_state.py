@@ -1,13 +1,15 @@
 """The state that all parts of a shard share: its clients, and how far it has come."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN
 from segflow.state.head import Head
+from segflow.state.parking import Parked
 from segflow.state.store import Store
 from segflow.streams.consume.feed import Feed
 from segflow.streams.consume.input_gate import InputGate
@@ -18,6 +20,9 @@ from segflow.streams.health.metrics import Metrics
 from segflow.streams.health.telemetry import Telemetry
 from segflow.streams.publish.packing import Packing
 from segflow.streams.publish.publisher import Publisher
+from segflow.streams.shard.parking import Parking
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -33,11 +38,15 @@ class ShardState:
     feed: Feed
     metrics: Metrics
     packing: Packing  # of the worker
+    parking: Parking  # of the worker
+    look_at_topics: Callable[[], Awaitable[bool]]  # whether they are as they were; else every shard is parked by now
     clock_is_right: Callable[[], bool] = lambda: True  # this machine's, as far as others say
     telemetry: Telemetry | None = None  # of the worker, where it is on
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     acquired: bool = False  # by this worker: its inputs are open
     trouble: str = ""  # the error it was last released for; empty once it is acquired again
+    parked: Parked | None = None  # why it does not go on; None again once it has committed, or had nothing to do
+    note_stands: bool = False  # Redis may say that it is parked, and did not answer when that was to be erased
     uncommitted_since_s: float | None = None  # of monotonic; a commit is being published, and none was done yet
     concluded_us: int = UNKNOWN  # everything up to here was worked, silence too, as far as this worker knows
     labels: dict[tuple[str, str], int] | None = None  # customers by dimension and label; None: not counted, or not yet
@@ -49,6 +58,20 @@ class ShardState:
 
     def __post_init__(self) -> None:
         self.begin()
+
+    @property
+    def halted(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self.stopping.is_set() or self.parking.hold is not None
+
+    async def goes_on(self) -> None:
+        """It works; where it was parked, nobody is to say so any more."""
+        if self.parked is None and not self.note_stands:
+            return
+        self.note_stands = not await self.parking.note(self.partition, None)
+        if self.parked is not None:
+            log.warning("shard %d goes on; it was parked (%s)", self.partition, self.parked.reason)
+            self.parked = None
 
     @property
     def uncommitted_s(self) -> float:

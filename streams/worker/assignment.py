@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from faust.types import TP
+from kafka.errors import KafkaError
 
 from segflow.schemas.model_error import ModelError
 from segflow.state.head import Head
-from segflow.streams.shard.shard import Shard, ShardStoppedError
+from segflow.streams.shard.shard import Shard
 
 log = logging.getLogger(__name__)
 
@@ -22,43 +23,71 @@ class Assignment:
 
     Args:
         topics: a shard's inputs, which come together.
+        partitions: of each of them, as the installation has them.
         shard_of: makes the shard of a partition.
         close: stops reading a partition.
+        look_at_topics: whether they are as they were; else every shard is parked by then.
         fail: ends the worker with an exit code.
     """
 
     def __init__(
         self,
         topics: tuple[str, ...],
+        partitions: int,
         *,
         shard_of: Callable[[int], Shard],
         close: Callable[[int], None],
+        look_at_topics: Callable[[], Awaitable[bool]],
         fail: Callable[[int], None],
     ) -> None:
         self.shards: dict[int, Shard] = {}
         self.joined = False  # the group: it has said which partitions are this worker's
         self._topics = topics
         self._shard_of = shard_of
+        self._partitions = partitions
         self._close = close
+        self._look_at_topics = look_at_topics
         self._fail = fail
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def assigned(self, _app: Any, assigned: set[TP], **_: Any) -> None:
         """Start the shards of these partitions; called by Faust."""
         self.joined = True
-        for partition in sorted({place.partition for place in assigned}):
-            missing = [topic for topic in self._topics if TP(topic, partition) not in assigned]
-            if missing:  # the others of the group would not take it either; a new start says what is wrong
-                log.error(
-                    "partition %d of %s did not come with its other inputs: the topic was deleted, or a group member "
-                    "places partitions in another way",
-                    partition,
-                    ", ".join(missing),
-                )
-                self._fail(1)
-                return
+        places = self._known(assigned)
+        halves = [
+            (partition, topic)
+            for partition in sorted({place.partition for place in places})
+            for topic in self._topics
+            if TP(topic, partition) not in places
+        ]
+        if (halves or len(places) < len(assigned)) and await self._grown():
+            halves = []  # an input has more partitions than the others; what came whole is parked with the rest
+        if halves:  # the others of the group would not take it either; a new start says what is wrong
+            log.error(
+                "partition %d of %s did not come with its other inputs: the topic was deleted, or a group member "
+                "places partitions in another way",
+                *halves[0],
+            )
+            self._fail(1)
+            return
+        for partition in sorted({place.partition for place in places}):
             self.shards[partition] = shard = self._shard_of(partition)
             self._tasks[partition] = asyncio.create_task(self._work(shard), name=f"shard-{partition}")
+
+    def _known(self, assigned: set[TP]) -> set[TP]:
+        """Those of partitions that the installation has; one beyond them is refused."""
+        beyond = sorted({place.partition for place in assigned if place.partition >= self._partitions})
+        if beyond:
+            log.error("partitions %s are refused: this installation has %d", beyond, self._partitions)
+        return {place for place in assigned if place.partition < self._partitions}
+
+    async def _grown(self) -> bool:
+        """Whether topics have changed since the worker started; every shard is parked then."""
+        try:
+            return not await self._look_at_topics()
+        except (KafkaError, OSError) as error:
+            log.warning("looking at the topics: %s", error)
+            return False
 
     async def revoked(self, _app: Any, revoked: set[TP], **_: Any) -> None:
         """Release the shards of these partitions; called by Faust."""
@@ -99,6 +128,11 @@ class Assignment:
         if shard is not None:
             shard.lose(written, error)
 
+    def interrupt(self) -> None:
+        """Every shard is to look whether it goes on."""
+        for shard in self.shards.values():
+            shard.interrupt()
+
     def acquired(self) -> list[Shard]:
         """The shards whose inputs are open."""
         return [shard for shard in self.shards.values() if shard.state.acquired]
@@ -106,7 +140,7 @@ class Assignment:
     async def _work(self, shard: Shard) -> None:
         try:
             await shard.run()
-        except (ShardStoppedError, ModelError) as error:
+        except ModelError as error:
             log.error("%s", error)  # noqa: TRY400 - the message is for a person, a traceback is not
             self._fail(2)
         except Exception:

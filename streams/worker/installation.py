@@ -1,27 +1,145 @@
-"""The division of customers into shards, noted once in Redis for every worker and every command."""
+"""An installation as Redis knows it: what holds for all of its shards, noted by the first worker, checked by all."""
 
 import json
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
 
 import redis
 
 from segflow.schemas.settings import Settings
+from segflow.state import lookup
 from segflow.state.keys import installation
+from segflow.streams.control.topic import Control
+from segflow.streams.kafka import topics
+from segflow.streams.kafka.topics import READ, TopicsReport
 from segflow.streams.runtime.errors import UsageError
 
+FINGERPRINT_BYTES: Final = 8
+"""Tells two secrets apart, and gives nothing of them away."""
 
-def claim(connected: redis.Redis, settings: Settings, partitions: int) -> None:
-    """Note how customers are divided into shards; the state in Redis must be divided so already, or be new.
+
+class OtherInstallationError(UsageError):
+    """Redis and the topics do not belong together; the message says why and what to do."""
+
+
+def claim(connected: redis.Redis, settings: Settings, report: TopicsReport) -> None:
+    """Note how customers are divided into shards, and which topics there are; or check that they are those noted.
 
     Raises:
-        UsageError: it is divided in another way.
-        redis.RedisError: Redis cannot be reached or refuses.
+        OtherInstallationError: the state is divided otherwise, or belongs to other topics.
+        redis.RedisError, ValueError: Redis does not answer, or holds something else.
     """
     key = installation(settings.redis.prefix)
-    wanted = json.dumps({"partitions": partitions, "partitioner": settings.kafka.partitioner})
-    connected.set(key, wanted, nx=True)
-    stored: object = connected.get(key)
-    if stored != wanted.encode():
-        raise UsageError(
-            f"the state in Redis is of {stored!r}, the inputs are {wanted}: customers would change shards. "
-            "Take the old number of partitions and partitioner back, or start afresh under another redis.prefix"
+    divided = {"partitions": report.partitions, "partitioner": settings.kafka.partitioner}
+    ids = {role: topic.topic_id for role, topic in report.topics.items()}
+    connected.set(key, json.dumps(divided | {"topics": ids}), nx=True)
+    stored = lookup.installation(connected, settings.redis.prefix)
+    assert stored is not None
+    if (stored.partitions, stored.partitioner) != tuple(divided.values()):
+        raise OtherInstallationError(
+            f"the state in Redis is of {stored.partitions} partitions and the partitioner {stored.partitioner}, the "
+            f"inputs have {report.partitions} and {settings.kafka.partitioner}: customers would change shards. Take "
+            "the old number of partitions and partitioner back, or begin anew with another redis.prefix"
         )
+    recreated = topics_recreated(stored, report)
+    if recreated:
+        raise OtherInstallationError(recreated)
+    _note(connected, settings, topics=stored.topics | ids)
+
+
+def topics_recreated(stored: lookup.Installation, report: TopicsReport) -> str:
+    """A message about topics that were recreated since they were noted; empty where none was.
+
+    The inputs are left out: each shard knows of which topic it has read, and has its own way to go on.
+    """
+    wrong = [
+        topic
+        for role, topic in report.topics.items()
+        if role not in READ and topic.topic_id and stored.topics.get(role, topic.topic_id) not in ("", topic.topic_id)
+    ]
+    if not wrong:
+        return ""
+    names = ", ".join(topic.name for topic in wrong)
+    how = " ".join(f"--accept {topic.role.replace('_', '-')}" for topic in wrong)
+    lost = [LOST[topic.role] for topic in wrong if topic.role in LOST]
+    return (
+        f"deleted and made again since the workers used it: {names}. {' '.join(lost)}{' ' if lost else ''}If that is "
+        f"the topic to go on with, type `segflow topics {how}`; what the old one held is gone from there"
+    )
+
+
+LOST: Final = {
+    "journal": "Without the journal no commit can be replayed: restore it, or begin a new installation.",
+    "control": "Without the control topic rules and the secret of erased customers are lost: restore it, or begin a "
+    "new installation.",
+}
+"""More to say of a topic that the state depends on."""
+
+
+def check_control(connected: redis.Redis, settings: Settings, control: Control, report: TopicsReport) -> None:
+    """Check that the control topic, which was read, is that of the state in Redis and of the journal.
+
+    Raises:
+        OtherInstallationError: it is empty beside them, or has another secret.
+        kafka.errors.KafkaError, redis.RedisError: a server does not answer.
+    """
+    name = settings.kafka.topics.control
+    heads = lookup.heads_there(connected, settings.redis.prefix, report.partitions)
+    if not control.definitions and (heads or topics.has_records(settings.kafka, settings.kafka.topics.journal)):
+        beside = f"{heads} shards in Redis have state" if heads else f"{settings.kafka.topics.journal} has commits"
+        raise OtherInstallationError(
+            f"{name} holds no definition, but {beside}: it was cut or recreated. A worker that went on would bring "
+            "erased customers back. Restore it, or begin a new installation (another redis.prefix, kafka.group and "
+            "output topics)"
+        )
+    stored = lookup.installation(connected, settings.redis.prefix)
+    if heads and stored is not None and stored.secret and stored.secret != fingerprint(control.secret):
+        raise OtherInstallationError(
+            f"{name} has another secret than the one the state in Redis was made with: it was recreated, or is another "
+            "installation's. Erased customers would come back. Restore it, or begin a new installation (another "
+            "redis.prefix, kafka.group and output topics)"
+        )
+
+
+def accept(connected: redis.Redis, settings: Settings, report: TopicsReport, roles: Iterable[str]) -> None:
+    """Note recreated topics as those to go on with.
+
+    Raises:
+        OtherInstallationError: there is no installation.
+        redis.RedisError, ValueError: Redis does not answer, or holds something else.
+    """
+    stored = lookup.installation(connected, settings.redis.prefix)
+    if stored is None:
+        raise OtherInstallationError(
+            f"no worker has run yet on this Redis with redis.prefix {settings.redis.prefix}: there is nothing to accept"
+        )
+    _note(connected, settings, topics=stored.topics | {role: report.topics[role].topic_id for role in roles})
+
+
+def note_secret(connected: redis.Redis, settings: Settings, control: Control) -> None:
+    """Note the fingerprint of the installation's secret.
+
+    Raises:
+        redis.RedisError: Redis does not answer.
+    """
+    _note(connected, settings, secret=fingerprint(control.secret))
+
+
+def claim_again(connected: redis.Redis, settings: Settings, report: TopicsReport, control: Control) -> None:
+    """Note what `claim` and `note_secret` noted, in a Redis that was emptied under a running worker; raises as they."""
+    claim(connected, settings, report)
+    note_secret(connected, settings, control)
+
+
+def fingerprint(secret: bytes | None) -> str:
+    """A secret's; empty where there is none."""
+    return "" if secret is None else blake2b(secret, digest_size=FINGERPRINT_BYTES, person=b"segflow").hexdigest()
+
+
+def _note(connected: redis.Redis, settings: Settings, **more: object) -> None:
+    """Add to what is noted; workers that start at once note the same."""
+    key = installation(settings.redis.prefix)
+    stored = json.loads(connected.get(key) or b"{}")
+    if any(stored.get(name) != value for name, value in more.items()):
+        connected.set(key, json.dumps(stored | more), xx=True)

@@ -7,6 +7,7 @@ import time
 from typing import Any, Final
 
 from segflow.schemas.settings import Settings
+from segflow.state import lookup
 from segflow.state.redis_connection import client
 from segflow.streams.control.topic import Control, DefinitionRefusedError
 from segflow.streams.health.pages import Pages, Starting
@@ -17,7 +18,7 @@ from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.connections import UnreachableError, address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.runtime.version import installed_version
-from segflow.streams.worker.installation import claim
+from segflow.streams.worker.installation import check_control, claim, note_secret
 from segflow.streams.worker.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -76,13 +77,19 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
     """
     with kafka_errors(settings.kafka):
         report = topics.check(settings)
+    with redis_errors(settings.redis), client(settings.redis) as connected:
+        held = lookup.installation(connected, settings.redis.prefix)
+    grown = topics.grown(report, held.partitions) if held is not None else ""
+    if grown:
+        raise NotReadyError(grown)
+    with kafka_errors(settings.kafka):
         if report.problems:
             raise NotReadyError("\n".join(report.problems))
         problem = check_keys(settings, report.partitions)
         if problem is not None:  # no reason to hold up what is right: misplaced records are dead letters
             log.warning("%s", problem)
     with redis_errors(settings.redis), client(settings.redis) as connected:
-        claim(connected, settings, report.partitions)
+        claim(connected, settings, report)
     log.info(
         "segflow %s: Kafka at %s, group %s, %d shards; Redis at %s, prefix %s; pages %s",
         installed_version(),
@@ -94,12 +101,19 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
         f"on {settings.worker.http_host}:{settings.worker.http_port}" if settings.worker.http_port else "off",
     )
     control = Control(settings)
-    with kafka_errors(settings.kafka):
+    with (
+        kafka_errors(settings.kafka),
+        redis_errors(settings.redis),
+        client(settings.redis) as connected,
+    ):
+        control.read()
+        check_control(connected, settings, control, report)
         try:
             control.start(lambda: _others(settings), quiet=quiet)
         except DefinitionRefusedError as error:
             raise NotReadyError(str(error)) from error
-    return Worker(settings, partitions=report.partitions, topic_ids=report.input_ids, control=control)
+        note_secret(connected, settings, control)
+    return Worker(settings, report=report, control=control)
 
 
 def _others(settings: Settings) -> int:

@@ -7,7 +7,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import SECOND_US, UNKNOWN
+from segflow.state.parking import Parked
 from segflow.streams.consume.transport import now_us
+from segflow.streams.control.topic import Control
 from segflow.streams.health.clocks import SERVERS, Clocks
 from segflow.streams.health.metrics import Metrics, Standing
 from segflow.streams.health.pages import Verdict
@@ -16,6 +18,7 @@ from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.health.watch import Watch
 from segflow.streams.kafka.topics import READ
 from segflow.streams.shard.commit_loop import STANDS_S
+from segflow.streams.shard.parking import Parking
 from segflow.streams.shard.shard_state import ShardState
 from segflow.streams.worker.assignment import Assignment
 
@@ -29,6 +32,8 @@ class View:
     watch: Watch
     clocks: Clocks
     assignment: Assignment
+    parking: Parking
+    control: Control
     ended: asyncio.Event  # set: the worker is stopping
 
     def __post_init__(self) -> None:
@@ -58,23 +63,27 @@ class View:
             why_not.append("it is stopping")
         if not self.assignment.joined:
             why_not.append("the consumer group has not said yet which shards are its own")
+        hold = self.parking.hold
+        if hold is not None:
+            why_not.append(f"every shard is parked ({hold.reason}): {hold.why}")
         shards = [shard.state for _, shard in sorted(self.assignment.shards.items())]
-        why_not += [
-            f"shard {shard.partition} is not acquired{': ' if shard.trouble else ''}{shard.trouble}"
-            for shard in shards
-            if not shard.acquired
-        ]
+        why_not += [trouble for shard in shards if (trouble := _trouble(shard, hold))]
         why_not += [
             f"shard {shard.partition} has something to commit, and nothing was for {shard.uncommitted_s:.0f} s"
             + (f": {shard.obstacle}" if shard.obstacle else "")
             for shard in shards
-            if shard.acquired and shard.uncommitted_s > STANDS_S
+            if shard.acquired and shard.parked is None and shard.uncommitted_s > STANDS_S
         ]
         acquired = [shard.partition for shard in shards if shard.acquired]
+        parked = {shard.partition: shard.parked.reason for shard in shards if shard.parked is not None}
         warnings = self.metrics.dead_letters.warnings() + only_copies(self.watch.recovery.answer or {})
         memory = self._redis_memory()
         warnings += [] if memory is None else memory.warnings
-        return Verdict(why_not=why_not + self.watch.stuck(), more={"shards": acquired, "warnings": warnings})
+        if self.control.foreign:
+            name = self.settings.kafka.topics.control
+            warnings.append(f"another program has written to {name}: {self.control.foreign} records are left out")
+        more = {"shards": acquired, "parked": parked, "warnings": warnings}
+        return Verdict(why_not=why_not + self.watch.stuck(), more=more)
 
     def registry(self) -> CollectorRegistry:
         """See Source."""
@@ -89,7 +98,7 @@ class View:
 
     def _standings(self) -> list[Standing]:
         shards = [shard.state for shard in list(self.assignment.shards.values())]
-        return [self._standing(shard) for shard in shards if hasattr(shard, "head")]
+        return [self._standing(shard) if hasattr(shard, "head") else _unknown(shard) for shard in shards]
 
     def _customers(self) -> dict[tuple[str, str], int]:
         """By dimension and label, those with nobody too; empty where a shard's are not counted: a part is no answer."""
@@ -113,6 +122,7 @@ class View:
         return Standing(
             partition=shard.partition,
             acquired=shard.acquired,
+            parked=_reason(shard),
             sequence=head.sequence,
             clock_s=None if clock_us is None else clock_us / SECOND_US,
             freshness_s=None if shard.concluded_us == UNKNOWN else max(0, wall_us - shard.concluded_us) / SECOND_US,
@@ -121,3 +131,34 @@ class View:
             recoverable=self._is_recoverable(shard.partition),
             lags=tuple(self.watch.lag((topic, shard.partition), shard.worked_to(side)) for side, topic in read),
         )
+
+
+def _trouble(shard: ShardState, hold: Parked | None) -> str:
+    """The reason for which the shard does not go on, beside that every one is parked; empty where there is none."""
+    parked = shard.parked
+    if parked is not None:
+        return "" if parked is hold else f"shard {shard.partition} is parked ({parked.reason}): {parked.why}"
+    if shard.acquired or hold is not None:
+        return ""
+    return f"shard {shard.partition} is not acquired{': ' if shard.trouble else ''}{shard.trouble}"
+
+
+def _reason(shard: ShardState) -> str:
+    parked = shard.parked
+    return "" if parked is None else str(parked.reason)
+
+
+def _unknown(shard: ShardState) -> Standing:
+    """Of a shard that this worker has never acquired."""
+    return Standing(
+        partition=shard.partition,
+        acquired=False,
+        parked=_reason(shard),
+        sequence=None,
+        clock_s=None,
+        freshness_s=None,
+        timer_lag_s=None,
+        uncommitted_s=shard.uncommitted_s,
+        recoverable=None,
+        lags=(None,) * len(READ),
+    )

@@ -16,6 +16,7 @@ from segflow.engine.encode.change_json import Encoder
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.state.keys import Keys
+from segflow.state.parking import ParkingNotes
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
 from segflow.streams.consume.faust_app import faust_app
@@ -29,15 +30,17 @@ from segflow.streams.health.probe import Pulse
 from segflow.streams.health.recovery_look import RecoveryLook
 from segflow.streams.health.redis_look import RedisLook
 from segflow.streams.health.telemetry import telemetry
-from segflow.streams.health.topic_watch import TopicWatch
+from segflow.streams.health.topic_watch import Difference, TopicWatch
 from segflow.streams.health.watch import Watch
+from segflow.streams.kafka.topics import TopicsReport
 from segflow.streams.publish.packing import Packing
 from segflow.streams.runtime.memory import tune_process_memory
 from segflow.streams.shard.commit_batcher import CommitBatcher
+from segflow.streams.shard.parking import LOOK_S, Parking
 from segflow.streams.shard.shard import Shard
 from segflow.streams.shard.shard_state import ShardState
 from segflow.streams.worker.assignment import Assignment
-from segflow.streams.worker.installation import claim
+from segflow.streams.worker.installation import claim_again
 from segflow.streams.worker.status import View
 
 log = logging.getLogger(__name__)
@@ -56,19 +59,20 @@ class Worker:
 
     Args:
         settings: of the installation; its topics and Redis have been checked.
-        partitions: of each input.
-        topic_ids: of purchases, interactions and what shards hand over.
+        report: of the topics, as they were checked.
         control: started.
     """
 
-    def __init__(self, settings: Settings, *, partitions: int, topic_ids: tuple[str, ...], control: Control) -> None:
+    def __init__(self, settings: Settings, *, report: TopicsReport, control: Control) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.metrics.partitions.set(partitions)
-        self._partitions = partitions
-        self._topic_ids = topic_ids
+        self.metrics.partitions.set(report.partitions)
+        self._partitions = report.partitions
+        self._topic_ids = report.input_ids
+        self._topic_watch = TopicWatch(settings, report.topics)
         self._control = control
         self._redis = client(settings.redis)
+        self._parking = Parking(ParkingNotes(self._redis, settings.redis.prefix))
         self._packing = Packing(settings)
         self._telemetry = telemetry(settings, self.metrics.registry)
         self._batcher = CommitBatcher(
@@ -82,8 +86,14 @@ class Worker:
         self._end: threading.Timer | None = None
         self._feed = KafkaFeed(settings, lambda: self.app.consumer)
         self._assignment = Assignment(
-            self._feed.topics, shard_of=self._shard_of, close=self._feed.close, fail=self._fail
+            self._feed.topics,
+            self._partitions,
+            shard_of=self._shard_of,
+            close=self._feed.close,
+            look_at_topics=self._look_at_topics,
+            fail=self._fail,
         )
+        self._parking.interrupt = self._assignment.interrupt
         shards = self._assignment.shards
         self._clocks = Clocks(settings.worker.clock_skew_max.total_seconds())
         self._watch = Watch(
@@ -95,10 +105,10 @@ class Worker:
                 self._clocks,
                 written=self._assignment.written,
                 lost=self._lost,
-                claim=lambda connected: claim(connected, settings, partitions),
+                claim=lambda connected: claim_again(connected, settings, report, control),
             ),
             clocks=self._clocks,
-            recovery=RecoveryLook(settings, topic_ids, lambda: list(shards)),
+            recovery=RecoveryLook(settings, report.input_ids, lambda: list(shards)),
             reaches=self._feed.reaches,
             fail=self._hung,
         )
@@ -108,6 +118,8 @@ class Worker:
             watch=self._watch,
             clocks=self._clocks,
             assignment=self._assignment,
+            parking=self._parking,
+            control=control,
             ended=self._ended,
         )
         self.app = faust_app(settings, self._feed)
@@ -115,6 +127,7 @@ class Worker:
         self.app.on_partitions_revoked.connect(self._assignment.revoked)
         self.app.task(control.keep_following)
         self.app.task(self._watch_topics)
+        self.app.task(self._watch_parked)
         self.app.timer(COMMIT_EVERY_S)(self._tell_kafka)
 
     def run(self) -> int:
@@ -240,15 +253,39 @@ class Worker:
             feed=self._feed,
             metrics=self.metrics,
             packing=self._packing,
+            parking=self._parking,
+            look_at_topics=self._look_at_topics,
             clock_is_right=lambda: self._clocks.trusted,
             telemetry=self._telemetry,
         )
         return Shard(state, self._batcher)
 
     async def _watch_topics(self) -> None:
-        name = await TopicWatch(self.settings, self._topic_ids).changed()
-        log.error("%s was deleted and made again while it was read; the state belongs to the old one", name)
-        self._fail(2)
+        self._differ(await self._topic_watch.changed())
+
+    async def _look_at_topics(self) -> bool:
+        """Whether the topics are as they were, now; where they are not, every shard is parked.
+
+        Raises:
+            kafka.errors.KafkaError, OSError: Kafka does not say.
+        """
+        found = await self._topic_watch.look()
+        if found is not None:
+            self._differ(found)
+        return found is None
+
+    def _differ(self, found: Difference) -> None:
+        self._parking.hold_all(found.reason, found.why)
+
+    async def _watch_parked(self) -> None:
+        """End the worker where no shard of the installation can go on without a person."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            mine = {number: shard.state.parked for number, shard in self._assignment.shards.items()}
+            if await self._parking.everywhere(mine, self._partitions):
+                log.error("every shard is parked: nothing can go on, and this worker is ended (exit code 2)")
+                self._fail(2)
+                return
 
     async def _tell_kafka(self) -> None:
         if self._watch.kafka.problem:

@@ -232,6 +232,25 @@ def test_a_change_that_no_commit_gave_is_found(tampered: Callable[[str, Edit], S
     assert (found["foreign"], found["lost"], found["altered"]) == (2, 0, 0)
 
 
+def test_a_customer_who_stands_in_two_shards_is_found(tampered: Callable[[str, Edit], Service]) -> None:
+    """Somebody's first change, in both shards: as events on a wrong partition gave it before they were refused."""
+    other = next(name for name in (f"c{number}" for number in range(25)) if name_shard(name) == 1)
+
+    def edit(records: list[Any]) -> list[Any]:
+        twin = Record(records[0], change_id="e" * 32, customer_id=other, version=1)
+        return [*records, twin]
+
+    result, found = audited(tampered("changes", edit))
+    assert result.code == 1
+    assert found["in_two_shards"] == 1
+    assert any(f"customer '{other}' stands in shard 0, too" in text for text in found["problems"])
+
+
+def name_shard(name: str) -> int:
+    """The shard where a customer belongs."""
+    return partition_of(name.encode(), "murmur2", PARTITIONS)
+
+
 def test_a_dead_letter_lost_or_repeated_is_found(tampered: Callable[[str, Edit], Service]) -> None:
     """One left out, the other there twice."""
     result, found = audited(tampered("dead_letters", lambda letters: [letters[1], letters[1]]))

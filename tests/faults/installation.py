@@ -170,7 +170,8 @@ class Installation(Service):
 
     def _made(self, role: str) -> bool:
         topics.create(self.settings, self.partitions)
-        return topics.check(self.settings).topics[role].partitions == self.partitions
+        expected = 1 if topics.KINDS[role].single else self.partitions
+        return topics.check(self.settings).topics[role].partitions == expected
 
     def _handed_over(self) -> dict[tuple[str, int], int]:
         """The offset after the last merge message of each shard."""
@@ -179,6 +180,18 @@ class Installation(Service):
             place = ("handover", each.partition)
             ends[place] = max(ends.get(place, 0), each.offset + 1)
         return ends
+
+    def is_read(self) -> None:
+        """Wait until Redis has all that was put in; as `settles`, whatever else is in segflow's own topics."""
+        ends = asyncio.run(self._ends())
+
+        def reached() -> bool:
+            return all(
+                (head := self.heads()[number]) is not None and getattr(head, role).offset >= end
+                for (role, number), end in ends.items()
+            )
+
+        until(reached, "Redis does not reach the inputs' ends")
 
     async def _ends(self) -> dict[tuple[str, int], int]:
         names = {PURCHASES: self.settings.kafka.topics.purchases, INTERACTIONS: self.settings.kafka.topics.interactions}

@@ -71,6 +71,7 @@ SIGNS: Final[dict[str, Series]] = {
     "SegflowGone": {of("up"): None},
     "SegflowServerDown": {of("segflow_up", server="redis"): steady(0)},
     "SegflowShardsNotAcquired": {of("segflow_taken", shard="1"): steady(0)},
+    "SegflowShardParked": {of("segflow_parked", shard="1", reason="torn_state"): steady(1)},
     "SegflowCommitsStand": {of("segflow_uncommitted_seconds", shard="0"): growing(60)},
     "SegflowRedisLostData": {of("segflow_rollbacks_total"): f"0x{MINUTES - 5} 1x10"},
     "SegflowRedisFull": {of("segflow_redis_memory_bytes", kind="used"): steady(0.95e9)},

@@ -466,6 +466,7 @@ def test_doctor_is_content_with_a_sound_installation_and_names_what_is_wrong(who
     assert f"OK   settings    from {site.path}" in empty.out
     topics.create(site.settings, PARTITIONS)
     assert site.segflow("produce", write(tmp_path / "log.jsonl", events(30))).code == 0
+    Control(site.settings).start(lambda: 0)
     with closing(Redis.from_url(site.settings.redis.url)) as redis:
         redis.set(
             installation(site.settings.redis.prefix), json.dumps({"partitions": PARTITIONS, "partitioner": "murmur2"})

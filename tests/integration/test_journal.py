@@ -11,7 +11,7 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from segflow.embedded.kafka import ApacheKafka
-from segflow.engine.columns.messages import Messages
+from segflow.engine.columns.messages import Message, Messages
 from segflow.engine.commit.plan import Plan
 from segflow.schemas.settings import Settings
 from segflow.streams.journal import journal
@@ -166,3 +166,27 @@ def test_an_entry_written_twice_counts_once(tmp_path: Path, kafka: ApacheKafka, 
     asyncio.run(write(service.settings, [1, 2, 2, 3]))
     assert asyncio.run(read(service.settings, 0)) == [1, 2, 3]
     assert asyncio.run(read(service.settings, 2)) == [3]
+
+
+def test_a_record_of_another_program_is_passed_over_and_one_with_an_entry_s_key_is_not(
+    tmp_path: Path, kafka: ApacheKafka, unique_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stray record can hide no commit: they are counted. What looks like an entry may be one of a newer version."""
+    service = Service(tmp_path, kafka.address, "redis://127.0.0.1:9", unique_prefix, 1)
+    topic = service.settings.kafka.topics.journal
+
+    async def stray(key: bytes) -> None:
+        async with publishing(service.settings) as publisher:
+            message = Message(key=key, value=b"garbage", headers=[])
+            await publisher.publish({topic: Messages.of([message])})
+
+    asyncio.run(write(service.settings, [1, 2]))
+    asyncio.run(stray(b"stray"))
+    asyncio.run(write(service.settings, [3]))
+    asyncio.run(stray(b""))
+    assert asyncio.run(read(service.settings, 0)) == [1, 2, 3]
+    assert asyncio.run(read(service.settings, 2)) == [3]
+    assert f"{topic}, partition 0, offset 4, is no entry of segflow" in caplog.text
+    asyncio.run(stray(b"4"))
+    with pytest.raises(JournalError, match=f"{topic}, partition 0, offset 10, has the key of an entry"):
+        asyncio.run(read(service.settings, 3))

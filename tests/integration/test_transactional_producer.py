@@ -14,7 +14,8 @@ from segflow.engine.columns.messages import Message, Messages
 from segflow.schemas.settings import Settings
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.clients import aiokafka_options
-from segflow.streams.publish.record_batch import BATCH_MAX_BYTES, batches
+from segflow.streams.kafka.limits import BATCH_MAX_BYTES
+from segflow.streams.publish.record_batch import batches
 from segflow.streams.publish.transactional_producer import Filled, TransactionalProducer
 
 PARTITIONS = 2

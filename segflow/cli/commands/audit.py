@@ -40,6 +40,7 @@ COLUMNS: Final = {
     "altered": "altered",
     "foreign": "foreign",
     "broken": "broken chains",
+    "in_two_shards": "in two shards",
     "dead_letters": "dead letters",
     "dead_letters_lost": "lost",
     "dead_letters_repeated": "repeated",
@@ -62,8 +63,8 @@ def command(
     """Do every commit of the journal again, in memory, and compare what it gives with what was published. Reads only.
 
     Reports changes that are lost, repeated, reordered, altered or of nobody's making (foreign), customers whose chain
-    of versions and labels is broken, and dead letters lost or repeated. Workers may run meanwhile: what they publish
-    after the start is left out. Memory is that of one shard's customers.
+    of versions and labels is broken or who stand in two shards, and dead letters lost or repeated. Workers may run
+    meanwhile: what they publish after the start is left out. Memory is that of one shard's customers.
     """
     loaded = load(settings)
     tune_process_memory()

@@ -13,6 +13,7 @@ from segflow.cli.shards import inputs_of, shards_of
 from segflow.operations.repair.rebuild import rebuild
 from segflow.state import redis_connection
 from segflow.state.keys import Keys
+from segflow.state.parking import ParkingNotes
 from segflow.state.redis import RedisStore
 from segflow.state.store import ShardLostError
 from segflow.streams.control.topic import DefinitionRefusedError
@@ -38,7 +39,8 @@ def command(
 ) -> None:
     """Wipe the state of shards in Redis and make it again from the journal and the inputs. Publishes nothing.
 
-    Only while no worker runs; an earlier owner of the shard is fenced. All is done in memory first (that of one shard's
+    Only while no worker runs, but of a shard that is parked: that goes on by itself then. An earlier owner of the shard
+    is fenced. All is done in memory first (that of one shard's
     customers): where inputs are no longer kept, nothing is wiped. Ended halfway, it can be typed again; a worker that
     starts instead finishes it.
 
@@ -55,14 +57,17 @@ def command(
             installed.control.refuse_other_facts()
         except DefinitionRefusedError as error:
             raise UsageError(f"nothing was rebuilt: {error}") from error
+        chosen = shards_of(installed, shard)
+        held = set(chosen) - ParkingNotes(client, loaded.redis.prefix).read(chosen).keys()
         with topics.admin(loaded.kafka) as admin:
-            running = group_members(admin, loaded.kafka.group)
+            running = group_members(admin, loaded.kafka.group) if held else 0
         if running:
             raise UsageError(
                 f"{running} worker process{'es' * (running != 1)} in the group {loaded.kafka.group}: stop the workers "
-                "first, or they acquire the shards again (one that died is gone after worker.session_timeout)"
+                "first, or they acquire the shards again (one that died is gone after worker.session_timeout). Only a "
+                "shard that is parked is made again beside them: name it with --shard"
             )
-        for partition in shards_of(installed, shard):
+        for partition in chosen:
             store = RedisStore(client, Keys(loaded.redis.prefix, partition))
             with progress("rebuilding", None) as show:
                 try:

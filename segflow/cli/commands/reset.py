@@ -1,4 +1,4 @@
-"""segflow reset: a shard that stopped goes on elsewhere in its inputs."""
+"""segflow reset: a shard that is parked goes on elsewhere in its inputs."""
 
 import asyncio
 from contextlib import ExitStack
@@ -54,7 +54,7 @@ def command(
     """Move a shard's position in its inputs, where retention, a recreated topic or lost records have stopped it.
 
     Says what is skipped or read again. Acquires the shard first: whoever had it is fenced, and commits that did not
-    reach Redis are replayed. The move is a commit in the journal. Then start the workers.
+    reach Redis are replayed. The move is a commit in the journal. A worker that has the shard parked goes on by itself.
     """
     loaded = load(settings)
     target = _target(to)

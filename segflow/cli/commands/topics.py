@@ -13,9 +13,11 @@ from rich.table import Table
 
 from segflow.cli.options import SettingsFile, load
 from segflow.schemas import duration
+from segflow.state import redis_connection
 from segflow.streams.kafka import topics
-from segflow.streams.runtime.connections import kafka_errors
+from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.worker import installation
 
 EPILOG: Final = """\b
 Example:
@@ -43,15 +45,24 @@ def command(
             help=f"Partitions of new topics; without it as the inputs have, else {topics.DEFAULT_PARTITIONS}.",
         ),
     ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="TOPIC",
+            help="Go on with this topic although it was deleted and made again: changes, current, alerts, …",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
-    """Describe segflow's topics and check them: partitions, compaction, retention.
+    """Describe segflow's topics and check them: partitions, compaction, retention, size.
 
     Each partition of the inputs is one shard, and their number cannot change later without moving every customer.
     """
     loaded = load(settings)
     if partitions is not None and not create:
         raise UsageError("--partitions goes with --create")
+    roles = [_role(name) for name in accept or ()]
     with kafka_errors(loaded.kafka):
         try:
             made = topics.create(loaded, partitions) if create else []
@@ -59,6 +70,9 @@ def command(
         except topics.TopicsError as error:
             sys.stderr.write(f"segflow: {error}\n")
             raise typer.Exit(1) from error
+    if roles:
+        with redis_errors(loaded.redis), redis_connection.client(loaded.redis) as client:
+            installation.accept(client, loaded, report, roles)
     if as_json:
         print(json.dumps({"made": made, **asdict(report)}))
     else:
@@ -72,10 +86,21 @@ def command(
         raise typer.Exit(1)
 
 
+def _role(name: str) -> str:
+    role = name.replace("-", "_")
+    if role not in topics.KINDS or role in topics.READ:
+        names = ", ".join(each.replace("_", "-") for each in topics.KINDS if each not in topics.READ)
+        raise UsageError(
+            f"--accept is {name!r}, but must be one of {names}. For an input, `segflow reset` says where to go on"
+        )
+    return role
+
+
 def _table(report: topics.TopicsReport) -> Table:
     table = Table(box=box.SIMPLE)
-    for title in ("topic", "for", "partitions", "cleanup", "kept"):
-        table.add_column(title, overflow="fold", justify="right" if title == "partitions" else "left")
+    for title in ("topic", "for", "partitions", "cleanup", "kept", "largest batch"):
+        numeric = title in ("partitions", "largest batch")
+        table.add_column(title, overflow="fold", justify="right" if numeric else "left")
     for topic in report.topics.values():
         there = topic.partitions > 0
         table.add_row(
@@ -84,6 +109,7 @@ def _table(report: topics.TopicsReport) -> Table:
             str(topic.partitions) if there else "missing",
             topic.configs.get("cleanup.policy", ""),
             _kept(topic) if there else "",
+            f"{int(limit):,} bytes" if (limit := topic.configs.get(topics.SIZE_LIMIT)) else "",
         )
     return table
 

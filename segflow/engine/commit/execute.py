@@ -31,15 +31,19 @@ from segflow.engine.merging.ledger import MergeLedger
 from segflow.engine.merging.merges import Merges
 from segflow.engine.merging.stored import addressed, handed_over
 from segflow.schemas.settings import Settings
+from segflow.segments.facts import Labels
 from segflow.segments.instant import UNKNOWN
 from segflow.segments.rules import Rules
 from segflow.state import record
+from segflow.state.customers import Customers
 from segflow.state.erasure import Erasure
 from segflow.state.head import Head
-from segflow.state.layout import REFUNDS
+from segflow.state.layout import REFUNDS, LayoutError
 from segflow.state.redirect import Redirect
-from segflow.state.store import Store, Write
+from segflow.state.store import Store, TornStateError, Write
 
+UNREADABLE: Final = (LayoutError, ValueError, IndexError, KeyError, OverflowError)
+"""The errors of decoding bytes that are no record."""
 DIGEST_BYTES: Final = 16
 """Of the hash over a commit's change ids: no two commits that differ share it."""
 
@@ -154,7 +158,7 @@ def _batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[ShardResult
     refunds = (REFUNDS,) if any(each.events.full.any() for each in commits) else ()
     kept = (*rules.kept, *refunds, *(() if old is None else old.kept))
     values = [value for each in commits for value in each.values]
-    customers = record.decode(ids, values, start_labels(rules), rules.version, kept)
+    customers = _decoded(ids, values, rules, kept)
     if aliases is not None:
         customers.fixed["rules"][[customer_id == NOBODY for customer_id in ids]] = rules.version  # nobody's labels
     erased = {first + row: erasure for each, first in shifted for row, erasure in each.erased.items()}
@@ -182,6 +186,28 @@ def _batch(commits: Sequence[CommitInput], encoder: Encoder) -> list[ShardResult
         published[0].insert(0, (old, before))
     counted = counts.differences(work.erasures.known, first_rows[:-1])
     return split(commits, customers, done, work.erasures, encoded, published, counted)
+
+
+def _decoded(ids: list[str], values: list[bytes | None], rules: Rules, kept: Sequence[str]) -> Customers:
+    """The customers.
+
+    Raises:
+        TornStateError: what is stored of one is no record.
+    """
+    start = start_labels(rules)
+    try:
+        return record.decode(ids, values, start, rules.version, kept)
+    except UNREADABLE as error:
+        wrong = [name for name, value in zip(ids, values, strict=True) if not _is_record(name, value, start, kept)]
+        raise TornStateError(f"the records of customers {wrong[:5]} in Redis cannot be read: {error}") from error
+
+
+def _is_record(customer_id: str, value: bytes | None, start: Labels, kept: Sequence[str]) -> bool:
+    try:
+        record.decode([customer_id], [value], start, 0, kept)
+    except UNREADABLE:
+        return False
+    return True
 
 
 def _erasures(commits: Sequence[CommitInput], found: dict[int, Erasure]) -> Erasures:

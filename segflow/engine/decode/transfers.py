@@ -24,6 +24,21 @@ KINDS: Final = {
 """Of messages that are no plain event."""
 
 
+class UnreadableMessageError(Exception):
+    """A record of segments.handover that is no merge message.
+
+    Args:
+        row: its place among those that were to be decoded.
+        offset: of the record.
+        why: it is none.
+    """
+
+    def __init__(self, row: int, offset: int, why: str) -> None:
+        super().__init__(f"offset {offset} is no merge message ({why})")
+        self.row = row
+        self.offset = offset
+
+
 class HandoverDecoder:
     """As Decoder, of segments.handover. A row is the event of a merge message, its customer whom it is for."""
 
@@ -39,9 +54,9 @@ class HandoverDecoder:
         """Columns of records' values.
 
         Raises:
-            msgspec.MsgspecError: one is no merge message.
+            UnreadableMessageError: one is no merge message.
         """
-        handed = [merge_messages.decode(value) for value in values]
+        handed = [_message(row, value, offset) for row, (value, offset) in enumerate(zip(values, offsets, strict=True))]
         chunk = self._events.decode([each.value for each in handed], None, offsets)
         kinds = [KINDS.get(each.kind, kind) for each, kind in zip(handed, chunk.kinds.tolist(), strict=True)]
         return replace(
@@ -53,6 +68,13 @@ class HandoverDecoder:
                 row: _with_previous(each, chunk.merge_messages.get(row)) for row, each in enumerate(handed)
             },
         )
+
+
+def _message(row: int, value: bytes | None, offset: int) -> MergeMessage:
+    try:
+        return merge_messages.decode(value)
+    except msgspec.MsgspecError as error:
+        raise UnreadableMessageError(row, offset, str(error)) from error
 
 
 class Decoders(NamedTuple):

@@ -1,6 +1,7 @@
 """The audit: every commit of the journal replayed in memory, and what it gives compared with what was published.
 
-One shard at a time, each record once: memory is that of one shard's customers and 16 bytes a change.
+One shard at a time, each record once: memory is that of one shard's customers, 16 bytes a change, and 8 bytes for each
+customer of the others.
 """
 
 import json
@@ -17,6 +18,7 @@ from segflow.operations.repair.chains import Chains, PublishedChange, starts_of
 from segflow.operations.repair.comparison import Differences, Item
 from segflow.operations.repair.findings import PROBLEMS_MAX, Audit, ShardAudit
 from segflow.operations.repair.output_stream import OutputStream
+from segflow.operations.repair.residents import Residents
 from segflow.operations.repair.state_comparison import compare
 from segflow.schemas.settings import Settings
 from segflow.state import lookup
@@ -75,6 +77,7 @@ async def audit(
     partitions = list(shards)
     sizes = {partition: await _size(settings, partition) for partition in partitions}
     total, before, found = sum(sizes.values()), 0, []
+    residents = Residents()
     for partition in partitions:
 
         def show(done: int, note: str, before: int = before) -> None:
@@ -83,6 +86,7 @@ async def audit(
         async with AsyncExitStack() as stack:
             auditing = await _Auditing.open(settings, control, topic_ids, partition, state, stack)
             found.append(await auditing.run(show))
+            auditing.compare_with(residents)
         before += sizes[partition]
     return Audit(shards=found)
 
@@ -192,6 +196,14 @@ class _Auditing:
         if self.state is not None and not self._compared:
             self._state_not_compared(whole=whole)
         return self.found
+
+    def compare_with(self, residents: Residents) -> None:
+        """Whoever of this shard stands in one before it, too."""
+        twice = residents.add(self.partition, self.chains.customers)
+        self.found.in_two_shards = len(twice)
+        for number, (customer, shard) in enumerate(twice, start=1):
+            why = f"customer {customer!r} stands in shard {shard}, too: an event lay on a wrong partition"
+            self._problem(number, f"in two shards: {why}")
 
     def _note_change(self, change: PublishedChange, offset: int) -> None:
         """A published change, in its order."""

@@ -40,6 +40,11 @@ class Chains:
     _published: dict[tuple[str, str], tuple[str | None, int]] = field(default_factory=dict)
     """By (customer_id, dimension): the label published last, and under which definition."""
 
+    @property
+    def customers(self) -> list[str]:
+        """The customers who have segments now: those whose latest change does not end them."""
+        return [customer for customer in self._versions if customer not in self._erased]
+
     def add(self, change: PublishedChange) -> str | None:
         """The next published change; what is wrong with it, None where it goes on from the one before."""
         who = change.customer_id

@@ -21,6 +21,7 @@ class ShardAudit:
     altered: int = 0  # there with other content
     foreign: int = 0  # no commit gave it
     broken: int = 0  # places where a customer's chain does not go on from the change before
+    in_two_shards: int = 0  # customers who stand in an earlier shard, too
     dead_letters: int = 0  # published, as found
     dead_letters_lost: int = 0
     dead_letters_repeated: int = 0

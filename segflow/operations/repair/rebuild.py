@@ -16,7 +16,7 @@ from segflow.state import record
 from segflow.state.head import PAGE_CUSTOMERS, Head
 from segflow.state.layout import NO_TIMER
 from segflow.state.memory import MemoryStore
-from segflow.state.store import HOLE, LedgerEntry, Store, Write
+from segflow.state.store import HOLE, LedgerEntry, Store, TornStateError, Write
 from segflow.streams.control.topic import Control
 from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import JournalReader
@@ -62,10 +62,12 @@ async def rebuild(
     publisher = Publisher(settings, partition)
     await publisher.start()  # 1
     try:
-        stored = store.head()
+        stored, readable = _stored(store)
         memory = MemoryStore()
         commits = await _remember(settings, control, topic_ids, partition, memory, on_progress)  # 2
         head = memory.head()
+        if not readable:
+            store.drop_head()
         if head is None:
             store.wipe()
             return Rebuilt(shard=partition, commits=0, customers=0)
@@ -77,6 +79,14 @@ async def rebuild(
         await publisher.close()
         store.close()
     return Rebuilt(shard=partition, commits=commits, customers=head.population - head.holes)
+
+
+def _stored(store: Store) -> tuple[Head | None, bool]:
+    """The head that is to be replaced, and whether there is none that cannot be read."""
+    try:
+        return store.head(), True
+    except TornStateError:
+        return None, False
 
 
 async def _remember(

@@ -104,6 +104,7 @@ def test_every_redis_key_has_a_row() -> None:
         SHARD.record("<customer_id>"),
         SHARD.timers,
         SHARD.page(7).removesuffix("7") + "<page>",
+        SHARD.parked,
         SHARD.erased,
         SHARD.erased_at,
         SHARD.counts,

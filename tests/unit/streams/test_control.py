@@ -215,3 +215,34 @@ def test_fitted_parameters_that_no_label_could_stand_on_are_left_out(
         in (line)
     )
     assert "`segflow fit` writes new ones" in line
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\xff",
+        b"null",
+        b"[]",
+        b'{"kind":"cuts"}',
+        b'{"kind":"secret","content":"zz"}',
+        b'{"kind":"histogram","at_us":"x"}',
+        b'{"kind":"definition","content":{"clock":7}}',
+        b"[" * 5000,
+    ],
+    ids=lambda value: value[:40].decode(errors="replace"),
+)
+def test_a_record_of_another_program_is_left_out_by_its_place(value: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it is: the versions there are stay, and the log names topic, partition and offset."""
+    control = read_by(Settings(), {"kind": "definition", "content": definition_of(Settings())})
+    before = control.rule_versions.latest
+    control._take(1, value, 1_700_000_000_000)
+    assert control.rule_versions.latest is before
+    assert control.foreign == 1
+    assert f"{Settings().kafka.topics.control}, partition 0, offset 1, is no record of segflow" in caplog.text
+
+
+def test_a_tombstone_in_the_control_topic_is_left_out() -> None:
+    """A record without a value is of another program, too."""
+    control = read_by(Settings(), {"kind": "definition", "content": definition_of(Settings())})
+    control._take(1, None, 1_700_000_000_000)  # type: ignore[arg-type]
+    assert control.foreign == 1

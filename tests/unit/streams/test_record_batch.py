@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from segflow.engine.columns import varint
 from segflow.engine.columns.messages import Message, Messages
-from segflow.streams.publish.record_batch import BATCH_MAX_BYTES, HEADER, LZ4, RecordBatch, batches, batches_together
+from segflow.streams.kafka.limits import BATCH_MAX_BYTES
+from segflow.streams.publish.record_batch import HEADER, LZ4, RecordBatch, batches, batches_together
 from tests.support.trials import trials
 
 PRODUCER = (7, 3, 41)  # id, epoch, first sequence number

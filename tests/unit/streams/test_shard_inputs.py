@@ -1,8 +1,12 @@
 """What a shard holds between the fetch and the commit: nothing is skipped, nothing is taken twice."""
 
-from segflow.engine.columns.events import INTERACTIONS, PURCHASES
+import pytest
+
+from segflow.engine.columns import merge_messages
+from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES
+from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.decode.records import Decoder
-from segflow.engine.decode.transfers import HandoverDecoder
+from segflow.engine.decode.transfers import HandoverDecoder, UnreadableMessageError
 from segflow.schemas.settings import Settings
 from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Batch
@@ -70,3 +74,19 @@ def test_a_leftover_of_an_earlier_reading_is_left_out_and_repeats_are_skipped() 
     assert offsets(made) == [10, 11]
     made.offer(PURCHASES, batch(10, 14, 10, 11, 12, 13))
     assert offsets(made) == [10, 11, 12, 13]
+
+
+def test_what_lies_before_an_unreadable_record_comes_first() -> None:
+    """The good ones are handed out, however often they are asked for; then the bad one is an error, and stays one."""
+    made = inputs()
+    handed = made.buffers[HANDOVER]
+    good = merge_messages.encode(MergeMessage(kind="event", to="c1", value=b"{}")).value
+    values = [good, good, b"garbage", good]
+    made.offer(HANDOVER, Batch([Record(offset, value=value) for offset, value in enumerate(values)], 0, 4))
+    for _ in range(2):
+        assert handed.peek(100).offsets.tolist() == [0, 1]
+    handed.consume(2)
+    for _ in range(2):
+        with pytest.raises(UnreadableMessageError) as caught:
+            handed.peek(100)
+        assert caught.value.offset == handed.offset == 2

@@ -147,6 +147,7 @@ def standing(partition: int) -> Standing:
     return Standing(
         partition=partition,
         acquired=True,
+        parked="",
         sequence=4,
         clock_s=1.5,
         freshness_s=0.6,

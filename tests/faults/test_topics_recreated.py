@@ -1,0 +1,211 @@
+"""Recreated topics, and records of other programs in segflow's own topics: named, and never a traceback."""
+
+import json
+import re
+from contextlib import closing
+
+import pytest
+from kafka import KafkaProducer
+from kafka.admin import ConfigResource
+
+from segflow.state.keys import installation as installation_key
+from segflow.state.redis_connection import client
+from segflow.streams.kafka import topics
+from tests.faults.installation import Installation, Make
+from tests.faults.stream import Stream
+from tests.support.command import segflow
+from tests.support.until import until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+OUTPUTS = ("changes", "current", "alerts", "dead_letters")
+
+
+def grown(make: Make, stream: Stream, **content: object) -> Installation:
+    """An installation with some customers, and no worker."""
+    installed = make(**content)
+    installed.put(stream.take(200))
+    with installed.worker() as first:
+        installed.settles()
+        first.stop()
+    return installed
+
+
+def refused(installed: Installation) -> str:
+    """A start of a worker that must be refused; what it said."""
+    with installed.worker() as worker:
+        assert worker.ends() == 2
+        assert "Traceback" not in worker.said()
+        return worker.said()
+
+
+def doctor(installed: Installation) -> str:
+    """What `segflow doctor` finds wrong."""
+    result = segflow("doctor", "--settings", installed.file, "--json")
+    return " ".join(each["message"] for each in json.loads(result.out) if each["status"] == "FAIL")
+
+
+def topic(installed: Installation, role: str) -> str:
+    """A topic's name."""
+    return str(getattr(installed.settings.kafka.topics, role))
+
+
+@pytest.mark.parametrize("role", ["control", "journal"])
+def test_a_topic_that_the_state_depends_on_made_anew_is_a_stop(role: str, installation: Make, seed: int) -> None:
+    """Named by worker and doctor; no second definition and no second secret is written."""
+    stream = Stream(seed)
+    installed = grown(installation, stream)
+    installed.make_anew(role)
+    installed.put(stream.take(50))
+    said = refused(installed)
+    assert f"{topic(installed, role)}" in said
+    assert "deleted and made again" in said
+    assert topic(installed, role) in doctor(installed)
+    assert installed.read(role) == []
+
+
+def test_an_empty_control_topic_beside_heads_is_a_stop_also_where_its_id_is_accepted(
+    installation: Make, seed: int
+) -> None:
+    """Erased customers would come back under a new secret. So too where Redis is empty and the journal is not."""
+    installed = grown(installation, Stream(seed))
+    installed.make_anew("control")
+    assert segflow("topics", "--accept", "control", "--settings", installed.file).code == 0
+    said = refused(installed)
+    assert f"{topic(installed, 'control')} holds no definition, but {installed.partitions} shards in Redis" in said
+    with client(installed.settings.redis) as redis:
+        redis.flushall()
+    assert f"but {topic(installed, 'journal')} has commits" in refused(installed)
+    assert installed.read("control") == []
+
+
+def test_another_secret_is_a_stop(installation: Make, seed: int) -> None:
+    """The fingerprint stands with the installation."""
+    installed = grown(installation, Stream(seed))
+    key = installation_key(installed.settings.redis.prefix)
+    with client(installed.settings.redis) as redis:
+        stored = json.loads(redis.get(key) or b"")
+        assert len(stored["topics"]) == len(topics.KINDS)
+        redis.set(key, json.dumps(stored | {"secret": "0" * 16}))
+    assert "has another secret" in refused(installed)
+    assert "has another secret" in doctor(installed)
+
+
+def test_outputs_made_anew_are_named_and_accepted_on_purpose(installation: Make, seed: int) -> None:
+    """A start is refused with the command to type; after it the workers go on."""
+    stream = Stream(seed)
+    installed = grown(installation, stream)
+    for role in OUTPUTS:
+        installed.make_anew(role)
+    said = refused(installed)
+    assert all(topic(installed, role) in said for role in OUTPUTS)
+    command: str = re.findall(r"`segflow (topics [^`]*)`", said)[0]
+    assert segflow(*command.split(), "--settings", installed.file).code == 0
+    with installed.worker() as worker:
+        installed.put(stream.take(50))
+        installed.settles()
+        worker.stop()
+
+
+def test_an_output_made_anew_under_a_running_worker_stops_it(installation: Make, seed: int) -> None:
+    """Within a second or so, by its name."""
+    stream = Stream(seed)
+    installed = installation()
+    installed.put(stream.take(100))
+    with installed.worker() as worker:
+        installed.settles()
+        installed.make_anew("dead_letters")
+        assert worker.ends() == 2
+        assert f"{topic(installed, 'dead_letters')} was deleted and made again" in worker.said()
+        assert "Traceback" not in worker.said()
+
+
+def spoil(installed: Installation, role: str, value: bytes, key: bytes = b"stray") -> None:
+    """A record of another program, in the topic's partition 0."""
+    with closing(KafkaProducer(bootstrap_servers=installed.direct, acks="all")) as producer:
+        producer.send(topic(installed, role), key=key, value=value, partition=0).get(30)
+
+
+def test_a_stray_record_in_the_control_topic_or_the_journal_is_passed_over(installation: Make, seed: int) -> None:
+    """Under a running worker and at a start; named by topic, partition and offset."""
+    stream = Stream(seed)
+    installed = installation()
+    installed.put(stream.take(100))
+    with installed.worker() as worker:
+        installed.settles()
+        for value in (b"\xff", b"[]", b'{"kind":"cuts"}', b'{"kind":"definition","content":{"clock":7}}'):
+            spoil(installed, "control", value)
+        for value in (b"\xff", b"[]", b'{"plan":{}}'):
+            spoil(installed, "journal", value)
+        worker.says(f"{topic(installed, 'control')}, partition 0, offset")
+        installed.put(stream.take(100))
+        installed.is_read()
+        assert "Traceback" not in worker.said()
+        worker.stop()
+    with installed.worker() as again:
+        again.says(f"{topic(installed, 'control')}, partition 0, offset")
+        again.says(f"{topic(installed, 'journal')}, partition 0, offset")
+        installed.put(stream.take(100))
+        installed.is_read()
+        assert "Traceback" not in again.said()
+        again.stop()
+
+
+def test_a_stray_record_among_what_was_handed_over_parks_the_shard_and_the_command_it_names_goes_on(
+    installation: Make, seed: int
+) -> None:
+    """What lies before it is done; the other shard goes on."""
+    stream = Stream(seed)
+    installed = installation()
+    installed.put(stream.take(100))
+    with installed.worker() as worker:
+        installed.settles()
+        spoil(installed, "handover", b"garbage")
+        worker.says("shard 0 is parked (unreadable_record)")
+        assert f"{topic(installed, 'handover')}, partition 0, offset" in worker.said()
+        assert "Traceback" not in worker.said()
+        command: str = re.findall(r"`segflow (reset [^`]*)`", worker.said())[0]
+        result = segflow(*command.split(), "--settings", installed.file)
+        assert result.code == 0, result.err
+        worker.says("shard 0 goes on")
+        installed.put(stream.take(100))
+        installed.is_read()
+        worker.stop()
+
+
+def limit(installed: Installation, role: str, size: int) -> None:
+    """A topic's `max.message.bytes`."""
+    with topics.admin(installed.settings.kafka) as kafka:
+        configs = {"max.message.bytes": str(size)}
+        kafka.alter_configs([ConfigResource("topic", topic(installed, role), configs=configs)])
+
+
+@pytest.mark.parametrize("role", ["changes", "handover"])
+def test_a_topic_that_takes_too_little_is_named_before_a_worker_starts(role: str, installation: Make) -> None:
+    """By `topics`, `doctor` and the worker, with what to set it to."""
+    installed = installation()
+    limit(installed, role, 50_000)
+    until(lambda: topics.check(installed.settings).problems, "the limit is not seen")
+    listed = segflow("topics", "--settings", installed.file)
+    assert listed.code == 1
+    for said in (listed.err, doctor(installed), refused(installed)):
+        assert f"{topic(installed, role)} takes at most 50,000 bytes" in said
+
+
+def test_a_limit_lowered_under_a_worker_parks_with_advice_instead_of_trying_for_ever(
+    installation: Make, seed: int
+) -> None:
+    """The topic is named."""
+    stream = Stream(seed)
+    installed = installation()
+    installed.put(stream.take(100))
+    with installed.worker() as worker:
+        installed.settles()
+        limit(installed, "journal", 100)
+        installed.put(stream.take(200))
+        worker.says("is parked (too_large)", installed.partitions)
+        assert topic(installed, "journal") in worker.said()
+        assert "max.message.bytes" in worker.said()
+        assert "acquiring it again" not in worker.said()
+        assert "Traceback" not in worker.said()
+        worker.stop()
