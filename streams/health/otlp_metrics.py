@@ -30,7 +30,11 @@ EVERY_MS: Final = "60000"
 
 
 class OtlpMetrics(threading.Thread):
-    """Sends a registry's metrics again and again, under their Prometheus names."""
+    """Sends a registry's metrics again and again, under their Prometheus names.
+
+    Raises:
+        ValueError: OTEL_METRIC_EXPORT_INTERVAL is no number of milliseconds.
+    """
 
     def __init__(self, registry: CollectorRegistry, resource: Resource) -> None:
         super().__init__(name="otlp-metrics", daemon=True)
@@ -39,6 +43,8 @@ class OtlpMetrics(threading.Thread):
         self._exporter = OTLPMetricExporter()
         self._since_ns = time.time_ns()
         self._every_s = int(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", EVERY_MS)) / 1000
+        if self._every_s <= 0:
+            raise ValueError("OTEL_METRIC_EXPORT_INTERVAL must be 1 or more, in milliseconds")
         self._ended = threading.Event()
 
     def run(self) -> None:

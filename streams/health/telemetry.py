@@ -52,7 +52,7 @@ def telemetry(settings: Settings, registry: CollectorRegistry) -> Telemetry | No
     """None where it is off.
 
     Raises:
-        UsageError: it is on, and OpenTelemetry is not installed.
+        UsageError: it is on, and OpenTelemetry is not installed, or its environment variables cannot be used.
     """
     if not settings.worker.telemetry:
         return None
@@ -62,4 +62,7 @@ def telemetry(settings: Settings, registry: CollectorRegistry) -> Telemetry | No
         raise UsageError(
             f"worker.telemetry needs OpenTelemetry, which is not installed ({error}): pip install 'segflow[otel]'"
         ) from error
-    return OpenTelemetry(settings, registry)
+    try:
+        return OpenTelemetry(settings, registry)
+    except ValueError as error:
+        raise UsageError(f"OpenTelemetry's environment variables (OTEL_...) cannot be used: {error}") from error

@@ -35,6 +35,15 @@ def test_a_worker_that_wants_it_and_has_it_not_says_what_to_install(monkeypatch:
         telemetry(settings, CollectorRegistry())
 
 
+@pytest.mark.parametrize("every", ["soon", "0", "-5"])
+def test_an_interval_that_is_none_is_a_usage_error(monkeypatch: pytest.MonkeyPatch, every: str) -> None:
+    """The message names the variables; no traceback."""
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", every)
+    settings = Settings.model_validate({"worker": {"telemetry": True}})
+    with pytest.raises(UsageError, match="OTEL_"):
+        telemetry(settings, CollectorRegistry())
+
+
 def test_metrics_are_sent_as_they_are_served() -> None:
     """Counters as totals, gauges as they stand, histograms with the count of each bucket by itself."""
     metrics = Metrics()
