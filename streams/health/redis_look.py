@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import redis
@@ -92,7 +92,10 @@ class RedisLook:
         for number in written:
             pipeline.get(Keys(self._prefix, number).head)
         asked_us = now_us()
-        server, replication, memory, installed, *replies = pipeline.execute()
+        server, replication, memory, installed, *replies = pipeline.execute(raise_on_error=False)
+        for reply in (server, replication, memory, installed):
+            if isinstance(reply, Exception):
+                raise reply
         self._clocks.note("Redis", server.get("server_time_usec"), asked_us, now_us())
         if replication.get("role") == "slave":
             raise redis.ReadOnlyError("it is a replica, which takes no writes; redis.url must lead to the primary")
@@ -103,9 +106,7 @@ class RedisLook:
         for number, stored in zip(written, heads, strict=True):
             self._compare(number, stored, written[number], restarted=restarted)
         return RedisAnswer(
-            timers_us={
-                number: found[0][1] if found else None for number, found in zip(partitions, timers, strict=True)
-            },
+            timers_us={number: _earliest(found) for number, found in zip(partitions, timers, strict=True)},
             memory=RedisMemory(int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))),
         )
 
@@ -117,11 +118,11 @@ class RedisLook:
         log.warning("Redis was restarted, or another server has its address; looking whether the state is there")
         return True
 
-    def _compare(self, number: int, stored: bytes | None, written: Head, *, restarted: bool) -> None:
+    def _compare(self, number: int, stored: Any, written: Head, *, restarted: bool) -> None:
         """Tell of a shard whose stored head is not the one written, or a later one by the same worker."""
         try:
             found = None if stored is None else head_codec.decode(stored)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, TypeError):  # the reply may be an error: a key of another type
             self._lost(number, written, TornStateError(f"the head of shard {number} in Redis cannot be read"))
             return
         if found is None or found.owner != written.owner or found.sequence < written.sequence:
@@ -134,3 +135,8 @@ class RedisLook:
         with closing(RedisStore(self._client, Keys(self._prefix, number))) as store:
             torn = store.torn(head)
             return torn if torn is not None and store.head() == head else None
+
+
+def _earliest(timers: Any) -> float | None:
+    """The moment of the first timer; None: there is none, or something else stands there, which commits meet."""
+    return float(timers[0][1]) if isinstance(timers, list) and timers else None
