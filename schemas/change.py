@@ -128,6 +128,13 @@ class DeadLetter(BaseModel):
     topic: Annotated[str, Field(description="where the record stands")]
     partition: Annotated[int, Field(description="where the record stands")]
     offset: Annotated[int, Field(description="where the record stands")]
-    key: Annotated[str | None, Field(description="base64 of the record's key")]
-    value: Annotated[str | None, Field(description="base64 of the raw bytes, cut where oversized; null: a tombstone")]
+    key: Annotated[str | None, Field(description="base64 of the record's key, of a long one the beginning")]
+    value: Annotated[str | None, Field(description="base64 of the raw bytes, of many the beginning; null: a tombstone")]
     cut: Annotated[bool, Field(description="whether `value` was cut")] = False
+    last_offset: Annotated[
+        int | None, Field(description="of a batch that is too large as a whole: where its last record stands")
+    ] = None
+    key_bytes: Annotated[int | None, Field(description="length of the whole key, where `key` was cut")] = None
+    key_sha256: Annotated[str | None, Field(description="of the whole key, in hex, where `key` was cut")] = None
+    value_bytes: Annotated[int | None, Field(description="length of the whole value, where `value` was cut")] = None
+    value_sha256: Annotated[str | None, Field(description="of the whole value, in hex, where `value` was cut")] = None

@@ -1,12 +1,16 @@
 """A section of the settings: bounds and waits of a worker."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from segflow.schemas.duration import Duration
 from segflow.schemas.section import Section, Wait
+
+RECORD_MAX_BYTES: Final = 2**19
+"""The largest event that another shard can be given to apply: in base64, with a customer's record and ids beside it, it
+fits into a message of Kafka's default limit, 2**20 + 12 bytes. A larger message would be refused at each try."""
 
 
 class Worker(Section):
@@ -45,7 +49,9 @@ class Worker(Section):
         timedelta(seconds=5), description="longest time that one input, while it is behind, keeps the other waiting"
     )
     grace: Duration = Field(timedelta(milliseconds=500), description="distance of the sweep behind the wall clock")
-    record_max_bytes: Annotated[int, Field(ge=256)] = Field(65_536, description="larger records are dead letters")
+    record_max_bytes: Annotated[int, Field(ge=256, le=RECORD_MAX_BYTES)] = Field(
+        65_536, description="larger records are dead letters"
+    )
     future_max: Duration = Field(
         timedelta(minutes=5), description="an event further ahead of the worker's clock is a dead letter"
     )

@@ -15,6 +15,7 @@ from xxhash import xxh3_64_intdigest
 from segflow.engine.columns import times
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
 from segflow.engine.columns.merge_messages import ALIAS, MergeMessage
+from segflow.engine.columns.oversized import OversizedBatch
 from segflow.engine.decode.json_text import NESTING_MAX, is_shallow, is_utf8, nesting, read
 from segflow.schemas import event as contract
 from segflow.schemas.currency import convert, minor_digits, to_minor
@@ -99,13 +100,14 @@ class Decoder:
     """Turns the raw records of one input into columns.
 
     Args:
-        settings: currency, rates and the limit of a record's size.
+        settings: currency, rates and what dimensions look at.
         topic: PURCHASES or INTERACTIONS, whose types alone are welcome; None takes both (files).
+        record_max_bytes: larger records are unusable; None: as the settings have it.
     """
 
-    def __init__(self, settings: Settings, topic: int | None) -> None:
+    def __init__(self, settings: Settings, topic: int | None, record_max_bytes: int | None = None) -> None:
         self._topic = topic
-        self._limit_bytes = settings.worker.record_max_bytes
+        self._limit_bytes = settings.worker.record_max_bytes if record_max_bytes is None else record_max_bytes
         self._currency = settings.currency
         self._digits = minor_digits(settings.currency)
         self._rates = settings.rates
@@ -318,6 +320,12 @@ class Decoder:
         """
         if value is None:
             _refuse("tombstone", "the record has no value (a tombstone); to forget a customer send an erase event")
+        if isinstance(value, OversizedBatch):
+            _refuse(
+                "oversized",
+                f"offsets {value.first} to {value.last} are one batch that holds more than {value.limit_bytes} bytes "
+                "once it is unpacked; none of its records was looked at: let the producer send smaller batches",
+            )
         if len(value) > self._limit_bytes:
             _refuse("oversized", f"{len(value)} bytes are over worker.record_max_bytes = {self._limit_bytes}")
         try:

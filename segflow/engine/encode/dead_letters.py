@@ -1,16 +1,22 @@
 """Dead letters: records that cannot be used, each kept with its reason."""
 
 from base64 import b64encode
+from hashlib import sha256
 from typing import Any, Final
 
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS
 from segflow.engine.columns.messages import Message
+from segflow.engine.columns.oversized import OversizedBatch
 from segflow.engine.decode.merge_inputs import OrderedInputs
 from segflow.schemas.change import DeadLetter
 from segflow.schemas.connection_settings import KafkaTopics
 
 DEAD_VALUE_BYTES: Final = 65_536
 """The most raw bytes of a record in its dead letter: the size of the largest record that is accepted by default."""
+
+DEAD_KEY_BYTES: Final = 1024
+"""The bytes of a record's key that it carries, twice: as its own key, too. The longest customer_id there may be takes
+as much: 256 characters of four bytes. A key of a megabyte would make a letter that Kafka refuses, for ever."""
 
 
 REPLAYED: Final = "replayed"
@@ -39,16 +45,34 @@ def dead_letters(topics: KafkaTopics, shard: int, merged: OrderedInputs) -> list
         if merged.sides[row] == HANDOVER:
             source = merged.chunk.merge_messages[row]
             topic, partition, offset = source.topic, source.partition, source.offset
+        last = None
+        if isinstance(value, OversizedBatch):
+            offset, last, value = value.first, value.last, None
         letter = DeadLetter(
             reason=why.reason,
             kind=why.kind,
             topic=topic,
             partition=partition,
             offset=offset,
-            key=None if key is None else b64encode(key).decode(),
-            value=None if value is None else b64encode(value[:DEAD_VALUE_BYTES]).decode(),
+            last_offset=last,
+            key=_beginning(key, DEAD_KEY_BYTES),
+            value=_beginning(value, DEAD_VALUE_BYTES),
             cut=value is not None and len(value) > DEAD_VALUE_BYTES,
+            **_whole("key", key, DEAD_KEY_BYTES),
+            **_whole("value", value, DEAD_VALUE_BYTES),
         )
         headers = [("reason", why.kind.encode()), ("topic", topic.encode())]
-        letters.append(Message(key=key or b"", value=letter.model_dump_json().encode(), headers=headers))
+        content = letter.model_dump_json().encode()
+        letters.append(Message(key=(key or b"")[:DEAD_KEY_BYTES], value=content, headers=headers))
     return letters
+
+
+def _beginning(content: bytes | None, most: int) -> str | None:
+    return None if content is None else b64encode(content[:most]).decode()
+
+
+def _whole(name: str, content: bytes | None, most: int) -> dict[str, Any]:
+    """Length and hash of the whole of a field that was cut: they tell it from another with the same beginning."""
+    if content is None or len(content) <= most:
+        return {}
+    return {f"{name}_bytes": len(content), f"{name}_sha256": sha256(content).hexdigest()}

@@ -105,7 +105,7 @@ class Replay:
         """
         content = letter.content
         if content.value is None:
-            raise _NothingToSendError("it has no value (a tombstone)")
+            raise _NothingToSendError("it has no value (a tombstone, or a batch that is too large as a whole)")
         if not content.key:
             raise _NothingToSendError(
                 "it has no key, and would be refused again: send the event anew, keyed by its customer_id"
