@@ -15,6 +15,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     topic_id: str = ""  # so that a topic deleted and made again is noticed
     offset: int = 0  # the next to read
+    leader_epoch: int = -1  # of the leader that took the last record read; -1: unknown
 
 
 class Adopting(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,11 +8,13 @@ from typing import Any, Final, Self
 import msgspec
 
 from segflow.engine.columns.messages import Message
+from segflow.engine.commit.engine_version import ENGINE
 from segflow.engine.commit.execute import CommitResult
 from segflow.engine.commit.plan import Plan
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.streams.kafka.partition_reader import PartitionReader
+from segflow.streams.runtime.version import installed_version
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     handed_over: int = 0
     adopts: int | None  # version of the rules adopted before this commit's events, None where none were
     digest: str  # hash of the changes' content
+    engine: int = 0  # the version of what commits give; 0: from before entries kept it
+    segflow: str = ""  # the version of segflow that wrote it, for people
 
 
 def entry(plan: Plan, head: Head, result: CommitResult, *, reset: bool = False) -> Entry:
@@ -61,6 +65,8 @@ def entry(plan: Plan, head: Head, result: CommitResult, *, reset: bool = False) 
         handed_over=len(result.handover),
         adopts=result.adopts,
         digest=result.digest,
+        engine=ENGINE,
+        segflow=installed_version(),
     )
 
 

@@ -6,27 +6,34 @@ with a replay, and `segflow rebuild` makes a state by one.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES, Chunk
+from segflow.engine.commit.engine_version import ENGINE
 from segflow.engine.commit.execute import CommitResult, Executor
-from segflow.engine.decode.transfers import Decoders
+from segflow.engine.decode.transfers import Decoders, decoders
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head, Position
 from segflow.state.store import ShardLostError, Store, TornStateError
 from segflow.streams.control.topic import Control
 from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import Entry, JournalError, JournalReader
+from segflow.streams.runtime.version import installed_version
 
+THIS_VERSION: Final = f"segflow {installed_version()} (engine {ENGINE})"
 SIDES: Final = ((PURCHASES, "purchases"), (INTERACTIONS, "interactions"), (HANDOVER, "handover"))
 
 
 class InputGoneError(JournalError):
     """A commit cannot be replayed: what it read is no longer in Kafka."""
+
+
+class OtherVersionError(JournalError):
+    """A commit was made by another version of what commits give (ENGINE), and cannot be replayed by this one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +49,8 @@ class ReplayedCommit:
 class JournalReplay:
     """Replays one shard's commits into `store`.
 
-    `topic_ids`: those that the inputs have now. `inputs` and `journal` are open.
+    topic_ids: those that the inputs have now. inputs, journal: open. tries_other_versions: commits of another ENGINE
+    are replayed, too, and are right where they give the same changes; else they are refused.
     """
 
     settings: Settings
@@ -52,12 +60,13 @@ class JournalReplay:
     inputs: InputReader
     journal: JournalReader
     store: Store
+    tries_other_versions: bool = False
     head: Head | None = None  # the store's, while and after it runs
-    _decoders: Decoders = field(init=False)
+    _decoders: dict[int | None, Decoders] = field(default_factory=dict)  # by the plan's record_max_bytes
     _executor: Executor = field(init=False)
+    _other: Entry | None = None  # the latest one of another ENGINE
 
     def __post_init__(self) -> None:
-        self._decoders = self.control.decoders
         self._executor = Executor(self.control.decoding, self.control.rule_versions, self.partition)
 
     async def run(self, stored: Head | None, end: int | None = None) -> AsyncIterator[ReplayedCommit]:
@@ -69,6 +78,7 @@ class JournalReplay:
 
         Raises:
             InputGoneError: retention has cut a commit's input, or its topic was recreated.
+            OtherVersionError: another version made a commit.
             JournalError: journal, input and state do not belong together.
             ShardLostError: somebody else wrote to the store.
             TornStateError: part of the store's content is missing.
@@ -94,9 +104,13 @@ class JournalReplay:
             first: the oldest offsets of purchases, interactions and what was handed over.
 
         Raises:
-            InputGoneError, JournalError: see `run`.
+            InputGoneError, OtherVersionError, JournalError: see `run`.
         """
         sequence, topics = entry.plan.sequence, self.settings.kafka.topics
+        if entry.engine != ENGINE:
+            self._other = entry
+            if not self.tries_other_versions:
+                raise OtherVersionError(self._refusal(entry))
         for side, name in SIDES:
             start, stop = _range(entry, side)
             if start == stop:
@@ -131,19 +145,46 @@ class JournalReplay:
         return head
 
     async def _chunk(self, side: int, entry: Entry) -> Chunk:
-        return self._decoders[side].records(await self.inputs.read(side, *_range(entry, side)))
+        most = entry.plan.record_max_bytes
+        if most not in self._decoders:
+            self._decoders[most] = decoders(self.control.decoding, most)
+        return self._decoders[most][side].records(await self.inputs.read(side, *_range(entry, side)))
+
+    def _refusal(self, entry: Entry) -> str:
+        """The refusal of a commit of another version, with what to do."""
+        theirs = written_by(entry)
+        found = (
+            f"commit {entry.plan.sequence} of the journal, which Redis lacks, was made by {theirs}; this is "
+            f"{THIS_VERSION}, which may make something else of it. "
+        )
+        if entry.engine > ENGINE:
+            return f"{found}Start {theirs}: an older version does not go on behind a newer one"
+        return (
+            f"{found}Drain the shard first: start {theirs}, which takes the shard, stop it cleanly, then start this "
+            f"one. If Redis has lost what it held, `segflow rebuild --shard {self.partition}` replays all commits "
+            "with this version, and changes nothing unless each gives what it gave"
+        )
 
     def _execute(self, entry: Entry, chunks: list[Chunk], stored: Head, start: Head) -> CommitResult:
         """Load, advance, check and store one commit."""
         purchases, interactions, handed = chunks
         result = self._executor.execute(entry.plan, purchases, interactions, start, self.store, stored, handed)
         if (result.digest, len(result.dead)) != (entry.digest, entry.dead_letters):
-            raise JournalError(
-                f"commit {entry.plan.sequence} replayed gives other changes or dead letters than it published: "
-                "the input, the settings or the version of segflow is not what it was"
-            )
+            wrong = f"commit {entry.plan.sequence} replayed gives other changes or dead letters than it published: "
+            if self._other is not None:
+                raise OtherVersionError(
+                    f"{wrong}{written_by(self._other)} made commit {self._other.plan.sequence}, this is {THIS_VERSION}"
+                )
+            raise JournalError(f"{wrong}the input or the settings are not what they were")
         self.store.commit(result.write)
         return result
+
+
+def written_by(entry: Entry) -> str:
+    """The version that made a commit, for people."""
+    if not entry.engine:
+        return "a version of segflow that did not say which"
+    return f"segflow {entry.segflow} (engine {entry.engine})"
 
 
 def positioned(head: Head, entry: Entry) -> Head:
@@ -162,13 +203,20 @@ def positioned(head: Head, entry: Entry) -> Head:
     starts += before[len(starts) :]  # a version before shards handed anything over wrote it
     if before[HANDOVER] == Position():  # or the state
         before = (*before[:HANDOVER], starts[HANDOVER])
-    if before != tuple(starts) and head.sequence and not entry.reset:
+    if _places(before) != _places(starts) and head.sequence and not entry.reset:
         raise JournalError(
             f"commit {entry.plan.sequence} of the journal begins at {starts}, the state stands at {before}: they do "
             "not belong together"
         )
-    purchases, interactions, handover = starts
+    purchases, interactions, handover = [
+        was if _places([was]) == _places([start]) else start for was, start in zip(before, starts, strict=True)
+    ]
     return msgspec.structs.replace(head, purchases=purchases, interactions=interactions, handover=handover)
+
+
+def _places(positions: Sequence[Position]) -> list[tuple[str, int]]:
+    """Positions as an entry tells them: it has no leader epochs of where it began."""
+    return [(each.topic_id, each.offset) for each in positions]
 
 
 def _range(entry: Entry, side: int) -> tuple[int, int]:

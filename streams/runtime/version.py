@@ -1,11 +1,13 @@
 """The version of segflow, as `segflow --version` says it."""
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 NOT_INSTALLED: Final = "unknown (a checkout, not installed)"
 
 
+@cache  # each entry of the journal says it
 def installed_version() -> str:
     """The version in the metadata of the installed package, else NOT_INSTALLED."""
     try:

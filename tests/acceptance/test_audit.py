@@ -1,6 +1,7 @@
 """The audit: silent about a sound installation, and it finds each thing that was done to the output topics."""
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -42,6 +43,7 @@ def events(count: int) -> list[dict[str, Any]]:
             "occurred_at": written(START + timedelta(hours=63 * number)),
             "order_id": f"o{number}",
             "amount": f"{number % 90 + 1}.00",
+            "channel": "x" * (300 if number == 0 else 3),  # one is larger than some limit of a record
         }
         for number in range(count)
     ]
@@ -265,6 +267,48 @@ def test_a_commit_missing_from_the_journal_is_found(tampered: Callable[[str, Edi
     assert result.code == 1
     assert found["complete"] is False
     assert any("no unbroken line of commits after 1" in text for text in found["problems"])
+
+
+def by_no_version(entries: list[Any], **changes: Any) -> list[Any]:
+    """The entries, the first half of them as a version wrote them that did not say which it was."""
+    half = len(entries) // 2
+    assert half > 1
+    return [Record(each, engine=0, segflow="", **changes) for each in entries[:half]] + entries[half:]
+
+
+def test_where_versions_meet_is_said_and_the_audit_goes_on_behind_it(tampered: Callable[[str, Edit], Service]) -> None:
+    """Commits of another version that give the same are compared as any."""
+    result, found = audited(tampered("journal", by_no_version))
+    assert result.code == 0, found
+    assert found["complete"] is True
+    (text,) = found["versions"]
+    assert re.fullmatch(
+        r"shard 0: commits up to \d+ are by a version of segflow that did not say which, "
+        r"those from there on by segflow \S+ \(engine \d+\)",
+        text,
+    )
+
+
+def test_a_commit_of_another_version_that_gives_something_else_is_not_called_wrong(
+    tampered: Callable[[str, Edit], Service],
+) -> None:
+    """What it published, and what follows, is compared as far as the journal alone allows."""
+    result, found = audited(tampered("journal", lambda entries: by_no_version(entries, digest="0")))
+    assert result.code == 2, found
+    assert (found["complete"], found["problems"], len(found["versions"])) == (False, [], 1)
+    assert "did not say which made commit 1, this is segflow" in found["unchecked"][0]
+    assert "Compared instead: customers' chains" in found["unchecked"][0]
+
+
+def test_every_setting_of_the_worker_may_change_and_the_audit_stays_clean(installed: Service, tmp_path: Path) -> None:
+    """All that a commit depended on stands in its plan. Each by itself is tested in test_golden_journals.py."""
+    others: dict[str, Any] = {"record_max_bytes": 256, "batch_max_records": 7, "sweep_max_customers": 3}
+    others |= {"future_max": "1s", "live_within": "1h", "guarantee": "at_least_once"}
+    file = tmp_path / "other.yaml"
+    file.write_text(yaml.safe_dump(installed.content | {"worker": others}))
+    result = segflow("audit", "--settings", file, "--json")
+    assert result.code == 0, result
+    assert json.loads(result.out)["events"] == EVENTS
 
 
 def test_changes_that_retention_has_cut_are_not_taken_for_lost(

@@ -8,5 +8,5 @@ class Record:
     """What a shard reads of a Kafka record."""
 
     offset: int
-    key: bytes = b"c1"
-    value: bytes = b"{}"
+    key: bytes | None = b"c1"
+    value: bytes | None = b"{}"

@@ -98,6 +98,8 @@ def _print(found: Audit) -> None:
     console.print(_table(found.shards))
     for text in found.problems:
         console.print(printable(text), style="red", markup=False, soft_wrap=True)
+    for text in found.versions:
+        console.print(printable(text), markup=False, soft_wrap=True)
     expired, unread = found.total("expired"), found.total("unread")
     if expired:
         console.print(f"{expired:,} changes are older than what the topic keeps, and were not looked for")

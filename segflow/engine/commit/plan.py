@@ -6,7 +6,7 @@ from segflow.engine.advance.erasures import FOR_EVER
 from segflow.engine.partitioner import Partitioner
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import NEVER, UNKNOWN, duration_us
-from segflow.state.head import PAGE_CUSTOMERS, Head
+from segflow.state.head import PAGE_CUSTOMERS, Head, Position
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +28,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     handover_to: int = 0  # as for the inputs
     nobody: tuple[str, ...] = ()  # ids that make dead letters; commits without it: of a version that had none
     shards: int = 0  # of the installation; commits without it: of a version that made dead letters of aliases
+    leader_epochs: tuple[int, ...] = ()  # Kafka's, of the last records read of each input; (): those of the head
+    record_max_bytes: int | None = None  # larger records are dead letters; None: as the settings have it
 
 
 def plan_for(
@@ -40,6 +42,7 @@ def plan_for(
     rules: int,
     handover_to: int | None = None,
     shards: int = 1,
+    leader_epochs: tuple[int, ...] = (),
 ) -> Plan:
     """A plan that reads up to the given offsets at `wall_us`, sweeping to C and no further."""
     return Plan(
@@ -58,4 +61,17 @@ def plan_for(
         handover_to=head.handover.offset if handover_to is None else handover_to,
         shards=shards,
         nobody=tuple(settings.nobody),
+        leader_epochs=leader_epochs,
+        record_max_bytes=settings.worker.record_max_bytes,
     )
+
+
+def positions_after(head: Head, plan: Plan) -> dict[str, Position]:
+    """The positions of a head once the plan is carried out, by their names in it."""
+    ends = (plan.purchases_to, plan.interactions_to, plan.handover_to)
+    epochs = plan.leader_epochs or [each.leader_epoch for each in head.positions]
+    found = [
+        msgspec.structs.replace(position, offset=end, leader_epoch=epoch)
+        for position, end, epoch in zip(head.positions, ends, epochs, strict=True)
+    ]
+    return dict(zip(("purchases", "interactions", "handover"), found, strict=True))

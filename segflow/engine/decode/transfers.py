@@ -43,8 +43,7 @@ class HandoverDecoder:
     """As Decoder, of segments.handover. A row is the event of a merge message, its customer whom it is for."""
 
     def __init__(self, settings: Settings) -> None:
-        worker = settings.worker.model_copy(update={"record_max_bytes": sys.maxsize})  # it was let in where it was read
-        self._events = Decoder(settings.model_copy(update={"worker": worker}), None)
+        self._events = Decoder(settings, None, sys.maxsize)  # it was let in where it was read
 
     def records(self, records: Sequence[Any]) -> Chunk:
         """Columns of Kafka records: objects with value and offset."""
@@ -85,9 +84,13 @@ class Decoders(NamedTuple):
     handover: HandoverDecoder
 
 
-def decoders(settings: Settings) -> Decoders:
-    """One for each input."""
-    return Decoders(Decoder(settings, PURCHASES), Decoder(settings, INTERACTIONS), HandoverDecoder(settings))
+def decoders(settings: Settings, record_max_bytes: int | None = None) -> Decoders:
+    """One for each input; `record_max_bytes`: see Decoder."""
+    return Decoders(
+        Decoder(settings, PURCHASES, record_max_bytes),
+        Decoder(settings, INTERACTIONS, record_max_bytes),
+        HandoverDecoder(settings),
+    )
 
 
 def _with_previous(handed: MergeMessage, alias: MergeMessage | None) -> MergeMessage:

@@ -28,8 +28,14 @@ from segflow.state.memory import MemoryStore
 from segflow.state.redis import RedisStore
 from segflow.streams.control.topic import Control
 from segflow.streams.journal.input_reader import InputReader
-from segflow.streams.journal.journal import JournalError, JournalReader
-from segflow.streams.journal.replay import InputGoneError, JournalReplay, ReplayedCommit
+from segflow.streams.journal.journal import Entry, JournalError, JournalReader
+from segflow.streams.journal.replay import (
+    InputGoneError,
+    JournalReplay,
+    OtherVersionError,
+    ReplayedCommit,
+    written_by,
+)
 from segflow.streams.kafka.partition_reader import PartitionReader
 
 CHANGE_ID: Final = 0
@@ -115,6 +121,7 @@ class _Auditing:
     chains: Chains
     _head: Head | None = None  # as stored in Redis
     _compared: bool = False
+    _version: str | None = None  # which made the commit before
 
     @classmethod
     async def open(
@@ -143,6 +150,7 @@ class _Auditing:
             inputs=inputs,
             journal=journal,
             store=memory,
+            tries_other_versions=True,
         )
         chains = Chains(
             cut=False,
@@ -219,12 +227,13 @@ class _Auditing:
             async for replayed in self.replay.run(None, end):
                 found.commits += 1
                 found.events += replayed.result.events
+                self._note_version(replayed.entry)
                 await self._expect(replayed)
                 if self.state is not None and self._head is not None:
                     self._compare_state(replayed.result.write.head)
                 note = f"shard {self.partition}: {found.commits:,} commits, {found.events:,} events"
                 show(replayed.at + 1 - first, note)
-        except InputGoneError as error:
+        except (InputGoneError, OtherVersionError) as error:
             await self._only_the_journal(str(error), end)
             return False
         except JournalError as error:
@@ -232,6 +241,14 @@ class _Auditing:
             found.problems.append(f"{error}; what follows was not compared")
             return False
         return True
+
+    def _note_version(self, entry: Entry) -> None:
+        """Note a place where commits of two versions meet."""
+        if self._version is not None and self._version != (version := written_by(entry)):
+            self.found.versions.append(
+                f"commits up to {entry.plan.sequence - 1} are by {self._version}, those from there on by {version}"
+            )
+        self._version = written_by(entry)
 
     async def _expect(self, replayed: ReplayedCommit) -> None:
         where, result = f"commit {replayed.entry.plan.sequence}", replayed.result
@@ -244,9 +261,11 @@ class _Auditing:
         found = self.found
         found.complete = False
         found.commits = changes = letters = alerts = 0
+        found.versions, self._version = [], None
         try:
             async for _, entry in self.journal.after(0, end):
                 found.commits += 1
+                self._note_version(entry)
                 changes += entry.changes
                 letters += entry.dead_letters
                 alerts += entry.alerts

@@ -36,6 +36,7 @@ class ShardAudit:
     complete: bool = True  # all of it was compared
     problems: list[str] = field(default_factory=list)  # what is wrong, at most PROBLEMS_MAX of a kind
     unchecked: list[str] = field(default_factory=list)  # what could not be looked at, and why
+    versions: list[str] = field(default_factory=list)  # where commits of two versions of segflow meet
 
     @property
     def clean(self) -> bool:
@@ -44,7 +45,7 @@ class ShardAudit:
 
 
 COUNTS: Final = tuple(
-    name for name in ShardAudit.__slots__ if name not in ("shard", "complete", "problems", "unchecked")
+    name for name in ShardAudit.__slots__ if name not in ("shard", "complete", "problems", "unchecked", "versions")
 )
 
 
@@ -79,6 +80,11 @@ class Audit:
         return [f"shard {shard.shard}: {text}" for shard in self.shards for text in shard.unchecked]
 
     @property
+    def versions(self) -> list[str]:
+        """The places where commits of two versions of segflow meet, shard by shard."""
+        return [f"shard {shard.shard}: {text}" for shard in self.shards for text in shard.versions]
+
+    @property
     def exit_code(self) -> int:
         """0 clean, 1 something is wrong, 2 not all could be looked at."""
         if not self.clean:
@@ -89,4 +95,4 @@ class Audit:
         """All of it, for a program."""
         counts = {name: self.total(name) for name in COUNTS}
         rest = {"complete": self.complete, "problems": self.problems, "unchecked": self.unchecked}
-        return {"shards": len(self.shards)} | counts | rest
+        return {"shards": len(self.shards)} | counts | rest | {"versions": self.versions}

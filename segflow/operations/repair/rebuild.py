@@ -47,7 +47,8 @@ async def rebuild(
     """Rebuild the state of one shard.
 
     1. InitTransactions: a worker that has the shard can commit no more.
-    2. Replay every commit of the journal in memory, and check that it gives what it gave before.
+    2. Replay every commit of the journal in memory, also those of other versions of segflow, and check that it gives
+       what it gave before.
     3. Mark the head and clear the rest away. From here on a worker that acquires it finds nothing whole, and makes
        the state again itself, commit by commit; so does `segflow rebuild`, typed again.
     4. Write customers, timers and directory, page by page, each only while the mark is still there; what stays of
@@ -109,6 +110,7 @@ async def _remember(
             inputs=inputs,
             journal=journal,
             store=memory,
+            tries_other_versions=True,
         )
         async for replayed in replay.run(None, end):
             commits += 1
