@@ -14,6 +14,10 @@ from segflow.streams.kafka.topics import READ
 HELD_BATCHES: Final = 2
 """Batches of an input that a shard holds before nothing more is fetched from it: one under way, one ready."""
 
+HELD_BYTES: Final = 2**23
+"""Likewise bytes of keys and values. Two batches of 8,192 events of 500 bytes; records of 60 kB would take a gigabyte
+before there are two batches of them. Bounds a commit, too, which takes no more than is held."""
+
 
 class Feed(Protocol):
     """The source of a shard's inputs: the worker's consumer, or a test's."""
@@ -68,7 +72,10 @@ class KafkaFeed:
     def full(self, place: TP) -> bool:
         """Whether a shard holds enough of an input: what is fetched is bounded, whatever waits in Kafka."""
         inputs = self._inputs.get(place.partition)
-        return inputs is None or inputs.buffers[self._side(place)].waiting >= self._most_held
+        if inputs is None:
+            return True
+        buffer = inputs.buffers[self._side(place)]
+        return buffer.waiting >= self._most_held or buffer.waiting_bytes >= HELD_BYTES
 
     def deliver(self, place: TP, batch: Batch) -> None:
         """Put what the consumer read of a partition into its shard's buffer, unless it has been closed since."""

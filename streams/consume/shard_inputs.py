@@ -13,6 +13,7 @@ from segflow.engine.columns.events import Chunk
 from segflow.engine.decode.records import Decoder
 from segflow.engine.decode.transfers import HandoverDecoder, UnreadableMessageError
 from segflow.streams.consume.transport import Batch
+from segflow.streams.kafka.leader_epochs import UNKNOWN_EPOCH
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +32,25 @@ class InputBuffer:
     read_to: int = 0  # the next one to come
     arrived: int = 0  # records ever put in, counted by the event loop
     consumed: int = 0  # records ever taken out, counted by the shard, at times in a thread
+    arrived_bytes: int = 0  # likewise, of keys and values
+    consumed_bytes: int = 0
     chunks: deque[Chunk] = field(default_factory=deque)
     raw: deque[Sequence[Any]] = field(default_factory=deque)  # fetched, not decoded yet
     contexts: dict[int, bytes] = field(default_factory=dict)  # by offset, where traces are carried
+    leader_epoch: int = UNKNOWN_EPOCH  # Kafka's, of the last record consumed
+    epochs: deque[tuple[int, int]] = field(default_factory=deque)  # of those to come: from which offset on, which
+    newest_epoch: int = UNKNOWN_EPOCH  # records of later leaders are refused until what was read is checked
+    sizes: deque[tuple[int, int]] = field(default_factory=deque)  # of each batch: where it ends, its bytes
 
     @property
     def waiting(self) -> int:
         """Records held."""
         return self.arrived - self.consumed
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the records held, a batch that was consumed in part with all of it."""
+        return self.arrived_bytes - self.consumed_bytes
 
     def peek(self, most: int) -> Chunk:
         """At most `most` records from the front; decodes what it needs. The rest stays raw.
@@ -64,9 +76,13 @@ class InputBuffer:
         self.chunks = deque([joined] if len(joined) else [])
         return joined if len(joined) <= most else joined.slice(0, most)
 
-    def begin(self, offset: int) -> None:
-        """The next record to come and to consume is the one at `offset`."""
+    def begin(self, offset: int, leader_epoch: int = UNKNOWN_EPOCH, newest_epoch: int = UNKNOWN_EPOCH) -> None:
+        """The next record to come and to consume is the one at `offset`.
+
+        leader_epoch: of the one before it. newest_epoch: of the leader there is; UNKNOWN_EPOCH: whatever comes is good.
+        """
         self.offset = self.read_to = offset
+        self.leader_epoch, self.newest_epoch = leader_epoch, newest_epoch
 
     def consume(self, count: int) -> None:
         """Drop the first `count` records."""
@@ -76,9 +92,13 @@ class InputBuffer:
             self.offset = int(front.offsets[count - 1]) + 1
             if count < len(front):
                 self.chunks.appendleft(front.slice(count, len(front)))
+        while self.sizes and self.sizes[0][0] <= self.offset:
+            self.consumed_bytes += self.sizes.popleft()[1]
         read_to = self.read_to  # before looking at what waits: `offer` counts records first
         if not self.waiting:
             self.offset = max(self.offset, read_to)  # past the transaction markers behind the last record
+        while self.epochs and self.epochs[0][0] < self.offset:
+            self.leader_epoch = self.epochs.popleft()[1]
 
 
 def decode_buffers(buffers: Sequence[InputBuffer]) -> None:
@@ -104,6 +124,7 @@ class ShardInputs:
         self.buffers = (InputBuffer(purchases), InputBuffer(interactions), InputBuffer(handover))
         self.traced = False  # the traces of events are carried to their changes
         self.arrived = False  # something, since the shard looked last
+        self.new_leader = ""  # of an input, from when on nothing more is taken in: what was read must be checked first
         self.on_arrival: Callable[[], None] = _nobody_waits
 
     def take_contexts(self) -> dict[tuple[int, int], bytes]:
@@ -131,6 +152,12 @@ class ShardInputs:
                 "records from %d on left out: read before the shard was acquired at %d", batch.start, buffer.read_to
             )
             return
+        newest = max((epoch for _, epoch in batch.epochs), default=UNKNOWN_EPOCH)
+        if newest > buffer.newest_epoch > UNKNOWN_EPOCH:
+            self.new_leader = self.new_leader or f"epoch {newest} after {buffer.newest_epoch}"
+            self.arrived = True
+            self.on_arrival()
+            return
         fresh = batch.records
         if fresh and fresh[0].offset < buffer.read_to:
             fresh = [record for record in fresh if record.offset >= buffer.read_to]
@@ -138,7 +165,10 @@ class ShardInputs:
             if self.traced:
                 buffer.contexts |= _contexts(fresh)
             buffer.raw.append(fresh)
+            buffer.sizes.append((fresh[-1].offset + 1, batch.bytes))
             buffer.arrived += len(fresh)
+            buffer.arrived_bytes += batch.bytes
+        buffer.epochs.extend(batch.epochs)
         buffer.read_to = max(buffer.read_to, batch.stop)
         self.arrived = True
         self.on_arrival()

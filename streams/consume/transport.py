@@ -8,7 +8,6 @@ import asyncio
 import concurrent.futures
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from segflow.schemas.settings import Settings
+from segflow.streams.kafka.bounded_fetch import BoundedResults, Taken
 from segflow.streams.kafka.clients import aiokafka_options
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ class Batch:
     records: Sequence[Any]
     start: int
     stop: int  # beyond the last record where transaction markers follow it
+    bytes: int = 0  # of the records' keys and values
+    epochs: Sequence[tuple[int, int]] = ()  # leader epochs, each with the offset from which on it holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,16 @@ class PartitionGate:
         self.readings: dict[TP, Reading] = {}
 
 
-class Unwrapped(OrderedDict[Any, Any]):
+class Unwrapped(BoundedResults):
     """The records that aiokafka has fetched, one result a partition, left as its parser gives them.
 
     aiokafka would copy each into an object of eleven fields. A shard needs three of them.
     """
 
-    def __setitem__(self, place: Any, result: Any) -> None:
-        records = getattr(result, "_partition_records", None)
-        if records is not None:
-            records._consumer_record = _as_parsed  # noqa: SLF001
-        super().__setitem__(place, result)
+    def bind(self, records: Any) -> None:
+        """See BoundedResults."""
+        super().bind(records)
+        records._consumer_record = _as_parsed  # noqa: SLF001
 
 
 def _as_parsed(_place: Any, record: Any) -> Any:
@@ -186,7 +187,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer: aiokafka.AIOKafkaConsumer,
         active_partitions: set[TP],
         timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
-        max_records: int | None = None,  # noqa: ARG002 - a poll takes what one fetch brought, which is bounded
+        max_records: int | None = None,  # noqa: ARG002 - a poll takes a slice, which is bounded
     ) -> Mapping[TP, list[Any]]:
         if not self.consumer.flow_active:
             return {}
@@ -197,7 +198,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             fetcher._records = Unwrapped(fetcher._records)  # noqa: SLF001
         try:
             with fetcher._subscriptions.fetch_context():  # noqa: SLF001
-                records: Mapping[Any, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=timeout)
+                records: Mapping[Any, Taken] = await fetcher.fetched_records(active_partitions, timeout=timeout)
         except aiokafka.errors.NoOffsetForPartitionError:
             return {}  # the partition was assigned again while this poll was waiting; its shard has yet to open it
         except aiokafka.errors.OffsetOutOfRangeError as error:
@@ -211,7 +212,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return {}  # an error of the membership also ends a poll that is waiting; see `membership_error`
         return self._noted(fetcher, records, active_partitions)
 
-    def _noted(self, fetcher: Any, records: Mapping[Any, list[Any]], places: set[TP]) -> Mapping[TP, list[Any]]:
+    def _noted(self, fetcher: Any, records: Mapping[Any, Taken], places: set[TP]) -> Mapping[TP, list[Any]]:
         """The records as batches; notes where each partition stands, so that a shard knows if it has read everything.
 
         No await between the fetcher's answer and this, so a position always belongs to its records. A partition that
@@ -235,7 +236,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             sent = 0 if before is None else before.sent
             found = records.get(place)
             if found:
-                batches[place] = [Batch(found, gate.positions[place], state.position)]
+                batches[place] = [Batch(found, gate.positions[place], state.position, found.bytes, found.epochs)]
                 sent = gate.positions[place] = state.position
             gate.readings[place] = Reading(state.position, state.lso, state.timestamp * 1000, sent)
         return batches

@@ -7,6 +7,9 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import CoordinatorNotAvailableError
 
 from segflow.schemas.connection_settings import Kafka
+from segflow.streams.kafka.decompression import bound_decompression
+
+bound_decompression()  # here, as no client is made without one of the options below
 
 
 def security_protocol(kafka: Kafka) -> str:

@@ -21,6 +21,7 @@ from segflow.engine.partitioner import PARTITIONERS, Partitioner, partition_of, 
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import duration_us
 from segflow.streams.kafka.clients import kafka_python_options
+from segflow.streams.kafka.decompression import OversizedBatchError
 from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS
 
 PER_PARTITION: Final = 100
@@ -102,7 +103,11 @@ def _latest(
         consumer.seek(part, max(begins[part], ends[part] - PER_PARTITION))
     until = monotonic() + TIMEOUT_S
     while left and monotonic() < until:
-        for part, records in consumer.poll(timeout_ms=POLL_MS).items():
+        try:
+            found = consumer.poll(timeout_ms=POLL_MS)
+        except OversizedBatchError:
+            return  # a dead letter by and by; what was read until here is judged
+        for part, records in found.items():
             for record in records:
                 if record.offset >= ends[part]:
                     continue

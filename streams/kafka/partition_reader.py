@@ -10,7 +10,9 @@ from typing import Any, Final, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from segflow.schemas.connection_settings import Kafka
+from segflow.streams.kafka.bounded_fetch import bounded
 from segflow.streams.kafka.clients import aiokafka_options
+from segflow.streams.kafka.leader_epochs import UNKNOWN_EPOCH, epoch_end, leader_epoch
 from segflow.streams.runtime.errors import UsageError
 
 SLICE_RECORDS: Final = 2_000
@@ -41,6 +43,7 @@ class PartitionReader:
         except BaseException:
             await self._consumer.stop()  # a start that failed leaves its client open
             raise
+        bounded(self._consumer)
         self._consumer.assign([self.place])
         return self
 
@@ -60,6 +63,27 @@ class PartitionReader:
     async def end_of(self, place: TopicPartition) -> int:
         """The same of another partition."""
         return int((await self._consumer.end_offsets([place]))[place])
+
+    async def leader_epoch(self) -> int:
+        """The epoch of the partition's leader; see streams/kafka/leader_epochs.py."""
+        return await leader_epoch(self._consumer._client, self.place)  # noqa: SLF001 - it has no such question
+
+    async def diverged_at(self, offset: int, epoch: int) -> int | None:
+        """The first offset from which the partition no longer has what was read of it up to `offset`; None: it has all.
+
+        Args:
+            offset: the next one to read.
+            epoch: of the leader that took the record before it, UNKNOWN_EPOCH: nothing can be said.
+        """
+        if epoch == UNKNOWN_EPOCH:
+            return None
+        found = await epoch_end(self._consumer._client, self.place, epoch)  # noqa: SLF001
+        if found is None:
+            return None
+        if found.epoch == UNKNOWN_EPOCH:  # nothing that old is left: right only where retention has cut it
+            first = await self.first()
+            return first if first < offset else None
+        return found.end if found.end < offset else None
 
     async def settled_end(self, transaction_timeout_s: float) -> int:
         """The end, once every transaction that is open now has ended.

@@ -8,7 +8,7 @@ from faust.types import TP
 from segflow.engine.columns.events import PURCHASES
 from segflow.engine.decode.transfers import decoders
 from segflow.schemas.settings import Settings
-from segflow.streams.consume.feed import HELD_BATCHES, KafkaFeed
+from segflow.streams.consume.feed import HELD_BATCHES, HELD_BYTES, KafkaFeed
 from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Batch, Reading
 from segflow.streams.health.stalls import Reach
@@ -65,6 +65,20 @@ def test_nothing_more_is_fetched_of_an_input_of_which_enough_waits() -> None:
     assert not feed.full(TP(feed.topics[1], 0))
     inputs.buffers[PURCHASES].peek(1)
     inputs.buffers[PURCHASES].consume(1)
+    assert not feed.full(PLACE)
+
+
+def test_nothing_more_is_fetched_of_an_input_of_which_enough_bytes_wait() -> None:
+    """Few records may be many bytes: it goes on when the batch that was too much has been consumed to its end."""
+    feed, inputs = opened()
+    feed.deliver(PLACE, Batch([Record(5), Record(6)], 5, 7, bytes=HELD_BYTES))
+    assert feed.full(PLACE)
+    buffer = inputs.buffers[PURCHASES]
+    for _ in range(2):
+        assert feed.full(PLACE)
+        buffer.peek(1)
+        buffer.consume(1)
+    assert buffer.waiting_bytes == 0
     assert not feed.full(PLACE)
 
 

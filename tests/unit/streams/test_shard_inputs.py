@@ -90,3 +90,29 @@ def test_what_lies_before_an_unreadable_record_comes_first() -> None:
         with pytest.raises(UnreadableMessageError) as caught:
             handed.peek(100)
         assert caught.value.offset == handed.offset == 2
+
+
+def test_the_leader_epoch_is_that_of_the_last_record_consumed() -> None:
+    """Of markers behind it, too, once they are passed."""
+    made = inputs()
+    buffer = made.buffers[PURCHASES]
+    buffer.begin(0, 4, 9)
+    made.offer(PURCHASES, Batch([Record(0), Record(1), Record(2)], 0, 4, 0, [(0, 5), (2, 6), (3, 8)]))
+    buffer.peek(10)
+    found = [buffer.leader_epoch]
+    for _ in range(3):
+        buffer.consume(1)
+        found.append(buffer.leader_epoch)
+    assert found == [4, 5, 5, 8]
+
+
+def test_nothing_of_a_later_leader_is_taken_in_before_what_was_read_is_checked() -> None:
+    """It may stand in the place of records that were read and lost. A broker without epochs holds nobody up."""
+    made = inputs()
+    made.buffers[PURCHASES].begin(0, 4, 5)
+    made.offer(PURCHASES, Batch([Record(0)], 0, 1, 0, [(0, 5)]))
+    assert (offsets(made), made.new_leader) == ([0], "")
+    made.offer(PURCHASES, Batch([Record(1)], 1, 2, 0, [(1, 6)]))
+    assert (offsets(made), made.new_leader) == ([0], "epoch 6 after 5")
+    made.offer(INTERACTIONS, Batch([Record(0)], 0, 1, 0, [(0, 6)]))
+    assert made.buffers[INTERACTIONS].waiting == 1
