@@ -22,6 +22,10 @@ class OutOfRangeError(Exception):
     """An input has not got the offset that is next; acquiring the shard says why."""
 
 
+class NewLeaderError(OutOfRangeError):
+    """Records of another leader have come; acquiring the shard compares its log with what was read before."""
+
+
 class UnreadableRecordError(Exception):
     """A record that other shards handed over, and is no merge message; the message has the way past it."""
 
@@ -46,9 +50,11 @@ class InputGate:
         While this machine's clock is not to be trusted, an event ahead of it waits, and what comes behind it.
 
         Raises:
-            OutOfRangeError: an input cannot be read on.
+            NewLeaderError, OutOfRangeError: an input cannot be read on.
             UnreadableRecordError: the next record that was handed over is no merge message.
         """
+        if self.inputs.new_leader:
+            raise NewLeaderError(f"an input has a new leader ({self.inputs.new_leader}): has it all that was read?")
         most = self.settings.worker.batch_max_records
         try:
             purchases, interactions, handed = (buffer.peek(most) for buffer in self.inputs.buffers)

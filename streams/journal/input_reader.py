@@ -1,5 +1,6 @@
 """Reading given ranges of a shard's inputs again."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -7,6 +8,7 @@ from typing import Any, Self
 from aiokafka import TopicPartition
 
 from segflow.schemas.settings import Settings
+from segflow.state.head import Position
 from segflow.streams.kafka.partition_reader import PartitionReader
 from segflow.streams.kafka.topics import READ
 
@@ -35,6 +37,15 @@ class InputReader:
         """The first offsets and the ends, each of purchases, interactions and what was handed over."""
         first = [await each.first() for each in self._sides]
         return tuple(first), tuple([await each.end() for each in self._sides])
+
+    async def leader_epochs(self) -> tuple[int, ...]:
+        """The epochs of their leaders, UNKNOWN_EPOCH where the broker does not say."""
+        return tuple([await each.leader_epoch() for each in self._sides])
+
+    async def diverged_at(self, positions: Sequence[Position]) -> tuple[int | None, ...]:
+        """From where on each no longer has what was read of it; None: it has all of it."""
+        asked = zip(self._sides, positions, strict=True)
+        return tuple([await side.diverged_at(each.offset, each.leader_epoch) for side, each in asked])
 
     async def control_end(self) -> int:
         """The end of the control topic."""

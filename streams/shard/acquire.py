@@ -55,14 +55,16 @@ async def acquire(state: ShardState) -> None:
         stored = await _replay(state, stored, journal, inputs)  # 3, 4
         failpoint("acquire:replayed")
         head = stored or Head(rules=state.control.rule_versions.first.version)
-        head = await starting_head(settings, partition, head, state.topic_ids, *await inputs.bounds())
+        leaders = await inputs.leader_epochs()  # before it is compared: records of any later leader are compared again
+        diverged = await inputs.diverged_at(head.positions)
+        head = await starting_head(settings, partition, head, state.topic_ids, *await inputs.bounds(), diverged)
     state.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
     await asyncio.to_thread(store.acquire, state.head, stored)  # 5
     failpoint("acquire:owned")
     state.labels = await _labels(state)
     offsets = tuple(position.offset for position in state.head.positions)
-    for buffer, offset in zip(state.inputs.buffers, offsets, strict=True):
-        buffer.begin(offset)
+    for buffer, position, leader in zip(state.inputs.buffers, state.head.positions, leaders, strict=True):
+        buffer.begin(position.offset, position.leader_epoch, leader)
     await state.feed.open(partition, offsets, state.inputs)  # 6
     failpoint("acquire:opened")
     state.metrics.acquisitions.inc()

@@ -184,6 +184,7 @@ class CommitLoop:
             interactions_to=buffers[INTERACTIONS].offset,
             handover_to=buffers[HANDOVER].offset,
             shards=state.partitions,
+            leader_epochs=tuple(buffer.leader_epoch for buffer in buffers),
             wall_us=wall_us,
             rules=state.control.rule_versions.next_version(state.head.rules),
         )

@@ -13,6 +13,7 @@ from segflow.state.head import Head, Position
 from segflow.streams.kafka import topics
 
 ROLES: Final = topics.READ
+NOWHERE: Final = (None,) * len(ROLES)
 
 
 class InputLostError(Exception):
@@ -26,6 +27,7 @@ async def starting_head(
     topic_ids: tuple[str, ...],
     first: tuple[int, ...],
     end: tuple[int, ...],
+    diverged: tuple[int | None, ...] = NOWHERE,
 ) -> Head:
     """The head to start with; its positions are those of the inputs' first records where it has none yet.
 
@@ -39,11 +41,11 @@ async def starting_head(
         return msgspec.structs.replace(head, **dict(zip(ROLES, starts, strict=True)))
     if head.handover == Position():  # a version before shards handed anything over wrote it
         head = msgspec.structs.replace(head, handover=Position(topic_id=topic_ids[HANDOVER], offset=first[HANDOVER]))
-    wrong = position_problems(settings, partition, head, topic_ids, first, end)
+    wrong = position_problems(settings, partition, head, topic_ids, first, end, diverged)
     if wrong:
         with suppress(KafkaError):  # an input may have been recreated since then: then that is what to say
             ids = (await asyncio.to_thread(topics.check, settings)).input_ids
-            wrong = position_problems(settings, partition, head, ids, first, end) or wrong
+            wrong = position_problems(settings, partition, head, ids, first, end, diverged) or wrong
         raise InputLostError("\n".join(wrong.values()))
     return head
 
@@ -55,6 +57,7 @@ def position_problems(
     topic_ids: tuple[str, ...],
     first: tuple[int, ...],
     end: tuple[int, ...],
+    diverged: tuple[int | None, ...] = NOWHERE,
 ) -> dict[str, str]:
     """The problem with each input, by role; sound ones are left out.
 
@@ -65,6 +68,7 @@ def position_problems(
         topic_ids: of the topics there are, as all that follows: (purchases, interactions, handover).
         first: the oldest offset kept.
         end: the offset after the last record.
+        diverged: from where on it no longer has what was read; None: it has all.
 
     Returns:
         Messages that say what happened and which `segflow reset` goes on from it.
@@ -91,6 +95,12 @@ def position_problems(
                 f"{where} ends at {end[side]}, before the state's offset {position.offset}: it has lost records that "
                 f"were read. To go on with what comes next, type `{how} latest`; to read again what is there, "
                 f"`{how} earliest` or `{how} OFFSET` ({first[side]} to {end[side]})"
+            )
+        elif (lost := diverged[side]) is not None:
+            found[role] = (
+                f"{where} has lost its records from offset {lost} on and taken others in their place; the state has "
+                f"read the lost ones, up to {position.offset}, which stay counted. To read what stands there now, type "
+                f"`{how} {max(lost, first[side])}`; to go on behind it, `{how} {position.offset}` or `{how} latest`"
             )
     return found
 

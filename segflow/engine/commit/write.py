@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from segflow.engine.commit.load import CommitInput
+from segflow.engine.commit.plan import positions_after
 from segflow.engine.commit.shard_result import ShardResult
 from segflow.engine.merging.ledger import MergeLedger
 from segflow.engine.merging.stored import ended_redirects, redirect_records
@@ -52,9 +53,7 @@ def write(result: ShardResult, ledger: MergeLedger) -> Write:
         head=msgspec.structs.replace(
             head,
             sequence=plan.sequence,
-            purchases=msgspec.structs.replace(head.purchases, offset=plan.purchases_to),
-            interactions=msgspec.structs.replace(head.interactions, offset=plan.interactions_to),
-            handover=msgspec.structs.replace(head.handover, offset=plan.handover_to),
+            **positions_after(head, plan),
             clock_us=commit.clock_us,
             population=head.population + len(born),
             holes=head.holes + len(holes),

@@ -14,7 +14,7 @@ import msgspec
 from segflow.engine.columns import events
 from segflow.engine.columns.messages import Messages
 from segflow.engine.commit.execute import Executor
-from segflow.engine.commit.plan import plan_for
+from segflow.engine.commit.plan import plan_for, positions_after
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head, Position
 from segflow.state.store import Store
@@ -46,6 +46,7 @@ class Places:
     topic_ids: tuple[str, ...]
     first: tuple[int, ...]
     end: tuple[int, ...]
+    diverged: tuple[int | None, ...]  # from where on it no longer has what was read
 
 
 @dataclass(kw_only=True)
@@ -91,7 +92,8 @@ class Reset:
             stored = self.store.head()
             first, end = await inputs.bounds()
             before, missing = await self._ahead(stored, entries, self._replay(entries, inputs), first)
-            places = Places(topic_ids=self.topic_ids, first=first, end=end)
+            diverged = await inputs.diverged_at(before.positions)
+            places = Places(topic_ids=self.topic_ids, first=first, end=end, diverged=diverged)
             self._decide(before, places, missing)  # 1
             publisher = Publisher(self.settings, self.partition)
             await publisher.start()  # 2
@@ -113,15 +115,17 @@ class Reset:
         async for _, entry in entries.after(head.sequence):
             replay.check(entry, first)
             head, missing = positioned(head, entry), missing + 1
-            plan = entry.plan
-            head = _at(head, (plan.purchases_to, plan.interactions_to, plan.handover_to), plan.sequence)
+            after = positions_after(head, entry.plan)
+            head = msgspec.structs.replace(head, sequence=entry.plan.sequence, **after)
         if not head.sequence and not head.purchases.topic_id:
             raise UntakenError(f"no worker has acquired shard {self.partition} yet: it has no position to move")
         return head, missing
 
     def _decide(self, head: Head, places: Places, missing: int = 0) -> tuple[Head, list[str]]:
         """The head with its positions moved, and what that means."""
-        wrong = position_problems(self.settings, self.partition, head, places.topic_ids, places.first, places.end)
+        wrong = position_problems(
+            self.settings, self.partition, head, places.topic_ids, places.first, places.end, places.diverged
+        )
         roles = [self.role] if self.role is not None else [role for role in ROLES if role in wrong or self.force]
         if not self.force and not any(role in wrong for role in roles):
             what = f"the {self.role} of shard {self.partition}" if self.role else f"shard {self.partition}"
@@ -207,13 +211,3 @@ class Reset:
             }
         )
         self.store.commit(result.write)
-
-
-def _at(head: Head, offsets: tuple[int, ...], sequence: int) -> Head:
-    return msgspec.structs.replace(
-        head,
-        sequence=sequence,
-        purchases=msgspec.structs.replace(head.purchases, offset=offsets[0]),
-        interactions=msgspec.structs.replace(head.interactions, offset=offsets[1]),
-        handover=msgspec.structs.replace(head.handover, offset=offsets[2]),
-    )
