@@ -96,15 +96,10 @@ def test_they_are_listed_filtered_and_counted(service: Service) -> None:
     publish(service, [other, Message(b"x", b"garbage")], partition=1)
     assert sorted(each["offset"] for each in listed(service)) == [1, 2, 3]
     asked = {
-        ("--reason", "not_json"): [2],
-        ("--reason", "not_json", "--reason", "bad_field"): [1, 2, 3],
-        ("--topic", "interactions"): [3],
-        ("--partition", "0"): [1, 2],
-        ("--customer", "c1"): [1, 3],  # by its key, and by what can be read
-        (f"{service.settings.kafka.topics.purchases}/0/2",): [2],
-        ("--since", "1h"): [1, 2, 3],
+        ("--reason", "not_json", "--reason", "future"): [2],
+        ("--topic", "interactions", "--partition", "1", "--customer", "c1", "--since", "1h"): [3],
+        (f"{service.settings.kafka.topics.purchases}/0/2", "--until", "2999-01-01T00:00:00Z"): [2],
         ("--until", "1h"): [],
-        ("--since", "2999-01-01T00:00:00Z"): [],
     }
     assert {each: sorted(row["offset"] for row in listed(service, *each)) for each in asked} == asked
     assert len(listed(service, "--limit", "1")) == 1
