@@ -76,10 +76,10 @@ async def acquire(state: ShardState) -> None:
 
 async def _labels(state: ShardState) -> dict[tuple[str, str], int] | None:
     """Customers by dimension and label; None where the state does not have them."""
-    head = state.head
+    head, versions = state.head, state.control.rule_versions
     counts = await asyncio.to_thread(state.store.counts)
-    counted = head.counted or not head.population
-    if counted and label_counts.are_of(counts, head, state.control.rule_versions.rules(head.rules)):
+    counted = (head.counted or not head.population) and versions.has(head.rules)
+    if counted and label_counts.are_of(counts, head, versions.rules(head.rules)):
         return counts
     log.warning(
         "shard %d: how many customers have each label is not known, and segflow_customers is absent: the state was "

@@ -77,10 +77,10 @@ def test_a_trace_goes_from_an_event_to_its_changes_and_to_the_collector(
             send(service, "sampled", f"00-{TRACE}-{PARENT}-01".encode())
             send(service, "unsampled", f"00-{TRACE}-{PARENT}-00".encode())
             send(service, "garbage", b"00-xyz")
-            send(service, "none")
+            send(service, "untraced")
             found = carried(service, 8)
             assert carried(service, 4, "alerts") == found
-            assert found["garbage"] == found["none"] == {""}
+            assert found["garbage"] == found["untraced"] == {""}
             (unsampled,) = found["unsampled"]
             assert unsampled.startswith(f"00-{TRACE}-")
             assert unsampled.endswith("-00")
