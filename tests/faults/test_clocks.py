@@ -2,10 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -13,10 +10,10 @@ import pytest
 from segflow.embedded.free_port import free_ports
 from tests.faults.installation import Installation, Make
 from tests.faults.worker_process import WorkerProcess
-from tests.support import shifted_clock
 from tests.support.command import PROGRAM
 from tests.support.health import Health
 from tests.support.histories import written
+from tests.support.shifted_clock import wrong_clock
 from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -38,15 +35,6 @@ def purchases(name: str) -> list[dict[str, Any]]:
         }
         for number in range(EVENTS)
     ]
-
-
-@contextmanager
-def wrong_clock(shift_s: float) -> Iterator[None]:
-    """Processes started within have a wall clock that is ahead by so much."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(shifted_clock.__file__).parent))
-        patch.setenv("CLOCK_SHIFT_S", str(shift_s))
-        yield
 
 
 def worker(installed: Installation, shift_s: float, port: int) -> WorkerProcess:
