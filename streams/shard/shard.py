@@ -7,12 +7,13 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
+import msgspec
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from segflow.schemas.model_error import ModelError
-from segflow.state.head import Head
+from segflow.state.head import Head, decode
 from segflow.state.parking import MENDED_ELSEWHERE, Parked, Reason
-from segflow.state.store import RolledBackError, ShardLostError
+from segflow.state.store import RolledBackError, ShardLostError, TornStateError, head_error
 from segflow.streams.consume.transport import HEARTBEAT_SHARE
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.backoff import Backoff
@@ -90,7 +91,8 @@ class Shard:
                 await self._commits.run()
             except (ModelError, MemoryError):
                 raise
-            except Exception as error:  # one shard's must not end the others
+            except Exception as raised:  # one shard's must not end the others
+                error = await self._seen_whole(raised)
                 parked = parked_for(error, state.partition)
                 if parked is None:
                     self._failed(error)
@@ -106,6 +108,25 @@ class Shard:
             elif state.parking.hold is None:
                 pause_s = backoff.next_s(after_s=monotonic() - started_s)
                 await self._pause(max(least_s, pause_s))
+
+    async def _seen_whole(self, error: Exception) -> Exception:
+        """The error; where Redis was emptied or rolled back in the middle of a commit, that.
+
+        Records that are gone while the head stands are a torn state. Where the head is gone, too, all was lost.
+        """
+        if not self.state.acquired or isinstance(error, RolledBackError):
+            return error
+        if not isinstance(error, TornStateError | ShardLostError):
+            return error
+        written = self.state.head
+        found = await self.state.parking.head(self.state.partition)
+        try:
+            stored = decode(found) if found else None
+        except msgspec.MsgspecError:
+            return error
+        if found is None or stored == written:
+            return error
+        return head_error(self.state.partition, stored, written)
 
     async def _park(self, parked: Parked) -> None:
         """Wait until the shard is to be tried again: its head has changed, or it is time for a try."""
