@@ -28,7 +28,7 @@ from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
-PASSWORD: Final = "SEGFLOW_REDIS_PASSWORD"
+PASSWORD: Final = "SEGFLOW_REDIS_PASSWORD"  # noqa: S105 - the name of a variable
 PAGE: Final = (tutorial.ROOT / "docs" / "how-to" / "runbooks.md").read_text(encoding="utf-8")
 PLAIN: Final = re.sub(r"^ {4}", "", PAGE, flags=re.MULTILINE)
 """The page with its blocks of commands out of the lists."""
@@ -39,8 +39,9 @@ def commands(heading: str) -> list[str]:
     return [line for step in tutorial.steps(heading, PLAIN) for line in step.commands.splitlines()]
 
 
-def typed(line: str, installed: Installation, code: int = 0, **more: str) -> str:
+def typed(line: str, installed: Installation, code: int = 0, password: str | None = None) -> str:
     """The output of a line typed where the settings are."""
+    more = {} if password is None else {PASSWORD: password}
     environment = tutorial.environment(SEGFLOW_REDIS=installed.settings.redis.url, **more)
     done = subprocess.run(
         ["/bin/sh", "-c", line], cwd=installed.file.parent, env=environment, capture_output=True, text=True, check=False
@@ -221,7 +222,7 @@ def test_a_password_changes_without_a_stop(installation: Make, own_redis: RedisS
                 typed(take_away, installed)
                 installed.put(purchases(5, first=500))
                 installed.settles()
-                assert "c504" in typed("segflow show c504", installed, **{PASSWORD: "new-password"})
+                assert "c504" in typed("segflow show c504", installed, password="new-password")  # noqa: S106 - lives for one test
 
 
 def test_workers_stop_cleanly_and_others_go_on(installed: Installation) -> None:
