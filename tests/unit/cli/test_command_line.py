@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segflow.cli.commands import SUMMARIES
-from segflow.streams.runtime.version import NOT_INSTALLED
+from segflow.streams.runtime.version import NOT_INSTALLED, installed_version
 from tests.support.command import segflow, segflow_process, settings_file
 
 NEED_KAFKA = (
@@ -57,6 +57,8 @@ def test_a_checkout_that_is_not_installed_has_no_version(monkeypatch: pytest.Mon
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("segflow.streams.runtime.version.version", none_such)
+    uncached = installed_version.__wrapped__
+    monkeypatch.setattr("segflow.streams.runtime.version.installed_version", uncached)
     assert segflow("--version").out == f"segflow {NOT_INSTALLED}\n"
 
 

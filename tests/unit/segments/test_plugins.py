@@ -255,13 +255,13 @@ def test_a_record_keeps_what_is_not_read(packages: Packages) -> None:
     packages.install(CODE)
     engine = Engine(listed())
     engine.feed(
-        [*LOG, *(purchase(number, SATURDAY, "other") for number in range(10, 13)), purchase(20, MONDAY, "none")]
+        [*LOG, *(purchase(number, SATURDAY, "other") for number in range(10, 13)), purchase(20, MONDAY, "plain")]
     )
-    (stored, other, none) = engine.shard.store.load(["c", "other", "none"])
+    (stored, other, none) = engine.shard.store.load(["c", "other", "plain"])
     assert stored is not None
     packages.uninstall()
     plain = from_settings(Settings(dimensions=("lifecycle",)))
-    found = record.decode(["c", "other", "none"], [stored, other, none], start_labels(plain), 0, plain.kept)
+    found = record.decode(["c", "other", "plain"], [stored, other, none], start_labels(plain), 0, plain.kept)
     assert record.encode(found) == [stored, other, none]
     found.keep(plain.kept)
     assert record.encode(found) == [stored, other, none]
