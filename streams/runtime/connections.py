@@ -10,6 +10,7 @@ import kafka.errors
 import redis
 
 from segflow.schemas.connection_settings import Kafka, Redis
+from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.errors import UsageError
 
 
@@ -53,7 +54,9 @@ def redis_errors(settings: Redis) -> Iterator[None]:
             f"Redis at {address(settings)} cannot be reached: {str(error).rstrip('.')}. Is it running? Set redis.url "
             "in segflow.yaml or SEGFLOW_REDIS to its address (rediss:// where it wants TLS)."
         ) from error
-    except (redis.RedisError, ValueError) as error:  # redis-py raises ValueError at an address that is none
+    except redis.RedisError as error:
+        raise UsageError(f"Redis at {address(settings)}: {reason(error)}") from error
+    except ValueError as error:  # redis-py raises it at an address that is none
         raise UsageError(f"Redis at {address(settings)}: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""A server's refusal in words that a person can act on, for logs and health pages."""
+"""A server's refusal in words that a person can act on, for logs, health pages and commands."""
 
 from typing import Final
 

@@ -3,7 +3,10 @@
 import pytest
 import redis
 
+from segflow.schemas.settings import Settings
+from segflow.streams.runtime.connections import redis_errors
 from segflow.streams.runtime.error_reason import reason
+from segflow.streams.runtime.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -30,3 +33,9 @@ def test_an_error_that_nobody_foresaw_keeps_its_type_and_its_words() -> None:
     """So it can be searched for."""
     assert reason(ConnectionResetError("by peer")) == "ConnectionResetError: by peer"
     assert reason(TimeoutError()) == "TimeoutError"
+
+
+def test_a_command_says_it_in_the_same_words() -> None:
+    """With the address before them."""
+    with pytest.raises(UsageError, match="^Redis at redis://.*: Redis is full"), redis_errors(Settings().redis):
+        raise redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
