@@ -37,5 +37,5 @@ def test_an_error_that_nobody_foresaw_keeps_its_type_and_its_words() -> None:
 
 def test_a_command_says_it_in_the_same_words() -> None:
     """With the address before them."""
-    with pytest.raises(UsageError, match="^Redis at redis://.*: Redis is full"), redis_errors(Settings().redis):
+    with pytest.raises(UsageError, match=r"^Redis at redis://.*: Redis is full"), redis_errors(Settings().redis):
         raise redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
