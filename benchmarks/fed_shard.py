@@ -16,11 +16,12 @@ from segflow.engine.decode.records import TOPIC_OF
 from segflow.engine.encode.change_json import Encoder
 from segflow.state.parking import ParkingNotes
 from segflow.streams.consume.shard_inputs import ShardInputs
-from segflow.streams.consume.transport import Batch, Reading, now_us
+from segflow.streams.consume.transport import Batch, Reading
 from segflow.streams.control.topic import Control
 from segflow.streams.health.metrics import Metrics
 from segflow.streams.kafka import topics
 from segflow.streams.publish.packing import Packing
+from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.parking import Parking
 from segflow.streams.shard.shard import Shard

@@ -20,6 +20,7 @@ from faust.types import TP, ConsumerMessage
 from segflow.schemas.settings import Settings
 from segflow.streams.kafka.bounded_fetch import BoundedResults, Taken
 from segflow.streams.kafka.clients import aiokafka_options
+from segflow.streams.runtime.wall_clock import now_us
 
 log = logging.getLogger(__name__)
 
@@ -325,8 +326,3 @@ class Transport(driver.Transport):
     """`segflow://host:port` in Faust's settings; an entry point of the group faust.transports."""
 
     Consumer = Consumer
-
-
-def now_us() -> int:
-    """The wall clock, microseconds since the epoch."""
-    return time.time_ns() // 1000

@@ -1,7 +1,6 @@
 """This machine's clock beside those of Kafka and Redis: where they are too far apart, one of them is wrong."""
 
 import logging
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from kafka.errors import ClusterAuthorizationFailedError, KafkaError, Unsupporte
 from segflow.schemas.connection_settings import Kafka
 from segflow.segments.instant import SECOND_US
 from segflow.streams.kafka.clients import kafka_python_options
+from segflow.streams.runtime.wall_clock import now_us
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +20,6 @@ ANSWER_MS: Final = 3000
 """As long as readiness waits for a server."""
 MILLISECOND_US: Final = 1000
 SERVERS: Final = ("Kafka", "Redis")
-
-
-def now_us() -> int:
-    """The wall clock, microseconds since the epoch."""
-    return time.time_ns() // 1000
 
 
 def offset_us(theirs_us: int, asked_us: int, answered_us: int) -> int:

@@ -21,8 +21,9 @@ from segflow.state.keys import Keys, installation
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
 from segflow.state.store import TornStateError, head_error
-from segflow.streams.health.clocks import Clocks, now_us
+from segflow.streams.health.clocks import Clocks
 from segflow.streams.health.redis_memory import RedisMemory
+from segflow.streams.runtime.wall_clock import now_us
 
 log = logging.getLogger(__name__)
 

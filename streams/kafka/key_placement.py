@@ -7,7 +7,7 @@ one bad record must not keep a worker from starting.
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from time import monotonic, time_ns
+from time import monotonic
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from segflow.segments.instant import duration_us
 from segflow.streams.kafka.clients import kafka_python_options
 from segflow.streams.kafka.decompression import OversizedBatchError
 from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS
+from segflow.streams.runtime.wall_clock import now_us
 
 PER_PARTITION: Final = 100
 """A wrong partitioner misplaces (n - 1) / n of the keys of n partitions: a hundred cannot all be right by chance."""
@@ -85,7 +86,7 @@ def key_samples(settings: Settings) -> list[KeySample]:
             topics.purchases: Decoder(settings, PURCHASES),
             topics.interactions: Decoder(settings, INTERACTIONS),
         }
-        latest_us = time_ns() // 1000 + duration_us(settings.worker.future_max)
+        latest_us = now_us() + duration_us(settings.worker.future_max)
         return list(_latest(consumer, parts, decoders, latest_us)) if parts else []
 
 

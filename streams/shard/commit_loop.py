@@ -14,12 +14,12 @@ from segflow.engine.commit.execute import CommitResult, execute_single
 from segflow.engine.commit.load import Loader
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.segments.instant import UNKNOWN
-from segflow.streams.consume.transport import now_us
 from segflow.streams.health.telemetry import Traced
 from segflow.streams.journal import journal
 from segflow.streams.journal.journal import Entry
 from segflow.streams.publish.publisher import PUBLISH_S
 from segflow.streams.runtime.failpoints import failpoint
+from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.commit_batcher import SMALL_SIZE, BatchReply, CommitBatcher, LoadedCommit
 from segflow.streams.shard.shard_state import ShardState
 

@@ -19,8 +19,8 @@ from segflow.segments.not_computable import NotComputableError
 from segflow.state.parking import ENDS_THE_WORKER, Parked, ParkingNotes, Reason
 from segflow.state.store import ShardLostError, TornStateError
 from segflow.streams.consume.input_gate import OutOfRangeError, UnreadableRecordError
-from segflow.streams.consume.transport import now_us
 from segflow.streams.journal.journal import JournalError
+from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.input_positions import InputLostError
 
 log = logging.getLogger(__name__)

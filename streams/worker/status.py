@@ -8,7 +8,6 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import SECOND_US, UNKNOWN
 from segflow.state.parking import Parked
-from segflow.streams.consume.transport import now_us
 from segflow.streams.control.topic import Control
 from segflow.streams.health.clocks import SERVERS, Clocks
 from segflow.streams.health.metrics import Metrics, Standing
@@ -17,6 +16,7 @@ from segflow.streams.health.recovery_look import only_copies
 from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.health.watch import Watch
 from segflow.streams.kafka.topics import READ
+from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.commit_loop import STANDS_S
 from segflow.streams.shard.parking import Parking
 from segflow.streams.shard.shard_state import ShardState

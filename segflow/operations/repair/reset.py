@@ -18,7 +18,6 @@ from segflow.engine.commit.plan import plan_for, positions_after
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head, Position
 from segflow.state.store import Store
-from segflow.streams.consume.transport import now_us
 from segflow.streams.control.topic import Control
 from segflow.streams.journal import journal
 from segflow.streams.journal.input_reader import InputReader
@@ -26,6 +25,7 @@ from segflow.streams.journal.journal import JournalReader
 from segflow.streams.journal.replay import JournalReplay, positioned
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.input_positions import ROLES, describe_move, position_problems
 
 Target = Literal["earliest", "latest"] | int
