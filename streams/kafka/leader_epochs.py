@@ -29,6 +29,11 @@ class EpochEnd:
     end: int
 
 
+def _by_topic(*fields: tuple[str, Any]) -> tuple[str, Any]:
+    """The part of a request or an answer that has such fields for each partition of each topic."""
+    return "topics", Array(("topic", String("utf-8")), ("partitions", Array(*fields)))
+
+
 class EndsResponse(Response):
     """ListOffsets, version 4."""
 
@@ -36,21 +41,12 @@ class EndsResponse(Response):
     API_VERSION = 4
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            Array(
-                ("topic", String("utf-8")),
-                (
-                    "partitions",
-                    Array(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("timestamp", Int64),
-                        ("offset", Int64),
-                        ("leader_epoch", Int32),
-                    ),
-                ),
-            ),
+        _by_topic(
+            ("partition", Int32),
+            ("error_code", Int16),
+            ("timestamp", Int64),
+            ("offset", Int64),
+            ("leader_epoch", Int32),
         ),
     )
 
@@ -64,13 +60,7 @@ class EndsStruct(RequestStruct):
     SCHEMA = Schema(
         ("replica_id", Int32),
         ("isolation_level", Int8),
-        (
-            "topics",
-            Array(
-                ("topic", String("utf-8")),
-                ("partitions", Array(("partition", Int32), ("current_leader_epoch", Int32), ("timestamp", Int64))),
-            ),
-        ),
+        _by_topic(("partition", Int32), ("current_leader_epoch", Int32), ("timestamp", Int64)),
     )
 
 
@@ -95,16 +85,7 @@ class EpochEndResponse(Response):
     API_VERSION = 3
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            Array(
-                ("topic", String("utf-8")),
-                (
-                    "partitions",
-                    Array(("error_code", Int16), ("partition", Int32), ("leader_epoch", Int32), ("end_offset", Int64)),
-                ),
-            ),
-        ),
+        _by_topic(("error_code", Int16), ("partition", Int32), ("leader_epoch", Int32), ("end_offset", Int64)),
     )
 
 
@@ -116,13 +97,7 @@ class EpochEndStruct(RequestStruct):
     RESPONSE_TYPE = EpochEndResponse
     SCHEMA = Schema(
         ("replica_id", Int32),
-        (
-            "topics",
-            Array(
-                ("topic", String("utf-8")),
-                ("partitions", Array(("partition", Int32), ("current_leader_epoch", Int32), ("leader_epoch", Int32))),
-            ),
-        ),
+        _by_topic(("partition", Int32), ("current_leader_epoch", Int32), ("leader_epoch", Int32)),
     )
 
 
