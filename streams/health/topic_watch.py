@@ -16,8 +16,8 @@ from kafka.errors import KafkaError
 
 from segflow.schemas.settings import Settings
 from segflow.state.parking import Reason
-from segflow.streams.kafka.clients import kafka_python_options
-from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS, Topic, partitions_added
+from segflow.streams.kafka.clients import BOOTSTRAP_TIMEOUT_MS, kafka_python_options
+from segflow.streams.kafka.topics import Topic, partitions_added
 
 log = logging.getLogger(__name__)
 

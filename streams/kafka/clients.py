@@ -1,13 +1,17 @@
 """Kafka clients: the connection options of each library, and the members of the workers' group."""
 
 import ssl
-from typing import Any
+from typing import Any, Final
 
+from kafka import KafkaConsumer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import CoordinatorNotAvailableError
 
 from segflow.schemas.connection_settings import Kafka
 from segflow.streams.kafka.decompression import bound_decompression
+
+BOOTSTRAP_TIMEOUT_MS: Final = 5000
+"""Kafka answers in milliseconds where it is there; kafka-python's own 30 s would look like a hang."""
 
 bound_decompression()  # here, as no client is made without one of the options below
 
@@ -46,6 +50,17 @@ def kafka_python_options(kafka: Kafka) -> dict[str, Any]:
     options = _common(kafka) | {"bootstrap_servers": kafka.address.split(",")}
     context = tls_context(kafka)
     return options | ({"ssl_context": context} if context is not None else {})
+
+
+def committed_reader(kafka: Kafka, **more: Any) -> KafkaConsumer:
+    """kafka-python's consumer of what was committed, in no consumer group."""
+    return KafkaConsumer(
+        **kafka_python_options(kafka),
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+        **more,
+    )
 
 
 def group_members(client: KafkaAdminClient, group: str) -> int:

@@ -1,16 +1,14 @@
 """The first committed record of partitions from given offsets on, of many partitions in one go."""
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, Self
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
 from segflow.schemas.connection_settings import Kafka
-from segflow.streams.kafka.clients import kafka_python_options
-from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS
+from segflow.streams.kafka.clients import committed_reader
 
 TIMEOUT_S: Final = 10.0
 """Bounds a look; a partition that took longer is left out."""
@@ -31,20 +29,13 @@ class FirstRecords:
     """A read-committed consumer outside every group. A context; every method raises kafka.errors.KafkaError."""
 
     def __init__(self, kafka: Kafka) -> None:
-        self._consumer = KafkaConsumer(
-            **kafka_python_options(kafka),
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
-            max_partition_fetch_bytes=FETCH_BYTES,
-        )
+        self._consumer = committed_reader(kafka, max_partition_fetch_bytes=FETCH_BYTES)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with closing(self._consumer):
-            pass
+        self._consumer.close()
 
     def bounds(self, places: list[TopicPartition]) -> dict[TopicPartition, Bounds]:
         """The bounds of partitions; the end is the last stable offset."""

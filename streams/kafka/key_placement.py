@@ -20,9 +20,8 @@ from segflow.engine.decode.records import Decoder
 from segflow.engine.partitioner import PARTITIONERS, Partitioner, partition_of, partitions_of
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import duration_us
-from segflow.streams.kafka.clients import kafka_python_options
+from segflow.streams.kafka.clients import committed_reader
 from segflow.streams.kafka.decompression import OversizedBatchError
-from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS
 from segflow.streams.runtime.wall_clock import now_us
 
 PER_PARTITION: Final = 100
@@ -70,13 +69,7 @@ def key_samples(settings: Settings) -> list[KeySample]:
         kafka.errors.KafkaError: Kafka cannot be reached or refuses.
     """
     topics = settings.kafka.topics
-    consumer = KafkaConsumer(
-        **kafka_python_options(settings.kafka),
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
-    )
-    with closing(consumer):
+    with closing(committed_reader(settings.kafka)) as consumer:
         parts = [
             TopicPartition(topic, partition)
             for topic in (topics.purchases, topics.interactions)

@@ -10,11 +10,9 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 
 from segflow.schemas.connection_settings import Kafka
 from segflow.schemas.settings import Settings
-from segflow.streams.kafka.clients import kafka_python_options
+from segflow.streams.kafka.clients import BOOTSTRAP_TIMEOUT_MS, kafka_python_options
 from segflow.streams.kafka.limits import least_bytes
 
-BOOTSTRAP_TIMEOUT_MS: Final = 5000
-"""Kafka answers in milliseconds where it is there; kafka-python's own 30 s would look like a hang."""
 DEFAULT_PARTITIONS: Final = 8
 """Shards of a new installation: enough for eight worker processes, few enough for one."""
 KEPT_30_DAYS: Final = {"cleanup.policy": "delete", "retention.ms": str(30 * 86_400_000)}

@@ -14,9 +14,7 @@ from rich.text import Text
 
 from segflow.cli.options import SettingsFile, load
 from segflow.operations.printable import printable, printable_json
-from segflow.schemas.connection_settings import Kafka
-from segflow.streams.kafka.clients import kafka_python_options
-from segflow.streams.kafka.topics import BOOTSTRAP_TIMEOUT_MS
+from segflow.streams.kafka.clients import committed_reader
 from segflow.streams.runtime.connections import kafka_errors
 from segflow.streams.runtime.errors import UsageError
 
@@ -50,7 +48,7 @@ def command(
     )
     console = Console(soft_wrap=True, highlight=False)
     shown = 0
-    with suppress(KeyboardInterrupt), kafka_errors(loaded.kafka), closing(_consumer(loaded.kafka)) as consumer:
+    with suppress(KeyboardInterrupt), kafka_errors(loaded.kafka), closing(committed_reader(loaded.kafka)) as consumer:
         _begin(consumer, loaded.kafka.topics.changes, from_beginning)
         for record in _records(consumer):
             if not wanted.has(record):
@@ -81,15 +79,6 @@ class Wanted:
         return (self.dimension is None or headers.get("dimension") == self.dimension) and (
             self.current is None or headers.get("current") == self.current
         )
-
-
-def _consumer(kafka: Kafka) -> KafkaConsumer:
-    return KafkaConsumer(
-        **kafka_python_options(kafka),
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
-    )
 
 
 def _begin(consumer: KafkaConsumer, topic: str, from_beginning: bool) -> None:
