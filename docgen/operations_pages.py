@@ -5,7 +5,8 @@ from typing import Final
 from docgen.markdown import code, page, paragraph, table
 from segflow.schemas.settings import Settings
 from segflow.streams.health.metrics import Metrics
-from segflow.streams.kafka.topics import DEFAULT_PARTITIONS, INPUTS, KINDS, WHY
+from segflow.streams.kafka.topic_kinds import INPUTS, KINDS, WHY
+from segflow.streams.kafka.topics import DEFAULT_PARTITIONS
 
 USE: Final = {
     "purchases": "in: `purchase` and `refund`",

@@ -24,7 +24,8 @@ from segflow.state.parking import ParkingNotes
 from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.key_placement import KeySample, key_samples, placement_problem
-from segflow.streams.kafka.topics import TopicsReport
+from segflow.streams.kafka.topic_kinds import INPUTS
+from segflow.streams.kafka.topics_report import TopicsReport, grown
 from segflow.streams.runtime.connections import address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.runtime.shard_names import shard_names
@@ -243,9 +244,9 @@ def _installation(
             f"{installation.partitioner}",
             advice="Take the old value back; or begin a new installation.",
         )
-    grown = topics.grown(report, partitions) if report is not None else ""
-    if grown:
-        return Finding(name="shards", status="FAIL", message=grown)
+    added = grown(report, partitions) if report is not None else ""
+    if added:
+        return Finding(name="shards", status="FAIL", message=added)
     if report is not None and report.partitions and report.partitions != partitions:
         return Finding(
             name="shards",
@@ -270,7 +271,7 @@ def _heads(heads: list[Head | None], report: TopicsReport | None) -> Iterator[Fi
         yield Finding(
             name="heads", status="OK", message=f"all {len(heads)} shards have state: {population:,} customers"
         )
-    for topic in [report.topics[role] for role in topics.INPUTS] if report is not None else []:
+    for topic in [report.topics[role] for role in INPUTS] if report is not None else []:
         known = {getattr(head, topic.role).topic_id for head in heads if head is not None} - {""}
         if topic.topic_id and known - {topic.topic_id}:
             yield Finding(

@@ -10,7 +10,7 @@ from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.streams.kafka.clients import group_members
 from segflow.streams.kafka.first_records import FirstRecords
-from segflow.streams.kafka.topics import INPUTS
+from segflow.streams.kafka.topic_kinds import INPUTS
 
 
 def lag_finding(settings: Settings, client: KafkaAdminClient, heads: Sequence[Head | None]) -> Finding:

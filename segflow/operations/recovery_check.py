@@ -9,7 +9,8 @@ from segflow.schemas import duration
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.streams.journal.recovery import obstacles
-from segflow.streams.kafka.topics import READ, TopicsReport
+from segflow.streams.kafka.topic_kinds import READ
+from segflow.streams.kafka.topics_report import TopicsReport
 from segflow.streams.runtime.shard_names import shard_names
 
 BACKUP: Final = (

@@ -11,7 +11,7 @@ from segflow.segments.instant import to_text
 from segflow.state import lookup
 from segflow.state.parking import Parked
 from segflow.streams.control.topic import Control
-from segflow.streams.kafka.topics import TopicsReport
+from segflow.streams.kafka.topics_report import TopicsReport
 from segflow.streams.runtime.connections import kafka_errors
 from segflow.streams.worker.installation import OtherInstallationError, check_control, topics_recreated
 

@@ -9,7 +9,7 @@ from segflow.schemas.settings import Settings
 from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Batch, PartitionGate, Reading
 from segflow.streams.health.stalls import Reach
-from segflow.streams.kafka.topics import READ
+from segflow.streams.kafka.topic_kinds import READ
 
 HELD_BATCHES: Final = 2
 """Batches of an input that a shard holds before nothing more is fetched from it: one under way, one ready."""

@@ -13,7 +13,7 @@ from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, duration_us
 from segflow.streams.consume.feed import Feed
 from segflow.streams.consume.shard_inputs import ShardInputs
-from segflow.streams.kafka.topics import READ
+from segflow.streams.kafka.topic_kinds import READ
 
 INPUTS: Final = (PURCHASES, INTERACTIONS, HANDOVER)
 

@@ -18,7 +18,7 @@ from segflow.segments.model import label_of
 from segflow.segments.rules import Rules
 from segflow.streams.health.dead_letter_log import DeadLetterLog
 from segflow.streams.health.redis_memory import RedisMemory
-from segflow.streams.kafka.topics import READ
+from segflow.streams.kafka.topic_kinds import READ
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from kafka.errors import KafkaError
 from segflow.schemas.settings import Settings
 from segflow.state.parking import Reason
 from segflow.streams.kafka.clients import BOOTSTRAP_TIMEOUT_MS, kafka_python_options
-from segflow.streams.kafka.topics import Topic, partitions_added
+from segflow.streams.kafka.topics_report import Topic, partitions_added
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,8 @@ class TopicWatch:
             except (KafkaError, OSError):
                 self.close()
                 raise
-        grown = partitions_added(found, {name: topic.partitions for name, topic in self._known.items()})
+        counts = {name: partitions for name, (_, partitions) in found.items()}
+        grown = partitions_added(counts, {name: topic.partitions for name, topic in self._known.items()})
         if grown:
             return Difference(reason=Reason.PARTITIONS_ADDED, why=grown)
         for name, (topic_id, _) in found.items():

@@ -21,7 +21,7 @@ from segflow.streams.health.recovery_look import RecoveryLook
 from segflow.streams.health.redis_look import RedisLook
 from segflow.streams.health.stalls import Reach, Stalls
 from segflow.streams.kafka.clients import kafka_python_options
-from segflow.streams.kafka.topics import READ
+from segflow.streams.kafka.topic_kinds import READ
 
 log = logging.getLogger(__name__)
 

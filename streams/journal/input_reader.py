@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from segflow.schemas.settings import Settings
 from segflow.state.head import Position
 from segflow.streams.kafka.partition_reader import PartitionReader
-from segflow.streams.kafka.topics import READ
+from segflow.streams.kafka.topic_kinds import READ
 
 
 class InputReader:

@@ -9,7 +9,7 @@ from kafka import TopicPartition
 from segflow.schemas.settings import Settings
 from segflow.streams.journal.journal import Entry
 from segflow.streams.kafka.first_records import Bounds, FirstRecords
-from segflow.streams.kafka.topics import READ
+from segflow.streams.kafka.topic_kinds import READ
 
 _DECODER: Final = msgspec.json.Decoder(Entry)
 

@@ -11,8 +11,9 @@ from segflow.engine.columns.events import HANDOVER
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head, Position
 from segflow.streams.kafka import topics
+from segflow.streams.kafka.topic_kinds import READ
 
-ROLES: Final = topics.READ
+ROLES: Final = READ
 NOWHERE: Final = (None,) * len(ROLES)
 
 

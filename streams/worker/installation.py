@@ -12,7 +12,8 @@ from segflow.state import lookup
 from segflow.state.keys import installation
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka import topics
-from segflow.streams.kafka.topics import READ, TopicsReport
+from segflow.streams.kafka.topic_kinds import READ
+from segflow.streams.kafka.topics_report import TopicsReport
 from segflow.streams.runtime.errors import UsageError
 
 FINGERPRINT_BYTES: Final = 8

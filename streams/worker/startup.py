@@ -14,6 +14,7 @@ from segflow.streams.health.pages import Pages, Starting
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.clients import group_members
 from segflow.streams.kafka.key_placement import check_keys
+from segflow.streams.kafka.topics_report import grown
 from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.connections import UnreachableError, address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
@@ -79,9 +80,9 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
         report = topics.check(settings)
     with redis_errors(settings.redis), client(settings.redis) as connected:
         held = lookup.installation(connected, settings.redis.prefix)
-    grown = topics.grown(report, held.partitions) if held is not None else ""
-    if grown:
-        raise NotReadyError(grown)
+    added = grown(report, held.partitions) if held is not None else ""
+    if added:
+        raise NotReadyError(added)
     with kafka_errors(settings.kafka):
         if report.problems:
             raise NotReadyError("\n".join(report.problems))

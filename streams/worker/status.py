@@ -15,7 +15,7 @@ from segflow.streams.health.pages import Verdict
 from segflow.streams.health.recovery_look import only_copies
 from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.health.watch import Watch
-from segflow.streams.kafka.topics import READ
+from segflow.streams.kafka.topic_kinds import READ
 from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.commit_loop import STANDS_S
 from segflow.streams.shard.parking import Parking

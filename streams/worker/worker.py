@@ -32,7 +32,7 @@ from segflow.streams.health.redis_look import RedisLook
 from segflow.streams.health.telemetry import telemetry
 from segflow.streams.health.topic_watch import Difference, TopicWatch
 from segflow.streams.health.watch import Watch
-from segflow.streams.kafka.topics import TopicsReport
+from segflow.streams.kafka.topics_report import TopicsReport
 from segflow.streams.publish.packing import Packing
 from segflow.streams.runtime.memory import tune_process_memory
 from segflow.streams.shard.commit_batcher import CommitBatcher

@@ -24,6 +24,7 @@ from segflow.state.keys import Keys
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
 from segflow.streams.kafka import topics
+from segflow.streams.kafka.topic_kinds import READ
 from tests.support.command import segflow
 from tests.support.health import Health
 from tests.support.histories import START, written
@@ -334,7 +335,7 @@ def test_before_a_loss_doctor_worker_and_gauge_say_what_redis_could_be_made_from
         assert f"{installed.settings.kafka.topics.purchases} keeps" in message
         assert doctor(installed, 0)["replication"][0] == "WARN"
         with topics.admin(installed.settings.kafka) as admin:
-            names = [getattr(installed.settings.kafka.topics, role) for role in topics.READ]
+            names = [getattr(installed.settings.kafka.topics, role) for role in READ]
             kept = {"retention.ms": "-1", "retention.bytes": "-1"}
             admin.alter_configs([ConfigResource("topic", name, kept) for name in names])
         assert doctor(installed, 0)["recovery"][0] == "OK"

@@ -15,6 +15,7 @@ from kafka import TopicPartition as AdminPartition
 
 from segflow.engine.partitioner import partition_of
 from segflow.streams.kafka import topics
+from segflow.streams.kafka.topic_kinds import KINDS
 from segflow.streams.kafka.topics import admin
 from tests.faults.outcome import Outcome, outcome_of, reads_all
 from tests.faults.stream import INTERACTIONS, PURCHASES, Record
@@ -170,7 +171,7 @@ class Installation(Service):
 
     def _made(self, role: str) -> bool:
         topics.create(self.settings, self.partitions)
-        expected = 1 if topics.KINDS[role].single else self.partitions
+        expected = 1 if KINDS[role].single else self.partitions
         return topics.check(self.settings).topics[role].partitions == expected
 
     def _handed_over(self) -> dict[tuple[str, int], int]:

@@ -14,7 +14,8 @@ from segflow.state.head import encode
 from segflow.state.keys import Keys
 from segflow.state.redis_connection import client
 from segflow.streams.journal.input_reader import InputReader
-from segflow.streams.kafka.topics import READ, admin
+from segflow.streams.kafka.topic_kinds import READ
+from segflow.streams.kafka.topics import admin
 from segflow.streams.shard.commit_loop import STANDS_S
 from tests.faults.installation import Installation, Make
 from tests.faults.stream import Stream

@@ -16,6 +16,7 @@ from segflow.embedded.free_port import free_ports
 from segflow.state.keys import Keys
 from segflow.state.redis_connection import client
 from segflow.streams.kafka import topics
+from segflow.streams.kafka.topic_kinds import INPUTS
 from tests.faults.installation import Installation, Make
 from tests.support.command import segflow
 from tests.support.health import Health
@@ -80,7 +81,7 @@ def test_added_partitions_park_every_shard_before_anybody_is_in_two(installation
         pages = [Health(port), Health(port + 1)]
         until(lambda: len(customers(installed)) == CUSTOMERS, "not everybody is known")
         until(lambda: all(page.is_ready() for page in pages), "the workers are not ready")
-        names = [getattr(installed.settings.kafka.topics, role) for role in topics.INPUTS]
+        names = [getattr(installed.settings.kafka.topics, role) for role in INPUTS]
         with topics.admin(installed.settings.kafka) as admin:
             admin.create_partitions({name: NewPartitions(AFTER) for name in names})
         for page in pages:

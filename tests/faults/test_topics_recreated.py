@@ -11,6 +11,7 @@ from kafka.admin import ConfigResource
 from segflow.state.keys import installation as installation_key
 from segflow.state.redis_connection import client
 from segflow.streams.kafka import topics
+from segflow.streams.kafka.topic_kinds import KINDS
 from tests.faults.installation import Installation, Make
 from tests.faults.stream import Stream
 from tests.support.command import segflow
@@ -85,7 +86,7 @@ def test_another_secret_is_a_stop(installation: Make, seed: int) -> None:
     key = installation_key(installed.settings.redis.prefix)
     with client(installed.settings.redis) as redis:
         stored = json.loads(redis.get(key) or b"")
-        assert len(stored["topics"]) == len(topics.KINDS)
+        assert len(stored["topics"]) == len(KINDS)
         redis.set(key, json.dumps(stored | {"secret": "0" * 16}))
     assert "has another secret" in refused(installed)
     assert "has another secret" in doctor(installed)

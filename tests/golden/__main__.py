@@ -18,7 +18,7 @@ from segflow.embedded.redis_server import RedisServer
 from segflow.embedded.server_process import started
 from segflow.engine.commit.engine_version import ENGINE
 from segflow.streams.kafka import topics
-from segflow.streams.kafka.topics import READ
+from segflow.streams.kafka.topic_kinds import READ
 from tests.support.events import event
 from tests.support.golden_journal import FOLDER, RAW
 from tests.support.service import Service

@@ -29,6 +29,7 @@ from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka import topics
+from segflow.streams.kafka.topic_kinds import KINDS
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.publish.record_batch import batches
 from tests.support.command import PROGRAM, Result, segflow, settings_file
@@ -69,7 +70,7 @@ def make_site(kafka: ApacheKafka, redis_url: str, prefix: str, folder: Path) -> 
         "kafka": {
             "address": kafka.address,
             "group": prefix,
-            "topics": {role: f"{prefix}{role}" for role in topics.KINDS},
+            "topics": {role: f"{prefix}{role}" for role in KINDS},
         },
         "redis": {"url": redis_url, "prefix": prefix},
     }
@@ -130,18 +131,18 @@ def test_topics_are_made_described_and_found_right(site: Site) -> None:
     assert "segflow topics --create" in missing.err
     made = site.segflow("topics", "--create", "--partitions", str(PARTITIONS), "--json")
     assert made.code == 0
-    assert sorted(json.loads(made.out)["made"]) == sorted(name(site, role) for role in topics.KINDS)
+    assert sorted(json.loads(made.out)["made"]) == sorted(name(site, role) for role in KINDS)
     report = topics.check(site.settings)
     assert report.partitions == PARTITIONS
     assert report.problems == []
     assert {role: topic.partitions for role, topic in report.topics.items()} == {
-        role: 1 if role == "control" else PARTITIONS for role in topics.KINDS
+        role: 1 if role == "control" else PARTITIONS for role in KINDS
     }
     assert report.topics["current"].configs["cleanup.policy"] == "compact"
     assert report.topics["journal"].configs["retention.ms"] == "-1"
     assert report.topics["changes"].configs["retention.ms"] == str(30 * 86_400_000)
     ids = {topic.name: topic.topic_id for topic in report.topics.values()}
-    assert len(set(ids.values())) == len(topics.KINDS)
+    assert len(set(ids.values())) == len(KINDS)
     again = site.segflow("topics", "--create")
     assert again.code == 0
     assert "made" not in again.out

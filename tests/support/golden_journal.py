@@ -16,7 +16,7 @@ from segflow.streams.control.topic import Control
 from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import Entry, JournalReader
 from segflow.streams.journal.replay import JournalReplay, ReplayedCommit
-from segflow.streams.kafka.topics import READ
+from segflow.streams.kafka.topic_kinds import READ
 from tests.support.kafka_records import Record
 
 FOLDER: Final = Path(__file__).parents[1] / "golden"

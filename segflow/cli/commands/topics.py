@@ -15,6 +15,8 @@ from segflow.cli.options import SettingsFile, load
 from segflow.schemas import duration
 from segflow.state import redis_connection
 from segflow.streams.kafka import topics
+from segflow.streams.kafka.topic_kinds import KINDS, READ, SIZE_LIMIT
+from segflow.streams.kafka.topics_report import Topic, TopicsReport, compaction_lag_ms
 from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.worker import installation
@@ -88,15 +90,15 @@ def command(
 
 def _role(name: str) -> str:
     role = name.replace("-", "_")
-    if role not in topics.KINDS or role in topics.READ:
-        names = ", ".join(each.replace("_", "-") for each in topics.KINDS if each not in topics.READ)
+    if role not in KINDS or role in READ:
+        names = ", ".join(each.replace("_", "-") for each in KINDS if each not in READ)
         raise UsageError(
             f"--accept is {name!r}, but must be one of {names}. For an input, `segflow reset` says where to go on"
         )
     return role
 
 
-def _table(report: topics.TopicsReport) -> Table:
+def _table(report: TopicsReport) -> Table:
     table = Table(box=box.SIMPLE)
     for title in ("topic", "for", "partitions", "cleanup", "kept", "largest batch"):
         numeric = title in ("partitions", "largest batch")
@@ -109,15 +111,15 @@ def _table(report: topics.TopicsReport) -> Table:
             str(topic.partitions) if there else "missing",
             topic.configs.get("cleanup.policy", ""),
             _kept(topic) if there else "",
-            f"{int(limit):,} bytes" if (limit := topic.configs.get(topics.SIZE_LIMIT)) else "",
+            f"{int(limit):,} bytes" if (limit := topic.configs.get(SIZE_LIMIT)) else "",
         )
     return table
 
 
-def _kept(topic: topics.Topic) -> str:
+def _kept(topic: Topic) -> str:
     """The retention of a topic, for a person."""
     if topic.configs.get("cleanup.policy") == "compact":
-        lag_ms = topics.compaction_lag_ms(topic)
+        lag_ms = compaction_lag_ms(topic)
         older = "" if lag_ms is None else f", older ones for {duration.to_text(timedelta(milliseconds=lag_ms))} at most"
         return f"the latest of each key{older}"
     retention_ms = int(topic.configs.get("retention.ms", "-1"))

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from segflow.schemas import duration
-from segflow.streams.kafka.topics import TopicsReport, compaction_lag_ms
+from segflow.streams.kafka.topics_report import TopicsReport, compaction_lag_ms
 
 
 class Copy(NamedTuple):

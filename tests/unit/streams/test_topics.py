@@ -2,7 +2,7 @@
 
 import pytest
 
-from segflow.streams.kafka.topics import KINDS, configuration
+from segflow.streams.kafka.topic_kinds import KINDS, configuration
 
 
 @pytest.mark.parametrize("role", KINDS)

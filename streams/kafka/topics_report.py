@@ -1,0 +1,154 @@
+"""The report on the topics: what they are like, what is wrong with them, and what to do about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from segflow.schemas.settings import Settings
+from segflow.streams.kafka.limits import least_bytes
+from segflow.streams.kafka.topic_kinds import (
+    COMPACTED_WITHIN,
+    COMPACTION_LAG,
+    INPUTS,
+    KINDS,
+    NO_LAG,
+    READ,
+    SIZE_LIMIT,
+    WHY,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topic:
+    """One topic as Kafka has it. partitions 0: it does not exist."""
+
+    role: str  # field of segflow.schemas.settings.KafkaTopics
+    name: str
+    topic_id: str  # empty where the topic does not exist or the broker has no ids
+    partitions: int
+    replicas: int  # of the partition that has fewest
+    configs: dict[str, str]  # of SHOWN_CONFIGS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TopicsReport:
+    """All topics and what is wrong with them."""
+
+    partitions: int  # of both inputs: the number of shards; 0 where the inputs are missing or differ
+    topics: dict[str, Topic]  # by role
+    problems: list[str]  # each with what to do
+    missing: list[str]  # names
+    warnings: list[str]  # what keeps no worker from its work, each with what to do
+
+    @property
+    def input_ids(self) -> tuple[str, ...]:
+        """Kafka's ids of purchases, interactions and what shards hand over; a topic made again has another."""
+        return tuple(self.topics[role].topic_id for role in READ)
+
+
+def report_on(topics: dict[str, Topic], settings: Settings) -> TopicsReport:
+    """The report on topics, by role, that are as `topics` says."""
+    missing = [topic.name for topic in topics.values() if not topic.partitions]
+    problems = []
+    if missing:
+        problems.append(f"missing: {', '.join(missing)}. Make them with `segflow topics --create`.")
+    first, second = (topics[role] for role in INPUTS)
+    partitions = first.partitions if first.partitions == second.partitions else 0
+    if first.partitions and second.partitions and not partitions:
+        problems.append(unequal(first, second))
+    for role, topic in topics.items():
+        if topic.partitions:
+            problems += _partition_problems(topic, partitions) if role not in INPUTS else []
+            problems += _config_problems(topic)
+            problems += _size_problems(topic, least_bytes(role, settings))
+    warnings = [_unbounded(topic) for topic in topics.values() if compaction_lag_ms(topic) is None and _compacts(topic)]
+    return TopicsReport(partitions=partitions, topics=topics, problems=problems, missing=missing, warnings=warnings)
+
+
+def compaction_lag_ms(topic: Topic) -> int | None:
+    """The time for which a compacted topic may keep older records; None: no bound, or the broker does not say."""
+    lag = topic.configs.get(COMPACTION_LAG, NO_LAG)
+    return None if lag == NO_LAG else int(lag)
+
+
+def _compacts(topic: Topic) -> bool:
+    return COMPACTION_LAG in topic.configs and "compact" in topic.configs.get("cleanup.policy", "")
+
+
+def _unbounded(topic: Topic) -> str:
+    ((key, value),) = COMPACTED_WITHIN.items()
+    return (
+        f"{topic.name} has no {key}: of erased customers it may keep older records for ever. Give it a bound: "
+        f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config {key}={value}"
+    )
+
+
+def unequal(first: Topic, second: Topic) -> str:
+    """A message about inputs that have different numbers of partitions."""
+    fewer, more = sorted((first, second), key=lambda topic: topic.partitions)
+    return (
+        f"{first.name} has {first.partitions} partitions, {second.name} has {second.partitions}: both inputs must have "
+        "equally many, or a customer's purchases and interactions land in different shards. Recreate one of them, or, "
+        "before anything was produced, add partitions: kafka-topics.sh --alter "
+        f"--topic {fewer.name} --partitions {more.partitions}"
+    )
+
+
+def _partition_problems(topic: Topic, partitions: int) -> list[str]:
+    expected = 1 if KINDS[topic.role].single else partitions
+    if not expected or topic.partitions == expected:
+        return []
+    wanted = "1 partition" if expected == 1 else f"{expected} partitions, as the inputs have"
+    problem = (
+        f"{topic.name} has {topic.partitions} partitions, but must have {wanted}. Before the first worker ran: delete "
+        "it and run `segflow topics --create`. After that: begin a new installation, with other topics, kafka.group "
+        "and redis.prefix"
+    )
+    return [problem]
+
+
+def _config_problems(topic: Topic) -> list[str]:
+    return [
+        f"{topic.name} has {key}={topic.configs[key]}, but must have {key}={value} ({WHY[topic.role]}): "
+        f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config {key}={value}"
+        for key, value in KINDS[topic.role].required.items()
+        if key in topic.configs and topic.configs[key] != value
+    ]
+
+
+def _size_problems(topic: Topic, least: int) -> list[str]:
+    limit = topic.configs.get(SIZE_LIMIT)
+    if limit is None or int(limit) >= least:
+        return []
+    problem = (
+        f"{topic.name} takes at most {int(limit):,} bytes at once ({SIZE_LIMIT}), but must take {least:,}, or a shard "
+        f"that writes more stands still: kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} "
+        f"--add-config {SIZE_LIMIT}={least}"
+    )
+    return [problem]
+
+
+def partitions_added(found: Mapping[str, int], known: Mapping[str, int]) -> str:
+    """A message about topics that have more partitions than they had; empty where none has.
+
+    Args:
+        found: numbers of partitions by name, as they are.
+        known: numbers of partitions by name, as they were.
+    """
+    grown = [
+        f"{name} has {count} partitions and had {known[name]}"
+        for name, count in found.items()
+        if count > known[name] > 0
+    ]
+    if not grown:
+        return ""
+    return (
+        f"partitions were added: {', '.join(grown)}. Producers now put customers elsewhere than before, and they would "
+        "stand in two shards; so nothing is read or published any more. Kafka takes no partition back: begin a new "
+        "installation (another redis.prefix, kafka.group and output topics), which reads the inputs from their start"
+    )
+
+
+def grown(report: TopicsReport, partitions: int) -> str:
+    """See `partitions_added`; `partitions`: those that the installation has."""
+    found = {topic.name: topic.partitions for topic in report.topics.values() if not KINDS[topic.role].single}
+    return partitions_added(found, dict.fromkeys(found, partitions))
