@@ -33,10 +33,7 @@ def inputs_of(settings: Settings, state: redis.Redis | None = None) -> Installed
         kafka.errors.KafkaError: Kafka cannot be reached or refuses.
         redis.RedisError: Redis cannot be reached or refuses.
     """
-    try:
-        report = topics.check(settings)
-    except topics.TopicsError as error:
-        raise UsageError(str(error)) from error
+    report = topics.check(settings)
     if report.missing or not report.partitions:
         raise UsageError("\n".join(report.problems))
     control = Control(settings)

@@ -87,10 +87,7 @@ def _content(kafka_server: Broker, redis_server: RunningRedis) -> dict[str, Any]
 
 def _make_topics(settings: Settings) -> None:
     with kafka_errors(settings.kafka):
-        try:
-            topics.create(settings, SHARDS)
-        except topics.TopicsError as error:
-            raise UsageError(str(error)) from error
+        topics.create(settings, SHARDS)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from segflow.schemas.settings import Settings
 from segflow.streams.kafka.clients import BOOTSTRAP_TIMEOUT_MS, kafka_python_options
 from segflow.streams.kafka.topic_kinds import INPUTS, KINDS, SHOWN_CONFIGS, configuration
 from segflow.streams.kafka.topics_report import Topic, TopicsReport, report_on, unequal
+from segflow.streams.runtime.errors import UsageError
 
 DEFAULT_PARTITIONS: Final = 8
 """Shards of a new installation: enough for eight worker processes, few enough for one."""
@@ -23,14 +24,15 @@ LATEST_OFFSET: Final = -1
 """Of Kafka's ListOffsets: after the last record."""
 
 
-class TopicsError(Exception):
-    """The topics cannot be made as asked; the message says why and what to do."""
+class TopicsError(UsageError):
+    """The topics cannot be described, or not be made as asked; the message says why."""
 
 
 def check(settings: Settings) -> TopicsReport:
     """Describe the settings' topics and say what is wrong.
 
     Raises:
+        TopicsError: Kafka does not describe one of them.
         kafka.errors.KafkaError: Kafka cannot be reached or refuses.
     """
     with admin(settings.kafka) as client:

@@ -1,8 +1,26 @@
-"""What a new topic is made with."""
+"""What a new topic is made with, and a broker that does not describe one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from segflow.schemas.connection_settings import Kafka
+from segflow.schemas.settings import Settings
+from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import KINDS, configuration
+from segflow.streams.runtime.errors import UsageError
+
+NOT_AUTHORIZED = 29
+"""Of Kafka's protocol: the user may not describe the topic."""
+
+
+class Closed:
+    """A broker that describes nothing to this user."""
+
+    def describe_topics(self, names: list[str]) -> list[dict[str, object]]:
+        """The error of each."""
+        return [{"name": name, "error_code": NOT_AUTHORIZED, "partitions": []} for name in names]
 
 
 @pytest.mark.parametrize("role", KINDS)
@@ -10,3 +28,15 @@ def test_a_record_of_a_replicated_topic_is_on_all_copies_but_one(role: str) -> N
     """From three copies on: a broker may be lost, and nothing with it."""
     assert configuration(role, 3) == KINDS[role].made_with | {"min.insync.replicas": "2"}
     assert configuration(role, 1) == configuration(role, 2) == KINDS[role].made_with
+
+
+def test_topics_that_are_not_described_end_a_command_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever asked for them: a worker, `segflow erase`, `segflow dead-letters`. None ends in a traceback."""
+
+    @contextmanager
+    def admin(_kafka: Kafka) -> Iterator[Closed]:
+        yield Closed()
+
+    monkeypatch.setattr(topics, "admin", admin)
+    with pytest.raises(UsageError, match=r"Kafka does not describe commerce\.purchases: error code 29"):
+        topics.check(Settings())
