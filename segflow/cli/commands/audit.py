@@ -9,12 +9,12 @@ from typing import Annotated, Final
 import redis
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from segflow.cli.commands.progress import progress
 from segflow.cli.options import SettingsFile, load
 from segflow.cli.shards import inputs_of, shards_of
+from segflow.cli.tables import table_console
 from segflow.operations.printable import printable
 from segflow.operations.repair.audit import audit
 from segflow.operations.repair.findings import Audit, ShardAudit
@@ -28,8 +28,6 @@ Example:
 
 Exit codes: 0 every change is there, once, in order; 1 something is wrong; 2 usage, settings, connection, or not all
 could be looked at (said on standard error)."""
-FILE_WIDTH: Final = 200
-"""Columns where the table goes into a file or a pipe: nothing is folded there."""
 COLUMNS: Final = {
     "commits": "commits",
     "events": "events",
@@ -94,7 +92,7 @@ def command(
 
 
 def _print(found: Audit) -> None:
-    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH, highlight=False)
+    console = table_console()
     console.print(_table(found.shards))
     for text in found.problems:
         console.print(printable(text), style="red", markup=False, soft_wrap=True)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segflow.cli.options import SettingsFile, load, moment_option
+from segflow.cli.tables import table_console
 from segflow.operations.dead_letters.counts import Counts
 from segflow.operations.dead_letters.letters import Letter, Wanted, letters
 from segflow.operations.dead_letters.readable import readable, text_of
@@ -35,8 +36,6 @@ Examples:
   segflow dead-letters --reason unknown_currency --replay
 
 Exit codes: 0 done, 1 some records could not be sent again (said on standard error), 2 usage, settings or connection."""
-FILE_WIDTH: Final = 200
-"""Columns where the table goes into a file or a pipe: nothing is folded there."""
 RECORD: Final = re.compile(r"([A-Za-z0-9._-]{1,249})/(\d{1,9})/(\d{1,18})", re.ASCII)
 REFUSED_SHOWN: Final = 10
 """Records that could not be sent again, by name: enough to see what they are."""
@@ -244,7 +243,7 @@ def _count(counts: Counts, *, as_json: bool) -> None:
         latest = f"{each.latest.content.source}: {each.latest.content.reason}"
         cells = (kind, f"{each.count:,}", f"{each.replayed:,}", *times, latest)
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
+    table_console().print(table)
 
 
 def _replay(settings: Settings, partitions: int, wanted: Wanted, *, as_json: bool) -> None:

@@ -1,7 +1,6 @@
 """segflow simulate: customers' labels under other settings, before those settings are in force."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Annotated, Final
 import msgspec
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from segflow.cli.commands import lookups
 from segflow.cli.commands.progress import progress
 from segflow.cli.options import SettingsFile, load, time_option
+from segflow.cli.tables import table_console
 from segflow.operations.line_files import LineFiles
 from segflow.operations.migration_matrix import svg
 from segflow.operations.printable import printable, printable_json
@@ -38,8 +37,6 @@ Examples:
   segflow simulate --settings new.yaml --before segflow.yaml 2026.jsonl.gz --svg moves.svg
 
 Exit codes: 0 shown, 2 usage, settings, connection, or the settings need facts that Redis does not hold."""
-FILE_WIDTH: Final = 200
-"""Columns where the tables go into a file or a pipe: nothing is folded there."""
 SAMPLE_MAX: Final = 1000
 """Ids a move; more is a job for the changes themselves."""
 
@@ -130,7 +127,7 @@ def _in_redis(settings: Settings, sample: int) -> Comparison:
 
 
 def _print(comparison: Comparison) -> None:
-    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH, highlight=False)
+    console = table_console()
     console.print(f"{comparison.customers:,} customers, cuts: {comparison.cuts}", markup=False)
     if comparison.left_out:
         console.print(f"{comparison.left_out:,} events are later than --until and left out")

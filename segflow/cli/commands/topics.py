@@ -8,10 +8,10 @@ from typing import Annotated, Final
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from segflow.cli.options import SettingsFile, load
+from segflow.cli.tables import table_console
 from segflow.schemas import duration
 from segflow.state import redis_connection
 from segflow.streams.kafka import topics
@@ -28,8 +28,6 @@ Example:
 Exit codes: 0 the topics are as they must be, 1 something is wrong (said on standard error), 2 usage, settings or
 connection."""
 PARTITIONS_MAX: Final = 10_000
-FILE_WIDTH: Final = 200
-"""Columns where the table goes into a file or a pipe: nothing is folded there."""
 
 
 def command(
@@ -80,8 +78,7 @@ def command(
     else:
         for name in made:
             print(f"made {name}")
-        on_terminal = sys.stdout.isatty()
-        Console(width=None if on_terminal else FILE_WIDTH).print(_table(report))
+        table_console().print(_table(report))
         for problem in [*report.problems, *report.warnings]:
             sys.stderr.write(f"segflow: {problem}\n")
     if report.problems:
