@@ -13,6 +13,7 @@ from segflow.state.parking import Parked
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka.topics_report import TopicsReport
 from segflow.streams.runtime.connections import kafka_errors
+from segflow.streams.runtime.shard_names import shard_names
 from segflow.streams.worker.installation import OtherInstallationError, check_control, topics_recreated
 
 
@@ -41,5 +42,6 @@ def parked(notes: dict[int, Parked]) -> Iterator[Finding]:
         causes.setdefault((note.reason, note.why), []).append(partition)
     for (reason, why), partitions in causes.items():
         since = to_text(min(notes[partition].at_us for partition in partitions))
-        shards = f"shard{'s' * (len(partitions) > 1)} {', '.join(map(str, partitions))}"
-        yield Finding(name="parked", status="FAIL", message=f"{shards}, since {since} ({reason}): {why}")
+        yield Finding(
+            name="parked", status="FAIL", message=f"{shard_names(partitions)}, since {since} ({reason}): {why}"
+        )
