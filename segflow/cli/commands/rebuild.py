@@ -39,10 +39,9 @@ def command(
 ) -> None:
     """Wipe the state of shards in Redis and make it again from the journal and the inputs. Publishes nothing.
 
-    Only while no worker runs, but of a shard that is parked: that goes on by itself then. An earlier owner of the shard
-    is fenced. All is done in memory first (that of one shard's
-    customers): where inputs are no longer kept, nothing is wiped. Ended halfway, it can be typed again; a worker that
-    starts instead finishes it.
+    No worker may run, unless the shard is parked: a parked one goes on by itself afterwards. An earlier owner of the
+    shard is fenced. All is done in memory first (that of one shard's customers): where inputs are no longer kept,
+    nothing is wiped. Ended halfway, it can be typed again; a worker that starts instead finishes it.
 
     Every commit is done under the definition of its time. Settings that want other facts are refused, as by a worker.
     """
