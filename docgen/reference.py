@@ -10,8 +10,8 @@ from docgen.dashboard import dashboard
 from docgen.messages_pages import changes_page, events_page
 from docgen.operations_pages import metrics_page, topics_page
 from docgen.settings_page import settings_page
+from docgen.stage import ROOT
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = ROOT / "docs" / "reference"
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings_page,
