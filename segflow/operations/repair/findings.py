@@ -1,6 +1,8 @@
 """The findings of an audit, shard by shard and in all."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 PROBLEMS_MAX: Final = 20
@@ -37,6 +39,10 @@ class ShardAudit:
     problems: list[str] = field(default_factory=list)  # what is wrong, at most PROBLEMS_MAX of a kind
     unchecked: list[str] = field(default_factory=list)  # what could not be looked at, and why
     versions: list[str] = field(default_factory=list)  # where commits of two versions of segflow meet
+
+    def report(self, texts: Iterable[str]) -> None:
+        """Problems of one kind."""
+        self.problems += islice(texts, PROBLEMS_MAX)
 
     @property
     def clean(self) -> bool:

@@ -1,0 +1,70 @@
+"""The state in Redis as part of an audit: compared once, when the replay stands at the commit that Redis stands at."""
+
+from dataclasses import dataclass
+
+import redis
+
+from segflow.operations.repair.findings import ShardAudit
+from segflow.operations.repair.state_comparison import compare
+from segflow.state import lookup
+from segflow.state.head import Head
+from segflow.state.keys import Keys
+from segflow.state.memory import MemoryStore
+from segflow.state.redis import RedisStore
+
+
+@dataclass(kw_only=True)
+class StateCheck:
+    """One shard's state in Redis beside the one that the replay builds in `memory`."""
+
+    client: redis.Redis
+    prefix: str
+    partition: int
+    memory: MemoryStore
+    found: ShardAudit
+    _head: Head | None = None  # as stored when the audit began
+    _compared: bool = False
+
+    def begin(self) -> None:
+        """Note where Redis stands.
+
+        Raises:
+            redis.RedisError: Redis cannot be read.
+        """
+        self._head = lookup.heads(self.client, self.prefix, self.partition + 1)[self.partition]
+
+    def look(self, head: Head) -> None:
+        """Compare, if the memory, at `head`, stands where Redis does.
+
+        Raises:
+            redis.RedisError: Redis cannot be read.
+        """
+        if self._head is None or self._compared or head.sequence != self._head.sequence:
+            return
+        self._compared = True
+        keys = Keys(self.prefix, self.partition)
+        store = RedisStore(self.client, keys)
+        differences = compare(self.memory, store, self.client, keys)
+        again = store.head()
+        store.close()
+        if again != self._head:
+            self.found.unchecked.append(
+                "the state in Redis: a worker is changing it. Stop the workers to have it compared."
+            )
+            return
+        self.found.state_differences = len(differences)
+        self.found.report(f"state: {text}" for text in differences)
+
+    def finish(self, *, whole: bool) -> None:
+        """Say why nothing was compared, if so; `whole`: every commit was replayed."""
+        found, head = self.found, self._head
+        if self._compared or (head is None and not found.commits):
+            return
+        if head is None:
+            found.state_differences += 1
+            found.problems.append("state: Redis holds nothing; a worker that acquires the shard restores it")
+        elif not whole:
+            found.unchecked.append("the state in Redis: the commits behind it could not be replayed")
+        elif head.sequence:
+            found.state_differences += 1
+            found.problems.append(f"state: Redis is of commit {head.sequence}, the journal ends at {found.commits}")
