@@ -148,7 +148,7 @@ def test_an_empty_redis_heals_from_journal_and_inputs_and_publishes_nothing_twic
 
 
 def test_the_audit_compares_redis_key_by_key(service: Make) -> None:
-    """A sound state is equal; a record, a timer, a page, a head that is another is found, each."""
+    """A sound state is equal. A record, a timer, a page, a head that is another is found, each; a damaged head, too."""
     installed = service()
     worked(installed, purchases(200))
     assert audited(installed)["state_differences"] == 0
@@ -176,6 +176,9 @@ def test_the_audit_compares_redis_key_by_key(service: Make) -> None:
     assert found["lost"] == found["broken"] == 0
     forget(installed)
     assert "Redis holds nothing" in audited(installed, code=1)["problems"][0]
+    with client(installed.settings.redis) as connected:
+        connected.set(place.head, b"?")
+    assert "state: the head of shard 0 in Redis is none" in audited(installed, code=1)["problems"][0]
 
 
 def audited(installed: Service, code: int = 0) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from segflow.schemas.settings import Settings
 from segflow.state import lookup
 from segflow.state.keys import Keys
 from segflow.state.redis import RedisStore
+from segflow.state.store import TornStateError
 from segflow.streams.kafka.partition_reader import PartitionReader
 from segflow.streams.runtime.errors import UsageError
 
@@ -73,8 +74,12 @@ class Reach:
         return found
 
     def offset_read(self, partition: int) -> int:
-        """The offset up to which the shard has read the interactions; 0 if it has no state."""
-        head = lookup.heads(self.client, self.settings.redis.prefix, partition + 1)[partition]
+        """The offset up to which the shard has read the interactions; 0 without a state that can be read."""
+        with closing(RedisStore(self.client, Keys(self.settings.redis.prefix, partition))) as store:
+            try:
+                head = store.head()
+            except TornStateError:
+                head = None
         return 0 if head is None else head.interactions.offset
 
     async def in_current(self) -> list[str]:

@@ -1,16 +1,17 @@
 """The state in Redis as part of an audit: compared once, when the replay stands at the commit that Redis stands at."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
 import redis
 
 from segflow.operations.repair.findings import ShardAudit
 from segflow.operations.repair.state_comparison import compare
-from segflow.state import lookup
 from segflow.state.head import Head
 from segflow.state.keys import Keys
 from segflow.state.memory import MemoryStore
 from segflow.state.redis import RedisStore
+from segflow.state.store import TornStateError
 
 
 @dataclass(kw_only=True)
@@ -31,7 +32,11 @@ class StateCheck:
         Raises:
             redis.RedisError: Redis cannot be read.
         """
-        self._head = lookup.heads(self.client, self.prefix, self.partition + 1)[self.partition]
+        with closing(self._store()) as store:
+            try:
+                self._head = store.head()
+            except TornStateError as error:
+                self._damaged(error)
 
     def look(self, head: Head) -> None:
         """Compare, if the memory, at `head`, stands where Redis does.
@@ -42,11 +47,13 @@ class StateCheck:
         if self._head is None or self._compared or head.sequence != self._head.sequence:
             return
         self._compared = True
-        keys = Keys(self.prefix, self.partition)
-        store = RedisStore(self.client, keys)
-        differences = compare(self.memory, store, self.client, keys)
-        again = store.head()
-        store.close()
+        with closing(self._store()) as store:
+            try:
+                differences = compare(self.memory, store, self.client, self._keys)
+                again = store.head()
+            except TornStateError as error:
+                self._damaged(error)
+                return
         if again != self._head:
             self.found.unchecked.append(
                 "the state in Redis: a worker is changing it. Stop the workers to have it compared."
@@ -68,3 +75,16 @@ class StateCheck:
         elif head.sequence:
             found.state_differences += 1
             found.problems.append(f"state: Redis is of commit {head.sequence}, the journal ends at {found.commits}")
+
+    def _damaged(self, error: TornStateError) -> None:
+        """What Redis holds cannot be read as a shard's state."""
+        self._compared = True
+        self.found.state_differences += 1
+        self.found.problems.append(f"state: {error}")
+
+    @property
+    def _keys(self) -> Keys:
+        return Keys(self.prefix, self.partition)
+
+    def _store(self) -> RedisStore:
+        return RedisStore(self.client, self._keys)
