@@ -1,7 +1,6 @@
 """The checks of `segflow doctor` on what a loss of Redis, or of a broker, would cost, or has cost."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from typing import Final
 
 from segflow.operations.finding import Finding
@@ -10,7 +9,7 @@ from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.streams.journal.recovery import obstacles
 from segflow.streams.kafka.topic_kinds import READ
-from segflow.streams.kafka.topics_report import TopicsReport
+from segflow.streams.kafka.topics_report import Topic, TopicsReport, retention
 from segflow.streams.runtime.shard_names import shard_names
 
 BACKUP: Final = (
@@ -82,7 +81,7 @@ def _grouped(found: dict[int, str], shards: Iterable[int]) -> Iterator[tuple[str
 def _while_it_lasts(report: TopicsReport, shards: list[int]) -> Finding:
     """Shards that could be rebuilt now; a warning where retention will end that."""
     message = f"{shard_names(shards)} could be rebuilt from the journal and the inputs"
-    short = [f"{report.topics[role].name} keeps {kept}" for role in READ if (kept := _kept(report, role))]
+    short = [f"{report.topics[role].name} keeps {kept}" for role in READ if (kept := _kept(report.topics[role]))]
     if not short:
         return Finding(name="recovery", status="OK", message=message)
     return Finding(
@@ -90,12 +89,11 @@ def _while_it_lasts(report: TopicsReport, shards: list[int]) -> Finding:
     )
 
 
-def _kept(report: TopicsReport, role: str) -> str:
+def _kept(topic: Topic) -> str:
     """The retention of what shards read; empty: for ever."""
-    configs = report.topics[role].configs
-    retention_ms, limit_bytes = (int(configs.get(name, "-1")) for name in ("retention.ms", "retention.bytes"))
-    kept = [] if retention_ms < 0 else [duration.to_text(timedelta(milliseconds=retention_ms))]
-    return " or ".join(kept + ([] if limit_bytes < 0 else [f"{limit_bytes:,} bytes a partition"]))
+    age, size_bytes = retention(topic)
+    kept = [] if age is None else [duration.to_text(age)]
+    return " or ".join(kept + ([] if size_bytes is None else [f"{size_bytes:,} bytes a partition"]))
 
 
 def replication_finding(report: TopicsReport) -> Finding:

@@ -10,8 +10,6 @@ COMPACTION_LAG: Final = "max.compaction.lag.ms"
 COMPACTED_WITHIN: Final = {COMPACTION_LAG: str(7 * 86_400_000)}
 """The time for which a compacted topic may keep older records, an erased customer's too. Kafka fills one file of a
 partition for as long by default (`segment.ms`), so it costs no more files."""
-NO_LAG: Final = str(2**63 - 1)
-"""Kafka's default of it: no bound."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from segflow.schemas.settings import Settings
 from segflow.streams.kafka.limits import least_bytes
@@ -10,11 +12,13 @@ from segflow.streams.kafka.topic_kinds import (
     COMPACTION_LAG,
     INPUTS,
     KINDS,
-    NO_LAG,
     READ,
     SIZE_LIMIT,
     WHY,
 )
+
+LONGEST_MS: Final = timedelta.max // timedelta(milliseconds=1)
+"""Kafka's largest number, its default of max.compaction.lag.ms and some people's "for ever", is far beyond it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,14 +64,25 @@ def report_on(topics: dict[str, Topic], settings: Settings) -> TopicsReport:
             problems += _partition_problems(topic, partitions) if role not in INPUTS else []
             problems += _config_problems(topic)
             problems += _size_problems(topic, least_bytes(role, settings))
-    warnings = [_unbounded(topic) for topic in topics.values() if compaction_lag_ms(topic) is None and _compacts(topic)]
+    warnings = [_unbounded(topic) for topic in topics.values() if compaction_lag(topic) is None and _compacts(topic)]
     return TopicsReport(partitions=partitions, topics=topics, problems=problems, missing=missing, warnings=warnings)
 
 
-def compaction_lag_ms(topic: Topic) -> int | None:
+def compaction_lag(topic: Topic) -> timedelta | None:
     """The time for which a compacted topic may keep older records; None: no bound, or the broker does not say."""
-    lag = topic.configs.get(COMPACTION_LAG, NO_LAG)
-    return None if lag == NO_LAG else int(lag)
+    return _span(topic, COMPACTION_LAG)
+
+
+def retention(topic: Topic) -> tuple[timedelta | None, int | None]:
+    """The age and the bytes of a partition beyond which a topic's records are deleted; None: no bound."""
+    size_bytes = int(topic.configs.get("retention.bytes", "-1"))
+    return _span(topic, "retention.ms"), None if size_bytes < 0 else size_bytes
+
+
+def _span(topic: Topic, config: str) -> timedelta | None:
+    """A configuration in milliseconds; None: not set, or for ever."""
+    milliseconds = int(topic.configs.get(config, "-1"))
+    return timedelta(milliseconds=milliseconds) if 0 <= milliseconds <= LONGEST_MS else None
 
 
 def _compacts(topic: Topic) -> bool:

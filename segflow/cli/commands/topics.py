@@ -3,7 +3,6 @@
 import json
 import sys
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Annotated, Final
 
 import typer
@@ -16,7 +15,7 @@ from segflow.schemas import duration
 from segflow.state import redis_connection
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import KINDS, READ, SIZE_LIMIT
-from segflow.streams.kafka.topics_report import Topic, TopicsReport, compaction_lag_ms
+from segflow.streams.kafka.topics_report import Topic, TopicsReport, compaction_lag, retention
 from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.worker import installation
@@ -116,10 +115,9 @@ def _table(report: TopicsReport) -> Table:
 def _kept(topic: Topic) -> str:
     """The retention of a topic, for a person."""
     if topic.configs.get("cleanup.policy") == "compact":
-        lag_ms = compaction_lag_ms(topic)
-        older = "" if lag_ms is None else f", older ones for {duration.to_text(timedelta(milliseconds=lag_ms))} at most"
+        lag = compaction_lag(topic)
+        older = "" if lag is None else f", older ones for {duration.to_text(lag)} at most"
         return f"the latest of each key{older}"
-    retention_ms = int(topic.configs.get("retention.ms", "-1"))
-    kept = "for ever" if retention_ms < 0 else duration.to_text(timedelta(milliseconds=retention_ms))
-    limit_bytes = int(topic.configs.get("retention.bytes", "-1"))
-    return kept if limit_bytes < 0 else f"{kept}, up to {limit_bytes:,} bytes a partition"
+    age, size_bytes = retention(topic)
+    kept = "for ever" if age is None else duration.to_text(age)
+    return kept if size_bytes is None else f"{kept}, up to {size_bytes:,} bytes a partition"

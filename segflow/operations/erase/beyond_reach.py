@@ -1,10 +1,9 @@
 """Copies of an erased customer that segflow does not delete, and how long each may stay: for a person."""
 
-from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from segflow.schemas import duration
-from segflow.streams.kafka.topics_report import TopicsReport, compaction_lag_ms
+from segflow.streams.kafka.topics_report import Topic, TopicsReport, compaction_lag, retention
 
 
 class Copy(NamedTuple):
@@ -30,17 +29,16 @@ def copies(report: TopicsReport, redis_info: dict[str, Any], *, merged: bool) ->
         ("dead_letters", "records that could not be used"),
         *([("handover", "what shards told each other of the merge")] if merged else []),
     ]
-    found = [
-        Copy(f"{report.topics[role].name} ({what})", _kept(report.topics[role].configs)) for role, what in by_retention
-    ]
+    found = [Copy(f"{report.topics[role].name} ({what})", _kept(report.topics[role])) for role, what in by_retention]
     current = report.topics["current"]
-    lag_ms = compaction_lag_ms(current)
+    lag = compaction_lag(current)
     found.append(
         Copy(
             f"{current.name} (older records of the key)",
             "until Kafka compacts it: with no bound, as max.compaction.lag.ms is not set (see `segflow topics`)"
-            if lag_ms is None
-            else f"until Kafka compacts it: {_span(lag_ms)} (max.compaction.lag.ms), and the partition's next record",
+            if lag is None
+            else f"until Kafka compacts it: {duration.to_text(lag)} (max.compaction.lag.ms), and the partition's next "
+            "record",
         )
     )
     return [*found, *_redis(redis_info), *ELSEWHERE]
@@ -75,10 +73,6 @@ def _redis(info: dict[str, Any]) -> list[Copy]:
     return found
 
 
-def _kept(configs: dict[str, str]) -> str:
-    retention_ms = int(configs.get("retention.ms", "-1"))
-    return "for ever: it has no retention" if retention_ms < 0 else f"{_span(retention_ms)} (retention.ms)"
-
-
-def _span(milliseconds: int) -> str:
-    return duration.to_text(timedelta(milliseconds=milliseconds))
+def _kept(topic: Topic) -> str:
+    age, _ = retention(topic)
+    return "for ever: it has no retention" if age is None else f"{duration.to_text(age)} (retention.ms)"

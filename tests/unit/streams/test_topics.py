@@ -1,7 +1,8 @@
-"""What a new topic is made with, and a broker that does not describe one."""
+"""What a new topic is made with, how long one keeps its records, and a broker that does not describe one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -9,6 +10,7 @@ from segflow.schemas.connection_settings import Kafka
 from segflow.schemas.settings import Settings
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import KINDS, configuration
+from segflow.streams.kafka.topics_report import Topic, compaction_lag, retention
 from segflow.streams.runtime.errors import UsageError
 
 NOT_AUTHORIZED = 29
@@ -40,3 +42,15 @@ def test_topics_that_are_not_described_end_a_command_with_a_message(monkeypatch:
     monkeypatch.setattr(topics, "admin", admin)
     with pytest.raises(UsageError, match=r"Kafka does not describe commerce\.purchases: error code 29"):
         topics.check(Settings())
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "span"),
+    [("86400000", timedelta(days=1)), ("0", timedelta(0)), ("-1", None), (str(2**63 - 1), None)],
+)
+def test_kafka_s_largest_number_is_for_ever_as_minus_one_is(milliseconds: str, span: timedelta | None) -> None:
+    """`retention.ms` and `max.compaction.lag.ms` take both; Python's timedelta does not take the one."""
+    configs = {"retention.ms": milliseconds, "max.compaction.lag.ms": milliseconds, "retention.bytes": "7"}
+    topic = Topic(role="current", name="current", topic_id="", partitions=1, replicas=1, configs=configs)
+    assert retention(topic) == (span, 7)
+    assert compaction_lag(topic) == span
