@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from time import time_ns
 from types import FrameType
 from typing import Annotated, BinaryIO, NoReturn
 
@@ -20,6 +19,7 @@ from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, duration_us, to_us
 from segflow.segments.rules import from_settings
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.runtime.wall_clock import now_us
 
 SettingsFile = Annotated[
     Path | None,
@@ -67,7 +67,7 @@ def moment_option(name: str, text: str | None, without: int) -> int:
     if text is None:
         return int(without)
     with suppress(ValueError):
-        return time_ns() // 1000 - duration_us(duration.parse(text))
+        return now_us() - duration_us(duration.parse(text))
     return time_option(name, text)
 
 

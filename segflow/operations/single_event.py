@@ -1,7 +1,6 @@
 """One event into its input, by hand: to its key's partition, acknowledged by all in-sync replicas."""
 
 from dataclasses import dataclass
-from time import time_ns
 from typing import Any, Final
 from uuid import uuid4
 
@@ -15,6 +14,7 @@ from segflow.schemas.event import EVENT
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, to_text
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.runtime.wall_clock import now_us
 
 SOURCE: Final = "segflow"
 """Of events that the command line makes."""
@@ -43,7 +43,7 @@ def interaction(
         "event_id": str(uuid4()),
         "source": SOURCE,
         "customer_id": customer_id,
-        "occurred_at": to_text(time_ns() // 1000 if at_us == UNKNOWN else at_us),
+        "occurred_at": to_text(now_us() if at_us == UNKNOWN else at_us),
         **fields,
     }
     try:
