@@ -14,24 +14,23 @@ def refuse_nobody(chunk: Chunk, nobody: Sequence[str]) -> Chunk:
     if not nobody:
         return chunk
     ids = spellings(tuple(nobody))
-    found: dict[int, str] = {}
+    found = {row: ("previous_id", each.previous) for row, each in chunk.merge_messages.items() if each.previous in ids}
     if not ids.isdisjoint(chunk.customer_ids):
-        found = {row: "customer_id" for row, each in enumerate(chunk.customer_ids) if each in ids}
-    for row, message in chunk.merge_messages.items():
-        if message.previous in ids:
-            found.setdefault(row, "previous_id")
+        found |= {row: ("customer_id", each) for row, each in enumerate(chunk.customer_ids) if each in ids}
+    unusable = {
+        row: Unusable(
+            "nobody",
+            f"{field} {name!r} is nobody's (setting nobody): whoever is not known needs an id of their own, such as a "
+            "visitor's, which an alias merges later",
+        )
+        for row, (field, name) in found.items()
+        if chunk.usable[row] and chunk.kinds[row] != Kind.ERASE
+    }
+    if not unusable:
+        return chunk
     usable = chunk.usable.copy()
-    unusable = dict(chunk.unusable)
-    for row, field in found.items():
-        if usable[row] and chunk.kinds[row] != Kind.ERASE:
-            name = chunk.customer_ids[row] if field == "customer_id" else chunk.merge_messages[row].previous
-            usable[row] = False
-            unusable[row] = Unusable(
-                "nobody",
-                f"{field} {name!r} is nobody's (setting nobody): whoever is not known needs an id of their own, such "
-                "as a visitor's, which an alias merges later",
-            )
-    return chunk.with_unusable(usable, unusable) if len(unusable) > len(chunk.unusable) else chunk
+    usable[list(unusable)] = False
+    return chunk.with_unusable(usable, chunk.unusable | unusable)
 
 
 @lru_cache(maxsize=8)
