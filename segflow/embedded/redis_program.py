@@ -43,8 +43,8 @@ def on_the_path(name: str) -> RedisProgram:
     Raises:
         UnavailableError: there is none, or the `--version` of each fails.
     """
-    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    paths = dict.fromkeys(path for folder in folders if (path := shutil.which(name, path=folder)) is not None)
+    found = (shutil.which(name, path=folder) for folder in os.get_exec_path())
+    paths = dict.fromkeys(path for path in found if path is not None)
     programs, failures = [], []
     for path in paths:
         try:
