@@ -16,7 +16,8 @@ from segflow.segments.models.rfm import Rfm
 from segflow.segments.rules import Rules, fixed_cuts
 from tests.oracle.simulation import Adopt
 from tests.support.agreement import by_customer
-from tests.support.histories import START, histories, moments, written
+from tests.support.events import event
+from tests.support.histories import START, histories, moments
 from tests.support.lockstep import Engine, Oracle, cut
 from tests.support.population_cuts import under_held
 from tests.support.quantile_run import run
@@ -59,13 +60,11 @@ PURCHASES = st.lists(
 def log_of(purchases: list[tuple[int, int, str]]) -> list[dict[str, Any]]:
     """A year of customers who bought on these days for so much; somebody else only looks, every day."""
     log = [
-        {"type": "purchase", "event_id": f"e{number}", "customer_id": f"c{customer}", "order_id": "o", "amount": amount}
-        | {"occurred_at": written(START + timedelta(days=day, hours=number))}
+        event(number, day + number / 24, customer=f"c{customer}", amount=amount)
         for number, (day, customer, amount) in enumerate(purchases)
     ]
-    visit = {"type": "interaction", "customer_id": "z", "kind": "visit"}
-    log += [visit | {"event_id": f"v{day}", "occurred_at": written(START + timedelta(days=day))} for day in range(330)]
-    return sorted(log, key=lambda event: datetime.fromisoformat(event["occurred_at"]))
+    log += [event(1000 + day, day, "interaction", "z") | {"kind": "visit"} for day in range(330)]
+    return sorted(log, key=lambda each: datetime.fromisoformat(each["occurred_at"]))
 
 
 @given(purchases=PURCHASES, window=st.sampled_from([None, "56d", "365d"]), every=st.sampled_from(["1d", "20d"]))
@@ -168,8 +167,8 @@ def test_cuts_of_a_population_are_adopted_as_the_oracle_says(
             oracle.changes += oracle.shard.step(Adopt(under_held(rules_of(product), cuts), "recut"))
             engine.sweep()  # the next version waits until all customers are done with the one before
             engine.rule_versions.add_cuts(cuts)
-        for event in batch:
-            oracle.take(event)
+        for each in batch:
+            oracle.take(each)
         engine.feed(batch)
     oracle.sweep(START + AHEAD)
     engine.sweep(START + AHEAD)

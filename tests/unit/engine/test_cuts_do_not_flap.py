@@ -11,7 +11,8 @@ import pytest
 from evaluation.returns import Returns
 from segflow.schemas.settings import Settings
 from tests.support.cdnow import EVENTS
-from tests.support.histories import START, written
+from tests.support.events import event
+from tests.support.histories import START
 from tests.support.quantile_run import run
 
 SHARE = 20
@@ -19,7 +20,6 @@ SHARE = 20
 QUANTILES = {"dimensions": ["lifecycle", "rfm", "value"], "rfm": {"cuts": "quantile"}}
 WINDOW = QUANTILES | {"rfm": {"cuts": "quantile", "window": "112d"}}
 TERCILES = {"dimensions": ["lifecycle", "clv"], "clv": {"cuts": "terciles"}}
-HOUR = timedelta(hours=1)
 FEW = {"currency": "USD", "clock": "event", "recut": {"min_population": 100}}
 
 
@@ -27,11 +27,11 @@ FEW = {"currency": "USD", "clock": "event", "recut": {"min_population": 100}}
 def log() -> list[dict[str, Any]]:
     """A twentieth of CDNOW's customers, who all bought first in the spring of 1997, up to the end of that year."""
     with gzip.open(EVENTS, "rt", encoding="utf-8") as file:
-        events = [json.loads(line) for line in file]
+        everybody = [json.loads(line) for line in file]
     return [
-        event
-        for event in events
-        if crc32(event["customer_id"].encode()) % SHARE == 0 and event["occurred_at"].startswith("1997")
+        each
+        for each in everybody
+        if crc32(each["customer_id"].encode()) % SHARE == 0 and each["occurred_at"].startswith("1997")
     ]
 
 
@@ -55,15 +55,8 @@ def test_who_does_nothing_more_keeps_the_rank_that_the_first_cut_gave() -> None:
     product = Settings.model_validate(
         {"clock": "event", "dimensions": ["rfm"], "rfm": {"cuts": "quantile"}, "recut": {"min_population": 2}}
     )
-    purchase = {"type": "purchase", "order_id": "o", "amount": "20"}
-    visit = {"type": "interaction", "customer_id": "z", "kind": "visit"}
-    log = [
-        purchase | {"event_id": f"p{hour}", "customer_id": f"c{hour}", "occurred_at": written(START + hour * HOUR)}
-        for hour in range(8, 13)
-    ]
-    log += [
-        visit | {"event_id": f"v{day}", "occurred_at": written(START + timedelta(days=day))} for day in range(1, 170)
-    ]
+    log = [event(hour, hour / 24, customer=f"c{hour}", amount="20") for hour in range(8, 13)]
+    log += [event(1000 + day, day, "interaction", "z") | {"kind": "visit"} for day in range(1, 170)]
     file_run, changes = run(log, batch=100, settings=product)
     assert file_run.rule_versions.latest.cuts.recency_from_us is not None
     assert [each for each in changes if datetime.fromisoformat(each["effective_at"]) > START + timedelta(days=1)] == []
