@@ -47,9 +47,15 @@ def served(**worker: Any) -> Pages:
     return Pages(Settings.model_validate({"worker": worker}).worker)
 
 
-def test_the_pages_say_whether_and_why_not() -> None:
+@pytest.fixture
+def port() -> int:
+    """A free port."""
+    (found,) = free_ports(1)
+    return found
+
+
+def test_the_pages_say_whether_and_why_not(port: int) -> None:
     """Before there is a worker it is starting; then its own word counts, and the status goes with it."""
-    (port,) = free_ports(1)
     health = Health(port)
     with served(http_port=port) as pages:
         assert health.verdict("ready") == {"ready": False, "why_not": ["starting"]}
@@ -63,18 +69,10 @@ def test_the_pages_say_whether_and_why_not() -> None:
     assert health.ask("/live") is None
 
 
-def test_an_address_that_cannot_be_served_is_a_usage_error() -> None:
+def test_an_address_that_cannot_be_served_is_a_usage_error(port: int) -> None:
     """The port is another's: the message names the settings."""
-    (port,) = free_ports(1)
     with served(http_port=port), pytest.raises(UsageError, match=r"worker\.http_host and worker\.http_port"):
         served(http_port=port).__enter__()
-
-
-@pytest.fixture
-def port() -> int:
-    """A free port."""
-    (found,) = free_ports(1)
-    return found
 
 
 SOON_S = 5.0
