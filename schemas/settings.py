@@ -150,8 +150,8 @@ class Settings(Section):
     nobody: tuple[CustomerId, ...] = Field(
         ("anonymous", "guest", "unknown", "undefined", "null", "none", "0"),
         max_length=100,
-        description="ids that are nobody's, in small letters, capitals, or with one: their events are dead letters, "
-        "and no alias merges them",
+        description="ids that are nobody's, as written, in lower case, in upper case or capitalized: their events are "
+        "dead letters, and no alias merges them",
     )
     erase: Erase = Erase()
     worker: Worker = Worker()

@@ -35,5 +35,5 @@ def refuse_nobody(chunk: Chunk, nobody: Sequence[str]) -> Chunk:
 
 @lru_cache(maxsize=8)
 def spellings(ids: tuple[str, ...]) -> frozenset[str]:
-    """Each id as it is, in small letters, in capitals, and with a capital at its beginning."""
+    """Each id as written, in lower case, in upper case and capitalized."""
     return frozenset(form for each in ids for form in (each, each.lower(), each.upper(), each.capitalize()))
