@@ -20,7 +20,7 @@ from segflow.segments.share import SHARES_PER_ONE
 RATIO: Final = 1.01
 """Neighbouring edges differ by 1 %: the relative error of a quantile (docs/architecture.md)."""
 FINE_RATIO: Final = 1.001
-"""Of what falls for everybody day by day: a cut that follows in steps of 1 % lets a whole bin rise again."""
+"""For values that fall for everybody every day: a cut that fell in steps of 1 % would let a whole bin rise again."""
 MOST: Final = 2**63 - 1
 """The largest whole number of 64 bits."""
 

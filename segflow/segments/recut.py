@@ -18,7 +18,7 @@ TERCILES: Final = (1 / 3, 2 / 3)
 STEADY: Final = 0.05
 """A cut that would move by less than this share keeps its old value, so that labels do not flap.
 
-Not one of clv: there everybody's worth falls every day, and a cut that stays is what labels would flap at.
+Cuts of clv do not: everybody's worth falls every day, so labels would flap at a cut that stays.
 """
 
 Four = tuple[int, int, int, int]
@@ -154,16 +154,16 @@ def next_cuts(counted: PopulationHistograms, at_us: int, held: Cuts, policy: Rec
 
 
 def instants_of(ages_us: Four, at_us: int) -> Four:
-    """The latest purchases from which on R is 2, 3, 4, 5, where at `at_us` these idle times and more make it lower."""
+    """The latest purchases from which on R is 2, 3, 4, 5, by cuts of R that are idle times at `at_us`."""
     five, four, three, two = ages_us
     return at_us - two + 1, at_us - three + 1, at_us - four + 1, at_us - five + 1
 
 
 def _instants(ages: Histogram, at_us: int, held: Cuts) -> Four:
-    """Likewise by the quintiles of idle times.
+    """The latest purchases from which on R is 2, 3, 4, 5, by the quintiles of idle times at `at_us`.
 
-    A share of a cut is one of its age at this moment, but what stays is the instant. If the age stayed, everybody
-    would grow older against it while the population does not.
+    A cut keeps its instant unless the new one is younger or older by the share STEADY of its age at `at_us`. Its age is
+    not kept: everybody would grow older against it, while the population does not.
     """
     old = held.recency_from_us or instants_of(held.recency_us, at_us)
     new = [at_us - age_us for age_us in reversed(histogram.quantiles(ages, QUINTILES))]

@@ -4,7 +4,7 @@
 class OversizedBatch(bytes):
     """The value of one record that stands for a whole batch: no bytes, which nothing takes for an event.
 
-    first, last: the offsets of its records. limit_bytes: what it would take more than, unpacked.
+    first, last: the offsets of its records. limit_bytes: once unpacked, the batch would hold more.
     """
 
     first: int

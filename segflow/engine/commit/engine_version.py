@@ -3,7 +3,7 @@
 from typing import Final
 
 ENGINE: Final = 1
-"""To be raised with every change by which the same input, plan and state could give other changes, dead letters or
-records than before. Releases that change nothing of that share a number, so most upgrades meet none that is older.
-tests/golden has a journal of each; where a replay of the latest one comes to something else, that was forgotten. 0: of
-entries from before the journal kept it."""
+"""Raise it with every change after which the same input, plan and state could give other changes, dead letters or
+records. Releases without such a change share a number, so most upgrades find no older one in the journal. tests/golden
+has a journal of each number; if a replay of the latest gives something else, the number must be raised. Entries from
+before the journal kept it have 0."""

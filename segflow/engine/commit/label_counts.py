@@ -1,4 +1,4 @@
-"""Customers by dimension and label: what a batch makes more and fewer. Pure.
+"""Customers by dimension and label: the differences that a batch makes. Pure.
 
 Counted as the state changes, so that nobody has to read all customers to know how many have a label.
 """

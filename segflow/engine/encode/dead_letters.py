@@ -15,14 +15,13 @@ DEAD_VALUE_BYTES: Final = 65_536
 """The most raw bytes of a record in its dead letter: the size of the largest record that is accepted by default."""
 
 DEAD_KEY_BYTES: Final = 1024
-"""The bytes of a record's key that it carries, twice: as its own key, too. The longest customer_id there may be takes
-as much: 256 characters of four bytes. A key of a megabyte would make a letter that Kafka refuses, for ever."""
-
+"""The most bytes of a record's key in its dead letter, and in the letter's own key: as many as the longest customer_id
+has, 256 characters of four bytes. With a key of a megabyte Kafka would refuse the letter for ever."""
 
 REPLAYED: Final = "replayed"
-"""Header of a mark: a record without a value, in the partition of the dead letter whose offset it has, that says that
-`segflow dead-letters --replay` has sent that record again. A record sent again has it, too, with where its dead letter
-stands."""
+"""Header of a mark. That is a record without a value, in the partition of a dead letter, with the letter's offset in
+this header: `segflow dead-letters --replay` has sent that record again. The record sent again has the header, too, with
+the place of its dead letter."""
 
 
 def replayed_offset(record: Any) -> int | None:
