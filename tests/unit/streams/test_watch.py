@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 from segflow.engine.file_run import FileRun
 from segflow.schemas.settings import Settings
 from segflow.streams.health.clocks import Clocks
-from segflow.streams.health.log_rate_limiter import SHOWN, WINDOW_S, LogRateLimiter
+from segflow.streams.health.log_rate_limiter import REASONS, SHOWN, WINDOW_S, LogRateLimiter
 from segflow.streams.health.metrics import DEAD_KINDS, Metrics, Standing
 from segflow.streams.health.probe import Probe, Pulse
 from segflow.streams.health.recovery_look import RecoveryLook
@@ -75,6 +75,29 @@ def test_of_a_message_said_over_and_over_only_the_first_are_shown(monkeypatch: p
     now_s = WINDOW_S
     assert said(1, shown=limiter.filter) == [f"shard 0 failed (and {100 - SHOWN} like it since)"]
     assert len(said(100, level=logging.INFO, shown=limiter.filter)) == 100
+
+
+def test_a_message_with_another_reason_is_shown_however_often_it_was_said_before() -> None:
+    """An outage that turns into another is not hidden by the first; numbers and addresses make no other reason."""
+    limiter = LogRateLimiter()
+
+    def shown(shard: int, why: object) -> bool:
+        text = "shard %d: %s; acquiring it again"
+        return limiter.filter(logging.LogRecord("segflow", logging.WARNING, __file__, 1, text, (shard, why), None))
+
+    full = [shown(number, f"Redis at 10.0.0.{number}:6379 is full") for number in range(100)]
+    assert full.count(True) == SHOWN
+    assert shown(0, "Redis holds nothing of shard 0 any more")
+    assert shown(0, ConnectionError("Error 111 connecting to 10.0.0.1:6379. Connection refused."))
+    assert not shown(0, "Redis at 10.0.0.1:6379 is full")
+
+
+def test_reasons_without_end_do_not_flood_the_log() -> None:
+    """A text that differs each time, such as a customer's name, is shown for the first REASONS of them."""
+    limiter = LogRateLimiter()
+    texts = ["customer " + "x" * number for number in range(1000)]
+    records = [logging.LogRecord("segflow", logging.WARNING, __file__, 1, "%s failed", (each,), None) for each in texts]
+    assert sum(map(limiter.filter, records)) == REASONS
 
 
 def test_a_probe_keeps_the_last_answer_and_says_why_there_is_none() -> None:
