@@ -159,8 +159,16 @@ def partitions_added(place: Place) -> None:
 
 @state("A topic was recreated", lasts=True)
 def topic_recreated(place: Place) -> None:
-    """An input, by a script that means well."""
+    """An input, by a script that means well.
+
+    A worker whose group looks while there is no such topic ends at once, and whoever starts it again, the next one says
+    it.
+    """
     place.installed.make_anew(PURCHASES)
+    until(lambda: place.worker.process.poll() is not None, place.worker.said)
+    if place.worker.process.returncode == 1:
+        assert "the topic was deleted" in place.worker.said()
+        place.worker = place.stack.enter_context(place.installed.worker(http_port=place.health.port))
 
 
 @state("Commits do not get through", lasts=True)
@@ -288,9 +296,10 @@ def test_a_state_that_lasts_shows_by_every_sign_that_the_page_names(
 
 def shows(heading: str, place: Place) -> None:
     """Bring the state about, look for every sign, and undo it."""
-    signs, before = STATES[heading], len(place.worker.said())
+    signs, started, said_before = STATES[heading], place.worker, len(place.worker.said())
     with place.stack:
         SCENARIOS[heading](place)
+        before = said_before if place.worker is started else 0
         for quoted in signs["log"].quoted:
             is_logged(place.worker, quoted, before)
         for quoted in signs["`/ready`"].quoted:

@@ -77,7 +77,7 @@ class StateCheck:
             found.problems.append(f"state: Redis is of commit {head.sequence}, the journal ends at {found.commits}")
 
     def _damaged(self, error: TornStateError) -> None:
-        """What Redis holds cannot be read as a shard's state."""
+        """The content of Redis cannot be read as a shard's state."""
         self._compared = True
         self.found.state_differences += 1
         self.found.problems.append(f"state: {error}")
