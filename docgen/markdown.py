@@ -13,6 +13,18 @@ def paragraph(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
+def bullet(text: str) -> str:
+    """`text` as an item of a list."""
+    return textwrap.fill(
+        " ".join(text.split()),
+        WIDTH,
+        initial_indent="- ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def sentence(text: str) -> str:
     """`text` with a capital at its start and a full stop at its end."""
     text = " ".join(text.split())

@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from docgen.markdown import code, page, paragraph, table
+from prometheus_client import Metric
+
+from docgen.markdown import bullet, code, page, paragraph, table
 from segflow.schemas.settings import Settings
 from segflow.streams.health.metrics import Metrics
 from segflow.streams.kafka.topic_kinds import INPUTS, KINDS, WHY
@@ -20,6 +22,76 @@ USE: Final = {
     "handover": "segflow's own: what shards leave to each other when two customers become one",
 }
 """The purpose of each topic, by field of `kafka.topics`."""
+
+
+METRIC_GROUPS: Final = {
+    "Does it work?": (
+        "segflow_up",
+        "segflow_taken",
+        "segflow_parked",
+        "segflow_uncommitted_seconds",
+        "segflow_recoverable",
+        "segflow_clock_offset_seconds",
+        "segflow_redis_memory_bytes",
+        "segflow_shards",
+    ),
+    "Does it keep up?": (
+        "segflow_freshness_seconds",
+        "segflow_timer_lag_seconds",
+        "segflow_lag_records",
+        "segflow_clock_seconds",
+    ),
+    "What comes in?": (
+        "segflow_events",
+        "segflow_duplicates",
+        "segflow_late",
+        "segflow_outdated",
+        "segflow_attributes_left_out",
+        "segflow_dead_letters",
+        "segflow_dead_letter_share",
+    ),
+    "What comes out?": ("segflow_changes", "segflow_customers", "segflow_swept"),
+    "What happens to merged customers?": ("segflow_merged", "segflow_merged_repeats", "segflow_handed_over"),
+    "What do commits cost?": (
+        "segflow_commits",
+        "segflow_sequence",
+        "segflow_batch_records",
+        "segflow_longest_run_events",
+        "segflow_commit_seconds",
+        "segflow_step_seconds",
+    ),
+    "What was repaired, or refused?": (
+        "segflow_takes",
+        "segflow_retakes",
+        "segflow_fenced",
+        "segflow_rollbacks",
+        "segflow_reexecuted",
+    ),
+}
+"""The metrics by the question that they answer, without `_total`, in the order in which an operator asks."""
+
+METRIC_NOTES: Final = (
+    (
+        "**Sum `segflow_customers` over all workers.** The counts are exact. While new rules are brought to customers, "
+        "those who still wait count under their old labels. Where a shard's counts are missing, because an older "
+        "version began its state or Redis lost them, the log says so and the gauge is absent. `segflow rebuild` counts "
+        "again."
+    ),
+    "**`segflow_fenced_total`** also rises where the server was rolled back.",
+    (
+        "**Steps of a small commit:** `decode` has only what the batch of shards left to do; `execute` has all that "
+        "the batch has to do."
+    ),
+    "**`segflow_freshness_seconds`** is under a second when a shard keeps up.",
+    "**Gauges with a `shard`** are those of the shards a worker holds. They move with the shard to another worker.",
+    "**`segflow_lag_records`** counts no transaction markers, and no aborted records at the end of an input.",
+    (
+        "**`segflow_clock_offset_seconds` of `kafka`** is absent where Kafka does not say what time it is: in clusters "
+        "without KRaft, and where segflow's user may not describe the cluster."
+    ),
+    "**How often:** the timer lag comes from a look at Redis each second, the lag from a look at Kafka every two.",
+)
+"""Notes below the table: all that does not fit into one line of it."""
 
 
 def topics_page() -> str:
@@ -59,9 +131,32 @@ def metric_labels(metrics: Metrics) -> dict[str, tuple[str, ...]]:
 
 
 def metrics_page() -> str:
-    """Every metric of /metrics: kind, labels, meaning."""
+    """Every metric of /metrics by what it answers: kind, labels, meaning."""
     metrics = Metrics()
     labels = metric_labels(metrics)
+    families = {each.name: each for each in metrics.registry.collect()}
+    grouped = [name for names in METRIC_GROUPS.values() for name in names]
+    if sorted(grouped) != sorted(families):
+        message = f"METRIC_GROUPS and the metrics differ in {sorted(set(grouped) ^ set(families))}"
+        raise ValueError(message)
+    return page(
+        "Metrics",
+        paragraph(
+            "What a worker serves at `/metrics` for Prometheus, where `worker.http_port` or `--http-port` is set. "
+            "Beside these stand the usual `process_` metrics. [Operations](../operations.md#what-to-watch) says what "
+            "the other pages are, [Monitor segflow](../how-to/monitor.md) has alert rules and a dashboard."
+        ),
+        *(
+            part
+            for heading, names in METRIC_GROUPS.items()
+            for part in (f"## {heading}", _metric_table([families[name] for name in names], labels))
+        ),
+        "## What else is there to know?",
+        "\n".join(map(bullet, METRIC_NOTES)),
+    )
+
+
+def _metric_table(families: list[Metric], labels: dict[str, tuple[str, ...]]) -> str:
     rows = [
         (
             code(each.name + ("_total" if each.type == "counter" else "")),
@@ -69,14 +164,6 @@ def metrics_page() -> str:
             " ".join(map(code, labels[each.name])),
             each.documentation,
         )
-        for each in metrics.registry.collect()
+        for each in families
     ]
-    return page(
-        "Metrics",
-        paragraph(
-            "What a worker serves at `/metrics` for Prometheus, where `worker.http_port` or `--http-port` is set. "
-            "Beside these stand the usual `process_` metrics. [Operations](../operations.md#what-to-watch) says which "
-            "to watch, and what the other pages are."
-        ),
-        table(("metric", "kind", "labels", "what it is"), rows),
-    )
+    return table(("metric", "kind", "labels", "what it is"), rows)

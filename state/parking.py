@@ -12,7 +12,7 @@ from segflow.state.keys import Keys
 
 
 class Reason(StrEnum):
-    """The kinds of reasons, few enough for a metric's label; docs/operations.md#parked-shards says what to do."""
+    """The kinds of reasons, few enough for a metric's label; docs/errors.md#parked-shards says what to do."""
 
     TORN_STATE = "torn_state"  # Redis lacks part of the shard's state, or cannot be read
     INPUT_LOST = "input_lost"  # an input does not hold what comes next

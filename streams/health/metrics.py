@@ -79,16 +79,21 @@ class ShardGauges(Collector):
             parked.add_metric([str(shard.partition), shard.parked], float(bool(shard.parked)))
         yield parked
         yield _gauge("segflow_sequence", "commits of a shard so far", shards, lambda shard: shard.sequence)
-        yield _gauge("segflow_clock_seconds", "event clock of a shard", shards, lambda shard: shard.clock_s)
+        yield _gauge(
+            "segflow_clock_seconds",
+            "event clock of a shard: its newest event, in seconds since 1970",
+            shards,
+            lambda shard: shard.clock_s,
+        )
         yield _gauge(
             "segflow_freshness_seconds",
-            "age of the moment up to which a shard has concluded everything",
+            "age of the moment up to which a shard has concluded everything, silence included",
             shards,
             lambda shard: shard.freshness_s,
         )
         yield _gauge(
             "segflow_timer_lag_seconds",
-            "how overdue the most overdue timer of a shard is",
+            "how overdue the most overdue timer of a shard is; 0: none is",
             shards,
             lambda shard: shard.timer_lag_s,
         )
@@ -105,7 +110,9 @@ class ShardGauges(Collector):
             lambda shard: None if shard.recoverable is None else float(shard.recoverable),
         )
         clock = GaugeMetricFamily(
-            "segflow_clock_offset_seconds", "how far this machine's clock is ahead of a server's", labels=["server"]
+            "segflow_clock_offset_seconds",
+            "how far this machine's clock is ahead of that of `kafka` or `redis`",
+            labels=["server"],
         )
         for server, offset_s in self.clock_offsets_s().items():
             if offset_s is not None:
@@ -120,13 +127,17 @@ class ShardGauges(Collector):
                     lag.add_metric([str(shard.partition), name], records)
         yield lag
         customers = GaugeMetricFamily(
-            "segflow_customers", "customers who have a label, in the shards acquired", labels=["dimension", "label"]
+            "segflow_customers",
+            "customers who have a label now, in the shards acquired by this worker",
+            labels=["dimension", "label"],
         )
         for kind, count in self.customers().items():
             customers.add_metric(kind, count)
         yield customers
         memory = GaugeMetricFamily(
-            "segflow_redis_memory_bytes", "what Redis uses, and its limit (maxmemory) if it has one", labels=["kind"]
+            "segflow_redis_memory_bytes",
+            "what Redis uses (`used`), and its maxmemory (`limit`) if it has one",
+            labels=["kind"],
         )
         found = self.redis_memory()
         if found is not None:
@@ -156,7 +167,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.events = Counter("segflow_events", "usable events, repeats too", registry=registry)
+        self.events = Counter("segflow_events", "usable events, duplicates included", registry=registry)
         self.duplicates = Counter("segflow_duplicates", "repeated event ids", registry=registry)
         self.late = Counter("segflow_late", "events older than what was concluded", registry=registry)
         self.outdated = Counter(
@@ -165,7 +176,7 @@ class Metrics:
         self.merged = Counter("segflow_merged", "customers who were merged into another", registry=registry)
         self.merged_repeats = Counter(
             "segflow_merged_repeats",
-            "events under both ids of merged customers, which count twice, among those remembered",
+            "events that came under both ids of merged customers, and count twice",
             registry=registry,
         )
         self.left_out = Counter(
@@ -174,14 +185,22 @@ class Metrics:
         self.handed_over = Counter("segflow_handed_over", "merge messages sent to other shards", registry=registry)
         self.dead = Counter("segflow_dead_letters", "records that cannot be used", ["reason"], registry=registry)
         self.changes = Counter(
-            "segflow_changes", "changes published", ["dimension", "label", "cause"], registry=registry
+            "segflow_changes",
+            "changes published; `label` is the new one",
+            ["dimension", "label", "cause"],
+            registry=registry,
         )
         self.swept = Counter("segflow_swept", "customers whose timer was due", registry=registry)
         self.commits = Counter("segflow_commits", "commits", registry=registry)
         self.acquisitions = Counter("segflow_takes", "shards acquired", registry=registry)
-        self.reacquisitions = Counter("segflow_retakes", "shards released after an error", registry=registry)
+        self.reacquisitions = Counter(
+            "segflow_retakes", "shards released after an error, to be acquired again", registry=registry
+        )
         self.fenced = Counter(
-            "segflow_fenced", "commits refused: another worker has the shard", ["by"], registry=registry
+            "segflow_fenced",
+            "commits that `redis` or `kafka` refused: another worker has the shard",
+            ["by"],
+            registry=registry,
         )
         self.rollbacks = Counter(
             "segflow_rollbacks", "shards whose state in Redis was gone or older than written", registry=registry
@@ -192,7 +211,7 @@ class Metrics:
         for kind in DEAD_KINDS:
             self.dead.labels(kind)
         self.partitions = Gauge("segflow_shards", "shards there are, of this worker and all others", registry=registry)
-        self.up = Gauge("segflow_up", "1: the server answers this worker", ["server"], registry=registry)
+        self.up = Gauge("segflow_up", "1: `kafka` or `redis` answers this worker", ["server"], registry=registry)
         self.batch = Histogram("segflow_batch_records", "records of a commit", buckets=BATCH_BUCKETS, registry=registry)
         self.longest_run = Histogram(
             "segflow_longest_run_events",
@@ -204,7 +223,11 @@ class Metrics:
             "segflow_commit_seconds", "time of a whole commit", buckets=STEP_BUCKETS_S, registry=registry
         )
         self.steps = Histogram(
-            "segflow_step_seconds", "time of a commit's step", ["step"], buckets=STEP_BUCKETS_S, registry=registry
+            "segflow_step_seconds",
+            "time of a step of a commit: decode, execute, publish (Kafka), store (Redis)",
+            ["step"],
+            buckets=STEP_BUCKETS_S,
+            registry=registry,
         )
         self.dead_letters = DeadLetterLog()
         self.dead_share = Gauge(

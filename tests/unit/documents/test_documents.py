@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md"), *ROOT.glob("benchmarks/**/*.md")]
 )
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+ERRORS = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+METRICS = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
 
 
 CODE = sorted(
@@ -126,9 +127,9 @@ def test_the_python_and_yaml_of_the_pages_by_role_are_well_formed() -> None:
     Settings.model_validate(yaml.safe_load(written.replace("\\n", "\n")))
 
 
-def test_every_metric_is_in_the_operations_table() -> None:
+def test_every_metric_is_in_the_table_of_the_reference() -> None:
     """With its labels; and no other is."""
-    rows = re.findall(r"^\| `(segflow_\w+)` \| (.*?) \|", OPERATIONS, re.MULTILINE)
+    rows = re.findall(r"^\| `(segflow_\w+)` \| \w+ \| (.*?) \|", METRICS, re.MULTILINE)
     metrics = Metrics()
     labels = metric_labels(metrics)
     found = {
@@ -138,7 +139,7 @@ def test_every_metric_is_in_the_operations_table() -> None:
     assert {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows} == found
 
 
-def test_the_errors_on_the_operations_page_are_those_of_the_code() -> None:
+def test_the_errors_on_their_page_are_those_of_the_code() -> None:
     """Each piece of a quoted message stands in a message of the code."""
     messages = "\n".join(
         "".join(part.value for part in _parts(node) if isinstance(part.value, str))
@@ -147,8 +148,7 @@ def test_the_errors_on_the_operations_page_are_those_of_the_code() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.JoinedStr | ast.Constant)
     )
-    section = OPERATIONS.partition("## Errors and what to do")[2].partition("\n## ")[0]
-    quoted = re.findall(r"^\*\*(.+)\*\*$", section, re.MULTILINE)
+    quoted = re.findall(r"^\*\*(.+)\*\*$", ERRORS, re.MULTILINE)
     assert len(quoted) == 32
     for message in quoted:
         for piece in message.split("…"):
