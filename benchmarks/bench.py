@@ -39,7 +39,7 @@ class Bench:
     @cached_property
     def kafka(self) -> Broker:
         """The broker: Apache Kafka or the one SEGFLOW_KAFKA names."""
-        chosen = self._open.enter_context(broker(memory_mb=KAFKA_HEAP_MB, announce=self.say))
+        chosen = self._open.enter_context(broker(memory_mb=KAFKA_HEAP_MB, optimised=True, announce=self.say))
         self.say(f"Kafka: {chosen.description}")
         return chosen
 

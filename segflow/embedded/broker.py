@@ -46,12 +46,17 @@ class GivenBroker:
 
 @contextmanager
 def broker(
-    *, memory_mb: int = 512, required: bool = False, announce: Callable[[str], None] | None = None
+    *,
+    memory_mb: int = 512,
+    optimised: bool = False,
+    required: bool = False,
+    announce: Callable[[str], None] | None = None,
 ) -> Iterator[Broker]:
     """The first option that works: SEGFLOW_KAFKA, Apache Kafka under this machine's Java, Tansu.
 
     Args:
         memory_mb: the heap of an embedded Apache Kafka.
+        optimised: see ApacheKafka.
         required: only Apache Kafka counts, as with SEGFLOW_REQUIRE_REAL=1.
         announce: called with a line about what takes long (the one download of the jars).
 
@@ -65,7 +70,7 @@ def broker(
         raise UnavailableError("not set. Set it to the address of a broker you run, for instance 127.0.0.1:9092")
 
     def apache_kafka() -> Broker:
-        return started(ApacheKafka(memory_mb=memory_mb, announce=announce))
+        return started(ApacheKafka(memory_mb=memory_mb, optimised=optimised, announce=announce))
 
     def tansu() -> Broker:
         return started(Tansu())
