@@ -12,11 +12,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from kafka import TopicPartition
 from kafka.admin import ConfigResource
 from redis import Redis
 
-from segflow.embedded.free_port import free_ports
 from segflow.embedded.kafka import ApacheKafka
 from segflow.operations.repair import rebuild as rebuilding
 from segflow.state.head import Head
@@ -251,8 +249,7 @@ def test_rebuild_is_refused_while_workers_run_and_where_inputs_are_gone_before_a
         installed.journal(lambda found: taken(found) >= 50)
         assert "1 worker process in the group" in refused(installed, "rebuild")
     before = state(installed)
-    with topics.admin(installed.settings.kafka) as admin:
-        admin.delete_records({TopicPartition(installed.settings.kafka.topics.purchases, 0): 10})
+    installed.cut_by_retention("purchases", 0, 10)
     said = refused(installed, "rebuild")
     assert "nothing of it was wiped" in said
     assert "retention has cut it to 10" in said
@@ -310,12 +307,6 @@ def _then(function: Callable[..., Any], action: Callable[[], None]) -> Callable[
     return wrapped
 
 
-def cut(installed: Service, offset: int) -> None:
-    """Retention: purchases of shard 0 before `offset` are gone."""
-    with topics.admin(installed.settings.kafka) as admin:
-        admin.delete_records({TopicPartition(installed.settings.kafka.topics.purchases, 0): offset})
-
-
 def doctor(installed: Service, code: int) -> dict[str, tuple[str, str, str]]:
     """The findings of `segflow doctor`, by name: status, message, advice; the last of a name."""
     result = segflow("doctor", "--settings", installed.file, "--json")
@@ -325,7 +316,7 @@ def doctor(installed: Service, code: int) -> dict[str, tuple[str, str, str]]:
 
 def test_before_a_loss_doctor_worker_and_gauge_say_what_redis_could_be_made_from(service: Make) -> None:
     """Whole, they say so, and that retention ends it; with an input cut, that Redis is the shard's only copy."""
-    health = Health(free_ports(1)[0])
+    health = Health.at_free_port()
     installed = service(partitions=2)
     with installed.worker(http_port=health.port):
         installed.send(purchases(100))
@@ -342,7 +333,7 @@ def test_before_a_loss_doctor_worker_and_gauge_say_what_redis_could_be_made_from
             kept = {"retention.ms": "-1", "retention.bytes": "-1"}
             admin.alter_configs([ConfigResource("topic", name, kept) for name in names])
         assert doctor(installed, 0)["recovery"][0] == "OK"
-    cut(installed, 10)
+    installed.cut_by_retention("purchases", 0, 10)
     only_copy = f"Redis is the only copy of shard 0: {installed.settings.kafka.topics.purchases} is kept from offset 10"
     with installed.worker(http_port=health.port):
         until(lambda: health.metrics().get("segflow_recoverable") == gauges | {("0",): 0.0}, "not noticed")
@@ -358,7 +349,7 @@ def test_after_a_loss_doctor_and_reset_say_what_is_lost_and_what_to_do(service: 
     """Each shard by name, one that can be rebuilt and one that cannot; no command says that all is well."""
     installed = service(partitions=2)
     worked(installed, purchases(100))
-    cut(installed, 10)
+    installed.cut_by_retention("purchases", 0, 10)
     with client(installed.settings.redis) as connected:
         connected.unlink(*connected.scan_iter(f"{installed.settings.redis.prefix}:*"))
     result = segflow("doctor", "--settings", installed.file)
@@ -383,7 +374,7 @@ def test_a_cut_input_stops_the_worker_and_the_command_it_names_goes_on(service: 
     installed = service()
     worked(installed, purchases(100))
     installed.send(purchases(50, 100))
-    cut(installed, 120)
+    installed.cut_by_retention("purchases", 0, 120)
     said = stopped(installed)
     assert "was cut to offset 120 by retention; the state needs 100" in said
     result = segflow(*command_in(said, "earliest"), "--settings", installed.file)
@@ -517,7 +508,7 @@ def test_a_reset_that_did_not_reach_redis_is_done_again_by_whoever_takes_the_sha
     installed = service()
     worked(installed, purchases(30))
     installed.send(purchases(30, 30))
-    cut(installed, 45)
+    installed.cut_by_retention("purchases", 0, 45)
 
     class KilledError(BaseException):
         """Stands for SIGKILL: nothing after it runs."""
@@ -542,7 +533,7 @@ def test_redis_behind_a_cut_input_is_a_loud_stop_that_no_reset_papers_over(servi
     installed = service()
     worked(installed, purchases(30))
     forget(installed)
-    cut(installed, 10)
+    installed.cut_by_retention("purchases", 0, 10)
     assert "commit 1 cannot be replayed" in stopped(installed)
     assert "restore a younger Redis" in refused(installed, "reset", "--shard", "0", "--to", "earliest", "--force")
     assert "nothing of it was wiped" in refused(installed, "rebuild")

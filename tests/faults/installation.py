@@ -1,6 +1,7 @@
 """An installation under faults: quick timeouts, a stream that goes in, and the outcome compared."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,15 +12,19 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaProducer
-from kafka import TopicPartition as AdminPartition
+from kafka.admin import NewPartitions
+from redis import Redis
 
 from segflow.engine.partitioner import partition_of
+from segflow.state.keys import Keys
 from segflow.streams.kafka import topics
-from segflow.streams.kafka.topic_kinds import KINDS
+from segflow.streams.kafka.topic_kinds import INPUTS, KINDS
 from segflow.streams.kafka.topics import admin
 from tests.faults.outcome import Outcome, outcome_of, reads_all
 from tests.faults.stream import INTERACTIONS, PURCHASES, Record
 from tests.faults.worker_process import WorkerProcess
+from tests.support.command import segflow
+from tests.support.health import Health
 from tests.support.service import Service
 from tests.support.until import PATIENCE_S, until
 
@@ -63,15 +68,24 @@ class Installation(Service):
         )
 
     def put(
-        self, records: Iterable[Record], rate: float | None = None, go_on: Callable[[], bool] = lambda: True
+        self,
+        records: Iterable[Record],
+        rate: float | None = None,
+        go_on: Callable[[], bool] = lambda: True,
+        *,
+        beside: int = 0,
     ) -> int:
-        """Records into their topics; at `rate` a second, while `go_on` says so. How many went in."""
+        """Records into their topics; at `rate` a second, while `go_on` says so. How many went in.
+
+        `beside`: so many partitions after the customer's own.
+        """
         names, count, started = self.settings.kafka.topics, 0, time.monotonic()
         with closing(KafkaProducer(bootstrap_servers=self.direct, acks="all", linger_ms=5)) as producer:
             for record in records:
                 if not go_on():
                     break
-                partition = partition_of(record.customer.encode(), "murmur2", self.partitions)
+                own = partition_of(record.customer.encode(), "murmur2", self.partitions)
+                partition = (own + beside) % self.partitions
                 producer.send(getattr(names, record.role), key=record.key, value=record.value, partition=partition)
                 count += 1
                 if rate is not None:
@@ -96,6 +110,14 @@ class Installation(Service):
     ) -> WorkerProcess:
         """A running worker."""
         return WorkerProcess(self, crash_at, processes, http_port)
+
+    @contextmanager
+    def ready_worker(self, health: Health | None = None) -> Iterator[WorkerProcess]:
+        """A running worker that says on its pages that it is ready."""
+        pages = health or Health.at_free_port()
+        with self.worker(http_port=pages.port) as worker:
+            until(pages.is_ready, worker.said)
+            yield worker
 
     def commits(self) -> int:
         """Commits of all shards so far, as a subscriber of the journal sees them."""
@@ -146,11 +168,16 @@ class Installation(Service):
 
             until(stable, lambda: f"the group is {kafka.describe_groups([group])}")
 
-    def cut_by_retention(self, role: str, partition: int, offset: int) -> None:
-        """Delete an input's records before `offset`, as retention does."""
-        place = AdminPartition(getattr(self.settings.kafka.topics, role), partition)
+    def doctor(self, status: str | None = None) -> str:
+        """Names and messages of what `segflow doctor` finds, all of it or what has that status."""
+        found = json.loads(segflow("doctor", "--settings", self.file, "--json").out)
+        return " ".join(f"{each['name']} {each['message']}" for each in found if status in (None, each["status"]))
+
+    def add_partitions(self, count: int) -> None:
+        """Raise the inputs to so many partitions."""
+        names = [getattr(self.settings.kafka.topics, role) for role in INPUTS]
         with admin(self.settings.kafka) as kafka:
-            kafka.delete_records({place: offset})
+            kafka.create_partitions({name: NewPartitions(count) for name in names})
 
     def make_anew(self, role: str) -> None:
         """Delete a topic and make it again, empty."""
@@ -209,6 +236,12 @@ class Installation(Service):
             finally:
                 await consumer.stop()
         return {place: ends[each] for place, each in places.items()}
+
+
+def spoil_records(redis: Redis, keys: Keys) -> None:
+    """Garbage in the place of the record of every customer of a shard."""
+    for key in list(redis.scan_iter(keys.pattern(keys.record("")))):
+        redis.set(key, b"\x02garbage")
 
 
 Make = Callable[..., Installation]

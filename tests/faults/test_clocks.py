@@ -2,17 +2,15 @@
 
 import json
 import subprocess
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
 
-from segflow.embedded.free_port import free_ports
 from tests.faults.installation import Installation, Make
 from tests.faults.worker_process import WorkerProcess
 from tests.support.command import PROGRAM
+from tests.support.events import bought_now
 from tests.support.health import Health
-from tests.support.histories import written
 from tests.support.shifted_clock import wrong_clock
 from tests.support.until import until
 
@@ -22,19 +20,9 @@ EVENTS: Final = 50
 TWO_HOURS_S: Final = 7200
 
 
-def purchases(name: str) -> list[dict[str, Any]]:
+def purchases(first: int = 0) -> list[dict[str, Any]]:
     """Good events of as many customers, of this moment."""
-    return [
-        {
-            "type": "purchase",
-            "event_id": f"{name}-{number}",
-            "customer_id": f"c{number}",
-            "occurred_at": written(datetime.now(UTC)),
-            "order_id": f"{name}-{number}",
-            "amount": "60.00",
-        }
-        for number in range(EVENTS)
-    ]
+    return [bought_now(first + number, f"c{number}") for number in range(EVENTS)]
 
 
 def worker(installed: Installation, shift_s: float, port: int) -> WorkerProcess:
@@ -50,9 +38,9 @@ def offsets(health: Health) -> dict[tuple[str, ...], float]:
 
 def test_two_hours_behind_good_events_wait_and_none_is_a_dead_letter(installation: Make) -> None:
     """The worker is not ready and says why, everywhere; one with a right clock takes them all."""
-    health = Health(free_ports(1)[0])
+    health = Health.at_free_port()
     installed = installation()
-    installed.send(purchases("a"))
+    installed.send(purchases())
     with worker(installed, -TWO_HOURS_S, health.port) as wrong:
         until(lambda: "behind that of Kafka and" in str(health.verdict("ready")), lambda: str(health.verdict("ready")))
         until(lambda: sum(health.metrics().get("segflow_lag_records", {}).values()) == EVENTS, "they do not wait")
@@ -84,9 +72,9 @@ def failed(installed: Installation, shift_s: float) -> set[str]:
 
 def test_ahead_of_the_servers_a_worker_tells_no_silence(installation: Make) -> None:
     """Forty minutes ahead, and the deadline in half an hour: on this machine it has passed, and it has not."""
-    health = Health(free_ports(1)[0])
+    health = Health.at_free_port()
     installed = installation(clock="wall", lifecycle={"at_risk_after": "30m", "churned_after": "40d"})
-    installed.send(purchases("a"))
+    installed.send(purchases())
     with installed.worker() as right:
         installed.changes(2 * EVENTS)
         right.stop()
@@ -97,7 +85,7 @@ def test_ahead_of_the_servers_a_worker_tells_no_silence(installation: Make) -> N
         until(lambda: health.verdict("ready").get("shards") == [0, 1], "not taken")
         until(lambda: len(health.metrics().get("segflow_timer_lag_seconds", {})) == installed.partitions, "not looked")
         assert all(late > 0 for late in health.metrics()["segflow_timer_lag_seconds"].values())
-        installed.send(purchases("b"))  # what happened goes on: it is not the clock that says so
+        installed.send(purchases(EVENTS))  # what happened goes on: it is not the clock that says so
         installed.journal(lambda entries: read(entries) == 2 * EVENTS)
         causes = {json.loads(each.value)["cause"]["kind"] for each in installed.read("changes")}
         assert causes == {"event"}

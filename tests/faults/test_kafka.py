@@ -9,7 +9,6 @@ from aiokafka.errors import OffsetOutOfRangeError
 from kafka import TopicPartition
 from kafka.admin import OffsetSpec
 
-from segflow.embedded.free_port import free_ports
 from segflow.state.head import encode
 from segflow.state.keys import Keys
 from segflow.state.redis_connection import client
@@ -114,7 +113,7 @@ def test_a_slow_coordinator_delays_commits_and_nothing_else(
 
 def test_aborted_records_at_the_end_of_an_input_are_no_lag(installation: Make, seed: int) -> None:
     """Nothing that counts is left to read, and no gauge, no monitor of the group and no doctor says otherwise."""
-    health = Health(free_ports(1)[0])
+    health = Health.at_free_port()
     installed = installation(partitions=1)
     records = [each for each in Stream(seed).take(200) if each.role == "purchases"]
     with installed.worker(http_port=health.port) as worker:
@@ -150,7 +149,7 @@ def test_commits_that_stand_make_a_worker_unready_and_say_what_they_stand_for(
     installation: Make, hurt_kafka: ProxiedKafka, seed: int
 ) -> None:
     """A commit is answered late, and then a topic is gone: the shard is acquired all the time, and nothing gets out."""
-    health = Health(free_ports(1)[0])
+    health = Health.at_free_port()
     installed = installation(proxied=True, partitions=1)
     stream = Stream(seed)
 

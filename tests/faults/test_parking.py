@@ -1,6 +1,5 @@
 """One sick shard is parked with its reason, all others go on, and a command puts it right without a restart."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,10 +7,9 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 
-from segflow.embedded.free_port import free_ports
 from segflow.state.keys import Keys
 from segflow.state.redis_connection import client
-from tests.faults.installation import Installation, Make
+from tests.faults.installation import Installation, Make, spoil_records
 from tests.faults.stream import Stream
 from tests.support.command import segflow
 from tests.support.health import Health
@@ -43,19 +41,12 @@ def connected(installed: Installation) -> Iterator[tuple[Redis, Keys]]:
 
 def grown(make: Make, stream: Stream, **content: object) -> tuple[Installation, Health]:
     """An installation of two shards with some customers, and the page for its next worker."""
-    (port,) = free_ports(1)
     installed = make(**content)
     installed.put(stream.take(300))
     with installed.worker() as first:
         installed.settles()
         first.stop()
-    return installed, Health(port)
-
-
-def spoiled_records(redis: Redis, keys: Keys) -> None:
-    """Garbage in the place of every customer's record."""
-    for key in list(redis.scan_iter(keys.pattern(keys.record("")))):
-        redis.set(key, b"\x02garbage")
+    return installed, Health.at_free_port()
 
 
 def of_another_type(redis: Redis, keys: Keys) -> None:
@@ -67,7 +58,7 @@ def of_another_type(redis: Redis, keys: Keys) -> None:
 HARMS: dict[str, Harm] = {
     "a head that is garbage": lambda redis, keys: redis.set(keys.head, b"\xff{"),
     "a head of another type": of_another_type,
-    "records that are garbage": spoiled_records,
+    "records that are garbage": spoil_records,
 }
 
 
@@ -91,7 +82,7 @@ def test_a_damaged_shard_is_parked_the_others_go_on_and_a_rebuild_beside_the_wor
         (why,) = ready["why_not"]
         assert "`segflow rebuild --shard 0`" in why
         assert health.metrics()["segflow_parked"] == {("torn_state", "0"): 1.0, ("", "1"): 0.0}
-        assert why.partition("): ")[2] in doctor(installed)
+        assert why.partition("): ")[2] in installed.doctor()
         result = segflow("rebuild", "--shard", "0", "--settings", installed.file)
         assert result.code == 0, result.err
         worker.says("shard 0 goes on")
@@ -99,16 +90,10 @@ def test_a_damaged_shard_is_parked_the_others_go_on_and_a_rebuild_beside_the_wor
         installed.comes_out_right()
         until(health.is_ready, lambda: str(health.verdict("ready")))
         assert health.metrics()["segflow_parked"] == {("", "0"): 0.0, ("", "1"): 0.0}
-        assert "torn_state" not in doctor(installed)
+        assert "torn_state" not in installed.doctor()
         assert worker.said().count("is parked") == 1
         assert "Traceback" not in worker.said()
         worker.stop()
-
-
-def doctor(installed: Installation) -> str:
-    """What `segflow doctor` says."""
-    result = segflow("doctor", "--settings", installed.file, "--json")
-    return " ".join(each["name"] + " " + each["message"] for each in json.loads(result.out))
 
 
 def test_a_damaged_shard_ends_neither_of_two_workers(installation: Make, seed: int) -> None:
@@ -146,7 +131,7 @@ def test_a_shard_whose_input_was_cut_is_parked_and_reset_beside_the_worker(insta
         worker.says("shard 0 is parked (input_lost)")
         commits_beyond(installed, 1, healthy)
         assert health.verdict("ready")["parked"] == {"0": "input_lost"}
-        assert "by retention" in doctor(installed)
+        assert "by retention" in installed.doctor()
         command: str = re.findall(r"`segflow (reset [^`]* --to earliest)`", worker.said())[0]
         result = segflow(*command.split(), "--settings", installed.file)
         assert result.code == 0, result.err

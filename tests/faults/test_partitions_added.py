@@ -5,20 +5,18 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from threading import Event, Thread
 
 import pytest
 from kafka import KafkaProducer
-from kafka.admin import NewPartitions
 
 from segflow.embedded.free_port import free_ports
 from segflow.state.keys import Keys
 from segflow.state.redis_connection import client
-from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import INPUTS
 from tests.faults.installation import Installation, Make
 from tests.support.command import segflow
+from tests.support.events import bought_now
 from tests.support.health import Health
 from tests.support.until import until
 
@@ -37,16 +35,9 @@ def produced(installed: Installation, random_: random.Random) -> Iterator[list[s
         with closing(KafkaProducer(bootstrap_servers=installed.direct, metadata_max_age_ms=100)) as producer:
             while not ended.is_set():
                 customer = f"c{random_.randrange(CUSTOMERS)}"
-                event = {
-                    "type": "purchase",
-                    "event_id": f"e{len(sent)}",
-                    "customer_id": customer,
-                    "occurred_at": datetime.now(UTC).isoformat(),
-                    "order_id": f"o{len(sent)}",
-                    "amount": "60.00",
-                }
                 topic = installed.settings.kafka.topics.purchases
-                producer.send(topic, key=customer.encode(), value=json.dumps(event).encode())
+                value = json.dumps(bought_now(len(sent), customer)).encode()
+                producer.send(topic, key=customer.encode(), value=value)
                 sent.append(customer)
                 time.sleep(0.003)
 
@@ -82,8 +73,7 @@ def test_added_partitions_park_every_shard_before_anybody_is_in_two(installation
         until(lambda: len(customers(installed)) == CUSTOMERS, "not everybody is known")
         until(lambda: all(page.is_ready() for page in pages), "the workers are not ready")
         names = [getattr(installed.settings.kafka.topics, role) for role in INPUTS]
-        with topics.admin(installed.settings.kafka) as admin:
-            admin.create_partitions({name: NewPartitions(AFTER) for name in names})
+        installed.add_partitions(AFTER)
         for page in pages:
             until(lambda page=page: "partitions_added" in str(page.verdict("ready")), worker.said)  # type: ignore[misc]
         count = len(sent)

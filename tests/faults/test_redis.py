@@ -6,7 +6,6 @@ from contextlib import closing
 import pytest
 from redis import Redis
 
-from segflow.embedded.free_port import free_ports
 from segflow.embedded.redis_server import RedisServer
 from segflow.state.keys import installation as installation_key
 from tests.conftest import started_or_skipped
@@ -29,6 +28,17 @@ def wire(own_redis: RedisServer) -> Iterator[Proxy]:
     """A wire to the test's own Redis."""
     with Proxy(own_redis.ports[0]) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def health() -> Health:
+    """The pages of a worker, at a port of their own."""
+    return Health.at_free_port()
+
+
+def retakes(health: Health) -> float:
+    """How often the worker has released a shard after an error."""
+    return health.metrics().get("segflow_retakes_total", {}).get((), 0.0)
 
 
 def through(wire: Proxy) -> str:
@@ -78,7 +88,7 @@ def test_an_exec_that_never_arrived_is_done_again_from_the_journal(installation:
 
 
 def test_while_redis_is_down_a_worker_waits_and_goes_on_by_itself(
-    installation: Make, own_redis: RedisServer, seed: int
+    installation: Make, own_redis: RedisServer, health: Health, seed: int
 ) -> None:
     """Killed with all its memory on disk, away for a while, back: the same worker process goes on."""
     own_redis.options |= {"appendonly": "yes", "appendfsync": "always"}
@@ -86,12 +96,13 @@ def test_while_redis_is_down_a_worker_waits_and_goes_on_by_itself(
     own_redis.start()
     installed = installation(redis=own_redis.url)
     stream = Stream(seed)
-    with installed.worker() as worker:
+    with installed.worker(http_port=health.port) as worker:
         installed.put(stream.take(100))
         installed.settles()
         own_redis.kill()
         installed.put(stream.take(100))
-        worker.says(ANEW, 4)
+        worker.says(ANEW)
+        until(lambda: retakes(health) >= 4, "it tries no more")  # each is a line, of which the log shows 3 a minute
         assert worker.process.poll() is None, worker.said()
         own_redis.start()
         found = installed.comes_out_right()
@@ -215,12 +226,6 @@ def test_a_redis_that_comes_back_empty_is_filled_again_from_the_journal(
         found = installed.comes_out_right()
         worker.stop()
     assert found.events == 250
-
-
-@pytest.fixture
-def health() -> Health:
-    """The pages of a worker, at a port of their own."""
-    return Health(free_ports(1)[0])
 
 
 def rollbacks(health: Health) -> float:

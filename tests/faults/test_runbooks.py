@@ -4,26 +4,21 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
-from kafka import KafkaProducer
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from segflow.embedded.free_port import free_ports
 from segflow.embedded.redis_server import RedisServer
-from segflow.engine.partitioner import partition_of
 from tests.faults.installation import Installation, Make
-from tests.faults.stream import PURCHASES, Record
-from tests.faults.worker_process import WorkerProcess
+from tests.faults.stream import PURCHASES, Record, records_of
 from tests.support import tutorial
+from tests.support.command import segflow
 from tests.support.events import event
-from tests.support.health import Health
 from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -52,25 +47,12 @@ def typed(line: str, installed: Installation, code: int = 0, password: str | Non
 
 def purchases(count: int, first: int = 0) -> list[Record]:
     """As many customers, one purchase each."""
-    bodies = [event(number, number / 10, customer=f"c{number}") for number in range(first, first + count)]
-    return [
-        Record(
-            role=PURCHASES,
-            customer=each["customer_id"],
-            key=each["customer_id"].encode(),
-            value=json.dumps(each).encode(),
-        )
-        for each in bodies
-    ]
+    return records_of([event(number, number / 10, customer=f"c{number}") for number in range(first, first + count)])
 
 
-@contextmanager
-def working(installed: Installation) -> Iterator[WorkerProcess]:
-    """A worker that is ready."""
-    (port,) = free_ports(1)
-    with installed.worker(http_port=port) as worker:
-        until(Health(port).is_ready, worker.said)
-        yield worker
+def shown(customer: str, installed: Installation) -> str:
+    """What `segflow show` has of a customer. No runbook types it, so it runs in this process."""
+    return segflow("show", customer, "--json", "--settings", installed.file).out
 
 
 @pytest.fixture
@@ -78,7 +60,7 @@ def installed(installation: Make, own_redis: RedisServer) -> Installation:
     """One whose Redis is its own, with some customers in it."""
     made = installation(redis=own_redis.url)
     made.put(purchases(40))
-    with working(made) as worker:
+    with made.ready_worker() as worker:
         made.settles()
         worker.stop()
     return made
@@ -90,7 +72,7 @@ def test_a_lost_redis_is_rebuilt_from_the_inputs(installed: Installation, own_re
     own_redis.kill()
     own_redis.start()
     assert "can be rebuilt from the journal and the inputs" in typed(look, installed, 1)
-    with working(installed):
+    with installed.ready_worker():
         installed.settles()
         typed(check, installed)
 
@@ -104,7 +86,7 @@ def test_a_backup_of_redis_is_enough_where_the_inputs_are_cut(installed: Install
     shutil.copy(own_redis.folder / "dump.rdb", backup)
     reach = {number: head.purchases.offset for number, head in enumerate(installed.heads()) if head is not None}
     installed.put(purchases(20, first=100))
-    with working(installed) as worker:
+    with installed.ready_worker() as worker:
         installed.settles()
         worker.stop()
     for shard, offset in reach.items():
@@ -112,7 +94,7 @@ def test_a_backup_of_redis_is_enough_where_the_inputs_are_cut(installed: Install
     own_redis.kill()
     shutil.copy(backup, own_redis.folder / "dump.rdb")
     own_redis.start()
-    with working(installed):
+    with installed.ready_worker():
         installed.settles()
         assert ": 60 customers" in typed(look, installed)
 
@@ -121,39 +103,30 @@ def test_misplaced_events_are_sent_again_to_where_they_belong(installed: Install
     """Typed twice, once: afterwards every customer is known, in one shard."""
     count, replay = commands("A producer places keys in another way")
     records = purchases(10, first=200)
-    with working(installed):
-        send_misplaced(installed, records)
-        until(lambda: "10" in typed(count, installed), "no dead letters")
+    with installed.ready_worker():
+        installed.put(records, beside=1)
+        installed.read("dead_letters", lambda found: len(found) >= len(records))
+        assert "10" in typed(count, installed)
         typed(replay, installed)
         typed(replay, installed)
         installed.settles()
         for each in records:
-            assert json.loads(typed(f"segflow show {each.customer} --json", installed))["segments"]
+            assert json.loads(shown(each.customer, installed))["segments"]
         assert len(installed.read(PURCHASES)) == 40 + 2 * len(records)
-
-
-def send_misplaced(installed: Installation, records: list[Record]) -> None:
-    """Each to the partition beside its own."""
-    with closing(KafkaProducer(bootstrap_servers=installed.direct, acks="all")) as producer:
-        for each in records:
-            right = partition_of(each.customer.encode(), "murmur2", installed.partitions)
-            topic = installed.settings.kafka.topics.purchases
-            producer.send(topic, key=each.key, value=each.value, partition=(right + 1) % installed.partitions)
-        producer.flush()
 
 
 def test_records_too_large_are_sent_again_once_the_setting_allows_them(installed: Installation) -> None:
     """They are read as they came, the setting is changed, and their customer is known."""
     count, raw, replay = commands("Many records cannot be used")
-    body = event(300, 5, customer="large", channel="x" * 70_000)
-    installed.put([Record(role=PURCHASES, customer="large", key=b"large", value=json.dumps(body).encode())])
-    with working(installed):
-        until(lambda: "oversized" in typed(count, installed), "no dead letter")
+    installed.put(records_of([event(300, 5, customer="large", channel="x" * 70_000)]))
+    with installed.ready_worker():
+        installed.read("dead_letters", bool)
+        assert "oversized" in typed(count, installed)
         assert "xxxxxxxx" in typed(raw, installed)
     changed(installed, worker={**installed.content["worker"], "record_max_bytes": 100_000})
-    with working(installed):
+    with installed.ready_worker():
         typed(replay, installed)
-        until(lambda: "large" in typed("segflow show large || true", installed), "not known")
+        until(lambda: "large" in shown("large", installed), "not known")
 
 
 def changed(installed: Installation, **sections: Any) -> None:
@@ -169,9 +142,9 @@ def test_a_dimension_is_added_while_workers_run(installed: Installation) -> None
     assert "value" in typed(simulate, installed)
     before = typed(definitions, installed)
     changed(installed, dimensions=new["dimensions"])
-    with working(installed):
-        until(lambda: typed(definitions, installed) != before, "no definition")
-        until(lambda: "value" in typed("segflow show c1", installed), "not adopted")
+    with installed.ready_worker():
+        until(lambda: "value" in json.loads(shown("c1", installed))["segments"], "not adopted")
+        assert typed(definitions, installed) != before
 
 
 def test_a_redis_that_cannot_save_goes_on_once_it_can(
@@ -185,7 +158,7 @@ def test_a_redis_that_cannot_save_goes_on_once_it_can(
     (save,) = commands("Redis cannot save to its disk")
     disk = tmp_path / "disk"
     disk.mkdir()
-    with working(installed) as worker, closing(Redis.from_url(own_redis.url)) as client:
+    with installed.ready_worker() as worker, closing(Redis.from_url(own_redis.url)) as client:
         client.config_set("dir", str(disk))
         client.config_set("save", "3600 1")
         disk.rmdir()
@@ -199,7 +172,7 @@ def test_a_redis_that_cannot_save_goes_on_once_it_can(
         client.config_set("dir", str(disk))
         typed(save, installed)
         installed.settles()
-        assert "c404" in typed("segflow show c404", installed)
+        assert "c404" in shown("c404", installed)
 
 
 def test_a_password_changes_without_a_stop(installation: Make, own_redis: RedisServer) -> None:
@@ -212,12 +185,12 @@ def test_a_password_changes_without_a_stop(installation: Make, own_redis: RedisS
     changed(installed, **users)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(PASSWORD, "old-password")
-        with working(installed) as old:
+        with installed.ready_worker() as old:
             installed.put(purchases(5))
             installed.settles()
             typed(add, installed)
             patch.setenv(PASSWORD, "new-password")
-            with working(installed):
+            with installed.ready_worker():
                 old.stop()
                 typed(take_away, installed)
                 installed.put(purchases(5, first=500))
@@ -229,7 +202,7 @@ def test_workers_stop_cleanly_and_others_go_on(installed: Installation) -> None:
     """Doctor is content between two versions, and the audit behind them."""
     look, check = commands("A new version of segflow")
     typed(look, installed)
-    with working(installed):
+    with installed.ready_worker():
         installed.put(purchases(5, first=600))
         installed.settles()
         typed(check, installed)

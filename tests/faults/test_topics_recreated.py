@@ -2,11 +2,11 @@
 
 import json
 import re
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 from kafka import KafkaProducer
-from kafka.admin import ConfigResource
 
 from segflow.state.keys import installation as installation_key
 from segflow.state.redis_connection import client
@@ -14,6 +14,7 @@ from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import KINDS
 from tests.faults.installation import Installation, Make
 from tests.faults.stream import Stream
+from tests.faults.worker_process import WorkerProcess
 from tests.support.command import segflow
 from tests.support.until import until
 
@@ -32,18 +33,23 @@ def grown(make: Make, stream: Stream, **content: object) -> Installation:
     return installed
 
 
+@contextmanager
+def at_work(make: Make, stream: Stream) -> Iterator[tuple[Installation, WorkerProcess]]:
+    """An installation with some customers, and its worker, whose log has no traceback in the end."""
+    installed = make()
+    installed.put(stream.take(100))
+    with installed.worker() as worker:
+        installed.settles()
+        yield installed, worker
+        assert "Traceback" not in worker.said()
+
+
 def refused(installed: Installation) -> str:
     """A start of a worker that must be refused; what it said."""
     with installed.worker() as worker:
         assert worker.ends() == 2
         assert "Traceback" not in worker.said()
         return worker.said()
-
-
-def doctor(installed: Installation) -> str:
-    """What `segflow doctor` finds wrong."""
-    result = segflow("doctor", "--settings", installed.file, "--json")
-    return " ".join(each["message"] for each in json.loads(result.out) if each["status"] == "FAIL")
 
 
 def topic(installed: Installation, role: str) -> str:
@@ -61,7 +67,7 @@ def test_a_topic_that_the_state_depends_on_made_anew_is_a_stop(role: str, instal
     said = refused(installed)
     assert f"{topic(installed, role)}" in said
     assert "deleted and made again" in said
-    assert topic(installed, role) in doctor(installed)
+    assert topic(installed, role) in installed.doctor("FAIL")
     assert installed.read(role) == []
 
 
@@ -89,7 +95,7 @@ def test_another_secret_is_a_stop(installation: Make, seed: int) -> None:
         assert len(stored["topics"]) == len(KINDS)
         redis.set(key, json.dumps(stored | {"secret": "0" * 16}))
     assert "has another secret" in refused(installed)
-    assert "has another secret" in doctor(installed)
+    assert "has another secret" in installed.doctor("FAIL")
 
 
 def test_outputs_made_anew_are_named_and_accepted_on_purpose(installation: Make, seed: int) -> None:
@@ -110,15 +116,10 @@ def test_outputs_made_anew_are_named_and_accepted_on_purpose(installation: Make,
 
 def test_an_output_made_anew_under_a_running_worker_stops_it(installation: Make, seed: int) -> None:
     """Within a second or so, by its name."""
-    stream = Stream(seed)
-    installed = installation()
-    installed.put(stream.take(100))
-    with installed.worker() as worker:
-        installed.settles()
+    with at_work(installation, Stream(seed)) as (installed, worker):
         installed.make_anew("dead_letters")
         assert worker.ends() == 2
         assert f"{topic(installed, 'dead_letters')} was deleted and made again" in worker.said()
-        assert "Traceback" not in worker.said()
 
 
 def spoil(installed: Installation, role: str, value: bytes, key: bytes = b"stray") -> None:
@@ -130,10 +131,7 @@ def spoil(installed: Installation, role: str, value: bytes, key: bytes = b"stray
 def test_a_stray_record_in_the_control_topic_or_the_journal_is_passed_over(installation: Make, seed: int) -> None:
     """Under a running worker and at a start; named by topic, partition and offset."""
     stream = Stream(seed)
-    installed = installation()
-    installed.put(stream.take(100))
-    with installed.worker() as worker:
-        installed.settles()
+    with at_work(installation, stream) as (installed, worker):
         for value in (b"\xff", b"[]", b'{"kind":"cuts"}', b'{"kind":"definition","content":{"clock":7}}'):
             spoil(installed, "control", value)
         for value in (b"\xff", b"[]", b'{"plan":{}}'):
@@ -141,7 +139,6 @@ def test_a_stray_record_in_the_control_topic_or_the_journal_is_passed_over(insta
         worker.says(f"{topic(installed, 'control')}, partition 0, offset")
         installed.put(stream.take(100))
         installed.is_read()
-        assert "Traceback" not in worker.said()
         worker.stop()
     with installed.worker() as again:
         again.says(f"{topic(installed, 'control')}, partition 0, offset")
@@ -157,14 +154,10 @@ def test_a_stray_record_among_what_was_handed_over_parks_the_shard_and_the_comma
 ) -> None:
     """What lies before it is done; the other shard goes on."""
     stream = Stream(seed)
-    installed = installation()
-    installed.put(stream.take(100))
-    with installed.worker() as worker:
-        installed.settles()
+    with at_work(installation, stream) as (installed, worker):
         spoil(installed, "handover", b"garbage")
         worker.says("shard 0 is parked (unreadable_record)")
         assert f"{topic(installed, 'handover')}, partition 0, offset" in worker.said()
-        assert "Traceback" not in worker.said()
         command: str = re.findall(r"`segflow (reset [^`]*)`", worker.said())[0]
         result = segflow(*command.split(), "--settings", installed.file)
         assert result.code == 0, result.err
@@ -174,22 +167,15 @@ def test_a_stray_record_among_what_was_handed_over_parks_the_shard_and_the_comma
         worker.stop()
 
 
-def limit(installed: Installation, role: str, size: int) -> None:
-    """A topic's `max.message.bytes`."""
-    with topics.admin(installed.settings.kafka) as kafka:
-        configs = {"max.message.bytes": str(size)}
-        kafka.alter_configs([ConfigResource("topic", topic(installed, role), configs=configs)])
-
-
 @pytest.mark.parametrize("role", ["changes", "handover"])
 def test_a_topic_that_takes_too_little_is_named_before_a_worker_starts(role: str, installation: Make) -> None:
     """By `topics`, `doctor` and the worker, with what to set it to."""
     installed = installation()
-    limit(installed, role, 50_000)
+    installed.limit_batches(role, 50_000)
     until(lambda: topics.check(installed.settings).problems, "the limit is not seen")
     listed = segflow("topics", "--settings", installed.file)
     assert listed.code == 1
-    for said in (listed.err, doctor(installed), refused(installed)):
+    for said in (listed.err, installed.doctor("FAIL"), refused(installed)):
         assert f"{topic(installed, role)} takes at most 50,000 bytes" in said
 
 
@@ -198,15 +184,11 @@ def test_a_limit_lowered_under_a_worker_parks_with_advice_instead_of_trying_for_
 ) -> None:
     """The topic is named."""
     stream = Stream(seed)
-    installed = installation()
-    installed.put(stream.take(100))
-    with installed.worker() as worker:
-        installed.settles()
-        limit(installed, "journal", 100)
+    with at_work(installation, stream) as (installed, worker):
+        installed.limit_batches("journal", 100)
         installed.put(stream.take(200))
         worker.says("is parked (too_large)", installed.partitions)
         assert topic(installed, "journal") in worker.said()
         assert "max.message.bytes" in worker.said()
         assert "acquiring it again" not in worker.said()
-        assert "Traceback" not in worker.said()
         worker.stop()

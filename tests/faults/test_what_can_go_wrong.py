@@ -3,8 +3,6 @@
 import json
 import operator
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -15,19 +13,16 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from kafka import KafkaProducer
-from kafka.admin import NewPartitions
 from redis import Redis
 
 from segflow.embedded.free_port import free_ports
 from segflow.embedded.redis_server import RedisServer
-from segflow.engine.partitioner import partition_of
 from segflow.state.keys import Keys
-from segflow.streams.kafka.topics import admin
 from tests.conftest import started_or_skipped
-from tests.faults.installation import Installation
+from tests.faults.installation import Installation, spoil_records
 from tests.faults.stream import BAD, PURCHASES, Stream, misplaced, unusable
 from tests.faults.worker_process import WorkerProcess
+from tests.support.command import segflow
 from tests.support.health import Health
 from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.shifted_clock import wrong_clock
@@ -108,13 +103,7 @@ def records_unusable(place: Place) -> None:
 @state("Keys are on other partitions", lasts=True)
 def keys_misplaced(place: Place) -> None:
     """A producer with another partitioner."""
-    with closing(KafkaProducer(bootstrap_servers=place.installed.direct, acks="all")) as producer:
-        for number in range(20):
-            record = misplaced(f"c{number}", number)
-            right = partition_of(record.customer.encode(), "murmur2", place.installed.partitions)
-            topic = place.installed.settings.kafka.topics.purchases
-            producer.send(topic, key=record.key, value=record.value, partition=(right + 1) % place.installed.partitions)
-        producer.flush()
+    place.installed.put((misplaced(f"c{number}", number) for number in range(20)), beside=1)
 
 
 @state("Redis lost its state")
@@ -142,19 +131,14 @@ def redis_only(place: Place) -> None:
 @state("A shard is parked", lasts=True)
 def shard_parked(place: Place) -> None:
     """The record of a customer is garbage, and the customer buys."""
-    keys = Keys(place.installed.settings.redis.prefix, 0)
-    client = place.redis_client()
-    for key in list(client.scan_iter(keys.pattern(keys.record("")))):
-        client.set(key, b"\x02garbage")
+    spoil_records(place.redis_client(), Keys(place.installed.settings.redis.prefix, 0))
     place.flowing()
 
 
 @state("Partitions were added", lasts=True)
 def partitions_added(place: Place) -> None:
     """To both inputs."""
-    names = place.installed.settings.kafka.topics
-    with admin(place.installed.settings.kafka) as kafka:
-        kafka.create_partitions({name: NewPartitions(5) for name in (names.purchases, names.interactions)})
+    place.installed.add_partitions(5)
 
 
 @state("A topic was recreated", lasts=True)
@@ -220,12 +204,6 @@ def shared_place(tmp_path_factory: pytest.TempPathFactory, hurt_kafka: ProxiedKa
     """For the states that pass."""
     with running(tmp_path_factory.mktemp("shared"), hurt_kafka) as place:
         yield place
-
-
-def doctor(installed: Installation) -> str:
-    """The output of `segflow doctor`."""
-    command = [sys.executable, "-m", "segflow", "doctor", "--settings", str(installed.file)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def is_logged(worker: WorkerProcess, quoted: str, start: int) -> None:
@@ -306,6 +284,6 @@ def shows(heading: str, place: Place) -> None:
             is_said(place.health, quoted)
         for expression in signs["metric"].quoted:
             holds(place.health, expression)
-        said = doctor(place.installed)
+        said = segflow("doctor", "--settings", place.installed.file).out
         for quoted in signs["`doctor`"].quoted:
             assert quoted in said, said

@@ -5,14 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-from kafka.admin import ConfigResource
 
 from benchmarks.fed_shard import Inputs
 from segflow.embedded.kafka import ApacheKafka
 from segflow.engine.columns.events import PURCHASES
 from segflow.state.parking import Reason
 from segflow.streams.consume.transport import Batch
-from segflow.streams.kafka import topics
 from segflow.streams.shard import shard as life
 from segflow.streams.shard.shard import Shard
 from tests.support.events import event
@@ -45,13 +43,6 @@ def arrives(shard: Shard, offset: int) -> None:
     shard.state.inputs.offer(PURCHASES, Batch([Record(offset, value=value)], offset, offset + 1))
 
 
-def limit(service: Service, role: str, size: int) -> None:
-    """A topic's `max.message.bytes`."""
-    with topics.admin(service.settings.kafka) as kafka:
-        name = getattr(service.settings.kafka.topics, role)
-        kafka.alter_configs([ConfigResource("topic", name, configs={"max.message.bytes": str(size)})])
-
-
 @pytest.mark.usefixtures("quick")
 def test_a_record_over_a_topic_s_limit_parks_the_shard_until_the_limit_is_raised(service: Service) -> None:
     """Parked, to all who ask, through every try; and nothing is lost."""
@@ -59,7 +50,7 @@ def test_a_record_over_a_topic_s_limit_parks_the_shard_until_the_limit_is_raised
     async def run() -> None:
         async with worked(service) as (shard, _):
             state = shard.state
-            await asyncio.to_thread(limit, service, "journal", 100)
+            await asyncio.to_thread(service.limit_batches, "journal", 100)
             arrives(shard, 0)
             await until(lambda: state.parked is not None)
             assert state.parked is not None
@@ -69,7 +60,7 @@ def test_a_record_over_a_topic_s_limit_parks_the_shard_until_the_limit_is_raised
             assert state.parked is not None
             arrives(shard, 0)
             await until(lambda: not state.acquired)
-            await asyncio.to_thread(limit, service, "journal", 2**20)
+            await asyncio.to_thread(service.limit_batches, "journal", 2**20)
             await until(lambda: state.acquired)
             arrives(shard, 0)
             await until(lambda: state.parked is None)

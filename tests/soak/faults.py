@@ -8,13 +8,11 @@ from contextlib import closing, suppress
 from random import Random
 from typing import Final
 
-from kafka import KafkaProducer
 from redis import Redis
 from redis.exceptions import RedisError
 
 from segflow.embedded.redis_server import RedisServer
 from segflow.embedded.server_process import started
-from segflow.engine.partitioner import partition_of
 from tests.faults.installation import Installation
 from tests.faults.stream import Stream, misplaced, unusable
 from tests.faults.upstream import in_transactions
@@ -179,14 +177,8 @@ class Faults:
 
     def _misplace(self) -> None:
         """Events with nothing wrong but their partition."""
-        with closing(KafkaProducer(bootstrap_servers=self._installed.direct, acks="all")) as producer:
-            for number in range(MISPLACED):
-                record = misplaced(f"c{self._random.randrange(100)}", number)
-                right = partition_of(record.customer.encode(), "murmur2", self._installed.partitions)
-                partition = (right + 1) % self._installed.partitions
-                topic = self._installed.settings.kafka.topics.purchases
-                producer.send(topic, key=record.key, value=record.value, partition=partition)
-            producer.flush()
+        records = (misplaced(f"c{self._random.randrange(100)}", number) for number in range(MISPLACED))
+        self._installed.put(records, beside=1)
 
     def _kill_kafka(self) -> None:
         self._kafka.kill()

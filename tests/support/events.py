@@ -1,6 +1,6 @@
 """Events as a producer sends them, written by hand: so many days after the start of the random histories."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.support.histories import START, written
@@ -17,6 +17,11 @@ def event(number: int, days: float, kind: str = "purchase", customer: str = "c1"
     """One event of a customer."""
     body = {"type": kind, "event_id": f"e{number}", "customer_id": customer, "occurred_at": at(days)}
     return body | ({"order_id": "o", "amount": "60"} if kind == "purchase" else {}) | more
+
+
+def bought_now(number: int, customer: str) -> dict[str, Any]:
+    """A purchase of this moment."""
+    return event(number, 0, customer=customer, occurred_at=written(datetime.now(UTC)))
 
 
 def alias(number: int, days: float, customer: str, previous: str) -> dict[str, Any]:

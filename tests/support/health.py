@@ -2,9 +2,11 @@
 
 import json
 from http.client import HTTPConnection, HTTPException
-from typing import Any
+from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from segflow.embedded.free_port import free_ports
 
 
 class Health:
@@ -12,6 +14,11 @@ class Health:
 
     def __init__(self, port: int) -> None:
         self.port = port
+
+    @classmethod
+    def at_free_port(cls) -> Self:
+        """Those of a worker that is about to start."""
+        return cls(*free_ports(1))
 
     def ask(self, path: str) -> tuple[int, str] | None:
         """Status and body; None where nobody answers."""

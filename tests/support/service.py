@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaProducer
+from kafka import TopicPartition as AdminPartition
+from kafka.admin import ConfigResource
 
 from segflow.engine.partitioner import partition_of
 from segflow.schemas.connection_settings import KafkaTopics
@@ -167,6 +169,18 @@ class Service:
                     raise TimeoutError(f"{topic} has {len(found)} records, which is not enough")
         finally:
             await consumer.stop()
+
+    def cut_by_retention(self, role: str, partition: int, offset: int) -> None:
+        """Delete a topic's records before `offset`, as retention does."""
+        place = AdminPartition(getattr(self.settings.kafka.topics, role), partition)
+        with topics.admin(self.settings.kafka) as kafka:
+            kafka.delete_records({place: offset})
+
+    def limit_batches(self, role: str, size: int) -> None:
+        """Set a topic's `max.message.bytes`."""
+        name = getattr(self.settings.kafka.topics, role)
+        with topics.admin(self.settings.kafka) as kafka:
+            kafka.alter_configs([ConfigResource("topic", name, configs={"max.message.bytes": str(size)})])
 
     def heads(self) -> list[Head | None]:
         """Of all shards, as stored in Redis; None where a shard has no state."""
