@@ -24,6 +24,9 @@ settings.load_profile(CI if os.environ.get("CI") or real_is_required() else DEV)
 # A shell starts what it puts in the background with SIGINT ignored, and the commands under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Hundreds of commands start from here. Where this is set, each compiles all of segflow again: a quarter of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def started_or_skipped(make: Callable[[], ServerT]) -> ServerT:
     """The server, answering; else the test is skipped with the reason, or fails where SEGFLOW_REQUIRE_REAL is set."""
