@@ -2,22 +2,21 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import ClusterAuthorizationFailedError, KafkaError, UnsupportedVersionError
+from kafka.errors import ClusterAuthorizationFailedError, UnsupportedVersionError
 
 from segflow.schemas.connection_settings import Kafka
 from segflow.segments.instant import SECOND_US
+from segflow.streams.health.probe import ANSWER_S
 from segflow.streams.kafka.clients import kafka_python_options
+from segflow.streams.kafka.kept_client import KeptClient
 from segflow.streams.runtime.wall_clock import now_us
 
 log = logging.getLogger(__name__)
 
-ANSWER_MS: Final = 3000
-"""As long as readiness waits for a server."""
 MILLISECOND_US: Final = 1000
 SERVERS: Final = ("Kafka", "Redis")
 
@@ -104,8 +103,13 @@ class KafkaTime:
     """
 
     def __init__(self, kafka: Kafka) -> None:
-        self._kafka = kafka
-        self._client: KafkaAdminClient | None = None
+        self._client = KeptClient(
+            lambda: KafkaAdminClient(
+                **kafka_python_options(kafka),
+                bootstrap_timeout_ms=ANSWER_S * 1000,
+                request_timeout_ms=ANSWER_S * 1000,
+            )
+        )
 
     def __call__(self) -> int | None:
         """Microseconds since the epoch; None where Kafka does not say: it is no KRaft cluster, or needs more rights.
@@ -113,24 +117,18 @@ class KafkaTime:
         Raises:
             kafka.errors.KafkaError, OSError: it does not answer.
         """
-        try:
-            if self._client is None:
-                self._client = KafkaAdminClient(
-                    **kafka_python_options(self._kafka), bootstrap_timeout_ms=ANSWER_MS, request_timeout_ms=ANSWER_MS
-                )
-            return _leader_us(self._client.describe_metadata_quorum())
-        except (ClusterAuthorizationFailedError, UnsupportedVersionError):
-            return None
-        except BaseException:
-            self.close()
-            raise
+        return self._client.ask(_quorum_us)
 
     def close(self) -> None:
         """Release the connection."""
-        client, self._client = self._client, None
-        if client is not None:
-            with suppress(KafkaError, OSError):
-                client.close()
+        self._client.close()
+
+
+def _quorum_us(client: KafkaAdminClient) -> int | None:
+    try:
+        return _leader_us(client.describe_metadata_quorum())
+    except (ClusterAuthorizationFailedError, UnsupportedVersionError):
+        return None
 
 
 def _leader_us(quorum: dict[str, Any]) -> int | None:

@@ -10,6 +10,8 @@ from segflow.streams.runtime.error_reason import reason
 
 log = logging.getLogger(__name__)
 AnswerT = TypeVar("AnswerT")
+ANSWER_S: Final = 3
+"""A server that takes longer to answer is down as far as readiness goes."""
 SILENT_S: Final = 15.0
 """A question still open then counts as not answered; every client used here gives up long before."""
 

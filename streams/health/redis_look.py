@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import redis
@@ -22,13 +22,11 @@ from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
 from segflow.state.store import TornStateError, head_error
 from segflow.streams.health.clocks import Clocks
+from segflow.streams.health.probe import ANSWER_S
 from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.runtime.wall_clock import now_us
 
 log = logging.getLogger(__name__)
-
-ANSWER_S: Final = 3
-"""A Redis that takes longer to answer is down as far as readiness goes."""
 
 Lost = Callable[[int, Head, Exception], None]
 """Told of a shard whose state in Redis is not as it was written: partition, the head written last, what is wrong."""

@@ -7,7 +7,6 @@ With more partitions, producers put a customer's next event elsewhere than the o
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +16,7 @@ from kafka.errors import KafkaError
 from segflow.schemas.settings import Settings
 from segflow.state.parking import Reason
 from segflow.streams.kafka.clients import BOOTSTRAP_TIMEOUT_MS, kafka_python_options
+from segflow.streams.kafka.kept_client import KeptClient
 from segflow.streams.kafka.topics_report import Topic, partitions_added
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,10 @@ class TopicWatch:
     """
 
     def __init__(self, settings: Settings, topics: dict[str, Topic]) -> None:
-        self._settings = settings
         self._known = {topic.name: topic for topic in topics.values()}
-        self._client: KafkaAdminClient | None = None
+        self._client = KeptClient(
+            lambda: KafkaAdminClient(**kafka_python_options(settings.kafka), bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
+        )
         self._turn = asyncio.Lock()  # the client is not for two at once
 
     async def changed(self) -> Difference:
@@ -66,11 +67,7 @@ class TopicWatch:
             kafka.errors.KafkaError, OSError: Kafka does not say.
         """
         async with self._turn:
-            try:
-                found = await asyncio.to_thread(self._look)
-            except (KafkaError, OSError):
-                self.close()
-                raise
+            found = await asyncio.to_thread(self._client.ask, self._look)
         counts = {name: partitions for name, (_, partitions) in found.items()}
         grown = partitions_added(counts, {name: topic.partitions for name, topic in self._known.items()})
         if grown:
@@ -82,20 +79,9 @@ class TopicWatch:
                 return Difference(reason=Reason.TOPIC_REPLACED, why=why)
         return None
 
-    def close(self) -> None:
-        """Look no more."""
-        client, self._client = self._client, None
-        if client is not None:
-            with suppress(KafkaError, OSError):
-                client.close()
-
-    def _look(self) -> dict[str, tuple[str, int]]:
+    def _look(self, client: KafkaAdminClient) -> dict[str, tuple[str, int]]:
         """Each topic's id and number of partitions."""
-        if self._client is None:
-            self._client = KafkaAdminClient(
-                **kafka_python_options(self._settings.kafka), bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS
-            )
-        described = self._client.describe_topics(list(self._known))
+        described = client.describe_topics(list(self._known))
         return {
             each["name"]: (str(each.get("topic_id") or ""), len(each["partitions"]))
             for each in described

@@ -8,19 +8,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
-from typing import Any, Final
+from typing import Final
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import SECOND_US
 from segflow.streams.health.clocks import Clocks, KafkaTime
-from segflow.streams.health.probe import Probe, Pulse
+from segflow.streams.health.probe import ANSWER_S, Probe, Pulse
 from segflow.streams.health.recovery_look import RecoveryLook
 from segflow.streams.health.redis_look import RedisLook
 from segflow.streams.health.stalls import Reach, Stalls
-from segflow.streams.kafka.clients import kafka_python_options
+from segflow.streams.kafka.clients import committed_reader
+from segflow.streams.kafka.kept_client import KeptClient
 from segflow.streams.kafka.topic_kinds import READ
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,6 @@ RECOVERY_EVERY_S: Final = 5.0
 """A worker that was given other shards looks at them by then; at the same ones it looks less often."""
 LOOK_EVERY_S: Final = 1.0
 """The watchdog's own: fine beside the minute after which it acts."""
-ANSWER_S: Final = 3
-"""A server that takes longer to answer is down as far as readiness goes."""
 IDLE_S: Final = 5.0
 """An event loop that does nothing for so long beyond the bound of a Redis call is stuck; small commits make theirs on
 it."""
@@ -50,10 +48,13 @@ class KafkaEnds:
     """Asks Kafka where the inputs end (last stable offset), outside the group."""
 
     def __init__(self, settings: Settings, partitions: Callable[[], Iterable[int]]) -> None:
-        self._settings = settings
         self._topics = [str(getattr(settings.kafka.topics, role)) for role in READ]
         self._partitions = partitions
-        self._consumer: Any = None
+        self._client = KeptClient(
+            lambda: committed_reader(
+                settings.kafka, bootstrap_timeout_ms=ANSWER_S * 1000, request_timeout_ms=ANSWER_S * 1000
+            )
+        )
 
     def __call__(self) -> dict[Place, int]:
         """The ends of both inputs of the partitions held; of partition 0 where none are, to see whether Kafka answers.
@@ -62,21 +63,7 @@ class KafkaEnds:
             kafka.errors.KafkaError: it does not.
         """
         places = [TopicPartition(topic, number) for number in list(self._partitions()) or [0] for topic in self._topics]
-        try:
-            if self._consumer is None:
-                self._consumer = KafkaConsumer(
-                    isolation_level="read_committed",
-                    enable_auto_commit=False,
-                    bootstrap_timeout_ms=ANSWER_S * 1000,
-                    request_timeout_ms=ANSWER_S * 1000,
-                    **kafka_python_options(self._settings.kafka),
-                )
-            found = self._consumer.end_offsets(places, timeout_ms=ANSWER_S * 1000)
-        except BaseException:
-            if self._consumer is not None:
-                with closing(self._consumer):
-                    self._consumer = None
-            raise
+        found = self._client.ask(lambda consumer: consumer.end_offsets(places, timeout_ms=ANSWER_S * 1000))
         return {(place.topic, place.partition): end for place, end in found.items()}
 
 

@@ -53,14 +53,13 @@ def kafka_python_options(kafka: Kafka) -> dict[str, Any]:
 
 
 def committed_reader(kafka: Kafka, **more: Any) -> KafkaConsumer:
-    """kafka-python's consumer of what was committed, in no consumer group."""
-    return KafkaConsumer(
-        **kafka_python_options(kafka),
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
-        **more,
-    )
+    """kafka-python's consumer of what was committed, in no consumer group; `more`: options of it."""
+    options = {
+        "enable_auto_commit": False,
+        "isolation_level": "read_committed",
+        "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
+    }
+    return KafkaConsumer(**kafka_python_options(kafka) | options | more)
 
 
 def group_members(client: KafkaAdminClient, group: str) -> int:
