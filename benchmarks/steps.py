@@ -22,6 +22,7 @@ from segflow.engine.decode.records import Decoder
 from segflow.engine.encode.change_json import Encoder
 from segflow.segments.rules import from_settings
 from segflow.state import record
+from segflow.state.head import Head
 from segflow.state.redis import RedisStore
 from segflow.streams.journal.journal import Entry, JournalReader
 from segflow.streams.publish import packing
@@ -147,7 +148,7 @@ async def _commits(
                 await shard.commit(portion)
                 spent.append(stopwatch.take())
     async with JournalReader(site.settings, PARTITION) as journal:
-        entries = [entry async for _, entry in journal.after(0)]
+        entries = [entry async for _, entry in journal.after(Head())]
     with_events = [entry for entry in entries if _reads(entry)]  # others are of silence that one commit could not hold
     return spent, [entry.changes for entry in with_events]
 

@@ -21,6 +21,7 @@ from segflow.operations.line_files import Lines
 from segflow.operations.produce import produce
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import SECOND_US
+from segflow.state.head import Head
 from segflow.streams.journal.journal import Entry, JournalReader
 from segflow.streams.kafka.clients import aiokafka_options
 
@@ -129,7 +130,7 @@ async def commits(settings: Settings, after: Sequence[int] = (0,) * PARTITIONS) 
     entries = []
     for partition in range(PARTITIONS):
         async with JournalReader(settings, partition) as reader:
-            entries += [entry async for _, entry in reader.after(after[partition])]
+            entries += [entry async for _, entry in reader.after(Head(sequence=after[partition]))]
     return entries
 
 

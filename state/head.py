@@ -39,6 +39,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     owner: str = ""  # random token of the worker that holds the shard
     sequence: int = 0  # commits so far
+    committed_by: str = ""  # the owner that made the last of them; empty: from before it was kept
     purchases: Position = Position()
     interactions: Position = Position()
     handover: Position = Position()

@@ -138,16 +138,17 @@ class JournalReader:
         """See PartitionReader."""
         return await self._reader.settled_end(transaction_timeout_s)
 
-    async def after(self, sequence: int, end: int | None = None) -> AsyncIterator[tuple[int, Entry]]:
-        """The entries beyond commit `sequence` and before the offset `end`, oldest first, each with its offset.
+    async def after(self, head: Head, end: int | None = None) -> AsyncIterator[tuple[int, Entry]]:
+        """The entries beyond the last commit of `head` and before the offset `end`, oldest first, each with its offset.
 
-        Finding where commit `sequence` stands costs what is missing, not what there is; what is held at any time is a
-        slice. An entry that stands there twice (at_least_once repeats a record whose acknowledgement was lost) counts
-        once.
+        Finding where that commit stands costs what is missing, not what there is; what is held at any time is a slice.
+        An entry that stands there twice (at_least_once repeats a record whose acknowledgement was lost) counts once.
 
         Raises:
-            JournalError: the entries do not go on from `sequence` without a gap, or end before it.
+            JournalError: the entries do not go on from that commit without a gap, end before it, or have another one in
+                its place.
         """
+        sequence = head.sequence
         stop = await self._reader.end() if end is None else end
         start = await self._start(sequence, stop)
         last: Entry | None = None
@@ -159,23 +160,22 @@ class JournalReader:
                     continue
                 last, before = entry, reached
                 reached = entry.plan.sequence
-                if reached <= sequence and reached > before:
+                if reached == sequence and head.committed_by not in ("", entry.plan.owner):
+                    raise self._replaced(sequence)
+                if before < reached <= sequence:
                     continue
-                if reached != max(before, sequence) + 1:
-                    raise self._broken(max(before, sequence))
+                if 0 < before < sequence or reached != max(before, sequence) + 1:
+                    raise self._broken(before or sequence)
                 yield record.offset, entry
         if reached < sequence:
-            raise JournalError(
-                f"the journal of shard {self._partition} ({self._reader.place.topic}) ends at commit {reached}, but "
-                f"the state is of commit {sequence}: it was cut or recreated, or belongs to another installation"
-            )
+            raise self._short(reached, sequence)
 
     async def _start(self, sequence: int, stop: int) -> int:
-        """An offset at or before the first entry beyond `sequence`, found stepping back from `stop`."""
+        """An offset at or before the entry of commit `sequence`, or the journal's first; found back from `stop`."""
         first, step = await self._reader.first(), TAIL_STEP
         while (start := stop - step) > first:
             entry = await self._first_entry(start, stop)
-            if entry is not None and entry.plan.sequence <= sequence + 1:
+            if entry is not None and entry.plan.sequence <= sequence:
                 return start
             step *= GROWTH
         return first
@@ -194,6 +194,29 @@ class JournalReader:
 
     def _broken(self, sequence: int) -> JournalError:
         return JournalError(
-            f"the journal of shard {self._partition} ({self._reader.place.topic}) has no unbroken line of commits "
-            f"after {sequence}: it was cut or belongs to another installation"
+            f"{self._place}, has no unbroken line of commits after {sequence}: it was cut, lost records, or belongs to "
+            "another installation"
+        )
+
+    def _short(self, reached: int, sequence: int) -> JournalError:
+        found = f"{self._place}, ends at commit {reached}, but the state is of commit {sequence}: "
+        if not reached:
+            return JournalError(f"{found}it was recreated, or belongs to another installation")
+        return JournalError(
+            f"{found}it lost its last records, or belongs to another installation. {self._way_back(reached + 1)}"
+        )
+
+    def _replaced(self, sequence: int) -> JournalError:
+        return JournalError(
+            f"{self._place}, has another commit {sequence} than the one that the state is of: it lost its last records "
+            f"and took others in their place, or belongs to another installation. {self._way_back(None)}"
+        )
+
+    def _way_back(self, first: int | None) -> str:
+        """The command by which the state goes back to what the journal has; `first`: the first commit it lacks."""
+        lost = "the commits it lost" if first is None else f"commit {first} and what followed"
+        return (
+            f"If it lost them, type `segflow rebuild --shard {self._partition}`: the state goes back to what the "
+            f"journal has. What {lost} read is then read again; changes of theirs that are still in Kafka come a "
+            "second time, with the same change_id"
         )

@@ -85,7 +85,7 @@ class JournalReplay:
         """
         self.head = head = await self._begin(stored)
         first = (await self.inputs.bounds())[0]
-        async for at, entry in self.journal.after(0 if head is None else head.sequence, end):
+        async for at, entry in self.journal.after(head or Head(), end):
             if head is None:
                 head = Head(rules=self.control.rule_versions.first.version)
                 await asyncio.to_thread(self.store.acquire, head, None)

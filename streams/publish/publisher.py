@@ -14,8 +14,14 @@ from segflow.streams.runtime.failpoints import failpoint
 Records = Mapping[str, Messages]
 """Topic to messages, all for one partition each."""
 
+UNKNOWN_OFFSET: Final = -1
+"""Kafka's where a batch was there already and it does not know any more where."""
 PUBLISH_S: Final = 60.0
 """Bounds a producer that hangs; longer than the 40 s after which aiokafka itself gives a batch up."""
+
+
+class JournalShortenedError(Exception):
+    """The journal took a commit's entry at an offset where one stood before: it has lost its last records."""
 
 
 class Publisher:
@@ -25,12 +31,13 @@ class Publisher:
     guarantee at_least_once there is no transaction and no fencing: the journal's record goes last, and a crash before
     it repeats what was published.
 
-    packing: that of the worker.
+    packing: that of the worker. journal_end: where the journal ended when it was read; later entries stand behind it.
     """
 
     def __init__(self, settings: Settings, partition: int, packing: Packing | None = None) -> None:
         self._packing = packing or Packing(settings)
         self._partition = partition
+        self.journal_end = 0
         self._topics = settings.kafka.topics
         self._transactional = settings.worker.guarantee == "exactly_once"
         self._producer = TransactionalProducer(
@@ -70,6 +77,7 @@ class Publisher:
         `handover`: what is for the shards of other partitions.
 
         Raises:
+            JournalShortenedError: it was not committed, but with at_least_once.
             aiokafka.errors.KafkaError: whether it was committed is known only from the journal.
         """
         filled = await self._packing.packed(
@@ -83,12 +91,24 @@ class Publisher:
         if self._transactional:
             await self._producer.begin(filled)
             await self._producer.send(filled)
+            self._check_journal()
             failpoint("commit:produced")
             await self._producer.end()
             return
         for place, listed in filled.items():  # the journal's record, the last, only once all others are there
             await self._producer.send({place: listed})
+        self._check_journal()
         failpoint("commit:produced")
+
+    def _check_journal(self) -> None:
+        """Check that the entry stands behind all earlier ones."""
+        offset = self._producer.offsets.get(TopicPartition(self._topics.journal, self._partition), UNKNOWN_OFFSET)
+        if UNKNOWN_OFFSET < offset < self.journal_end:
+            raise JournalShortenedError(
+                f"{self._topics.journal}, partition {self._partition}, has lost its records from offset {offset} on, "
+                f"and reached to {self.journal_end}"
+            )
+        self.journal_end = max(self.journal_end, offset + 1)
 
     def _handed_over(self, handover: Sequence[tuple[int, Message]]) -> dict[TopicPartition, Messages]:
         """By partition, in their order."""

@@ -74,6 +74,7 @@ class TransactionalProducer:
         self._sequences: dict[TopicPartition, int] = defaultdict(int)
         self._coordinator: Any = None
         self._implicit = False  # producing adds a partition to the transaction by itself
+        self.offsets: dict[TopicPartition, int] = {}  # of the first record of the batch acknowledged last
         self.obstacle = ""  # what the commit under way is asking again for; empty while nothing is in its way
 
     async def start(self, topics: Sequence[str]) -> None:
@@ -187,10 +188,11 @@ class TransactionalProducer:
             return []
         taken = []
         for topic, partitions, *_tags in answer.topics:
-            for partition, code, *_rest in partitions:
+            for partition, code, offset, *_rest in partitions:
                 why = errors.for_code(code)
                 if why in (errors.NoError, errors.DuplicateSequenceNumber):
                     taken.append(TopicPartition(topic, partition))
+                    self.offsets[taken[-1]] = offset
                 elif why is errors.ConcurrentTransactions:
                     await asyncio.sleep(MARKERS_S)
                 elif not why.retriable:

@@ -53,6 +53,7 @@ async def acquire(state: ShardState) -> None:
                 "Restore it, or begin a new installation"
             )
         stored = await _replay(state, stored, journal, inputs)  # 3, 4
+        state.publisher.journal_end = await journal.end()
         failpoint("acquire:replayed")
         head = stored or Head(rules=state.control.rule_versions.first.version)
         leaders = await inputs.leader_epochs()  # before it is compared: records of any later leader are compared again

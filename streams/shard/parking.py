@@ -20,6 +20,7 @@ from segflow.state.parking import ENDS_THE_WORKER, Parked, ParkingNotes, Reason
 from segflow.state.store import ShardLostError, TornStateError
 from segflow.streams.consume.input_gate import OutOfRangeError, UnreadableRecordError
 from segflow.streams.journal.journal import JournalError
+from segflow.streams.publish.publisher import JournalShortenedError
 from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.input_positions import InputLostError
 
@@ -32,8 +33,16 @@ AGAIN_S: Final = 60.0
 REBUILD_S: Final = 30.0
 """For so long a head that says that it is being rebuilt may stand still: whoever rebuilt it is then taken for dead."""
 
-PASSES: Final = (errors.KafkaError, kafka.errors.KafkaError, redis.RedisError, ShardLostError, OutOfRangeError, OSError)
-"""Errors that a new try may heal: a server that does not answer, another worker that has the shard."""
+PASSES: Final = (
+    errors.KafkaError,
+    kafka.errors.KafkaError,
+    redis.RedisError,
+    ShardLostError,
+    OutOfRangeError,
+    JournalShortenedError,
+    OSError,
+)
+"""Errors after which the shard is acquired again soon: that heals them, or finds what is wrong."""
 
 
 class _Cause(NamedTuple):

@@ -11,6 +11,7 @@ import msgspec
 
 from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import parse
+from segflow.state.head import Head
 from segflow.state.memory import MemoryStore
 from segflow.streams.control.topic import Control
 from segflow.streams.journal.input_reader import InputReader
@@ -110,7 +111,7 @@ class _Journal:
 
     entries: list[Entry]
 
-    async def after(self, sequence: int, _end: int | None = None) -> AsyncIterator[tuple[int, Entry]]:
+    async def after(self, head: Head, _end: int | None = None) -> AsyncIterator[tuple[int, Entry]]:
         for at, entry in enumerate(self.entries):
-            if entry.plan.sequence > sequence:
+            if entry.plan.sequence > head.sequence:
                 yield at, entry

@@ -30,6 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     shards: int = 0  # of the installation; commits without it: of a version that made dead letters of aliases
     leader_epochs: tuple[int, ...] = ()  # Kafka's, of the last records read of each input; (): those of the head
     record_max_bytes: int | None = None  # larger records are dead letters; None: as the settings have it
+    owner: str = ""  # of the shard, who makes it; with the sequence no other commit has it; empty: from before
 
 
 def plan_for(
@@ -63,6 +64,7 @@ def plan_for(
         nobody=tuple(settings.nobody),
         leader_epochs=leader_epochs,
         record_max_bytes=settings.worker.record_max_bytes,
+        owner=head.owner,
     )
 
 

@@ -53,6 +53,7 @@ def write(result: ShardResult, ledger: MergeLedger) -> Write:
         head=msgspec.structs.replace(
             head,
             sequence=plan.sequence,
+            committed_by=plan.owner,
             **positions_after(head, plan),
             clock_us=commit.clock_us,
             population=head.population + len(born),

@@ -251,7 +251,7 @@ class _Auditing:
         found.commits = changes = letters = alerts = 0
         found.versions, self._version = [], None
         try:
-            async for _, entry in self.journal.after(0, end):
+            async for _, entry in self.journal.after(Head(), end):
                 found.commits += 1
                 self._note_version(entry)
                 changes += entry.changes

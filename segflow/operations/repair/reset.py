@@ -112,7 +112,7 @@ class Reset:
     ) -> tuple[Head, int]:
         """The shard's head once all commits of the journal are in Redis."""
         head, missing = stored or Head(), 0
-        async for _, entry in entries.after(head.sequence):
+        async for _, entry in entries.after(head):
             replay.check(entry, first)
             head, missing = positioned(head, entry), missing + 1
             after = positions_after(head, entry.plan)
