@@ -10,7 +10,7 @@ from segflow.embedded.kafka import ApacheKafka
 from segflow.embedded.redis_server import RedisServer
 from tests.conftest import started_or_skipped
 
-TIMEOUT_S = 60.0  # it takes some 5 s here; a busy small machine may need several times that
+TIMEOUT_S = 300.0  # it takes some 5 s here; a busy small machine may need several times that
 
 
 @pytest.mark.redis

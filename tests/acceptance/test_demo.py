@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 PATIENCE_S = 120.0
 """The demo bounds itself by less."""
-SOON_S = 15.0
+SOON_S = 60.0
 """Within which an interrupted demo, or what a killed one leaves, must have ended; it takes a second or two."""
 
 

@@ -7,16 +7,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from segflow.embedded.free_port import free_ports
 from tests.support import tutorial
-from tests.support.until import until
-
-STOP_S: Final = 30.0
-"""A worker stops within 10 s, a broker within a few more."""
+from tests.support.until import PATIENCE_S, until
 
 
 class Terminal:
@@ -37,7 +33,7 @@ class Terminal:
     def interrupt(self) -> None:
         """Ctrl-C, and wait until it is gone."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(STOP_S)
+        self.process.wait(PATIENCE_S)
 
 
 @contextmanager

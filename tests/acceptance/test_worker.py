@@ -139,7 +139,7 @@ def test_silence_is_published_at_its_exact_deadline(service: Make) -> None:
         assert effective == moment + timedelta(seconds=after_s)
         assert change["cause"] == {"kind": "time"}
         assert change["mode"] == "live"
-        assert timedelta(0) < datetime.fromisoformat(change["detected_at"]) - effective < timedelta(seconds=10)
+        assert timedelta(0) < datetime.fromisoformat(change["detected_at"]) - effective < timedelta(minutes=1)
 
 
 def test_a_year_of_purchases_is_not_read_before_the_first_interaction(service: Make) -> None:

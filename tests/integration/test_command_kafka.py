@@ -33,11 +33,10 @@ from segflow.streams.kafka.topic_kinds import KINDS
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.publish.record_batch import batches
 from tests.support.command import PROGRAM, Result, segflow, settings_file
-from tests.support.until import until
+from tests.support.until import PATIENCE_S, until
 
 pytestmark = pytest.mark.kafka
 PARTITIONS = 3
-BOUND_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +115,7 @@ def read(site: Site, topic: str) -> list[Any]:
         consumer.seek_to_beginning(*parts)
         ends = consumer.end_offsets(parts)
         found: list[Any] = []
-        until = monotonic() + BOUND_S
+        until = monotonic() + PATIENCE_S
         while any(consumer.position(part) < ends[part] for part in parts):
             assert monotonic() < until
             for records in consumer.poll(timeout_ms=200).values():
@@ -359,7 +358,7 @@ def test_tail_follows_from_now_and_ends_with_zero_at_ctrl_c(whole_site: Site) ->
         try:
             asyncio.run(_publish_until_seen(site, later, tail))
             tail.send_signal(signal.SIGINT)
-            _, err = tail.communicate(timeout=BOUND_S)
+            _, err = tail.communicate(timeout=PATIENCE_S)
         finally:
             tail.kill()
     assert tail.returncode == 0
@@ -369,7 +368,7 @@ def test_tail_follows_from_now_and_ends_with_zero_at_ctrl_c(whole_site: Site) ->
 async def _publish_until_seen(site: Site, changes: Messages, tail: "subprocess.Popen[bytes]") -> None:
     assert tail.stdout is not None
     seen = asyncio.get_running_loop().run_in_executor(None, tail.stdout.readline)
-    until = monotonic() + BOUND_S
+    until = monotonic() + PATIENCE_S
     while not seen.done():
         assert monotonic() < until
         await publish(site, 1, changes)

@@ -17,6 +17,7 @@ from segflow.streams.kafka.clients import aiokafka_options
 from segflow.streams.kafka.limits import BATCH_MAX_BYTES
 from segflow.streams.publish.record_batch import batches
 from segflow.streams.publish.transactional_producer import Filled, TransactionalProducer
+from tests.support.until import PATIENCE_S
 
 PARTITIONS = 2
 TIMEOUT_MS = 10_000
@@ -75,7 +76,7 @@ async def read(settings: Settings, last: bytes) -> list[list[bytes]]:
             consumer.assign([place])
             await consumer.seek_to_beginning(place)
             values: list[bytes] = []
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 while last not in values:
                     values.append((await consumer.getone()).value)
             found.append(values)

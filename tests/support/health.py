@@ -2,18 +2,22 @@
 
 import json
 from http.client import HTTPConnection, HTTPException
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from segflow.embedded.free_port import free_ports
 
+PATIENCE_S: Final = 30.0
+"""For one answer, which takes milliseconds on an idle machine."""
+
 
 class Health:
     """The pages of one worker process."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, patience_s: float = PATIENCE_S) -> None:
         self.port = port
+        self._patience_s = patience_s
 
     @classmethod
     def at_free_port(cls) -> Self:
@@ -22,7 +26,7 @@ class Health:
 
     def ask(self, path: str) -> tuple[int, str] | None:
         """Status and body; None where nobody answers."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=self._patience_s)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 CHUNK: Final = 1 << 16
-START_S: Final = 10.0
+START_S: Final = 60.0
 """Starting and every order to the proxy take a millisecond; a busy machine may need more."""
 FETCH: Final = 1
 PRODUCE: Final = 0

@@ -31,7 +31,7 @@ from segflow.state.redis_connection import client
 from segflow.streams.kafka import topics
 from tests.support.until import PATIENCE_S, until
 
-STOP_S = 25.0
+STOP_S = 60.0
 """A worker stops within 10 s of SIGTERM; a test machine may be slow."""
 
 

@@ -20,8 +20,7 @@ from segflow.streams.shard.parking import Parking
 from segflow.streams.shard.shard import Shard
 from segflow.streams.shard.shard_state import ShardState
 from tests.support.service import Service
-
-PATIENCE_S = 60.0
+from tests.support.until import PATIENCE_S
 
 
 class Committed(Metrics):

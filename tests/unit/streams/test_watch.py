@@ -26,7 +26,7 @@ from segflow.streams.runtime.backoff import Backoff
 from tests.support.agreement import parsed
 from tests.support.events import event
 from tests.support.histories import START, written
-from tests.support.until import until
+from tests.support.until import PATIENCE_S, until
 
 A, B = ("purchases", 0), ("purchases", 1)
 
@@ -113,16 +113,16 @@ def test_a_probe_keeps_the_last_answer_and_says_why_there_is_none() -> None:
     probe = Probe("Kafka", ask, 0.01)
     assert probe.problem == "not asked yet"
     probe.start()
-    until(lambda: probe.problem == "ConnectionError: gone", "not asked", 5)
+    until(lambda: probe.problem == "ConnectionError: gone", "not asked")
     assert (probe.answer, probe.up()) == (None, 0.0)
     broken.clear()
-    until(lambda: not probe.problem, "not answered", 5)
+    until(lambda: not probe.problem, "not answered")
     assert (probe.answer, probe.up()) == (7, 1.0)
     broken.set()
-    until(lambda: bool(probe.problem), "not broken", 5)
+    until(lambda: bool(probe.problem), "not broken")
     assert probe.answer == 7
     probe.end()
-    probe.join(5)
+    probe.join(PATIENCE_S)
     assert not probe.is_alive()
 
 
