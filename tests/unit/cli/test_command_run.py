@@ -245,6 +245,7 @@ def test_two_outputs_in_one_file_are_refused(log: Path, tmp_path: Path) -> None:
     assert segflow("run", log, "--output", "/dev/null", "--dead-letters", "/dev/null").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["run", "{log}"], ["run", "--help"], ["schemas", "--help"]])
 def test_a_full_disk_behind_standard_output_is_a_message(log: Path, command: list[str]) -> None:
     """No traceback, and none from Python's own end either."""
@@ -259,6 +260,7 @@ def test_a_full_disk_behind_standard_output_is_a_message(log: Path, command: lis
     assert b"Exception ignored" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_ended_leaves_no_partial_file(tmp_path: Path, number: signal.Signals) -> None:
     """The output stays as it was before."""

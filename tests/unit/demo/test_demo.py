@@ -205,6 +205,7 @@ def test_a_history_too_long_to_watch_is_refused(tmp_path: Path, monkeypatch: pyt
         read(file)
 
 
+@pytest.mark.slow
 def test_a_reference_ended_in_mid_line_ends_without_a_word(tmp_path: Path) -> None:
     """What a killed `segflow run` had begun to say is no change; an exception of the reading thread fails the test."""
     settings = tmp_path / "settings.yaml"

@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support import tutorial
 
 
@@ -12,6 +14,7 @@ def without_pace(text: str) -> str:
     return re.sub(r"[\d.]+ s, [\d,]+ events/s", "… s, … events/s", text)
 
 
+@pytest.mark.slow
 def test_the_commands_up_to_the_list_show_what_the_page_says(tmp_path: Path) -> None:
     """Chapters 2 to 4 in one folder, one after the other; but for how long each took."""
     here = tutorial.folder(tmp_path)

@@ -119,6 +119,7 @@ def test_classes_of_value_are_those_of_the_population_at_each_boundary(log: list
     assert held == {each: "a" if net >= a_from else "b" if net >= b_from else "c" for each, net in total.items()}
 
 
+@pytest.mark.slow
 def test_shards_and_batches_do_not_show_in_classes_of_value(log: list[dict[str, Any]]) -> None:
     """Three shards, which count apart, make the same cuts, and the same of everybody; each adopts at its own clock."""
 

@@ -144,6 +144,7 @@ def purchase(number: int, day: int, hour: int = 0) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_new_file_and_its_line_in_the_settings_are_all_that_a_model_takes(copy: Path) -> None:
     """Settings, events, silence, the record, the definition and the words know it."""
     log = [purchase(1, 1), purchase(2, 2, 12), purchase(3, 3), purchase(4, 20)]

@@ -49,6 +49,7 @@ def cdnow(sample_log: PurchaseLog) -> Population:
     return sample_log.at(CALIBRATION_END_US)
 
 
+@pytest.mark.slow
 def test_the_fits_are_the_published_ones(cdnow: Population) -> None:
     """The parameters for the 2,357 customers; for Gamma-Gamma, those of them with money of repeat days."""
     assert len(cdnow.sample) == 2357
@@ -324,6 +325,7 @@ def test_the_command_fits_files_and_gives_settings(tmp_path: Path) -> None:
     assert told["held_out_weeks"] == 2
 
 
+@pytest.mark.slow
 def test_the_command_fits_rupiah_as_it_fits_dollars(tmp_path: Path) -> None:
     """The same purchases at 15,000 for one: the same shapes, gamma in proportion, and what the settings take."""
     with gzip.open(EVENTS, "rb") as file:

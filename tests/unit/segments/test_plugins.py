@@ -103,6 +103,7 @@ def test_its_words_stand_before_its_label(packages: Packages) -> None:
     assert (found.next_label, found.next_at) == ("unknown", "2024-06-02T12:00:00Z")
 
 
+@pytest.mark.slow
 @given(log=histories(25, varied=True))
 @trials(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_columns_give_what_the_functions_give_one_by_one(packages: Packages, log: Log) -> None:

@@ -54,6 +54,7 @@ def test_no_parameters_that_settings_accept_give_anything_but_a_number(horizon_w
     assert wrong == 0
 
 
+@pytest.mark.slow
 @given(r=shapes | likely, a=shapes | likely, b=shapes | likely, x=repeats, w=ratios)
 @example(r=1.0, a=1.0, b=1.0, x=0, w=6.5)
 @example(r=1.2637760260138018, a=0.26377602601378974, b=128.4, x=3, w=5420.0)  # r - a near a whole number
@@ -102,6 +103,7 @@ def test_a_of_one_is_the_limit_from_either_side() -> None:
     assert at == pytest.approx((below + above) / 2, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_a_customer_alone_gets_what_he_gets_among_many() -> None:
     """Each way there is sums up with nodes of the customer's own: neighbours change no digit."""
     dice = np.random.default_rng(4)

@@ -127,6 +127,7 @@ turns = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(logs=logs, turns=turns, chosen=st.sampled_from((Settings(), ALL)))
 @trials(150)
 def test_a_commit_worked_with_others_comes_to_what_it_comes_to_alone(

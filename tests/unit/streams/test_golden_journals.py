@@ -57,6 +57,7 @@ def test_the_golden_journal_has_every_kind_of_step(replayed: list[ReplayedCommit
     assert len({each.entry.plan.rules for each in replayed}) > 2
 
 
+@pytest.mark.slow
 def test_no_setting_of_the_worker_changes_what_a_commit_gave() -> None:
     """All that a commit depends on is in its plan: whatever is set now, it is replayed to the same."""
     golden = GoldenJournal.read(LATEST)

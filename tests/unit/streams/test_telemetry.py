@@ -16,6 +16,7 @@ from segflow.streams.health.telemetry import telemetry
 from segflow.streams.runtime.errors import UsageError
 
 
+@pytest.mark.slow
 def test_a_worker_without_it_loads_nothing_of_it() -> None:
     """No exporter, and not the part that would use it; what other libraries load is theirs."""
     code = "import segflow.streams.worker.startup, sys; print(*sys.modules)"

@@ -92,6 +92,7 @@ def test_a_message_with_another_reason_is_shown_however_often_it_was_said_before
     assert not shown(0, "Redis at 10.0.0.1:6379 is full")
 
 
+@pytest.mark.slow
 def test_reasons_without_end_do_not_flood_the_log() -> None:
     """A text that differs each time, such as a customer's name, is shown for the first REASONS of them."""
     limiter = LogRateLimiter()
