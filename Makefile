@@ -1,5 +1,5 @@
 # GNU make. `make` alone lists what there is. Everything goes into .venv here; nothing needs root.
-# The whole suite runs in two processes, each with servers of its own: half of it waits for Kafka, not for the processor.
+# The whole suite runs in four processes, each with servers of its own: most of it waits for Kafka, not for the processor.
 MAKEFLAGS += --no-print-directory --silent
 .DEFAULT_GOAL := help
 
@@ -21,7 +21,7 @@ demo: $(READY) ## 23,570 real customers move between segments; starts all it nee
 	$(BIN)/segflow demo
 
 test: lint ## the style and type checks, every test, then coverage
-	$(BIN)/python -m pytest --hypothesis-profile=ci -n 2 --dist loadfile
+	$(BIN)/python -m pytest --hypothesis-profile=ci -n 4 --dist loadfile --no-loadscope-reorder
 	$(MAKE) coverage
 
 lint: $(READY) ## style (ruff), allowed imports (import-linter) and types (mypy)

@@ -5,6 +5,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -26,6 +27,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hundreds of commands start from here. Where this is set, each compiles all of segflow again: a quarter of its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+LONG: Final = ("faults", "acceptance", "integration")
+"""Folders with files that take minutes. They come first, so that the short files share out what is left in the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the folders; within each, tests stay as they stand."""
+    items.sort(key=lambda item: LONG.index(item.path.parent.name) if item.path.parent.name in LONG else len(LONG))
 
 
 def started_or_skipped(make: Callable[[], ServerT]) -> ServerT:

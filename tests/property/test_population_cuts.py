@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -67,6 +68,7 @@ def log_of(purchases: list[tuple[int, int, str]]) -> list[dict[str, Any]]:
     return sorted(log, key=lambda each: datetime.fromisoformat(each["occurred_at"]))
 
 
+@pytest.mark.slow
 @given(purchases=PURCHASES, window=st.sampled_from([None, "56d", "365d"]), every=st.sampled_from(["1d", "20d"]))
 @trials(30)
 def test_silence_moves_nobody_in_a_dimension_that_is_cut_by_population(
