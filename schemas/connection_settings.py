@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
+from segflow.schemas.redis_url import checked
 from segflow.schemas.section import Count, Section, Wait
 
 
@@ -15,12 +16,6 @@ def _broker(address: str) -> str:
     if re.fullmatch(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", address) is None:
         raise ValueError("must be host:port such as 127.0.0.1:9092, several with commas")
     return address
-
-
-def _redis_url(url: str) -> str:
-    if re.fullmatch(r"(redis|rediss|unix)://\S+", url) is None:
-        raise ValueError("must be a URL such as redis://127.0.0.1:6379/0, or rediss:// with TLS")
-    return url
 
 
 Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]  # what Kafka allows
@@ -84,14 +79,19 @@ class Kafka(Section):
 class Redis(Section):
     """The address of Redis and the access to it."""
 
-    url: Annotated[str, AfterValidator(_redis_url)] = Field(
-        "redis://127.0.0.1:6379/0", description="redis:// or rediss:// (TLS)", repr=False
+    url: Annotated[str, AfterValidator(checked)] = Field(
+        "redis://127.0.0.1:6379/0",
+        description="redis://, or rediss:// with TLS; or sentinels, which know the primary: "
+        "redis+sentinel://host1:26379,host2:26379/mymaster/0, or rediss+sentinel://",
+        repr=False,
     )  # not in repr: a password may stand in it
     prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.-]{0,64}$")] = Field(
         "segflow", description="starts every key, so that two installations share a Redis"
     )
     username: str | None = Field(None, description="ACL user")
     password: SecretStr | None = None
+    sentinel_username: str | None = Field(None, description="ACL user of the sentinels, which have users of their own")
+    sentinel_password: SecretStr | None = Field(None, description="password of the sentinels, if they want one")
     tls_ca: str | None = None
     timeout: Wait = Field(
         timedelta(seconds=3),

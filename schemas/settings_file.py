@@ -22,6 +22,7 @@ ENVIRONMENT: Final = {
     "SEGFLOW_REDIS": ("redis", "url"),
     "SEGFLOW_REDIS_USERNAME": ("redis", "username"),
     "SEGFLOW_REDIS_PASSWORD": ("redis", "password"),
+    "SEGFLOW_REDIS_SENTINEL_PASSWORD": ("redis", "sentinel_password"),
 }
 """Environment variables and the settings they set: addresses and secrets. They win over the file."""
 

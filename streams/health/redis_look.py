@@ -97,6 +97,7 @@ class RedisLook:
                 raise reply
         self._clocks.note("Redis", server.get("server_time_usec"), asked_us, now_us())
         if replication.get("role") == "slave":
+            self._client.connection_pool.disconnect()  # with sentinels, the next connection leads to the new primary
             raise redis.ReadOnlyError("it is a replica, which takes no writes; redis.url must lead to the primary")
         if not installed:
             self._claim(self._client)

@@ -10,6 +10,7 @@ import kafka.errors
 import redis
 
 from segflow.schemas.connection_settings import Kafka, Redis
+from segflow.schemas.redis_url import sentinel_address
 from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.errors import UsageError
 
@@ -63,6 +64,9 @@ def redis_errors(settings: Redis) -> Iterator[None]:
 def address(settings: Redis) -> str:
     """The address of Redis in the settings' URL, as redis-py reads it: without user, password and query."""
     scheme = settings.url.partition("://")[0]
+    sentinels = sentinel_address(settings.url)
+    if sentinels is not None:
+        return str(sentinels)
     try:
         found = redis.connection.parse_url(settings.url)  # type: ignore[no-untyped-call]
     except ValueError:

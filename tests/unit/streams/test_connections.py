@@ -1,9 +1,11 @@
 """What is said of servers: where they are, and never a user or a password."""
 
 import pytest
+from pydantic import SecretStr
 
 from segflow.schemas.connection_settings import Redis
 from segflow.schemas.settings_file import SettingsError, parse
+from segflow.state.redis_connection import client
 from segflow.streams.runtime.connections import address
 
 HIDDEN = "hunter2"
@@ -23,6 +25,8 @@ HIDDEN = "hunter2"
         (f"unix:///run/redis.sock?password={HIDDEN}", "unix:///run/redis.sock"),
         (f"redis://redis:notaport/0?password={HIDDEN}", "redis://…"),
         ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("redis+sentinel://a:26380,b/shop", "redis+sentinel://a:26380,b:26379/shop/0"),
+        (f"rediss+sentinel://admin:{HIDDEN}@a,[::1]:5/shop/3", "rediss+sentinel://a:26379,[::1]:5/shop/3"),
     ],
 )
 def test_the_address_of_redis_is_said_without_whoever_may_use_it(url: str, shown: str) -> None:
@@ -30,6 +34,42 @@ def test_the_address_of_redis_is_said_without_whoever_may_use_it(url: str, shown
     found = address(Redis(url=url))
     assert found == shown
     assert HIDDEN not in found
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        f"redis+sentinel://:{HIDDEN}@a:26379",
+        f"redis+sentinel://:{HIDDEN}@/shop/0",
+        f"redis+sentinel://:{HIDDEN}@a:26379,/shop",
+        f"redis+sentinel://:{HIDDEN}@a:26379:1/shop",
+        f"redis+sentinel://:{HIDDEN}@a/shop/zero",
+        f"redis+sentinel://:{HIDDEN}@a/shop/0/1",
+    ],
+)
+def test_an_address_of_sentinels_that_lacks_something_is_refused_and_not_repeated(wrong: str) -> None:
+    """The message shows one that is whole."""
+    with pytest.raises(SettingsError, match=r"redis\.url: of sentinels must be as in redis\+sentinel://") as refused:
+        parse({"redis": {"url": wrong}}, name="settings", environment={})
+    assert HIDDEN not in str(refused.value)
+
+
+def test_servers_and_sentinels_each_get_their_own_user() -> None:
+    """What stands in the settings wins over what stands in the address; the sentinels get neither."""
+    settings = Redis(
+        url="rediss+sentinel://old:past@a,b:26380/shop/2",
+        username="segflow",
+        password=SecretStr(HIDDEN),
+        sentinel_username="looker",
+        sentinel_password=SecretStr("other"),
+    )
+    with client(settings) as connected:
+        pool = connected.connection_pool
+        assert (pool.connection_kwargs["username"], pool.connection_kwargs["password"]) == ("segflow", HIDDEN)
+        assert pool.connection_kwargs["db"] == 2
+        asked = [each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels]
+        assert [(each["host"], each["port"]) for each in asked] == [("a", 26379), ("b", 26380)]
+        assert {(each["username"], each["password"]) for each in asked} == {("looker", "other")}
 
 
 @pytest.mark.parametrize("wrong", [f"admin:{HIDDEN}@kafka:9092", f"kafka:9092,x:{HIDDEN}@kafka:9092"])

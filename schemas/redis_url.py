@@ -1,0 +1,77 @@
+"""The address of Redis: one server, or sentinels that know which server is the primary."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+SENTINEL_PORT: Final = 26379
+"""Redis' own default for a sentinel."""
+ONE_SERVER: Final = re.compile(r"(redis|rediss|unix)://\S+")
+SENTINELS: Final = re.compile(r"rediss?\+sentinel://\S+")
+HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,@/\[\]]+)(?::(\d{1,5}))?")
+EXAMPLE: Final = "redis+sentinel://host1:26379,host2:26379,host3:26379/mymaster/0"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentinelAddress:
+    """Sentinels and what to ask them for.
+
+    `tls`: of the servers and of the sentinels. `username`, `password`: of the servers, empty where there are none.
+    """
+
+    hosts: tuple[tuple[str, int], ...]
+    service: str  # the name under which the sentinels know the primary
+    database: int
+    tls: bool
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        """The address for people, without user and password."""
+        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        return f"redis{'s' if self.tls else ''}+sentinel://{hosts}/{self.service}/{self.database}"
+
+
+def checked(url: str) -> str:
+    """The URL, if it is an address of Redis.
+
+    Raises:
+        ValueError: it is none. The message does not quote it: a password may stand in it.
+    """
+    if SENTINELS.fullmatch(url):
+        sentinel_address(url)
+    elif not ONE_SERVER.fullmatch(url):
+        raise ValueError(
+            "must be a URL such as redis://127.0.0.1:6379/0, rediss:// with TLS, or "
+            f"{EXAMPLE} (the sentinels, the primary's name, the database)"
+        )
+    return url
+
+
+def sentinel_address(url: str) -> SentinelAddress | None:
+    """The sentinels that a URL names; None where it is the address of one server.
+
+    Raises:
+        ValueError: it begins as one of sentinels, and goes on otherwise.
+    """
+    if not SENTINELS.fullmatch(url):
+        return None
+    scheme, _, rest = url.partition("://")
+    place, _, path = rest.partition("/")
+    user, _, hosts = place.rpartition("@")
+    service, _, database = path.partition("/")
+    found = [HOST.fullmatch(each) for each in hosts.split(",")]
+    if not all(found) or not re.fullmatch(r"[\w.-]+", service) or not re.fullmatch(r"\d{0,4}", database):
+        raise ValueError(f"of sentinels must be as in {EXAMPLE}: the sentinels, the primary's name, the database")
+    name, _, password = user.partition(":") if ":" in user else ("", "", user)
+    return SentinelAddress(
+        hosts=tuple(
+            (each[1].strip("[]"), int(each[2]) if each[2] else SENTINEL_PORT) for each in found if each is not None
+        ),
+        service=service,
+        database=int(database or 0),
+        tls=scheme.startswith("rediss"),
+        username=unquote(name),
+        password=unquote(password),
+    )
