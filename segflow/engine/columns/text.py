@@ -35,26 +35,25 @@ AMOUNT_DIGITS: Final = 19  # of the largest 64-bit number
 
 def column(pieces: Sequence[bytes]) -> Text:
     """The pieces as a column."""
-    return pa.array(pieces, BINARY)
+    ends = np.zeros(len(pieces) + 1, dtype=np.int32)
+    np.cumsum(np.fromiter(map(len, pieces), dtype=np.int32, count=len(pieces)), out=ends[1:])
+    return _over(ends, pa.py_buffer(b"".join(pieces)))
 
 
 @lru_cache(256)
 def piece(data: bytes) -> pa.BinaryScalar:
     """One piece that all rows have in common."""
-    return pa.scalar(data, BINARY)
-
-
-NOTHING: Final = piece(b"")
+    return column([data])[0]
 
 
 def joined(*parts: Text | bytes) -> Text:
     """The columns, and pieces all rows have in common, one behind the other in each row; at least one is a column."""
-    return JOIN.call([*(piece(each) if isinstance(each, bytes) else each for each in parts), NOTHING], NO_OPTIONS)
+    return JOIN.call([*(piece(each) if isinstance(each, bytes) else each for each in parts), piece(b"")], NO_OPTIONS)
 
 
 def gathered(pieces: Text, places: npt.NDArray[np.int8 | np.uint8 | np.intp]) -> Text:
     """`pieces[place]` for each place, which must exist; shape of `places` (n,)."""
-    return TAKE.call([pieces, pa.array(places)], UNCHECKED)
+    return TAKE.call([pieces, _numbers(places)], UNCHECKED)
 
 
 def end_to_end(columns: Sequence[Text]) -> Text:
@@ -75,7 +74,7 @@ def fixed_width(data: bytes, width: int) -> Text:
 
 def whole(numbers: npt.NDArray[np.int64]) -> Text:
     """Whole numbers in decimal."""
-    return _as_binary(pa.array(numbers).cast(pa.string()))
+    return _as_binary(_numbers(numbers).cast(pa.string()))
 
 
 def money(amounts_minor: npt.NDArray[np.int64], digits: int) -> Text:
@@ -145,6 +144,12 @@ def lengths(text: Text) -> npt.NDArray[np.int64]:
     """Bytes of each piece; shape (n,)."""
     ends = offsets(text)
     return ends[1:].astype(np.int64) - ends[:-1]
+
+
+def _numbers(values: npt.NDArray[np.integer]) -> pa.Array:
+    """Without a copy where they lie side by side. pa.array would import pandas, where that is installed."""
+    kept = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(kept.dtype), len(kept), [None, pa.py_buffer(kept)])
 
 
 def _as_binary(strings: pa.StringArray) -> Text:
