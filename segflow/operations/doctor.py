@@ -14,6 +14,7 @@ from segflow.operations.clock_check import clock_finding
 from segflow.operations.finding import Finding
 from segflow.operations.lag import lag_finding
 from segflow.operations.recovery_check import recovery_findings, replication_finding
+from segflow.operations.redis_rights import rights_findings
 from segflow.operations.shard_findings import belongs, parked
 from segflow.operations.usable_share import usable_findings
 from segflow.schemas.settings import Settings
@@ -61,6 +62,7 @@ def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
     try:
         with redis_errors(settings.redis), closing(redis_connection.client(settings.redis)) as client:
             yield from _redis(settings, client.info())
+            yield from rights_findings(client, settings.redis.prefix)
             installation = lookup.installation(client, settings.redis.prefix)
             commits = _commits(settings, report)
             yield _installation(settings, installation, report, commits)

@@ -86,7 +86,7 @@ class CommitLoop:
             pending = await self._execute(await self._batcher.next_reply(self, state.inputs, idle=idle))
             idle = pending is None
             if pending is None:
-                if not state.halted:
+                if not state.halted and state.gate.caught_up():
                     await state.goes_on()
                 continue
             if MISPLACED in pending.result.dead_kinds and not await state.look_at_topics():
@@ -137,7 +137,7 @@ class CommitLoop:
             due = self._due(horizon_us)
             if not due:
                 state.uncommitted_since_s = None
-                if state.parked is not None or state.note_stands:
+                if (state.parked is not None or state.note_stands) and state.gate.caught_up():
                     self._batcher.dismiss(self)  # `run` is to see that there is nothing to do: the shard works again
                 return None
         state.metrics.steps.labels("decode").observe(decoded_s - started_s)

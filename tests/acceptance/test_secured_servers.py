@@ -1,8 +1,10 @@
 """Servers that want TLS, a client's certificate, a user and a password: segflow works, or says why not."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,13 +22,15 @@ from kafka.admin import (
     ResourceType,
     UserScramCredentialUpsertion,
 )
+from redis import Redis
 
 from segflow.schemas.connection_settings import KafkaTopics
 from tests.conftest import started_or_skipped
 from tests.support.command import segflow, segflow_process
+from tests.support.health import Health
 from tests.support.histories import START, written
-from tests.support.secured_servers import MECHANISMS, USER, Certificates, SecuredKafka, SecuredRedis
-from tests.support.service import Service
+from tests.support.secured_servers import KEEPER, MECHANISMS, USER, Certificates, SecuredKafka, SecuredRedis
+from tests.support.service import STOP_S, Service
 from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -60,13 +64,13 @@ class Servers:
     redis: SecuredRedis
     certificates: Certificates
 
-    def settings(self, sasl: str) -> dict[str, Any]:
-        """The sections `kafka` and `redis` of settings that get in."""
-        mine = self.certificates
+    def settings(self, sasl: str, name: str = "") -> dict[str, Any]:
+        """The sections `kafka` and `redis` of settings that get in; `name`: of the installation."""
+        mine, name = self.certificates, name or sasl
         return {
             "kafka": {
                 "address": self.kafka.secured_address,
-                "group": f"{NAMES}{sasl}",
+                "group": f"{NAMES}{name}",
                 "tls": True,
                 "tls_ca": str(mine.authority),
                 "tls_certificate": str(mine.client),
@@ -74,11 +78,11 @@ class Servers:
                 "sasl": sasl,
                 "username": USER,
                 "password": PASSWORD,
-                "topics": {role: f"{NAMES}{sasl}.{role}" for role in KafkaTopics.model_fields},
+                "topics": {role: f"{NAMES}{name}.{role}" for role in KafkaTopics.model_fields},
             },
             "redis": {
                 "url": self.redis.secured_url,
-                "prefix": f"segflow:{sasl}",
+                "prefix": f"segflow:{name}",
                 "username": USER,
                 "password": PASSWORD,
                 "tls_ca": str(mine.authority),
@@ -191,3 +195,94 @@ def test_a_server_that_lets_nobody_in_is_named_with_the_reason(
     assert says in done.out + done.err
     assert "Traceback" not in done.out + done.err
     assert PASSWORD not in done.out + done.err
+
+
+@contextmanager
+def no_write_to_changes(servers: Servers, topic: str) -> Iterator[None]:
+    """Kafka refuses the user one topic for a while."""
+    place = ResourcePattern(ResourceType.TOPIC, topic, ACLResourcePatternType.LITERAL)
+    refusal = ACL(f"User:{USER}", "*", ACLOperation.WRITE, ACLPermissionType.DENY, place)
+    with closing(KafkaAdminClient(bootstrap_servers=servers.kafka.address)) as admin:
+        assert not admin.create_acls([refusal])["failed"]
+        try:
+            yield
+        finally:
+            admin.delete_acls([refusal])
+
+
+@contextmanager
+def no_write_to_redis(servers: Servers) -> Iterator[None]:
+    """Redis refuses the user every write for a while."""
+    trusted = str(servers.certificates.authority)
+    keeper: Any = Redis.from_url(servers.redis.secured_url, username=KEEPER, password=PASSWORD, ssl_ca_certs=trusted)
+    with closing(keeper):
+        keeper.execute_command("ACL", "SETUSER", USER, "-@write")
+        try:
+            yield
+        finally:
+            keeper.execute_command("ACL", "SETUSER", USER, *REDIS_RIGHTS.split()[1:])
+
+
+def test_a_right_that_is_taken_away_parks_the_shards_until_it_is_given_back(servers: Servers, tmp_path: Path) -> None:
+    """Said by the log, /ready, the metric and the doctor; then the shards go on by themselves, and nothing is lost."""
+    installed = Service(tmp_path, "", "", "", PARTITIONS, clock="event", **servers.settings("PLAIN", "rights"))
+    page, log, file = Health.at_free_port(), tmp_path / "worker.log", tmp_path / "history.jsonl"
+    events, shards = history(), [str(number) for number in range(PARTITIONS)]
+
+    def bought(some: list[dict[str, Any]]) -> None:
+        file.write_text("".join(json.dumps(each) + "\n" for each in some), encoding="utf-8")
+        installed.produce(file)
+
+    def all_read(count: int) -> bool:
+        heads = [head for head in installed.heads() if head is not None]
+        return sum(each.purchases.offset + each.interactions.offset for each in heads) == count
+
+    with worker_that_tries_soon(installed, page.port):
+        until(page.is_ready, log.read_text)
+        for start, taken in (
+            (0, no_write_to_changes(servers, installed.settings.kafka.topics.changes)),
+            (100, no_write_to_redis(servers)),
+        ):
+            with taken:
+                bought(events[start : start + 100])
+                until(
+                    lambda: page.verdict("ready").get("parked") == dict.fromkeys(shards, "not_allowed"), log.read_text
+                )
+                assert page.metrics()["segflow_parked"] == {("not_allowed", each): 1.0 for each in shards}
+                assert any("Give it the right" in each for each in page.verdict("ready")["why_not"])
+                doctor = segflow("doctor", "--settings", installed.file)
+                assert doctor.code == 1, doctor.out
+                assert "may not" in doctor.out
+            until(lambda: all_read(start + 100), log.read_text)  # noqa: B023 - called before the next turn
+            until(page.is_ready, log.read_text)
+    said = log.read_text()
+    assert "shard 0 is parked (not_allowed): shard 0: segflow's user may not do what it has to" in said
+    assert said.count("shard 0 goes on; it was parked (not_allowed)") == 2, said  # never before it could
+    assert "Traceback" not in said
+    assert PASSWORD not in said
+    audit = segflow("audit", "--state", "--settings", installed.file)
+    assert audit.code == 0, audit.out
+
+
+SOON: Final = """
+from segflow.cli.main import main
+from segflow.streams.shard import shard
+shard.AGAIN_S = 1.0
+main()
+"""
+"""The worker, but that it tries a parked shard again after a second, and not after a minute."""
+
+
+@contextmanager
+def worker_that_tries_soon(installed: Service, port: int) -> Iterator[None]:
+    """A worker process with its pages, stopped in the end by SIGTERM, which must end it cleanly."""
+    arguments = ["worker", "--settings", str(installed.file), "--http-port", str(port)]
+    with (installed.file.parent / "worker.log").open("ab") as said:
+        process = subprocess.Popen([sys.executable, "-c", SOON, *arguments], stdout=said, stderr=said)
+    try:
+        yield
+        process.terminate()
+        assert process.wait(STOP_S) == 0
+    finally:
+        process.kill()
+        process.wait()

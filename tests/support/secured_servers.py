@@ -12,6 +12,7 @@ from segflow.embedded.redis_server import RedisServer
 from tests.support.proxied_kafka import QUICK
 
 USER: Final = "segflow"
+KEEPER: Final = "keeper"
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 MODULE: Final = "org.apache.kafka.common.security"
 
@@ -87,13 +88,16 @@ class SecuredKafka(ApacheKafka):
 class SecuredRedis(RedisServer):
     """One Redis, two ports: an open one that answers `ping` only, and one by TLS for a user with a password.
 
-    The user may do what docs/operations.md says segflow needs, and nothing else.
+    The user may do what docs/operations.md says segflow needs, and nothing else. KEEPER may do everything.
     """
 
     def __init__(self, certificates: Certificates, password: str, rights: str) -> None:
         (self._secured_port,) = free_ports(1)
         users = certificates.server.with_name("users.acl")
-        users.write_text(f"user default on nopass -@all +ping +info\nuser {USER} on >{password} {rights}\n")
+        users.write_text(
+            f"user default on nopass -@all +ping +info\nuser {USER} on >{password} {rights}\n"
+            f"user {KEEPER} on >{password} ~* &* +@all\n"
+        )
         super().__init__(
             options={
                 "tls-port": str(self._secured_port),
