@@ -17,6 +17,7 @@ from redis import Redis
 
 from segflow.engine.partitioner import partition_of
 from segflow.state.keys import Keys
+from segflow.state.redis_connection import client
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import INPUTS, KINDS
 from segflow.streams.kafka.topics import admin
@@ -178,6 +179,16 @@ class Installation(Service):
         names = [getattr(self.settings.kafka.topics, role) for role in INPUTS]
         with admin(self.settings.kafka) as kafka:
             kafka.create_partitions({name: NewPartitions(count) for name in names})
+
+    def shards_of_customers(self, partitions: int) -> dict[str, set[int]]:
+        """In which of so many shards each customer is remembered."""
+        found: dict[str, set[int]] = {}
+        with client(self.settings.redis) as redis:
+            for partition in range(partitions):
+                start = Keys(self.settings.redis.prefix, partition).record("")
+                for key in redis.scan_iter(Keys.pattern(start), count=1000):
+                    found.setdefault(key.decode().removeprefix(start), set()).add(partition)
+        return found
 
     def make_anew(self, role: str) -> None:
         """Delete a topic and make it again, empty."""

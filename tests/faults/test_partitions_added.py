@@ -11,8 +11,6 @@ import pytest
 from kafka import KafkaProducer
 
 from segflow.embedded.free_port import free_ports
-from segflow.state.keys import Keys
-from segflow.state.redis_connection import client
 from segflow.streams.kafka.topic_kinds import INPUTS
 from tests.faults.installation import Installation, Make
 from tests.support.command import segflow
@@ -50,17 +48,6 @@ def produced(installed: Installation, random_: random.Random) -> Iterator[list[s
         thread.join()
 
 
-def customers(installed: Installation) -> dict[str, set[int]]:
-    """In which shards each customer is remembered."""
-    found: dict[str, set[int]] = {}
-    with client(installed.settings.redis) as redis:
-        for partition in range(AFTER):
-            start = Keys(installed.settings.redis.prefix, partition).record("")
-            for key in redis.scan_iter(Keys.pattern(start), count=1000):
-                found.setdefault(key.decode().removeprefix(start), set()).add(partition)
-    return found
-
-
 def test_added_partitions_park_every_shard_before_anybody_is_in_two(installation: Make, seed: int) -> None:
     """Named in the log, /ready, the metric and by the doctor; the events wait, and a new worker says the same."""
     (port,) = free_ports(1)
@@ -70,7 +57,7 @@ def test_added_partitions_park_every_shard_before_anybody_is_in_two(installation
         produced(installed, random.Random(seed)) as sent,
     ):
         pages = [Health(port), Health(port + 1)]
-        until(lambda: len(customers(installed)) == CUSTOMERS, "not everybody is known")
+        until(lambda: len(installed.shards_of_customers(AFTER)) == CUSTOMERS, "not everybody is known")
         until(lambda: all(page.is_ready() for page in pages), "the workers are not ready")
         names = [getattr(installed.settings.kafka.topics, role) for role in INPUTS]
         installed.add_partitions(AFTER)
@@ -90,7 +77,7 @@ def test_added_partitions_park_every_shard_before_anybody_is_in_two(installation
         assert worker.process.poll() is None
         assert "Traceback" not in worker.said()
         worker.stop()
-    found = customers(installed)
+    found = installed.shards_of_customers(AFTER)
     assert {name: shards for name, shards in found.items() if len(shards) > 1} == {}
     assert len(found) == CUSTOMERS
     assert installed.read("dead_letters") == []

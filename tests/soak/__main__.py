@@ -21,9 +21,11 @@ from tests.faults.installation import Installation
 from tests.faults.outcome import Outcome, outcome_of
 from tests.faults.stream import Stream
 from tests.soak.faults import Faults
+from tests.soak.growth import grow
 from tests.soak.lights import Lights
 from tests.soak.observer import Observer
 from tests.soak.workers import Workers
+from tests.support.health import Health
 from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.proxy import Proxy
 
@@ -106,11 +108,14 @@ def soak(stack: ExitStack, seed: int, duration_s: float, rate: float) -> dict[st
         workers.look_after()
         say("the faults are over; comparing")
         installed.settles()
-        workers.end()
         found = outcome_of(installed)
+        audit = audited(installed)
+        say("partitions are added")
+        growth = grow(installed, [Health(port) for port in workers.ports], stream)
+        workers.end()
     result = report(seed, duration_s, found, workers, faults, recoveries)
-    result |= {"false_greens": lights.false_greens, "audit": audited(installed)}
-    wrong = result["too_few"] or result["false_greens"] or result["audit"]["exit_code"]
+    result |= {"false_greens": lights.false_greens, "audit": audit, "partitions_added": growth}
+    wrong = result["too_few"] or result["false_greens"] or audit["exit_code"] or not growth["right"]
     return result | {"right": found.right and not wrong}
 
 

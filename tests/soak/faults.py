@@ -27,8 +27,11 @@ CRASHED: Final = "worker killed at a step of a commit or an acquisition"
 WIPED: Final = "Redis wiped"
 WIPE_SHARE: Final = 0.1
 """Redis is wiped in the first part of the soak only: it is filled again from all that was read by then."""
-MINUTES_FOR_ONE: Final = 10
-"""Each kind of fault must fire once in so many minutes: two thirds of the choices are then still free."""
+MINUTES_FOR_ONE: Final = 15
+"""Each kind of fault must fire once in so many minutes: with the failpoints some 60 in half an hour, of 70 that a busy
+machine comes to."""
+LATE: Final = 0.4
+"""From this share of the soak on what has fired too seldom goes first."""
 FLOOD: Final = 3000
 """Unusable records at once: 20 s of the stream."""
 MISPLACED: Final = 20
@@ -56,18 +59,16 @@ class Faults:
     def once(self, progress: float) -> str:
         """One random fault, over when this returns; its name. `progress`: how much of the soak is over, 0 to 1.
 
-        Every second one is of a kind that has fired too seldom so far.
+        Every second one, and later every one, is of a kind that has fired too seldom so far.
         """
         faults = self._kinds(progress)
-        due = [name for name, (weight, _) in faults.items() if weight and self.fired[name] < self._least(name)]
-        due += [CRASHED] * len(self._unreached())
+        due = [name for name, (weight, _) in faults.items() if weight and self._is_due(name)]
         if WIPED in due:
-            names = [WIPED]
-        elif due and self._random.random() < 0.5:
-            names = due
+            name = WIPED
+        elif due and (progress > LATE or self._random.random() < 0.5):
+            name = self._random.choice(due)
         else:
-            names = list(faults)
-        (name,) = self._random.choices(names, [faults[each][0] for each in names])
+            (name,) = self._random.choices(list(faults), [weight for weight, _ in faults.values()])
         faults[name][1]()
         self.fired[name] += 1
         return name
@@ -80,6 +81,10 @@ class Faults:
             if self.fired[name] < self._least(name)
         }
         return seldom | {f"killed at {point}": "never" for point in self._unreached()}
+
+    def _is_due(self, name: str) -> bool:
+        """Whether it has fired too seldom so far, or a failpoint that it is for was not reached."""
+        return self.fired[name] < self._least(name) or bool(name == CRASHED and self._unreached())
 
     def _unreached(self) -> list[str]:
         """The failpoints at which no worker was killed yet."""
