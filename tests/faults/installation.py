@@ -107,16 +107,16 @@ class Installation(Service):
             feeder.join()
 
     def worker(  # type: ignore[override]
-        self, crash_at: str | None = None, processes: int = 1, http_port: int = 0
+        self, crash_at: str | None = None, processes: int = 1, http_port: int = 0, module: str = "segflow"
     ) -> WorkerProcess:
         """A running worker."""
-        return WorkerProcess(self, crash_at, processes, http_port)
+        return WorkerProcess(self, crash_at, processes, http_port, module)
 
     @contextmanager
-    def ready_worker(self, health: Health | None = None) -> Iterator[WorkerProcess]:
+    def ready_worker(self, health: Health | None = None, module: str = "segflow") -> Iterator[WorkerProcess]:
         """A running worker that says on its pages that it is ready."""
         pages = health or Health.at_free_port()
-        with self.worker(http_port=pages.port) as worker:
+        with self.worker(http_port=pages.port, module=module) as worker:
             until(pages.is_ready, worker.said)
             yield worker
 

@@ -1,12 +1,12 @@
 """docs/how-to/runbooks.md, walked: what it says to type is typed, and it helps."""
 
+import copy
 import json
 import re
 import shutil
-import subprocess
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
@@ -14,45 +14,20 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from segflow.embedded.redis_server import RedisServer
+from segflow.engine.commit.engine_version import ENGINE
+from segflow.schemas.settings_file import parse
+from segflow.streams.kafka.topic_kinds import INPUTS
 from tests.faults.installation import Installation, Make
-from tests.faults.stream import PURCHASES, Record, records_of
-from tests.support import tutorial
-from tests.support.command import segflow
+from tests.faults.runbook import PAGE, PASSWORD, changed, commands, purchases, shown, typed
+from tests.faults.stream import PURCHASES, records_of
 from tests.support.events import event
+from tests.support.health import Health
 from tests.support.until import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
-PASSWORD: Final = "SEGFLOW_REDIS_PASSWORD"  # noqa: S105 - the name of a variable
-PAGE: Final = (tutorial.ROOT / "docs" / "how-to" / "runbooks.md").read_text(encoding="utf-8")
-PLAIN: Final = re.sub(r"^ {4}", "", PAGE, flags=re.MULTILINE)
-"""The page with its blocks of commands out of the lists."""
-
-
-def commands(heading: str) -> list[str]:
-    """The lines to type in that runbook."""
-    return [line for step in tutorial.steps(heading, PLAIN) for line in step.commands.splitlines()]
-
-
-def typed(line: str, installed: Installation, code: int = 0, password: str | None = None) -> str:
-    """The output of a line typed where the settings are."""
-    more = {} if password is None else {PASSWORD: password}
-    environment = tutorial.environment(SEGFLOW_REDIS=installed.settings.redis.url, **more)
-    done = subprocess.run(
-        ["/bin/sh", "-c", line], cwd=installed.file.parent, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout
-
-
-def purchases(count: int, first: int = 0) -> list[Record]:
-    """As many customers, one purchase each."""
-    return records_of([event(number, number / 10, customer=f"c{number}") for number in range(first, first + count)])
-
-
-def shown(customer: str, installed: Installation) -> str:
-    """What `segflow show` has of a customer. No runbook types it, so it runs in this process."""
-    return segflow("show", customer, "--json", "--settings", installed.file).out
+NEXT: Final = "tests.support.next_engine"
+"""segflow of a version whose commits may give something else."""
 
 
 @pytest.fixture
@@ -115,6 +90,43 @@ def test_misplaced_events_are_sent_again_to_where_they_belong(installed: Install
         assert len(installed.read(PURCHASES)) == 40 + 2 * len(records)
 
 
+def test_partitions_that_were_added_need_a_new_installation_over_the_same_inputs(installed: Installation) -> None:
+    """Doctor says what was added; the new one has everybody once, also those whose partition is another one now."""
+    look, create, replay, check = commands("Partitions were added")
+    grown = 4
+    names = [getattr(installed.settings.kafka.topics, role) for role in INPUTS]
+    installed.add_partitions(grown)
+    assert f"{names[0]} has {grown} partitions and had {installed.partitions}" in typed(look, installed, 1)
+    new = beside(installed, grown)
+    assert typed(create, installed).count("made ") == len(new.settings.kafka.topics.model_fields_set) - len(names)
+    with new.ready_worker():
+        new.settles()
+        misplaced = len(new.read("dead_letters"))
+        assert 0 < misplaced < 40
+        assert f"{misplaced} sent again" in typed(replay, installed)
+        new.settles()
+        typed(check, installed)
+        assert ": 40 customers" in typed(
+            "segflow doctor --settings new.yaml", installed, 1
+        )  # 1: for the keys of before
+
+
+def beside(installed: Installation, partitions: int) -> Installation:
+    """Another installation over the same inputs, with its settings in new.yaml, as the page says."""
+    kafka, redis = installed.content["kafka"], installed.content["redis"]
+    names = {role: name if role in INPUTS else f"{name}-new" for role, name in kafka["topics"].items()}
+    new = copy.copy(installed)
+    new.content = installed.content | {
+        "kafka": kafka | {"group": f"{kafka['group']}-new", "topics": names},
+        "redis": redis | {"prefix": f"{redis['prefix']}-new"},
+    }
+    new.file = installed.file.parent / "new.yaml"
+    new.file.write_text(yaml.safe_dump(new.content), encoding="utf-8")
+    new.settings = parse(new.content, name="test", environment={})
+    new.partitions = partitions
+    return new
+
+
 def test_records_too_large_are_sent_again_once_the_setting_allows_them(installed: Installation) -> None:
     """They are read as they came, the setting is changed, and their customer is known."""
     count, raw, replay = commands("Many records cannot be used")
@@ -127,11 +139,6 @@ def test_records_too_large_are_sent_again_once_the_setting_allows_them(installed
     with installed.ready_worker():
         typed(replay, installed)
         until(lambda: "large" in shown("large", installed), "not known")
-
-
-def changed(installed: Installation, **sections: Any) -> None:
-    """Other settings in the file."""
-    installed.file.write_text(yaml.safe_dump(installed.content | sections), encoding="utf-8")
 
 
 def test_a_dimension_is_added_while_workers_run(installed: Installation) -> None:
@@ -198,18 +205,40 @@ def test_a_password_changes_without_a_stop(installation: Make, own_redis: RedisS
                 assert "c504" in typed("segflow show c504", installed, password="new-password")  # noqa: S106 - lives for one test
 
 
-def test_workers_stop_cleanly_and_others_go_on(installed: Installation) -> None:
-    """Doctor is content between two versions, and the audit behind them."""
+def test_workers_stop_cleanly_and_a_new_version_goes_on(installed: Installation) -> None:
+    """Doctor is content between two versions, and the audit behind them, by either."""
     look, check = commands("A new version of segflow")
     typed(look, installed)
-    with installed.ready_worker():
+    with installed.ready_worker(module=NEXT):
         installed.put(purchases(5, first=600))
         installed.settles()
-        typed(check, installed)
+    assert {entry["engine"] for entry in installed.journal()} == {ENGINE, ENGINE + 1}
+    typed(check, installed)
+
+
+def test_a_new_version_refuses_a_shard_that_was_not_drained_until_the_old_one_has(installed: Installation) -> None:
+    """It names the commit, who made it and what to do; that helps, and nothing is lost or published twice."""
+    _, check = commands("A new version of segflow")
+    with installed.worker(crash_at="commit:published:1") as old:
+        installed.put(purchases(20, first=700))
+        old.is_killed()
+    page = Health.at_free_port()
+    with installed.worker(http_port=page.port, module=NEXT) as new:
+        new.says(f"(engine {ENGINE}); this is segflow")
+        assert "Traceback" not in new.said()
+        until(lambda: "Drain the shard first: start segflow" in str(page.verdict("ready")["why_not"]), new.said)
+        assert list(page.verdict("ready")["parked"].values()) == ["journal"]
+    with installed.ready_worker() as old:
+        installed.settles()
+        old.stop()
+    with installed.ready_worker(module=NEXT):
+        installed.put(purchases(5, first=800))
+        installed.settles()
+    typed(check, installed)
 
 
 def test_every_runbook_is_walked() -> None:
     """A runbook that nobody has tried does not help."""
-    walked = Path(__file__).read_text(encoding="utf-8")
+    walked = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("test_runbook*.py"))
     for heading in re.findall(r"^## (.*)$", PAGE, re.MULTILINE):
         assert f'commands("{heading}")' in walked

@@ -23,15 +23,23 @@ class WorkerProcess:
         crash_at: see segflow.streams.runtime.failpoints.
         processes: more than one puts a supervisor above them.
         http_port: of its pages; 0: none.
+        module: what is run as segflow.
     """
 
     _count = 0
 
-    def __init__(self, installed: Service, crash_at: str | None = None, processes: int = 1, http_port: int = 0) -> None:
+    def __init__(
+        self,
+        installed: Service,
+        crash_at: str | None = None,
+        processes: int = 1,
+        http_port: int = 0,
+        module: str = "segflow",
+    ) -> None:
         WorkerProcess._count += 1
         self.log = Path(installed.file.parent) / f"worker-{WorkerProcess._count}.log"
         environment = os.environ | ({ENVIRONMENT: crash_at} if crash_at else {})
-        command = [sys.executable, "-m", "segflow", "worker", "--settings", str(installed.file)]
+        command = [sys.executable, "-m", module, "worker", "--settings", str(installed.file)]
         command += ["--processes", str(processes), "--http-port", str(http_port)]
         with self.log.open("ab") as said:
             self.process = subprocess.Popen(command, stdout=said, stderr=said, env=environment)
