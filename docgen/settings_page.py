@@ -10,8 +10,9 @@ from docgen import json_schema
 from docgen.json_schema import Schema
 from docgen.markdown import code, page, paragraph, sentence, table
 from segflow.schemas.export import documents
+from segflow.schemas.settings import HOW_IT_RUNS
 from segflow.schemas.settings_file import ENVIRONMENT
-from segflow.streams.control.definitions import FACT_SETTINGS, HOW_IT_RUNS
+from segflow.streams.control.definitions import FACT_SETTINGS
 
 EXAMPLE: Final = Path(__file__).resolve().parents[1] / "examples" / "segflow.yaml"
 LONGEST_DEFAULT: Final = 60

@@ -1,5 +1,6 @@
 """The settings: one YAML file. Every field has a default. Nonsense is refused with its path and the reason."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -43,6 +44,10 @@ from segflow.segments.models.value import VALUE, Value
 
 NAME: Final = re.compile(LABEL_PATTERN).fullmatch
 """Matches the name of a dimension."""
+HOW_IT_RUNS: Final = frozenset({"kafka", "redis", "clock", "erase", "nobody", "worker"})
+"""Settings of an installation that say nothing of segments; all others are its definition."""
+DEFINITION_BYTES_MAX: Final = 1_000_000
+"""A definition is one record of the control topic. Kafka's clients send 1,048,576 bytes at most."""
 WINDOW_SLOTS_MOST: Final = 40
 """The most slots of a window: three years of 28 days. It bounds a customer's record."""
 
@@ -189,7 +194,19 @@ class Settings(Section):
         self.conditions()
         if self.currency in self.rates:
             raise ValueError(f"rates must not have {self.currency}: it is the currency itself")
+        self._fits_a_record()
         return self
+
+    def _fits_a_record(self) -> None:
+        parts = self.model_dump(mode="json", exclude=set(HOW_IT_RUNS))
+        sizes = {name: len(json.dumps(part)) for name, part in parts.items()}
+        if (total := sum(sizes.values())) > DEFINITION_BYTES_MAX:
+            largest = max(sizes, key=sizes.__getitem__)
+            raise ValueError(
+                f"the settings that say what segments mean come to {total:,} bytes as JSON, and may have "
+                f"{DEFINITION_BYTES_MAX:,}: each version of them is one record in Kafka. The most, {sizes[largest]:,}, "
+                f"are in {'the rules of `dimensions`' if largest == 'rule_dimensions' else f'`{largest}`'}"
+            )
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Settings":

@@ -13,7 +13,10 @@ HOLE: Final = ""
 
 
 class TornStateError(Exception):
-    """Part of a shard's state is missing; going on would forget customers or deadlines."""
+    """Part of a shard's state is missing; going on would forget customers or deadlines.
+
+    The message names no customer: it is kept in Redis and shown to whoever asks for health.
+    """
 
 
 class ShardLostError(Exception):

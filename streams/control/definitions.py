@@ -9,12 +9,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from segflow.schemas.settings import BUILT_IN, Settings, with_models
+from segflow.schemas.settings import BUILT_IN, HOW_IT_RUNS, Settings, with_models
 from segflow.segments.plugins import as_written, written
 from segflow.state.layout import SECTIONS
 
-HOW_IT_RUNS: Final = frozenset({"kafka", "redis", "clock", "erase", "nobody", "worker"})
-"""Settings of an installation that say nothing of segments; all others are its definition."""
 RECUTS_NEED: Final = frozenset({"lifecycle", "rfm"})
 """Sections that are part of every definition: re-cuts look at them, whatever dimensions are on."""
 MODELS: Final = "models"

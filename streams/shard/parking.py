@@ -84,7 +84,8 @@ CAUSES: Final = (
 UNFORESEEN: Final = _Cause(
     (Exception,),
     Reason.UNEXPECTED,
-    "shard {shard}: an error that nobody foresaw, {name}: {error}. The log has its traceback: please report it. "
+    # Without its text, which may have a customer's id: the note stands in Redis, and /ready shows it to whoever asks.
+    "shard {shard}: an error that nobody foresaw, {name}. The log has its text and traceback: please report it. "
     "{again}",
 )
 AGAIN: Final = f"The shard is tried again every {AGAIN_S:.0f} s"

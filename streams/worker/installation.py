@@ -62,20 +62,23 @@ def topics_recreated(stored: lookup.Installation, report: TopicsReport) -> str:
     if not wrong:
         return ""
     names = ", ".join(topic.name for topic in wrong)
-    how = " ".join(f"--accept {topic.role.replace('_', '-')}" for topic in wrong)
-    lost = [LOST[topic.role] for topic in wrong if topic.role in LOST]
-    return (
-        f"deleted and made again since the workers used it: {names}. {' '.join(lost)}{' ' if lost else ''}If that is "
-        f"the topic to go on with, type `segflow topics {how}`; what the old one held is gone from there"
-    )
+    outputs = [topic.role.replace("_", "-") for topic in wrong if topic.role not in LOST]
+    advice = [LOST[topic.role] for topic in wrong if topic.role in LOST]
+    if outputs:
+        how = " ".join(f"--accept {each}" for each in outputs)
+        advice.append(
+            f"If that is the topic to go on with, type `segflow topics {how}`; what the old one held is gone from there"
+        )
+    return f"deleted and made again since the workers used it: {names}. {' '.join(advice)}"
 
 
 LOST: Final = {
-    "journal": "Without the journal no commit can be replayed: restore it, or begin a new installation.",
-    "control": "Without the control topic rules and the secret of erased customers are lost: restore it, or begin a "
-    "new installation.",
+    "journal": "Without the journal no commit can be replayed: restore it and type `segflow topics --accept journal`, "
+    "or begin a new installation.",
+    "control": "Without the control topic rules and the secret of erased customers are lost: restore it and type "
+    "`segflow topics --accept control`, or begin a new installation.",
 }
-"""More to say of a topic that the state depends on."""
+"""The advice for a topic that the state depends on."""
 
 
 def check_control(connected: redis.Redis, settings: Settings, control: Control, report: TopicsReport) -> None:
@@ -107,7 +110,7 @@ def accept(connected: redis.Redis, settings: Settings, report: TopicsReport, rol
     """Note recreated topics as those to go on with.
 
     Raises:
-        OtherInstallationError: there is no installation.
+        OtherInstallationError: there is no installation, or no such topic.
         redis.RedisError, ValueError: Redis does not answer, or holds something else.
     """
     stored = lookup.installation(connected, settings.redis.prefix)
@@ -115,7 +118,13 @@ def accept(connected: redis.Redis, settings: Settings, report: TopicsReport, rol
         raise OtherInstallationError(
             f"no worker has run yet on this Redis with redis.prefix {settings.redis.prefix}: there is nothing to accept"
         )
-    _note(connected, settings, topics=stored.topics | {role: report.topics[role].topic_id for role in roles})
+    accepted = [report.topics[role] for role in roles]
+    missing = [topic.name for topic in accepted if not topic.partitions]
+    if missing:
+        raise OtherInstallationError(
+            f"there is no {', '.join(missing)} to accept: restore it, or make an empty one: `segflow topics --create`"
+        )
+    _note(connected, settings, topics=stored.topics | {topic.role: topic.topic_id for topic in accepted})
 
 
 def note_secret(connected: redis.Redis, settings: Settings, control: Control) -> None:

@@ -81,6 +81,7 @@ def test_a_damaged_shard_is_parked_the_others_go_on_and_a_rebuild_beside_the_wor
         assert ready["parked"] == {"0": "torn_state"}
         (why,) = ready["why_not"]
         assert "`segflow rebuild --shard 0`" in why
+        assert not re.search(r"\bc\d+\b", why)  # it names no customer
         assert health.metrics()["segflow_parked"] == {("torn_state", "0"): 1.0, ("", "1"): 0.0}
         assert why.partition("): ")[2] in installed.doctor()
         result = segflow("rebuild", "--shard", "0", "--settings", installed.file)

@@ -86,6 +86,21 @@ def test_an_empty_control_topic_beside_heads_is_a_stop_also_where_its_id_is_acce
     assert installed.read("control") == []
 
 
+def test_an_empty_journal_is_a_stop_also_where_it_is_accepted(installation: Make, seed: int) -> None:
+    """It does not fit the state. A topic that is missing is not accepted at all."""
+    installed = grown(installation, Stream(seed))
+    accept = ("topics", "--accept", "journal", "--settings", installed.file)
+    installed.delete("journal")
+    gone = segflow(*accept)
+    assert gone.code == 2
+    assert f"there is no {topic(installed, 'journal')} to accept" in gone.err
+    installed.make("journal")
+    done = segflow(*accept)
+    assert done.code == 0
+    assert f"accepted {topic(installed, 'journal')}" in done.out
+    assert "ends at commit" in refused(installed)
+
+
 def test_another_secret_is_a_stop(installation: Make, seed: int) -> None:
     """The fingerprint stands with the installation."""
     installed = grown(installation, Stream(seed))

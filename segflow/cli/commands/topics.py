@@ -49,7 +49,8 @@ def command(
         typer.Option(
             "--accept",
             metavar="TOPIC",
-            help="Go on with this topic although it was deleted and made again: changes, current, alerts, …",
+            help="Go on with the topic that has this name now, though workers used another one: changes, current, "
+            "alerts or dead-letters, deleted and made again; journal or control, restored.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
@@ -77,6 +78,8 @@ def command(
     else:
         for name in made:
             print(f"made {name}")
+        for role in roles:
+            print(f"accepted {report.topics[role].name}")
         table_console().print(_table(report))
         for problem in [*report.problems, *report.warnings]:
             sys.stderr.write(f"segflow: {problem}\n")

@@ -198,8 +198,8 @@ def _decoded(ids: list[str], values: list[bytes | None], rules: Rules, kept: Seq
     try:
         return record.decode(ids, values, start, rules.version, kept)
     except UNREADABLE as error:
-        wrong = [name for name, value in zip(ids, values, strict=True) if not _is_record(name, value, start, kept)]
-        raise TornStateError(f"the records of customers {wrong[:5]} in Redis cannot be read: {error}") from error
+        wrong = sum(not _is_record(name, value, start, kept) for name, value in zip(ids, values, strict=True))
+        raise TornStateError(f"the records of {wrong} customers in Redis cannot be read: {error}") from error
 
 
 def _is_record(customer_id: str, value: bytes | None, start: Labels, kept: Sequence[str]) -> bool:

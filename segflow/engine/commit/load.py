@@ -138,11 +138,9 @@ class Loader:
             place.setdefault(customer_id, len(place))
         values = found.records + store.load(list(place)[len(found.records) :])
         aliases = read_aliases(head, events, place, values, store, alone=plan.shards == 1)
-        gone = [customer_id for customer_id in (*due, *page) if values[place[customer_id]] is None]
+        gone = sum(values[place[customer_id]] is None for customer_id in (*due, *page))
         if gone:
-            raise TornStateError(
-                f"the records of {len(gone)} customers of shard {self._partition} are gone: {gone[:5]}"
-            )
+            raise TornStateError(f"the records of {gone} customers of shard {self._partition} are gone")
         ids = [*place, *[NOBODY] * (len(values) - len(place))]
         known = np.array([value is not None for value in values], dtype=np.bool_)
         adoption = None

@@ -87,8 +87,8 @@ def _places(commit: CommitInput, ids: list[str]) -> list[int]:
         return []
     places = commit.store.places(ids, commit.head)
     if len(places) < len(ids):
-        missing = [customer_id for customer_id in ids if customer_id not in places]
-        raise TornStateError(f"the directory of shard {commit.partition} lacks {len(missing)} customers: {missing[:5]}")
+        missing = len(ids) - len(places)
+        raise TornStateError(f"the directory of shard {commit.partition} lacks {missing} customers")
     return sorted(places.values())
 
 

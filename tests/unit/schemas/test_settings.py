@@ -1,5 +1,6 @@
 """Settings: nonsense is refused with its place and the reason, and secrets are shown nowhere."""
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segflow.schemas import duration
-from segflow.schemas.settings import Settings
+from segflow.schemas.settings import DEFINITION_BYTES_MAX, Settings
 from segflow.schemas.settings_file import ENVIRONMENT, SettingsError, load, parse
+from segflow.streams.control.definitions import definition_of
 from tests.support.trials import trials
 
 HIDDEN = "hunter2"
@@ -330,3 +332,13 @@ def test_settings_survive_being_written_and_read(tmp_path: Path, field: str) -> 
     some = Settings.model_validate({"lifecycle": {field: "77d"}, "rates": {"USD": "0.9"}, "holdout_share": 0.25})
     again = load(file(tmp_path, yaml.safe_dump(some.model_dump(mode="json"))), environment={})
     assert again == some
+
+
+def test_more_than_a_record_of_kafka_takes_is_refused_when_the_settings_are_read() -> None:
+    """A worker could not write them. The message says how much it is, and of what; text counts as it is written."""
+    rule = {"when": "attributes.city == '" + "京" * 3000 + "'"}
+    rules = {"rules": [{"label": f"l{number}", **rule} for number in range(50)], "otherwise": "none"}
+    fits = parse({"dimensions": {"city": rules}}, name="file.yaml", environment={})
+    assert len(json.dumps(definition_of(fits))) < DEFINITION_BYTES_MAX
+    with pytest.raises(SettingsError, match=r"come to 1,8\d\d,\d\d\d bytes .* are in the rules of `dimensions`"):
+        parse({"dimensions": {"city": rules, "town": rules}}, name="file.yaml", environment={})
