@@ -32,6 +32,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 DOWN_S: Final = 15.0
 """Longer than the session timeout, so that a worker without Kafka has to join anew, and than Redis' timeout."""
+LOOK_S: Final = 0.25
+"""Between two looks in an outage, each of which takes clients of its own: the worker needs the processor, too."""
 STOP_S: Final = 20.0
 """Ten seconds are promised of a stop, after nine of which a worker ends itself; the rest is for a busy machine."""
 MEMORY_MB: Final = 64
@@ -188,6 +190,7 @@ def test_a_worker_waits_for_a_server_and_goes_on_by_itself(server: str, way: str
             assert health.verdict("live")["live"]
             told, stored = told_to_kafka(installed), in_redis(installed)
             assert all(offset <= stored[place] for place, offset in told.items()), (told, stored)
+            time.sleep(LOOK_S)
         assert any(f"{server.capitalize()} does not answer" in why for why in verdict["why_not"])
         assert health.metrics()["segflow_up"] == {(each,): float(each != server) for each in SERVERS}
         link.pass_on()

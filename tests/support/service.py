@@ -207,8 +207,10 @@ class Service:
 
     def journal(self, enough: Callable[[list[dict[str, Any]]], bool] = lambda _: True) -> list[dict[str, Any]]:
         """The journal's entries of all shards, each with its `partition`."""
+        parsed: list[dict[str, Any]] = []
 
-        def entries(found: list[Any]) -> list[dict[str, Any]]:
-            return [{**json.loads(each.value), "partition": each.partition} for each in found]
+        def entries(found: list[Any]) -> list[dict[str, Any]]:  # which only grows: each is parsed once
+            parsed.extend({**json.loads(each.value), "partition": each.partition} for each in found[len(parsed) :])
+            return parsed
 
         return entries(self.read("journal", lambda found: enough(entries(found))))

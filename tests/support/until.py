@@ -6,7 +6,8 @@ from typing import Final
 
 PATIENCE_S: Final = 300.0
 """No condition of these tests takes a tenth of it on an idle machine, and only a test that fails waits so long."""
-POLL_S: Final = 0.05
+POLL_S: Final = (0.05, 1.0)
+"""The shortest and the longest pause. Between them it is as long as the look was: half of a core is left to others."""
 
 
 def until(condition: Callable[[], object], what: str | Callable[[], str], patience_s: float = PATIENCE_S) -> None:
@@ -16,7 +17,10 @@ def until(condition: Callable[[], object], what: str | Callable[[], str], patien
         TimeoutError: it did not within `patience_s`.
     """
     stop = time.monotonic() + patience_s
+    asked = time.monotonic()
     while not condition():
-        if time.monotonic() > stop:
+        now = time.monotonic()
+        if now > stop:
             raise TimeoutError(f"{what if isinstance(what, str) else what()} (after {patience_s:.0f} s)")
-        time.sleep(POLL_S)
+        time.sleep(min(max(now - asked, POLL_S[0]), POLL_S[1]))
+        asked = time.monotonic()
