@@ -31,7 +31,7 @@ def test_a_storm_of_workers_coming_and_going_loses_and_repeats_nothing(installat
     """One worker, three, one, and once more, while records come in: some stopped, some killed."""
     installed = installation(partitions=6)
     stream = Stream(seed, step_hours=1)
-    with installed.flowing(stream, rate=150), ExitStack() as workers:
+    with installed.flowing(stream, rate=60), ExitStack() as workers:
         first = workers.enter_context(installed.worker())
         installed.commits_more(6)
         for _ in range(2):
