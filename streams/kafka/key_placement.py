@@ -171,7 +171,7 @@ def _mismatch(
     topics = ", ".join(sorted({samples[row].topic for row in wrong.tolist()}))
     found = (
         f"{len(wrong)} of {len(samples)} sampled keys of {topics} are not where kafka.partitioner = {partitioner} puts "
-        f"them (the key {first.key!r:.80} of {_where(first)} belongs on partition {expected} of {partitions})"
+        f"them (the key {_shown(first)} of {_where(first)} belongs on partition {expected} of {partitions})"
     )
     others = [
         name
@@ -181,19 +181,26 @@ def _mismatch(
     if others:
         return (
             f"{found}. Every sampled key is where {others[0]} puts it ({CLIENTS[others[0]]}): set kafka.partitioner: "
-            f"{others[0]} in segflow.yaml{_producer_advice(partitioner, 'or ')}"
+            f"{others[0]} in segflow.yaml, or {_producer_advice(partitioner)}"
         )
     return (
-        f"{found}. No one partitioner explains both topics{_producer_advice(partitioner, '')}, and give both inputs "
-        "producers that agree; then `segflow dead-letters --reason wrong_partition --replay` sends the misplaced again"
+        f"{found}. No one partitioner explains all of them: more than one producer sends, and they place keys in "
+        f"different ways: {_producer_advice(partitioner)}; then `segflow dead-letters --reason wrong_partition "
+        f"--replay` sends the misplaced again. Looked at are the latest {PER_PARTITION} records of each partition, so "
+        "this is said until newer ones stand there"
     )
 
 
-def _producer_advice(partitioner: Partitioner, before: str) -> str:
+def _producer_advice(partitioner: Partitioner) -> str:
     setting = "murmur2_random" if partitioner == "murmur2" else "consistent_random"
     java = "Java's default is murmur2" if partitioner == "murmur2" else "Java clients have no crc32"
-    return f", {before}set partitioner={setting} in librdkafka producers ({java})"
+    return f"set partitioner={setting} in librdkafka producers ({java})"
 
 
 def _where(sample: KeySample) -> str:
     return f"{sample.topic} partition {sample.partition} offset {sample.offset}"
+
+
+def _shown(sample: KeySample) -> str:
+    """The key as text, cut; what is no text in it is escaped."""
+    return repr((sample.key or b"").decode(errors="backslashreplace")[:80])

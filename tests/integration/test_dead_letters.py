@@ -14,7 +14,7 @@ from segflow.embedded.kafka import ApacheKafka
 from segflow.engine.columns.messages import Message, Messages
 from segflow.engine.encode.dead_letters import REPLAYED
 from segflow.engine.partitioner import partition_of
-from segflow.operations.dead_letters.letters import Wanted
+from segflow.operations.dead_letters.letters import Letter, Wanted
 from segflow.operations.dead_letters.replay import Replay
 from segflow.schemas.change import DeadLetter
 from segflow.streams.kafka import topics
@@ -231,6 +231,24 @@ def test_a_mark_behind_an_open_transaction_counts(service: Service) -> None:
         return outcome.sent, outcome.before
 
     assert asyncio.run(run()) == (0, 1)
+
+
+def test_what_comes_back_during_a_replay_is_not_sent_again_by_it(service: Service) -> None:
+    """A record that never can be used would go round and round for as long as its workers are quick."""
+
+    class WithAQuickWorker(Replay):
+        async def _send(self, partition: int, batch: list[tuple[Letter, bytes, bytes]]) -> None:
+            await super()._send(partition, batch)
+            if partition == 0:
+                await asyncio.to_thread(publish, service, [letter(service, 2, partition=1)], 1)
+
+    async def replay() -> int:
+        async with WithAQuickWorker(service.settings, PARTITIONS) as running:
+            return (await running.run(Wanted())).sent
+
+    publish(service, [letter(service, 1)])
+    assert asyncio.run(replay()) == 1
+    assert [(each["offset"], each["replayed"]) for each in listed(service)] == [(1, True), (2, False)]
 
 
 def test_after_partitions_were_added_they_are_listed_and_not_replayed(service: Service) -> None:

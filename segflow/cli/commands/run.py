@@ -79,7 +79,8 @@ def command(
     loaded = load(settings)
     tune_process_memory()
     until_us = time_option("--until", until)
-    _refuse_same_file(("--output", output), ("--dead-letters", dead_letters), ("--alerts", alerts))
+    inputs = [("FILES", Path(file)) for file in files]
+    _refuse_same_file(*inputs, ("--output", output), ("--dead-letters", dead_letters), ("--alerts", alerts))
     log = LineFiles(files)
     to_stdout = output is None or str(output) == "-"
     with (
@@ -207,14 +208,14 @@ class Summary:
         return "".join(f"{line}\n" for line in lines)
 
 
-def _refuse_same_file(*outputs: tuple[str, Path | None]) -> None:
-    """Two outputs in one file would write over each other.
+def _refuse_same_file(*named: tuple[str, Path | None]) -> None:
+    """Two outputs in one file would write over each other, and an output over the events it came from.
 
     Raises:
         UsageError: two options name the same file.
     """
     names: dict[Path, str] = {}
-    for option, path in outputs:
+    for option, path in named:
         if path is None or str(path) == "-" or (path.exists() and not path.is_file()):
             continue
         other = names.setdefault(path.resolve(), option)

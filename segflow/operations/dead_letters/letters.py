@@ -91,9 +91,7 @@ def _is_of(content: Content, customer: str) -> bool:
     return False
 
 
-async def letters(
-    settings: Settings, partition: int, wanted: Wanted, settle_s: float | None = None
-) -> AsyncIterator[Letter]:
+async def letters(settings: Settings, partition: int, wanted: Wanted, stop: int | None = None) -> AsyncIterator[Letter]:
     """The dead letters of one partition that are asked for, oldest first.
 
     The partition is read twice: once for the marks of what was sent again, which stand behind their letters. What is no
@@ -103,16 +101,14 @@ async def letters(
         settings: where they are.
         partition: of the dead letters' topic.
         wanted: which to give.
-        settle_s: how long a transaction may take. Given, those that are open now are waited for: one of them may hide
-            marks that are committed already.
+        stop: the offset to end before; None: all there are now.
 
     Raises:
-        UsageError: a transaction stays open.
         aiokafka.errors.KafkaError: Kafka cannot be reached or refuses.
     """
     async with PartitionReader(settings.kafka, settings.kafka.topics.dead_letters, partition) as reader:
         start = await reader.first()
-        stop = await reader.end() if settle_s is None else await reader.settled_end(settle_s)
+        stop = await reader.end() if stop is None else stop
         marked = {
             offset
             async for records in reader.slices(start, stop)

@@ -80,9 +80,9 @@ class Replay:
             UsageError: another transaction stays open.
             aiokafka.errors.KafkaError: what is sent by then is marked; type it again.
         """
-        for partition in range(self._partitions):
+        for partition, stop in enumerate(await self._ends()):
             batch: list[tuple[Letter, bytes, bytes]] = []
-            async for letter in letters(self._settings, partition, wanted, self._timeout_s):
+            async for letter in letters(self._settings, partition, wanted, stop):
                 if letter.replayed:
                     self.outcome.before += 1
                     continue
@@ -96,6 +96,18 @@ class Replay:
                     batch = []
             await self._send(partition, batch)
         return self.outcome
+
+    async def _ends(self) -> list[int]:
+        """The end of the dead letters in each partition, before anything is sent: what comes back is not sent anew.
+
+        Transactions that are open now are waited for: one of them may hide marks that are committed already.
+        """
+        topic = self._settings.kafka.topics.dead_letters
+        ends = []
+        for partition in range(self._partitions):
+            async with PartitionReader(self._settings.kafka, topic, partition) as reader:
+                ends.append(await reader.settled_end(self._timeout_s))
+        return ends
 
     async def _record(self, letter: Letter) -> tuple[bytes, bytes]:
         """The record's key and value.

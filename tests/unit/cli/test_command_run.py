@@ -245,6 +245,16 @@ def test_two_outputs_in_one_file_are_refused(log: Path, tmp_path: Path) -> None:
     assert segflow("run", log, "--output", "/dev/null", "--dead-letters", "/dev/null").code == 0
 
 
+@pytest.mark.parametrize("option", ["--output", "--dead-letters", "--alerts"])
+def test_an_output_over_the_events_it_comes_from_is_refused(log: Path, option: str) -> None:
+    """The events would be gone, and be nowhere else."""
+    before = log.read_bytes()
+    result = segflow("run", log, option, log.parent / "." / log.name)
+    assert result.code == 2
+    assert f"FILES and {option} name the same file" in result.err
+    assert log.read_bytes() == before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [["run", "{log}"], ["run", "--help"], ["schemas", "--help"]])
 def test_a_full_disk_behind_standard_output_is_a_message(log: Path, command: list[str]) -> None:
