@@ -184,8 +184,8 @@ def _mismatch(
             f"{others[0]} in segflow.yaml, or {_producer_advice(partitioner)}"
         )
     return (
-        f"{found}. No one partitioner explains all of them: more than one producer sends, and they place keys in "
-        f"different ways: {_producer_advice(partitioner)}; then `segflow dead-letters --reason wrong_partition "
+        f"{found}. No one partitioner explains all of them: producers place keys in different ways, or partitions "
+        f"were added. For the producers: {_producer_advice(partitioner)}; then `segflow dead-letters --reason wrong_partition "
         f"--replay` sends the misplaced again. Looked at are the latest {PER_PARTITION} records of each partition, so "
         "this is said until newer ones stand there"
     )
