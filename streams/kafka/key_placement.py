@@ -185,9 +185,9 @@ def _mismatch(
         )
     return (
         f"{found}. No one partitioner explains all of them: producers place keys in different ways, or partitions "
-        f"were added. For the producers: {_producer_advice(partitioner)}; then `segflow dead-letters --reason wrong_partition "
-        f"--replay` sends the misplaced again. Looked at are the latest {PER_PARTITION} records of each partition, so "
-        "this is said until newer ones stand there"
+        f"were added. For the producers: {_producer_advice(partitioner)}; then `segflow dead-letters --reason "
+        f"wrong_partition --replay` sends the misplaced again. Looked at are the latest {PER_PARTITION} records of "
+        "each partition, so this is said until newer ones stand there"
     )
 
 
