@@ -3,13 +3,25 @@
 import re
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 SENTINEL_PORT: Final = 26379
 """Redis' own default for a sentinel."""
 ONE_SERVER: Final = re.compile(r"(redis|rediss|unix)://\S+")
 SENTINELS: Final = re.compile(r"rediss?\+sentinel://\S+")
 HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,@/\[\]]+)(?::(\d{1,5}))?")
+OPTIONS: Final = {
+    "db": re.compile(r"\d{1,4}"),
+    "username": re.compile(r".*"),
+    "password": re.compile(r".*"),
+    "ssl_cert_reqs": re.compile(r"none|optional|required"),
+    "ssl_check_hostname": re.compile(r"(?i)true|false|yes|no|0|1"),
+    "ssl_ca_certs": re.compile(r".+"),
+    "ssl_certfile": re.compile(r".+"),
+    "ssl_keyfile": re.compile(r".+"),
+}
+"""What may stand behind the address of one server, `?name=value`, and how a value looks. redis-py takes more, such as
+timeouts, which are segflow's own to set; what it does not know, it raises at the first connection."""
 EXAMPLE: Final = "redis+sentinel://host1:26379,host2:26379,host3:26379/mymaster/0"
 
 
@@ -46,6 +58,12 @@ def checked(url: str) -> str:
             "must be a URL such as redis://127.0.0.1:6379/0, rediss:// with TLS, or "
             f"{EXAMPLE} (the sentinels, the primary's name, the database)"
         )
+    else:
+        for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+            if name not in OPTIONS:
+                raise ValueError(f"has an option {name!r} that segflow does not take. It takes {', '.join(OPTIONS)}")
+            if not OPTIONS[name].fullmatch(value):
+                raise ValueError(f"has an option {name} whose value is none")
     return url
 
 

@@ -79,7 +79,7 @@ def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
         if reached and report.partitions == len(commits):
             yield from _recovery(settings, report, commits, heads)
     if heads:
-        yield from _heads(heads, report)
+        yield from _heads(heads, report, commits)
     if heads and report is not None and report.partitions == len(heads):
         try:
             with kafka_errors(settings.kafka), topics.admin(settings.kafka) as client:
@@ -259,8 +259,13 @@ def _installation(
     return Finding(name="shards", status="OK", message=f"{partitions} under redis.prefix {prefix}")
 
 
-def _heads(heads: list[Head | None], report: TopicsReport | None) -> Iterator[Finding]:
-    absent = [partition for partition, head in enumerate(heads) if head is None]
+def _heads(heads: list[Head | None], report: TopicsReport | None, commits: list[int]) -> Iterator[Finding]:
+    told = commits if len(commits) == len(heads) else [0] * len(heads)
+    absent = [
+        partition
+        for partition, (head, count) in enumerate(zip(heads, told, strict=True))
+        if head is None or (count and head.sequence == 0)
+    ]
     population = sum(head.population - head.holes for head in heads if head is not None)
     if absent:
         yield Finding(

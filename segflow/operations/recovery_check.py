@@ -40,7 +40,7 @@ def recovery_findings(
     if not made:
         return
     found = obstacles(settings, report.input_ids, made)
-    lost = [number for number in made if heads is None or heads[number] is None]
+    lost = [number for number in made if heads is None or _empty(heads[number])]
     for why, shards in _grouped(found, lost):
         yield Finding(
             name="recovery",
@@ -67,6 +67,11 @@ def recovery_findings(
     whole = [number for number in standing if not found.get(number, "?")]
     if whole:
         yield _while_it_lasts(report, whole)
+
+
+def _empty(head: Head | None) -> bool:
+    """Whether a shard has no state: none at all, or that of a worker that acquired it and could replay nothing."""
+    return head is None or head.sequence == 0
 
 
 def _grouped(found: dict[int, str], shards: Iterable[int]) -> Iterator[tuple[str, list[int]]]:

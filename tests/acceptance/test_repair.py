@@ -361,6 +361,14 @@ def test_after_a_loss_doctor_and_reset_say_what_is_lost_and_what_to_do(service: 
     reset = ("reset", "--to", "earliest", "--shard")
     assert "Redis lacks commits that cannot be replayed" in refused(installed, *reset, "0")
     assert "not in Redis" in refused(installed, *reset, "1")
+    health = Health.at_free_port()
+    with installed.worker(http_port=health.port):  # it rebuilds one, and leaves an empty head of the other
+        until(lambda: "0" in health.verdict("ready").get("parked", {}), lambda: str(health.verdict("ready")))
+        until(lambda: health.verdict("ready").get("shards") == [1], lambda: str(health.verdict("ready")))
+    result = segflow("doctor", "--settings", installed.file)
+    assert result.code == 1
+    assert "shard 0 lost all state in Redis, and it cannot be rebuilt: " in result.out
+    assert "shard 1 lost" not in result.out
 
 
 def command_in(said: str, to: str) -> list[str]:

@@ -54,6 +54,24 @@ def test_an_address_of_sentinels_that_lacks_something_is_refused_and_not_repeate
     assert HIDDEN not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("foo=1", "has an option 'foo' that segflow does not take"),
+        ("socket_timeout=1", "has an option 'socket_timeout' that segflow does not take"),
+        ("db=x", "has an option db whose value is none"),
+        ("ssl_cert_reqs=maybe", "has an option ssl_cert_reqs whose value is none"),
+    ],
+)
+def test_an_option_in_the_address_that_redis_would_not_take_is_refused_when_settings_load(
+    query: str, told: str
+) -> None:
+    """Redis' client raises a TypeError of its own at the first connection."""
+    with pytest.raises(SettingsError, match=rf"redis\.url: {told}") as refused:
+        parse({"redis": {"url": f"redis://h/0?password={HIDDEN}&{query}"}}, name="settings", environment={})
+    assert HIDDEN not in str(refused.value)
+
+
 def test_servers_and_sentinels_each_get_their_own_user() -> None:
     """What stands in the settings wins over what stands in the address; the sentinels get neither."""
     settings = Redis(
