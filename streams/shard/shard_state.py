@@ -70,7 +70,8 @@ class ShardState:
             return
         self.note_stands = not await self.parking.note(self.partition, None)
         if self.parked is not None:
-            log.warning("shard %d goes on; it was parked (%s)", self.partition, self.parked.reason)
+            # As one text, of which there is no other: the limit on like messages must leave no shard out.
+            log.warning(f"shard {self.partition} goes on; it was parked ({self.parked.reason})")  # noqa: G004
             self.parked = None
 
     @property
