@@ -27,9 +27,9 @@ TIMEOUT_MS = 10_000
 def settings(kafka: ApacheKafka) -> Settings:
     """Where the broker is, with topics of this module."""
     name = f"transactions-{secrets.token_hex(4)}"
-    changes, current = f"{name}.changes", f"{name}.current"
+    changes, alerts = f"{name}.changes", f"{name}.alerts"  # neither is compacted, and all records have one key
     made = Settings.model_validate(
-        {"kafka": {"address": kafka.address, "group": name, "topics": {"changes": changes, "current": current}}}
+        {"kafka": {"address": kafka.address, "group": name, "topics": {"changes": changes, "alerts": alerts}}}
     )
     topics.create(made, PARTITIONS)
     return made
@@ -46,14 +46,14 @@ def transactional_id(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 async def started(settings: Settings, transactional_id: str) -> TransactionalProducer:
     """A producer of that id."""
     producer = TransactionalProducer(settings.kafka, transactional_id, TIMEOUT_MS)
-    await producer.start([settings.kafka.topics.changes, settings.kafka.topics.current])
+    await producer.start([settings.kafka.topics.changes, settings.kafka.topics.alerts])
     return producer
 
 
 def filled(settings: Settings, values: list[bytes]) -> Filled:
-    """The values, each as a record of the changes' partition 1 and of the current segments' partition 0."""
+    """The values, each as a record of the changes' partition 1 and of the alerts' partition 0."""
     messages = Messages.of([Message(b"k", value) for value in values])
-    places = (TopicPartition(settings.kafka.topics.changes, 1), TopicPartition(settings.kafka.topics.current, 0))
+    places = (TopicPartition(settings.kafka.topics.changes, 1), TopicPartition(settings.kafka.topics.alerts, 0))
     return {place: list(batches(messages, 0, transactional=True)) for place in places}
 
 
