@@ -20,7 +20,7 @@ OPTIONS: Final = {
     "ssl_certfile": re.compile(r".+"),
     "ssl_keyfile": re.compile(r".+"),
 }
-"""What may stand behind the address of one server, `?name=value`, and how a value looks. redis-py takes more, such as
+"""The options behind the address of one server, `?name=value`, and how a value looks. redis-py takes more, such as
 timeouts, which are segflow's own to set; what it does not know, it raises at the first connection."""
 EXAMPLE: Final = "redis+sentinel://host1:26379,host2:26379,host3:26379/mymaster/0"
 

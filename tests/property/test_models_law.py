@@ -138,7 +138,11 @@ def rfm_by_hand(product: Settings, rules: Rules, facts: dict[str, Any], at_us: i
     """As docs/contract.md#dimensions: scores, then the grid; with a window, of the slots in it."""
     n, net_minor = max(0, facts["purchases"] - facts["full_refunds"]), facts["net_minor"]
     if product.rfm.window is not None:
-        moment_us = at_us if rules.cuts.window_at_us is None else max(rules.cuts.window_at_us, facts["last_us"])
+        moment_us = at_us
+        if rules.cuts.window_at_us is not None:  # never before the latest slot, which a refund may have begun
+            latest = max((key for key, _, _ in facts["window"] if key), default=KEY_OF_SLOT_0)
+            begun_us = (latest - KEY_OF_SLOT_0) * duration_us(product.slot)
+            moment_us = max(rules.cuts.window_at_us, facts["last_us"], begun_us)
         first = moment_us // duration_us(product.slot) - product.rfm.window // product.slot + 1 + KEY_OF_SLOT_0
         inside = [(orders, money) for key, orders, money in facts["window"] if key >= first]
         n, net_minor = max(0, sum(orders for orders, _ in inside)), sum(money for _, money in inside)
