@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import aiokafka.errors
 import kafka.errors
 import redis
+from redis.sentinel import MasterNotFoundError
 
 from segflow.schemas.connection_settings import Kafka, Redis
 from segflow.schemas.redis_url import sentinel_address
@@ -50,6 +51,8 @@ def redis_errors(settings: Redis) -> Iterator[None]:
             f"Redis at {address(settings)} refused the user: {error}. Check redis.username, and the password "
             "(SEGFLOW_REDIS_PASSWORD)."
         ) from error
+    except MasterNotFoundError as error:
+        raise UnreachableError(f"Redis at {address(settings)}: {reason(error)}") from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise UnreachableError(
             f"Redis at {address(settings)} cannot be reached: {str(error).rstrip('.')}. Is it running? Set redis.url "

@@ -3,6 +3,7 @@
 from typing import Final
 
 import redis
+from redis.sentinel import MasterNotFoundError
 
 REDIS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis.exceptions.OutOfMemoryError, "Redis is full (maxmemory) and refuses writes: raise maxmemory"),
@@ -11,6 +12,7 @@ REDIS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis.exceptions.NoPermissionError, "Redis refuses the user: give it the rights that docs/operations.md lists"),
     (redis.exceptions.AuthenticationError, "Redis refuses the user: check redis.username and the password"),
     (redis.exceptions.MasterDownError, "Redis is a replica that has lost its primary"),
+    (MasterNotFoundError, "no sentinel answers that knows a primary of that name: check redis.url and the sentinels"),
     (redis.exceptions.TimeoutError, "Redis does not answer in time (redis.timeout)"),
 )
 """Subclasses before their bases."""

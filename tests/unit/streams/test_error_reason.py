@@ -2,9 +2,12 @@
 
 import pytest
 import redis
+from redis.sentinel import MasterNotFoundError
 
+from segflow.schemas.connection_settings import Redis
 from segflow.schemas.settings import Settings
-from segflow.streams.runtime.connections import redis_errors
+from segflow.state.redis_connection import client
+from segflow.streams.runtime.connections import UnreachableError, redis_errors
 from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.errors import UsageError
 
@@ -20,6 +23,7 @@ from segflow.streams.runtime.errors import UsageError
             "check redis.username",
         ),
         (redis.TimeoutError("Timeout reading from socket"), "does not answer in time"),
+        (MasterNotFoundError("No master found for 'shop' : <redis.client.Redis(...)>"), "no sentinel answers"),
         (redis.BusyLoadingError("Redis is loading the dataset in memory"), "still loading"),
     ],
 )
@@ -39,3 +43,11 @@ def test_a_command_says_it_in_the_same_words() -> None:
     """With the address before them."""
     with pytest.raises(UsageError, match=r"^Redis at redis://.*: Redis is full"), redis_errors(Settings().redis):
         raise redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+
+
+def test_sentinels_that_do_not_answer_are_said_without_the_client_s_own_objects() -> None:
+    """The client's message shows its connections, with everything in them."""
+    settings = Redis(url="redis+sentinel://127.0.0.1:1/shop")
+    with pytest.raises(UnreachableError) as told, redis_errors(settings), client(settings) as connected:
+        connected.ping()
+    assert str(told.value).startswith("Redis at redis+sentinel://127.0.0.1:1/shop/0: no sentinel answers")
