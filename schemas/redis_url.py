@@ -20,8 +20,9 @@ OPTIONS: Final = {
     "ssl_certfile": re.compile(r".+"),
     "ssl_keyfile": re.compile(r".+"),
 }
-"""The options behind the address of one server, `?name=value`, and how a value looks. redis-py takes more, such as
-timeouts, which are segflow's own to set; what it does not know, it raises at the first connection."""
+"""The options that may follow the address of one server (`?name=value`), and how their values look. redis-py takes
+more, such as timeouts, but those are segflow's to set. One that redis-py does not know would fail only when it
+connects."""
 EXAMPLE: Final = "redis+sentinel://host1:26379,host2:26379,host3:26379/mymaster/0"
 
 
@@ -29,15 +30,15 @@ EXAMPLE: Final = "redis+sentinel://host1:26379,host2:26379,host3:26379/mymaster/
 class SentinelAddress:
     """Sentinels and what to ask them for.
 
-    `tls`: of the servers and of the sentinels. `username`, `password`: of the servers, empty where there are none.
+    `tls`: of the servers and of the sentinels. `username`, `password`: of the servers.
     """
 
     hosts: tuple[tuple[str, int], ...]
     service: str  # the name under which the sentinels know the primary
     database: int
     tls: bool
-    username: str = ""
-    password: str = field(default="", repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         """The address for people, without user and password."""
@@ -59,12 +60,16 @@ def checked(url: str) -> str:
             f"{EXAMPLE} (the sentinels, the primary's name, the database)"
         )
     else:
-        for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-            if name not in OPTIONS:
-                raise ValueError(f"has an option {name!r} that segflow does not take. It takes {', '.join(OPTIONS)}")
-            if not OPTIONS[name].fullmatch(value):
-                raise ValueError(f"has an option {name} whose value is none")
+        _check_options(url)
     return url
+
+
+def _check_options(url: str) -> None:
+    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        if name not in OPTIONS:
+            raise ValueError(f"has an option {name!r} that segflow does not take. It takes {', '.join(OPTIONS)}")
+        if not OPTIONS[name].fullmatch(value):
+            raise ValueError(f"has an option {name} with a value that it cannot have")
 
 
 def sentinel_address(url: str) -> SentinelAddress | None:
@@ -81,7 +86,7 @@ def sentinel_address(url: str) -> SentinelAddress | None:
     service, _, database = path.partition("/")
     found = [HOST.fullmatch(each) for each in hosts.split(",")]
     if not all(found) or not re.fullmatch(r"[\w.-]+", service) or not re.fullmatch(r"\d{0,4}", database):
-        raise ValueError(f"of sentinels must be as in {EXAMPLE}: the sentinels, the primary's name, the database")
+        raise ValueError(f"must name sentinels as in {EXAMPLE}: the sentinels, the primary's name, the database")
     name, _, password = user.partition(":") if ":" in user else ("", "", user)
     return SentinelAddress(
         hosts=tuple(
@@ -90,6 +95,6 @@ def sentinel_address(url: str) -> SentinelAddress | None:
         service=service,
         database=int(database or 0),
         tls=scheme.startswith("rediss"),
-        username=unquote(name),
-        password=unquote(password),
+        username=unquote(name) or None,
+        password=unquote(password) or None,
     )

@@ -3,6 +3,7 @@
 from typing import Any
 
 import redis
+from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -19,34 +20,32 @@ def client(settings: Redis) -> redis.Redis:
     Raises:
         ValueError: the address is none.
     """
-    options = _options(settings)
-    if settings.username is not None:
-        options["username"] = settings.username
-    if settings.password is not None:
-        options["password"] = settings.password.get_secret_value()
     address = sentinel_address(settings.url)
-    if address is None:
-        return redis.Redis.from_url(settings.url, **options)
-    return _by_sentinels(address, options, settings)
+    if address is not None:
+        return _by_sentinels(address, settings)
+    return redis.Redis.from_url(settings.url, **_bounds(settings), **_user(settings.username, settings.password))
 
 
-def _options(settings: Redis) -> dict[str, Any]:
-    """Those of servers and sentinels."""
-    timeout_s = settings.timeout.total_seconds()
-    options = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "retry": Retry(NoBackoff(), 0)}
-    return options if settings.tls_ca is None else options | {"ssl_ca_certs": settings.tls_ca}
-
-
-def _by_sentinels(address: SentinelAddress, options: dict[str, Any], settings: Redis) -> redis.Redis:
-    tls = {"ssl": True} if address.tls else {}
-    of_url = {key: value for key in ("username", "password") if (value := getattr(address, key))}
-    of_sentinels = {"username": settings.sentinel_username}
-    if settings.sentinel_password is not None:
-        of_sentinels["password"] = settings.sentinel_password.get_secret_value()
+def _by_sentinels(address: SentinelAddress, settings: Redis) -> redis.Redis:
+    """The primary's client. A user in the settings comes before one in the address."""
+    common = _bounds(settings) | ({"ssl": True} if address.tls else {})
     sentinels = Sentinel(  # type: ignore[no-untyped-call]
         address.hosts,
-        sentinel_kwargs=_options(settings) | tls | {key: value for key, value in of_sentinels.items() if value},
-        **(tls | of_url | options),
+        sentinel_kwargs=common | _user(settings.sentinel_username, settings.sentinel_password),
+        **(common | _user(address.username, address.password) | _user(settings.username, settings.password)),
     )
     found: redis.Redis = sentinels.master_for(address.service, db=address.database)  # type: ignore[no-untyped-call]
     return found
+
+
+def _bounds(settings: Redis) -> dict[str, Any]:
+    """Timeouts, retries and trust, the same of servers and sentinels."""
+    timeout_s = settings.timeout.total_seconds()
+    bounds = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "retry": Retry(NoBackoff(), 0)}
+    return bounds if settings.tls_ca is None else bounds | {"ssl_ca_certs": settings.tls_ca}
+
+
+def _user(username: str | None, password: SecretStr | str | None) -> dict[str, str]:
+    """The name and the password, each if it is given."""
+    secret = password.get_secret_value() if isinstance(password, SecretStr) else password
+    return {key: value for key, value in (("username", username), ("password", secret)) if value is not None}

@@ -13,7 +13,7 @@ from kafka.admin import KafkaAdminClient
 from segflow.operations.clock_check import clock_finding
 from segflow.operations.finding import Finding
 from segflow.operations.lag import lag_finding
-from segflow.operations.recovery_check import recovery_findings, replication_finding
+from segflow.operations.recovery_check import is_lost, recovery_findings, replication_finding
 from segflow.operations.redis_rights import rights_findings
 from segflow.operations.shard_findings import belongs, parked
 from segflow.operations.usable_share import usable_findings
@@ -260,12 +260,8 @@ def _installation(
 
 
 def _heads(heads: list[Head | None], report: TopicsReport | None, commits: list[int]) -> Iterator[Finding]:
-    told = commits if len(commits) == len(heads) else [0] * len(heads)
-    absent = [
-        partition
-        for partition, (head, count) in enumerate(zip(heads, told, strict=True))
-        if head is None or (count and head.sequence == 0)
-    ]
+    counts = commits if len(commits) == len(heads) else [0] * len(heads)
+    absent = [partition for partition, head in enumerate(heads) if is_lost(head, counts[partition])]
     population = sum(head.population - head.holes for head in heads if head is not None)
     if absent:
         yield Finding(

@@ -40,7 +40,7 @@ def recovery_findings(
     if not made:
         return
     found = obstacles(settings, report.input_ids, made)
-    lost = [number for number in made if heads is None or _empty(heads[number])]
+    lost = [number for number in made if heads is None or is_lost(heads[number], commits[number])]
     for why, shards in _grouped(found, lost):
         yield Finding(
             name="recovery",
@@ -69,9 +69,9 @@ def recovery_findings(
         yield _while_it_lasts(report, whole)
 
 
-def _empty(head: Head | None) -> bool:
-    """Whether a shard has no state: none at all, or that of a worker that acquired it and could replay nothing."""
-    return head is None or head.sequence == 0
+def is_lost(head: Head | None, commits: int) -> bool:
+    """Whether Redis has nothing of a shard with so many commits: no head, or the empty one of a failed recovery."""
+    return head is None or (commits > 0 and head.sequence == 0)
 
 
 def _grouped(found: dict[int, str], shards: Iterable[int]) -> Iterator[tuple[str, list[int]]]:
