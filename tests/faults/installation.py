@@ -56,12 +56,13 @@ class Installation(Service):
         direct: str,
         address: str,
         redis: str,
-        redis_timeout: str,
+        redis_timeout: str = "10s",
         prefix: str,
-        partitions: int,
-        content: dict[str, Any],
+        partitions: int = 2,
+        content: dict[str, Any] | None = None,
     ) -> None:
-        merged = QUICK | content | {"worker": {**QUICK["worker"], **content.get("worker", {})}}  # type: ignore[dict-item]
+        given = content or {}
+        merged = QUICK | given | {"worker": {**QUICK["worker"], **given.get("worker", {})}}  # type: ignore[dict-item]
         super().__init__(folder, address, redis, prefix, partitions, redis_timeout=redis_timeout, **merged)
         self.direct = direct
         self.settings = self.settings.model_copy(

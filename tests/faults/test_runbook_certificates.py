@@ -94,16 +94,7 @@ def test_the_authority_of_all_certificates_changes_while_a_worker_works(tmp_path
 
 def secured(folder: Path, kafka: SecuredKafka, redis: RedisServer, url: str, prefix: str) -> Installation:
     """An installation whose workers, and whose test, have no other way in than by TLS."""
-    installed = Installation(
-        folder,
-        direct=kafka.address,
-        address=kafka.address,
-        redis=redis.url,
-        redis_timeout="10s",
-        prefix=prefix,
-        partitions=2,
-        content={},
-    )
+    installed = Installation(folder, direct=kafka.address, address=kafka.address, redis=redis.url, prefix=prefix)
     authority = str(folder / "authority.pem")
     tls = {"tls": True, "tls_ca": authority}
     tls |= {"tls_certificate": str(folder / "client.pem"), "tls_key": str(folder / "key.pem")}

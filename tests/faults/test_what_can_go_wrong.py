@@ -15,7 +15,6 @@ import pytest
 import yaml
 from redis import Redis
 
-from segflow.embedded.free_port import free_ports
 from segflow.embedded.redis_server import RedisServer
 from segflow.state.keys import Keys
 from tests.conftest import started_or_skipped
@@ -179,7 +178,7 @@ def cut(installed: Installation) -> None:
 def running(folder: Path, kafka: ProxiedKafka) -> Iterator[Place]:
     """A worker that has worked some events."""
     folder.mkdir(exist_ok=True)
-    (port,) = free_ports(1)
+    health = Health.at_free_port()
     with closing(started_or_skipped(RedisServer)) as redis:
         installed = Installation(
             folder,
@@ -188,15 +187,11 @@ def running(folder: Path, kafka: ProxiedKafka) -> Iterator[Place]:
             redis=redis.url,
             redis_timeout="2s",
             prefix=f"t{uuid4().hex[:8]}-",
-            partitions=2,
-            content={},
         )
         installed.put(record for record in Stream(0).take(40) if BAD.encode() not in (record.value or BAD.encode()))
-        with installed.worker(http_port=port) as worker:
-            place = Place(installed=installed, worker=worker, health=Health(port), redis=redis, kafka=kafka)
-            until(place.health.is_ready, worker.said)
+        with installed.ready_worker(health) as worker:
             installed.settles()
-            yield place
+            yield Place(installed=installed, worker=worker, health=health, redis=redis, kafka=kafka)
 
 
 @pytest.fixture(scope="module")

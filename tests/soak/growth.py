@@ -10,6 +10,7 @@ from typing import Final
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from segflow.state.parking import Reason
 from segflow.streams.kafka.topic_kinds import INPUTS
 from segflow.streams.shard.commit_loop import MISPLACED
 from tests.faults.installation import Installation
@@ -20,7 +21,6 @@ from tests.support.until import until
 ADDED: Final = 2
 RATE: Final = 150.0
 """Records a second, as during the soak."""
-NEW: Final = "partitions_added"
 STANDS_S: Final = 20.0
 """Producers go on for so long when every shard is parked: as many records as a shard would commit ten times."""
 
@@ -94,7 +94,12 @@ def _produced(installed: Installation, stream: Stream) -> Iterator[None]:
 def _parked(pages: list[Health]) -> set[str]:
     """The shards that their workers say are parked for it."""
     told = [page.verdict("ready") for page in pages]
-    return {number for verdict in told for number, why in dict(verdict.get("parked") or {}).items() if why == NEW}
+    return {
+        number
+        for verdict in told
+        for number, why in dict(verdict.get("parked") or {}).items()
+        if why == Reason.PARTITIONS_ADDED
+    }
 
 
 def _misplaced(installed: Installation) -> int:

@@ -4,13 +4,16 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
+import typer
 import yaml
 
+from segflow.cli import commands
 from segflow.cli.main import main
 from segflow.schemas.settings_file import ENVIRONMENT
 
@@ -51,6 +54,21 @@ def segflow_process(*arguments: str | Path, stdin: bytes = b"") -> Result:
         [*PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, check=False, env=environment
     )
     return Result(code=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
+
+
+def is_taken(line: Sequence[str]) -> None:
+    """Check that `segflow` takes a command line: the command, its options and their values.
+
+    Raises:
+        click.ClickException: it does not know something of it.
+    """
+    app = typer.Typer()
+    commands.register(app)
+    group: Any = typer.main.get_command(app)
+    command, *arguments = line
+    found = group.get_command(None, command)
+    assert found is not None, command
+    found.make_context(command, arguments)
 
 
 def _text(stream: io.TextIOWrapper) -> str:

@@ -1,6 +1,6 @@
 """A Redis sentinel, and a primary with replicas that three of them watch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -8,9 +8,10 @@ from typing import Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-from segflow.embedded.redis_program import RedisProgram, redis_program
+from segflow.embedded.redis_program import RedisProgram
 from segflow.embedded.redis_server import RedisServer
-from segflow.embedded.server_process import ServerProcess
+from segflow.embedded.server_process import ServerProcess, ServerT
+from tests.conftest import started_or_skipped
 from tests.support.until import until
 
 SERVICE: Final = "shop"
@@ -100,20 +101,15 @@ class Watched:
 @contextmanager
 def watched() -> Iterator[Watched]:
     """A primary, two replicas and three sentinels, which know each other."""
-    program = redis_program(only_real=False)
     with ExitStack() as stack:
 
-        def started(server: RedisServer) -> RedisServer:
-            server.start()
-            return stack.enter_context(closing(server))
+        def started(make: Callable[[], ServerT]) -> ServerT:
+            return stack.enter_context(closing(started_or_skipped(make)))
 
-        first = started(RedisServer(program=program, appendonly=True))
+        first = started(lambda: RedisServer(appendonly=True))
         follow = {"replicaof": f"127.0.0.1 {first.ports[0]}"}
-        servers = [first, *(started(RedisServer(program=program, options=follow)) for _ in range(2))]
-        sentinels = [RedisSentinel(program, first.ports[0]) for _ in range(3)]
-        for each in sentinels:
-            each.start()
-            stack.enter_context(closing(each))
+        servers = [first, *(started(lambda: RedisServer(options=follow)) for _ in range(2))]
+        sentinels = [started(lambda: RedisSentinel(first.program, first.ports[0])) for _ in range(3)]
         found = Watched(servers=servers, sentinels=sentinels)
         until(found.knows_all, "the sentinels do not find each other")
         yield found

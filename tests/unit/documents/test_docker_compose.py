@@ -6,13 +6,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import typer
 import yaml
 
-from segflow.cli import commands
 from segflow.schemas import settings_file
 from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
+from tests.support.command import is_taken
 
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -37,13 +36,7 @@ def published(name: str) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("name", OURS)
 def test_the_commands_and_options_exist(name: str) -> None:
     """Each service's command line is one that `segflow` takes."""
-    app = typer.Typer()
-    commands.register(app)
-    group: Any = typer.main.get_command(app)
-    command, *arguments = SERVICES[name]["command"]
-    found = group.get_command(None, command)
-    assert found is not None, command
-    found.make_context(command, list(arguments))  # raises for what the command does not know
+    is_taken(SERVICES[name]["command"])
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -10,15 +10,14 @@ from typing import Any, Final
 
 import kubernetes_validate
 import pytest
-import typer
 import yaml
 
-from segflow.cli import commands
 from segflow.schemas import settings_file
 from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
 from segflow.streams.health.metrics import Metrics
 from segflow.streams.worker.worker import STOP_S
 from tests.support import chart
+from tests.support.command import is_taken
 
 UNIT: Final = chart.ROOT / "deploy" / "systemd" / "segflow@.service"
 OTHERS: Final = {"keda.sh/v1alpha1", "monitoring.coreos.com/v1"}
@@ -90,12 +89,8 @@ def test_kubernetes_accepts_every_manifest(name: str) -> None:
 @ALL
 def test_segflow_reads_the_settings_and_takes_the_commands(name: str) -> None:
     """The file stands where segflow looks, and its pages where Kubernetes looks."""
-    app = typer.Typer()
-    commands.register(app)
-    group: Any = typer.main.get_command(app)
     for each in containers(name):
-        command, *arguments = each["args"]
-        group.get_command(None, command).make_context(command, list(arguments))  # raises for what it does not know
+        is_taken(each["args"])
         assert f"{each['volumeMounts'][0]['mountPath']}/{DEFAULT_FILE}" == "/etc/segflow/segflow.yaml"
     for kind in ("ConfigMap", "hook ConfigMap"):
         content = yaml.safe_load(kinds(name)[kind]["data"][DEFAULT_FILE])
@@ -153,11 +148,7 @@ def test_the_systemd_unit_runs_a_command_there_is_and_leaves_it_time_to_end() ->
     unit = Unit(strict=False)  # systemd allows a name several times
     unit.read(UNIT, encoding="utf-8")
     service = unit["Service"]
-    _, command, *arguments = shlex.split(service["ExecStart"].replace("%i", "8080"))
-    app = typer.Typer()
-    commands.register(app)
-    group: Any = typer.main.get_command(app)
-    group.get_command(None, command).make_context(command, list(arguments))
+    is_taken(shlex.split(service["ExecStart"].replace("%i", "8080"))[1:])
     assert float(service["TimeoutStopSec"]) > STOP_S + 5
     assert service["RestartPreventExitStatus"] == "2"
 
