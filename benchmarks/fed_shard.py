@@ -26,6 +26,7 @@ from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.parking import Parking
 from segflow.streams.shard.shard import Shard
 from segflow.streams.shard.shard_state import ShardState
+from segflow.streams.state_topic.reader import TopicFacts
 
 PARTITION: Final = 0
 """All customers are in this shard, whatever their keys: what a commit costs does not depend on the others."""
@@ -161,11 +162,13 @@ async def fed_shard(site: Installation) -> AsyncIterator[FedShard]:
     settings, inputs, metrics = site.settings, Inputs(), _Committed()
     control = Control(settings)
     await asyncio.to_thread(control.start, lambda: 0)
+    report = await asyncio.to_thread(topics.check, settings)
     state = ShardState(
         settings=settings,
         partition=PARTITION,
         partitions=1,  # whatever its key, every record of the history is this shard's
-        topic_ids=(await asyncio.to_thread(topics.check, settings)).input_ids,
+        topic_ids=report.input_ids,
+        state_topic=TopicFacts.of(report.topics["state"]),
         control=control,
         store=site.stores()[PARTITION],
         feed=inputs,

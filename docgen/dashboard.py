@@ -156,11 +156,12 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
         _p("Parked shards, by reason", "{{shard}}: {{reason}}", "max by (shard, reason) (segflow_parked) > 0"),
         _p("Shards by worker", "{{instance}}", "sum by (instance) (segflow_taken)", stacked=True),
         Panel(
-            title="Shards acquired, released, fenced; commits replayed",
+            title="Shards acquired, released, fenced; records copied, commits replayed",
             queries={
                 "acquired": "sum(increase(segflow_takes_total[$__rate_interval]))",
                 "released after an error": "sum(increase(segflow_retakes_total[$__rate_interval]))",
                 "fenced by {{by}}": "sum by (by) (increase(segflow_fenced_total[$__rate_interval]))",
+                "records copied": "sum(increase(segflow_copied_total[$__rate_interval]))",
                 "commits replayed": "sum(increase(segflow_reexecuted_total[$__rate_interval]))",
                 "lost by Redis": "sum(increase(segflow_rollbacks_total[$__rate_interval]))",
             },

@@ -20,6 +20,7 @@ USE: Final = {
     "journal": "segflow's own: what each commit did",
     "control": "segflow's own: definitions, cuts, fitted parameters",
     "handover": "segflow's own: what shards leave to each other when two customers become one",
+    "state": "segflow's own: what Redis has of each shard, so that a lost Redis is copied from it",
 }
 """The purpose of each topic, by field of `kafka.topics`."""
 
@@ -65,6 +66,7 @@ METRIC_GROUPS: Final = {
         "segflow_retakes",
         "segflow_fenced",
         "segflow_rollbacks",
+        "segflow_copied",
         "segflow_reexecuted",
     ),
 }

@@ -33,6 +33,7 @@ class KafkaTopics(Section):
     journal: Topic = "segments.journal"
     control: Topic = "segments.control"
     handover: Topic = "segments.handover"
+    state: Topic = "segments.state"
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -73,9 +73,8 @@ def _asyncapi() -> dict[str, Any]:
             "version": f"{SPEC}.0.0",
             "description": (
                 "Customer segments kept up to date in real time. Topic names are the defaults of kafka.topics in "
-                f"segflow.yaml. {_KAFKA.topics.journal}, {_KAFKA.topics.control} and {_KAFKA.topics.handover} are "
-                "segflow's own: "
-                "their contents may change with any release."
+                f"segflow.yaml. {_KAFKA.topics.journal}, {_KAFKA.topics.control}, {_KAFKA.topics.handover} and "
+                f"{_KAFKA.topics.state} are segflow's own: their contents may change with any release."
             ),
             "license": {"name": "Apache-2.0"},
         },

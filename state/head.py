@@ -34,6 +34,19 @@ class Erasures(msgspec.Struct, frozen=True, kw_only=True):
     latest_us: int  # none after
 
 
+class InTopic(msgspec.Struct, frozen=True, kw_only=True):
+    """The reach of `segments.state` into this shard's state, and of this state into the topic (docs/state.md)."""
+
+    topic_id: str = ""  # a topic made again has another
+    layout: int = 1  # of the topic's records (state/topic_layout.py)
+    since: int = 0  # records before this offset count for nothing: they are from before the state was written there
+    offset: int = 0  # all that the topic holds before it is in this state
+    at_us: int = UNKNOWN  # wall time of the commit: tombstones behind `offset` are no older
+    places: int = 0  # of the directory, those that the filling has written there so far
+    until: int = 0  # it has as many to write; customers behind them came since, and were written as they came
+    complete: bool = False  # all of the state is there: it can be copied
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The fold of a shard's log but for its customers."""
 
@@ -52,7 +65,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     redirects: int = msgspec.field(default=0, name="forwards")  # ids that became another customer's
     aliases: int = 0  # aliases of this shard's customers so far; 0: no erase has other ids to tell of
     counted: bool = False  # customers by label, beside it: from the first one on; an older state lacks them
-    partial: bool = False  # what stands beside it is being wiped or made again (`segflow rebuild`): take it for nothing
+    partial: bool = False  # what stands beside it is being wiped, copied or made again: take it for nothing
+    in_topic: InTopic | None = None  # None: nothing of this state is known to be in `segments.state`
 
     @property
     def pages(self) -> int:

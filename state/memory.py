@@ -10,7 +10,7 @@ from segflow.state.erasure import Erasure
 from segflow.state.head import PAGE_CUSTOMERS, Head
 from segflow.state.layout import NO_TIMER
 from segflow.state.redirect import is_redirect
-from segflow.state.store import HOLE, Found, ShardLostError, Write
+from segflow.state.store import HOLE, Cursor, Found, Outside, ShardLostError, Write
 
 
 class MemoryStore:
@@ -79,6 +79,13 @@ class MemoryStore:
         """See Store."""
         return sorted(self._merged_from.get(customer_id, ()))
 
+    def outside_directory(self, cursor: Cursor) -> Outside:  # noqa: ARG002 - the protocol's
+        """See Store. All of it at once."""
+        redirects = tuple(self.redirects.items())
+        return Outside(
+            erased=tuple(self._erased.items()), merged_into=tuple(self._merged_into.items()), redirects=redirects
+        )
+
     def counts(self) -> dict[tuple[str, str], int]:
         """See Store."""
         return {kind: count for kind, count in self._counts.items() if count}
@@ -113,13 +120,7 @@ class MemoryStore:
         self._records.update(write.records)
         for customer_id in write.gone:
             del self._records[customer_id]
-        for place in write.holes:
-            if self._places is not None:
-                self._places.pop(self._directory[place], None)
-            self._directory[place] = HOLE
-        if self._places is not None:
-            self._places.update(zip(write.born, count(len(self._directory)), strict=False))
-        self._directory.extend(write.born)
+        self._direct(write)
         for pseudonym, erasure in write.erased:
             if erasure is None:
                 self._erased.pop(pseudonym, None)
@@ -136,6 +137,16 @@ class MemoryStore:
             self._queue = [(timer_us, who.encode(), who) for who, timer_us in self._timers.items()]
             heapify(self._queue)
         self._head = write.head
+
+    def _direct(self, write: Write) -> None:
+        if self._places is not None:
+            for place in write.holes:
+                self._places.pop(self._directory[place], None)
+            self._places.update(zip(write.born, count(len(self._directory)), strict=False))
+            self._places.update({customer_id: place for place, customer_id in write.placed})
+        self._directory.extend(write.born)
+        for place, customer_id in (*dict.fromkeys(write.holes, HOLE).items(), *write.placed):
+            self._directory[place] = customer_id
 
     def _note(self, write: Write) -> None:
         for dimension, label, by in write.counts:

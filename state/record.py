@@ -155,6 +155,12 @@ def timers_us(values: Sequence[bytes | None]) -> list[int]:
     return timers
 
 
+def rules_of(values: Sequence[bytes]) -> npt.NDArray[np.uint32]:
+    """The version of the rules that each customer's labels were made with, from the stored bytes; shape (n,)."""
+    versions: npt.NDArray[np.uint32] = _fixed(_of_this_layout(list(values)))["rules"]
+    return versions
+
+
 def upgraded(value: bytes) -> bytes:
     """A record as this version writes it: one of layout 1 has no sections, the others are as they are."""
     if value[:1] != b"\x01":

@@ -16,7 +16,17 @@ from segflow.state.head import PAGE_CUSTOMERS, Head
 from segflow.state.keys import Keys
 from segflow.state.layout import NO_TIMER
 from segflow.state.parking import WRONG_TYPE
-from segflow.state.store import HOLE, Found, ShardLostError, TornStateError, Write, head_error
+from segflow.state.redirect import is_redirect
+from segflow.state.store import (
+    HOLE,
+    Cursor,
+    Found,
+    Outside,
+    ShardLostError,
+    TornStateError,
+    Write,
+    head_error,
+)
 
 EXACT_SCORE: Final = 2**53
 """A sorted set's score is a double: beyond this one (the year 2255) it is rounded, so it is made earlier first."""
@@ -28,6 +38,9 @@ PAGES_ASKED: Final = 64
 """Pages of the directory looked at in one round trip: a millisecond of the server's time."""
 LOOKED_FOR: Final = 4
 """Up to so many ids the server looks itself, 8 microseconds an id and page in all; to read a page takes 60."""
+
+ERASED, MERGED, REDIRECTS = range(3)
+"""The steps of what stands outside the directory: the first number of a cursor."""
 
 Command = tuple[Any, ...]
 
@@ -112,6 +125,28 @@ class RedisStore:
     def merged_from(self, customer_id: str) -> list[str]:
         """See Store."""
         return sorted(member.decode() for member in self._call(("HKEYS", self._keys.merged_from(customer_id)))[0])
+
+    def outside_directory(self, cursor: Cursor) -> Outside:
+        """See Store. Redirects stand among all records: they are looked for in all keys of the server."""
+        step, place = cursor
+        if step == REDIRECTS:
+            return self._redirects(place)
+        key = self._keys.erased if step == ERASED else self._keys.merged_into
+        then, found = self._call(("HSCAN", key, place, "COUNT", SCANNED))[0]
+        pairs = list(zip(found[::2], found[1::2], strict=True)) if isinstance(found, list) else list(found.items())
+        following = (step, int(then)) if int(then) else (step + 1, 0)
+        if step == ERASED:
+            return Outside(erased=[(name, Erasure.decode(value)) for name, value in pairs], then=following)
+        return Outside(merged_into=[(name.decode(), value.decode()) for name, value in pairs], then=following)
+
+    def _redirects(self, place: int) -> Outside:
+        start = self._keys.record("")
+        then, found = self._call(("SCAN", place, "MATCH", self._keys.pattern(start), "COUNT", SCANNED))[0]
+        ids = self._ids([key[len(start.encode()) :] for key in found])
+        redirects = [
+            (name, value) for name, value in zip(ids, self.load(ids), strict=True) if value and is_redirect(value)
+        ]
+        return Outside(redirects=redirects, then=(REDIRECTS, int(then)) if int(then) else None)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """See Store."""
@@ -262,6 +297,9 @@ class RedisStore:
         for number in range(first // PAGE_CUSTOMERS, write.head.pages if write.born else 0):
             start, stop = (max(0, number * PAGE_CUSTOMERS - first), (number + 1) * PAGE_CUSTOMERS - first)
             commands.append(("RPUSH", self._keys.page(number), *write.born[start:stop]))
+        for place, customer_id in write.placed:
+            number, index = divmod(place, PAGE_CUSTOMERS)
+            commands.append(("LSET", self._keys.page(number), index, customer_id))
         if write.gone or write.holes or write.erased:
             commands += self._erase(write)
         for customer_id, parent, holds in write.ledger:

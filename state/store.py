@@ -76,6 +76,23 @@ class Write:
     erased: Sequence[tuple[bytes, Erasure | None]] = ()  # by pseudonym; None: nothing stays any more
     ledger: Sequence[LedgerEntry] = ()  # applied one by one
     counts: Sequence[tuple[str, str, int]] = ()  # dimension, label, customers more or fewer
+    placed: Sequence[tuple[int, str]] = ()  # places of the directory that there are already, and who stands there
+
+
+Cursor = tuple[int, int]
+"""A place in what stands outside the directory; of use to the store that gave it alone."""
+NO_CURSOR: Final[Cursor] = (0, 0)
+"""The beginning."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outside:
+    """One slice of what no page of the directory leads to."""
+
+    erased: Sequence[tuple[bytes, Erasure]] = ()
+    merged_into: Sequence[tuple[str, str]] = ()  # an id and whom it became
+    redirects: Sequence[tuple[str, bytes]] = ()  # an id and the redirect in the place of its record
+    then: Cursor | None = None  # where the next slice begins; None: there is none
 
 
 class Store(Protocol):
@@ -133,6 +150,13 @@ class Store(Protocol):
 
     def merged_from(self, customer_id: str) -> list[str]:
         """The ids that became this one, likewise, sorted; not those that became them."""
+        ...
+
+    def outside_directory(self, cursor: Cursor) -> Outside:
+        """One slice of what no page of the directory leads to: erasures, the merge ledger, redirects.
+
+        What is there from the first slice (NO_CURSOR) to the last is in one of them, perhaps in two.
+        """
         ...
 
     def counts(self) -> dict[tuple[str, str], int]:

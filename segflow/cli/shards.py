@@ -10,6 +10,7 @@ from segflow.state import lookup
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka import topics
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.state_topic.reader import TopicFacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +19,7 @@ class Installed:
 
     partitions: int
     topic_ids: tuple[str, ...]  # of purchases and interactions
+    state_topic: TopicFacts
     control: Control
 
 
@@ -46,7 +48,12 @@ def inputs_of(settings: Settings, state: redis.Redis | None = None) -> Installed
             f"the state in Redis is of {held.partitions} partitions and the partitioner {held.partitioner}, the "
             f"settings and inputs have {wanted[0]} and {wanted[1]}: customers changed shards"
         )
-    return Installed(partitions=report.partitions, topic_ids=report.input_ids, control=control)
+    return Installed(
+        partitions=report.partitions,
+        topic_ids=report.input_ids,
+        state_topic=TopicFacts.of(report.topics["state"]),
+        control=control,
+    )
 
 
 def shards_of(installed: Installed, shard: int | None) -> Sequence[int]:

@@ -23,6 +23,7 @@ from segflow.state import lookup, redis_connection
 from segflow.state.head import Head
 from segflow.state.parking import ParkingNotes
 from segflow.streams.health.redis_memory import RedisMemory
+from segflow.streams.journal.journal import JournalError
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.key_placement import KeySample, key_samples, placement_problem
 from segflow.streams.kafka.topic_kinds import INPUTS
@@ -213,7 +214,7 @@ def _recovery(
     try:
         with kafka_errors(settings.kafka):
             found = list(recovery_findings(settings, report, commits, heads))
-    except UsageError as error:
+    except (UsageError, JournalError) as error:
         found = [Finding(name="recovery", status="FAIL", message=str(error))]
     yield from found
 

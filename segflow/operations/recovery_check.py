@@ -1,5 +1,6 @@
 """The checks of `segflow doctor` on what a loss of Redis, or of a broker, would cost, or has cost."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -11,6 +12,8 @@ from segflow.streams.journal.recovery import obstacles
 from segflow.streams.kafka.topic_kinds import READ
 from segflow.streams.kafka.topics_report import Topic, TopicsReport, retention
 from segflow.streams.runtime.shard_names import shard_names
+from segflow.streams.state_topic.reader import TopicFacts
+from segflow.streams.state_topic.whole import whole_in
 
 BACKUP: Final = (
     "Back Redis up, or keep its append-only file on another disk: without it a loss of Redis is final. To keep the "
@@ -25,7 +28,7 @@ NEXT_INSTALLATION: Final = (
 def recovery_findings(
     settings: Settings, report: TopicsReport, commits: Sequence[int], heads: Sequence[Head | None] | None
 ) -> Iterator[Finding]:
-    """The source that Redis could be rebuilt from; after a loss, what is lost and what to type.
+    """The source that Redis could be made again from; after a loss, what is lost and what to type.
 
     Args:
         settings: where everything is.
@@ -39,8 +42,13 @@ def recovery_findings(
     made = [number for number, count in enumerate(commits) if count]
     if not made:
         return
-    found = obstacles(settings, report.input_ids, made)
     lost = [number for number in made if heads is None or is_lost(heads[number], commits[number])]
+    copied = asyncio.run(whole_in(settings, TopicFacts.of(report.topics["state"]), made))
+    yield from _copied(settings, [number for number in copied if number in lost], lost=True)
+    yield from _copied(settings, [number for number in copied if number not in lost], lost=False)
+    made = [number for number in made if number not in copied]
+    lost = [number for number in lost if number not in copied]
+    found = obstacles(settings, report.input_ids, made)
     for why, shards in _grouped(found, lost):
         yield Finding(
             name="recovery",
@@ -64,6 +72,7 @@ def recovery_findings(
             message=f"Redis is the only copy of {shard_names(shards)}: {why}",
             advice=BACKUP,
         )
+    yield from _being_filled(settings, standing, heads)
     whole = [number for number in standing if not found.get(number, "?")]
     if whole:
         yield _while_it_lasts(report, whole)
@@ -72,6 +81,37 @@ def recovery_findings(
 def is_lost(head: Head | None, commits: int) -> bool:
     """Whether Redis has nothing of a shard with so many commits: no head, or the empty one of a failed recovery."""
     return head is None or (commits > 0 and head.sequence == 0)
+
+
+def _copied(settings: Settings, shards: list[int], *, lost: bool) -> Iterator[Finding]:
+    """Shards that the state topic has whole."""
+    name = settings.kafka.topics.state
+    if shards and lost:
+        yield Finding(
+            name="recovery",
+            status="FAIL",
+            message=f"{shard_names(shards)} lost all state in Redis; it can be copied from {name}",
+            advice="Start a worker (`segflow worker`): it does so as it acquires them.",
+        )
+    elif shards:
+        yield Finding(
+            name="recovery", status="OK", message=f"{shard_names(shards)} could be copied from {name}, without Redis"
+        )
+
+
+def _being_filled(settings: Settings, shards: list[int], heads: Sequence[Head | None] | None) -> Iterator[Finding]:
+    """Shards whose state is on its way into the state topic."""
+    found = [(number, head.in_topic) for number in shards if heads and (head := heads[number]) is not None]
+    on_the_way = {number: known for number, known in found if known is not None and not known.complete}
+    if on_the_way:
+        done, of = (sum(getattr(known, name) for known in on_the_way.values()) for name in ("places", "until"))
+        yield Finding(
+            name="state topic",
+            status="WARN",
+            message=f"{settings.kafka.topics.state} does not have all of {shard_names(list(on_the_way))} yet: {done:,} "
+            f"of {of:,} customers who came before it",
+            advice="Let the workers run: they write the rest there beside their commits.",
+        )
 
 
 def _grouped(found: dict[int, str], shards: Iterable[int]) -> Iterator[tuple[str, list[int]]]:

@@ -47,7 +47,7 @@ class Standing:
     clock_s: float | None  # event clock, seconds since 1970
     freshness_s: float | None  # age of the moment up to which everything is concluded
     timer_lag_s: float | None  # how overdue its most overdue timer is
-    recoverable: bool | None  # without Redis, from the journal and the inputs
+    recoverable: bool | None  # without Redis, from the state topic, or the journal and the inputs
     uncommitted_s: float  # for how long something has waited for its commit
     lags: tuple[int | None, ...]  # records of each input that are not in the state yet, in the order of READ
 
@@ -105,7 +105,7 @@ class ShardGauges(Collector):
         )
         yield _gauge(
             "segflow_recoverable",
-            "1: a shard could be rebuilt from the journal and the inputs; 0: Redis is its only copy",
+            "1: a shard could be made again without Redis; 0: Redis is its only copy",
             shards,
             lambda shard: None if shard.recoverable is None else float(shard.recoverable),
         )
@@ -205,6 +205,7 @@ class Metrics:
         self.rollbacks = Counter(
             "segflow_rollbacks", "shards whose state in Redis was gone or older than written", registry=registry
         )
+        self.copied = Counter("segflow_copied", "records copied from the state topic into Redis", registry=registry)
         self.replayed = Counter("segflow_reexecuted", "commits replayed from the journal", registry=registry)
         for by in ("redis", "kafka"):  # a counter that is absent until its first use can be in no alert
             self.fenced.labels(by)

@@ -16,21 +16,32 @@ SAME_EVERY_S: Final = 60.0
 
 
 class RecoveryLook:
-    """Looks at the oldest records of journal and inputs. Called from a probe's thread.
+    """Looks at the oldest records of journal and inputs, for shards that are not whole in the state topic.
+
+    Called from a probe's thread.
 
     Args:
         settings: where the topics are.
         topic_ids: of what shards read.
         partitions: the shards held.
+        copied: of them, those that the state topic has whole.
     """
 
-    def __init__(self, settings: Settings, topic_ids: tuple[str, ...], partitions: Callable[[], Iterable[int]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        topic_ids: tuple[str, ...],
+        partitions: Callable[[], Iterable[int]],
+        copied: Callable[[], Iterable[int]] = tuple,
+    ) -> None:
+        self._copied = copied
         self._settings = settings
         self._topic_ids = topic_ids
         self._partitions = partitions
         self._told: set[str] = set()
         self._found: dict[int, str] = {}  # at the last look
         self._shards: set[int] = set()  # that were looked at then
+        self._whole: set[int] = set()  # that the state topic had then
         self._looked_s = 0.0  # when, of monotonic
 
     def __call__(self) -> dict[int, str]:
@@ -39,11 +50,13 @@ class RecoveryLook:
         Raises:
             kafka.errors.KafkaError: Kafka does not answer.
         """
-        shards = set(self._partitions())
-        if shards == self._shards and monotonic() - self._looked_s < SAME_EVERY_S:
+        whole = set(self._copied())
+        shards = set(self._partitions()) - whole
+        if (shards, whole) == (self._shards, self._whole) and monotonic() - self._looked_s < SAME_EVERY_S:
             return self._found
-        self._found = found = obstacles(self._settings, self._topic_ids, shards)
-        self._shards, self._looked_s = shards, monotonic()
+        found = obstacles(self._settings, self._topic_ids, shards) if shards else {}
+        self._found = found = found | dict.fromkeys(whole, "")
+        self._shards, self._whole, self._looked_s = shards, whole, monotonic()
         lines = only_copies(found)
         for line in lines:
             if line not in self._told:

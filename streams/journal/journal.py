@@ -13,16 +13,10 @@ from segflow.engine.commit.execute import CommitResult
 from segflow.engine.commit.plan import Plan
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
-from segflow.streams.kafka.partition_reader import PartitionReader
+from segflow.streams.kafka.partition_reader import GROWTH, TAIL_STEP, PartitionReader
 from segflow.streams.runtime.version import installed_version
 
 log = logging.getLogger(__name__)
-
-TAIL_STEP: Final = 64
-"""Offsets looked back from the end at first; a worker that stopped cleanly needs two."""
-GROWTH: Final = 4
-"""The factor by which each look goes further back. Few looks are needed, and at most this many times the missing part
-is read."""
 
 
 class JournalError(Exception):
@@ -137,6 +131,14 @@ class JournalReader:
     async def settled_end(self, transaction_timeout_s: float) -> int:
         """See PartitionReader."""
         return await self._reader.settled_end(transaction_timeout_s)
+
+    async def last(self) -> Entry | None:
+        """The last entry; None where there is none any more.
+
+        Raises:
+            JournalError: a record that has an entry's key cannot be read.
+        """
+        return await self._reader.last(await self._reader.end(), lambda record: read(record, self._place))
 
     async def after(self, head: Head, end: int | None = None) -> AsyncIterator[tuple[int, Entry]]:
         """The entries beyond the last commit of `head` and before the offset `end`, oldest first, each with its offset.

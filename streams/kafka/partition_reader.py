@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -22,6 +22,12 @@ POLL_MS: Final = 200
 SETTLE_S: Final = 30.0
 """The time by which an open transaction may outlive its timeout: the broker looks for such ones every 10 s."""
 SETTLE_POLL_S: Final = 0.05
+TAIL_STEP: Final = 64
+"""Offsets looked back from the end at first; a worker that stopped cleanly needs two."""
+GROWTH: Final = 4
+"""The factor by which each look goes further back. Few looks are needed, and at most this many times the missing part
+is read."""
+FoundT = TypeVar("FoundT")
 
 
 class PartitionReader:
@@ -132,6 +138,22 @@ class PartitionReader:
                 return
             found = await self._consumer.getmany(self.place, timeout_ms=POLL_MS, max_records=SLICE_RECORDS)
             self._held.extend(found.get(self.place, ()))
+
+    async def last(self, stop: int, read: Callable[[Any], FoundT | None]) -> FoundT | None:
+        """The result of `read` for the last committed record before `stop` that has one; None: no record has.
+
+        Found stepping back, so that it costs what stands behind that record, not what there is.
+        """
+        first, step = await self.first(), TAIL_STEP
+        while True:
+            start, found = max(first, stop - step), None
+            async for records in self.slices(start, stop):
+                for record in records:
+                    made = read(record)
+                    found = found if made is None else made
+            if found is not None or start == first:
+                return found
+            step *= GROWTH
 
     async def record_from(self, start: int, stop: int) -> Any | None:
         """The first committed record of offsets [start, stop), None where there is none."""

@@ -11,6 +11,11 @@ COMPACTED_WITHIN: Final = {COMPACTION_LAG: str(7 * 86_400_000)}
 """The time for which a compacted topic may keep older records, an erased customer's too. Kafka fills one file of a
 partition for as long by default (`segment.ms`), so it costs no more files."""
 
+TOMBSTONE_RETENTION: Final = "delete.retention.ms"
+TOMBSTONES_KEPT: Final = {TOMBSTONE_RETENTION: str(7 * 86_400_000)}
+"""A Redis that is older by half of it is made anew: it may have missed that a customer was erased. A backup of a few
+days then is still only brought up to date. Kafka's default is a day."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
@@ -41,6 +46,7 @@ KINDS: Final = {
     "journal": Kind(made_with=KEPT_FOR_EVER, required=KEPT_FOR_EVER),
     "handover": Kind(made_with={}, required={"cleanup.policy": "delete"}),
     "control": Kind(single=True, made_with=KEPT_FOR_EVER, required=KEPT_FOR_EVER),
+    "state": Kind(made_with=COMPACTED | COMPACTED_WITHIN | TOMBSTONES_KEPT, required=COMPACTED),
 }
 """By field of segflow.schemas.settings.KafkaTopics."""
 WHY: Final = {
@@ -50,12 +56,20 @@ WHY: Final = {
     "current": "it holds the latest segments of each customer, and would grow for ever",
     "alerts": "compaction would throw alerts away",
     "dead_letters": "compaction would throw dead letters away",
-    "journal": "a lost Redis is rebuilt from it",
+    "journal": "the audit replays it, and so is a lost Redis rebuilt that was begun without the state topic",
     "handover": "compaction would throw parts of merged customers away",
     "control": "every version of the rules stays needed",
+    "state": "a lost Redis is copied from it: retention would throw customers away",
 }
 SIZE_LIMIT: Final = "max.message.bytes"
-SHOWN_CONFIGS: Final = ("cleanup.policy", "retention.ms", "retention.bytes", COMPACTION_LAG, SIZE_LIMIT)
+SHOWN_CONFIGS: Final = (
+    "cleanup.policy",
+    "retention.ms",
+    "retention.bytes",
+    COMPACTION_LAG,
+    TOMBSTONE_RETENTION,
+    SIZE_LIMIT,
+)
 
 
 def configuration(role: str, replication: int) -> dict[str, str]:

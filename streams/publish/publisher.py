@@ -51,6 +51,17 @@ class Publisher:
         """Kafka's reason for which the commit under way is tried again; empty while nothing is in its way."""
         return self._producer.obstacle
 
+    @property
+    def transactional(self) -> bool:
+        """Whether a commit becomes visible at once."""
+        return self._transactional
+
+    @property
+    def state_end(self) -> int | None:
+        """An offset of `segments.state` before which all is committed; None: not known before the first commit."""
+        offset = self._producer.offsets.get(TopicPartition(self._topics.state, self._partition), UNKNOWN_OFFSET)
+        return None if offset == UNKNOWN_OFFSET else offset
+
     async def start(self) -> None:
         """InitTransactions: ends the transaction of any earlier producer with this id and fences it."""
         names = self._topics
@@ -63,6 +74,7 @@ class Publisher:
                 names.control,
                 names.handover,
                 names.journal,
+                *([names.state] if self.transactional else []),
             )
         )
 

@@ -17,13 +17,16 @@ COMMIT: Final = ("commit:prepared", "commit:produced", "commit:published", "comm
 ACQUIRE: Final = (
     "acquire:fenced",
     "acquire:head-read",
-    "acquire:one-replayed",
-    "acquire:replayed",
+    "acquire:one-copied",
+    "acquire:recovered",
     "acquire:owned",
     "acquire:opened",
 )
-"""After each step of acquiring a shard; in step 4 also after each commit that was replayed."""
-SPECIFICATION: Final = re.compile(rf"({'|'.join(COMMIT + ACQUIRE)}):([1-9]\d{{0,8}})(?::(kill|stop|raise))?")
+"""After each step of acquiring a shard; while its state is copied, also after each slice."""
+OLDER: Final = ("acquire:one-replayed", "acquire:cleared")
+"""Likewise, where the state topic is not complete yet: after each commit that was replayed; and where a state is made
+anew, after the older one was cleared away."""
+SPECIFICATION: Final = re.compile(rf"({'|'.join(COMMIT + ACQUIRE + OLDER)}):([1-9]\d{{0,8}})(?::(kill|stop|raise))?")
 
 
 class _Armed:

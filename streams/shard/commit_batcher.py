@@ -16,6 +16,7 @@ from segflow.engine.commit.load import CommitInput
 from segflow.engine.encode.change_json import Encoder
 from segflow.streams.consume.shard_inputs import ShardInputs, decode_buffers
 from segflow.streams.health.telemetry import Contexts
+from segflow.streams.state_topic.filling import Filled
 
 SMALL_SIZE: Final = 256
 """Customers, and records, of a small commit, at most: it takes some milliseconds from one end to the other."""
@@ -35,6 +36,7 @@ class LoadedCommit:
 
     loaded: CommitInput
     control: list[Message]  # for the control topic
+    filled: Filled | None  # more for the state topic, of a state that was begun without it
     records: int
     started_s: float  # when the commit began, of perf_counter
     loading_s: float  # how long that took

@@ -14,6 +14,7 @@ from segflow.engine.commit.execute import CommitResult, execute_single
 from segflow.engine.commit.load import Loader
 from segflow.engine.commit.plan import Plan, plan_for
 from segflow.segments.instant import UNKNOWN
+from segflow.state.store import Write
 from segflow.streams.health.telemetry import Traced
 from segflow.streams.journal import journal
 from segflow.streams.journal.journal import Entry
@@ -22,6 +23,8 @@ from segflow.streams.runtime.failpoints import failpoint
 from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.commit_batcher import SMALL_SIZE, BatchReply, CommitBatcher, LoadedCommit
 from segflow.streams.shard.shard_state import ShardState
+from segflow.streams.state_topic.commit_state import state_of
+from segflow.streams.state_topic.filling import Filling
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,8 @@ class PendingCommit:
 
     entry: Entry
     traced: Traced
+    write: Write  # what it writes to the store; its head says what the state topic has, too
+    state: Messages  # the same for the state topic
     control: list[Message]  # for the control topic
     records: int
     started_s: float  # when the commit began, of perf_counter
@@ -49,7 +54,7 @@ class PendingCommit:
     @property
     def written(self) -> int:
         """Customers whose records it writes: those of its events, and those whom silence or an adoption concerned."""
-        return len(self.result.write.records)
+        return len(self.write.records)
 
 
 class CommitLoop:
@@ -60,12 +65,13 @@ class CommitLoop:
     1. Watch the head: it must be what this worker last wrote. Read the records (`next_commit`), advance them in memory.
        For a small commit the batcher does both, on the event loop, together with other shards' commits. A large one is
        executed in a thread. So is every commit while the store does not answer; these are loaded there, too.
-    2. In one Kafka transaction: the changes, current segments, dead letters, control records, and the journal's record
-       of this commit. It is the commit: from here on the changes are published.
+    2. In one Kafka transaction: the changes, current segments, dead letters, control records, what 3 writes
+       (`segments.state`), and the journal's record of this commit. It is the commit: from here on the changes are
+       published.
     3. In one Redis transaction that fails if the head was touched since 1: records, timers, directory, head.
 
-    A crash before 2 leaves nothing. After a crash between 2 and 3 the journal has a commit that the store lacks: it is
-    replayed when the shard is acquired.
+    A crash before 2 leaves nothing. After a crash between 2 and 3 the topics have a commit that the store lacks: it is
+    copied when the shard is acquired.
     """
 
     def __init__(self, state: ShardState, batcher: CommitBatcher) -> None:
@@ -73,6 +79,7 @@ class CommitLoop:
         self._batcher = batcher
         self._loader = Loader(state.settings, state.control.rule_versions, state.partition)
         self._more_due = False  # the latest sweep took as many customers as it may
+        self._filling = Filling()
 
     async def run(self) -> None:
         """Commit whatever there is to do, until the shard is stopped or every shard is to be parked.
@@ -81,6 +88,7 @@ class CommitLoop:
             Exception: whatever hinders a commit; whether it was published is then unknown.
         """
         state, worker = self._state, self._state.settings.worker
+        self._filling = Filling()
         idle = False
         while not state.halted:
             pending = await self._execute(await self._batcher.next_reply(self, state.inputs, idle=idle))
@@ -147,9 +155,11 @@ class CommitLoop:
         purchases, interactions, handed = chunks
         planned_s = perf_counter()
         loaded = self._loader.load(plan, purchases, interactions, state.head, state.store, handed=handed, due=due)
+        filled = self._filling.next_slice(state.head, state.store)
         loaded_s = perf_counter()
         return LoadedCommit(
             loaded=loaded,
+            filled=filled,
             control=control,
             records=sum(map(len, chunks)),
             started_s=started_s,
@@ -159,10 +169,11 @@ class CommitLoop:
         )
 
     def _has_other_work(self) -> bool:
-        """Whether new rules are to be brought to customers, or more timers are known to be due."""
+        """Whether new rules are to be brought to customers, more timers are known to be due, or the topic is filled."""
         head = self._state.head
         newest = self._state.control.rule_versions.latest.version
-        return self._more_due or head.adopting is not None or newest != head.rules
+        unfilled = head.in_topic is not None and not head.in_topic.complete
+        return self._more_due or head.adopting is not None or newest != head.rules or unfilled
 
     def _due(self, horizon_us: int) -> list[str]:
         """Customers whose timers are due, of a shard that has nothing else to do: as many as one commit takes."""
@@ -217,13 +228,21 @@ class CommitLoop:
         traced = Traced(result)
         if commit.contexts and self._state.telemetry is not None:
             traced = self._state.telemetry.traced(commit.loaded, result, commit.contexts)
+        write, messages = state_of(result.write, commit.loaded.plan, commit.filled, self._written_to)
         return PendingCommit(
+            write=write,
+            state=messages,
             entry=journal.entry(commit.loaded.plan, self._state.head, result),
             traced=traced,
             control=commit.control,
             records=commit.records,
             started_s=commit.started_s,
         )
+
+    @property
+    def _written_to(self) -> int | None:
+        publisher = self._state.publisher
+        return None if publisher is None else publisher.state_end
 
     async def _commit(self, pending: PendingCommit) -> None:
         """Steps 2 and 3."""
@@ -238,6 +257,7 @@ class CommitLoop:
                     names.current: result.current,
                     names.dead_letters: Messages.of(result.dead),
                     names.control: Messages.of(pending.control),
+                    names.state: pending.state,
                     names.journal: Messages.of([journal.message(pending.entry)]),
                 },
                 frozenset({names.control}),
@@ -247,7 +267,7 @@ class CommitLoop:
         with state.metrics.step("store"):
             await self._store(pending)  # 3
         failpoint("commit:stored")
-        state.head, state.uncommitted_since_s = result.write.head, None
+        state.head, state.uncommitted_since_s = pending.write.head, None
         pending.traced.end()
         state.note_labels(result.write.counts)
         self._more_due = result.swept >= pending.entry.plan.sweep_limit
@@ -257,7 +277,7 @@ class CommitLoop:
 
     async def _store(self, pending: PendingCommit) -> None:
         """A small write goes on the event loop, which goes on while Redis works on it; a large one in a thread."""
-        store, write = self._state.store, pending.result.write
+        store, write = self._state.store, pending.write
         if pending.written > SMALL_SIZE or not self._batcher.store_answers():
             await asyncio.to_thread(store.commit, write)
             return

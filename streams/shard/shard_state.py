@@ -21,6 +21,7 @@ from segflow.streams.health.telemetry import Telemetry
 from segflow.streams.publish.packing import Packing
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.shard.parking import Parking
+from segflow.streams.state_topic.reader import TopicFacts
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class ShardState:
     partition: int
     partitions: int  # of each input
     topic_ids: tuple[str, ...]  # of purchases, interactions and what is handed over
+    state_topic: TopicFacts
     control: Control
     store: Store
     feed: Feed
@@ -44,6 +46,7 @@ class ShardState:
     telemetry: Telemetry | None = None  # of the worker, where it is on
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     acquired: bool = False  # by this worker: its inputs are open
+    copying: str = ""  # how far its state is copied, while it is; for people
     trouble: str = ""  # the error it was last released for; empty once it is acquired again
     parked: Parked | None = None  # why it does not go on; None again once it has committed, or had nothing to do
     note_stands: bool = False  # Redis may say that it is parked, and did not answer when that was to be erased

@@ -122,6 +122,12 @@ class Assignment:
         states = [shard.state for shard in list(self.shards.values())]
         return {state.partition: state.head for state in states if state.acquired}
 
+    def in_state_topic(self) -> list[int]:
+        """Of the shards that are acquired, those that the state topic has whole. Called from other threads, too."""
+        return [
+            number for number, head in self.written().items() if head.in_topic is not None and head.in_topic.complete
+        ]
+
     def lose(self, partition: int, written: Head, error: Exception) -> None:
         """See Shard.lose."""
         shard = self.shards.get(partition)

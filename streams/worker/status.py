@@ -140,7 +140,8 @@ def _trouble(shard: ShardState, hold: Parked | None) -> str:
         return "" if parked is hold else f"shard {shard.partition} is parked ({parked.reason}): {parked.why}"
     if shard.acquired or hold is not None:
         return ""
-    return f"shard {shard.partition} is not acquired{': ' if shard.trouble else ''}{shard.trouble}"
+    why = shard.copying or shard.trouble
+    return f"shard {shard.partition} is not acquired{': ' if why else ''}{why}"
 
 
 def _reason(shard: ShardState) -> str:

@@ -39,6 +39,7 @@ from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.parking import LOOK_S, Parking
 from segflow.streams.shard.shard import Shard
 from segflow.streams.shard.shard_state import ShardState
+from segflow.streams.state_topic.reader import TopicFacts
 from segflow.streams.worker.assignment import Assignment
 from segflow.streams.worker.installation import claim_again
 from segflow.streams.worker.status import View
@@ -69,6 +70,7 @@ class Worker:
         self.metrics.partitions.set(report.partitions)
         self._partitions = report.partitions
         self._topic_ids = report.input_ids
+        self._state_topic = TopicFacts.of(report.topics["state"])
         self._topic_watch = TopicWatch(settings, report.topics)
         self._control = control
         self._redis = client(settings.redis)
@@ -108,7 +110,7 @@ class Worker:
                 claim=lambda connected: claim_again(connected, settings, report, control),
             ),
             clocks=self._clocks,
-            recovery=RecoveryLook(settings, report.input_ids, lambda: list(shards)),
+            recovery=RecoveryLook(settings, report.input_ids, lambda: list(shards), self._assignment.in_state_topic),
             reaches=self._feed.reaches,
             fail=self._hung,
         )
@@ -248,6 +250,7 @@ class Worker:
             partition=partition,
             partitions=self._partitions,
             topic_ids=self._topic_ids,
+            state_topic=self._state_topic,
             control=self._control,
             store=RedisStore(self._redis, Keys(self.settings.redis.prefix, partition)),
             feed=self._feed,

@@ -32,6 +32,8 @@ from tests.support.until import until
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 Make = Callable[..., Service]
+WITHOUT_TOPIC = {"guarantee": "at_least_once"}
+"""Nothing goes to the state topic: a lost state is made again from the inputs, or not at all."""
 CUSTOMERS = 30
 
 
@@ -101,7 +103,7 @@ def dump(connected: Redis, key: bytes) -> Any:
             content = connected.get(key)
             if key.endswith(b":head"):
                 head: Head = msgspec.json.decode(content or b"", type=Head)
-                return msgspec.structs.replace(head, owner="")
+                return msgspec.structs.replace(head, owner="", in_topic=None)
             return content
 
 
@@ -127,7 +129,7 @@ def forget(installed: Service, *keys: str) -> None:
 
 def test_an_empty_redis_heals_from_journal_and_inputs_and_publishes_nothing_twice(service: Make) -> None:
     """The worker that takes the shard makes the same state again, byte for byte, and goes on from there."""
-    installed = service()
+    installed = service(worker=WITHOUT_TOPIC)
     worked(installed, purchases(200))
     before, published = state(installed), ids(installed)
     forget(installed)
@@ -206,18 +208,27 @@ def stopped(installed: Service) -> str:
     return process.stderr.decode()
 
 
-@pytest.mark.parametrize("lost", [["head"], ["dir:0"], ["c:c3"]], ids=" ".join)
-def test_a_redis_that_lost_some_keys_stops_the_worker_and_is_rebuilt(service: Make, lost: list[str]) -> None:
-    """Head, directory, or a record that a timer names: a loud stop with the command, which makes it whole."""
-    installed = service()
+@pytest.mark.parametrize(
+    ("lost", "guarantee"),
+    [("dir:0", "exactly_once"), ("c:c3", "exactly_once"), ("head", "at_least_once"), ("c:c3", "at_least_once")],
+)
+def test_a_redis_that_lost_some_keys_stops_the_worker_and_is_rebuilt(service: Make, lost: str, guarantee: str) -> None:
+    """Directory, a record that a timer names, or the head: a loud stop with the command, which makes it whole.
+
+    Copied from the state topic, without inputs; where nothing goes there, from the inputs.
+    """
+    installed = service(worker={"guarantee": guarantee})
     worked(installed, purchases(200))
     before, published = state(installed), ids(installed)
-    forget(installed, *lost)
-    if lost == ["c:c3"]:  # noticed when its timer is due: let time pass
+    forget(installed, lost)
+    if lost == "c:c3":  # noticed when its timer is due: let time pass
         installed.send([purchases(1)[0] | {"event_id": "later", "occurred_at": "2026-10-01T00:00:00Z"}])
     assert "`segflow rebuild --shard 0`" in stopped(installed)
     result = segflow("rebuild", "--settings", installed.file, "--shard", "0")
-    assert (result.code, result.out) == (0, f"shard 0: {CUSTOMERS} customers from {len(installed.journal())} commits\n")
+    copied = guarantee == "exactly_once"
+    how = f"copied from {installed.settings.kafka.topics.state}, of commit" if copied else "made from commits 1 to"
+    said = f"shard 0: {CUSTOMERS} customers, {how} {len(installed.journal())}\n"
+    assert (result.code, result.out) == (0, said)
     assert state(installed) == before
     assert audited(installed)["changes"] == len(published) == len(ids(installed))
     with installed.worker():
@@ -243,7 +254,7 @@ def test_rebuild_makes_every_shard_s_state_again_byte_for_byte(service: Make) ->
 
 def test_rebuild_is_refused_while_workers_run_and_where_inputs_are_gone_before_anything_is_wiped(service: Make) -> None:
     """Exit code 2 with the reason, and Redis is as it was."""
-    installed = service()
+    installed = service(worker=WITHOUT_TOPIC)
     with installed.worker():
         installed.send(purchases(50))
         installed.journal(lambda found: taken(found) >= 50)
@@ -260,7 +271,7 @@ def test_a_rebuild_killed_halfway_is_finished_by_the_next_or_by_a_worker(
     service: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it had done by then: cleared a part, written a part. Nobody takes that for a state."""
-    installed = service()
+    installed = service(worker=WITHOUT_TOPIC)
     worked(installed, purchases(200))
     before = state(installed)
 
@@ -317,7 +328,7 @@ def doctor(installed: Service, code: int) -> dict[str, tuple[str, str, str]]:
 def test_before_a_loss_doctor_worker_and_gauge_say_what_redis_could_be_made_from(service: Make) -> None:
     """Whole, they say so, and that retention ends it; with an input cut, that Redis is the shard's only copy."""
     health = Health.at_free_port()
-    installed = service(partitions=2)
+    installed = service(partitions=2, worker=WITHOUT_TOPIC)
     with installed.worker(http_port=health.port):
         installed.send(purchases(100))
         installed.journal(lambda found: taken(found) >= 100)
@@ -347,7 +358,7 @@ def test_before_a_loss_doctor_worker_and_gauge_say_what_redis_could_be_made_from
 
 def test_after_a_loss_doctor_and_reset_say_what_is_lost_and_what_to_do(service: Make) -> None:
     """Each shard by name, one that can be rebuilt and one that cannot; no command says that all is well."""
-    installed = service(partitions=2)
+    installed = service(partitions=2, worker=WITHOUT_TOPIC)
     worked(installed, purchases(100))
     installed.cut_by_retention("purchases", 0, 10)
     with client(installed.settings.redis) as connected:
@@ -406,7 +417,7 @@ def test_a_cut_input_stops_the_worker_and_the_command_it_names_goes_on(service: 
 
 def test_a_topic_made_anew_stops_the_worker_and_the_command_it_names_goes_on(service: Make) -> None:
     """Its id is another, though its offsets would fit; after the reset the state's id is that of the new topic."""
-    installed = service()
+    installed = service(worker=WITHOUT_TOPIC)
     worked(installed, purchases(40))
     made_anew(installed)
     installed.send(purchases(60, 40))
@@ -538,7 +549,7 @@ def test_a_reset_that_did_not_reach_redis_is_done_again_by_whoever_takes_the_sha
 
 def test_redis_behind_a_cut_input_is_a_loud_stop_that_no_reset_papers_over(service: Make) -> None:
     """Commits are missing in Redis and cannot be replayed: to go on would break chains, so every way is refused."""
-    installed = service()
+    installed = service(worker=WITHOUT_TOPIC)
     worked(installed, purchases(30))
     forget(installed)
     installed.cut_by_retention("purchases", 0, 10)

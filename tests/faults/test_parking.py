@@ -106,7 +106,7 @@ def test_a_damaged_shard_ends_neither_of_two_workers(installation: Make, seed: i
         installed.settles()
         earlier.stop()
     with connected(installed) as (redis, keys):
-        redis.unlink(keys.head)
+        redis.unlink(keys.page(0))
     with installed.worker() as first, installed.worker() as second:
         installed.has_members(2)
         until(lambda: any("shard 0 is parked" in each.said() for each in (first, second)), "it is not parked")
@@ -146,7 +146,7 @@ def test_a_worker_ends_where_every_shard_is_parked(installation: Make, seed: int
     installed, _ = grown(installation, Stream(seed))
     with connected(installed) as (redis, _keys):
         for partition in range(installed.partitions):
-            redis.unlink(Keys(installed.settings.redis.prefix, partition).head)
+            redis.unlink(Keys(installed.settings.redis.prefix, partition).page(0))
     with installed.worker() as worker:
         assert worker.ends() == 2
         for partition in range(installed.partitions):
@@ -158,7 +158,7 @@ def test_a_rebuild_of_all_shards_beside_a_worker_is_refused(installation: Make, 
     """One of them is parked, the other is at work."""
     installed, _ = grown(installation, Stream(seed))
     with connected(installed) as (redis, keys):
-        redis.unlink(keys.head)
+        redis.unlink(keys.page(0))
     with installed.worker() as worker:
         worker.says("shard 0 is parked")
         result = segflow("rebuild", "--settings", installed.file)

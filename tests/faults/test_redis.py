@@ -18,7 +18,7 @@ from tests.support.until import until
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 ANEW = "acquiring it again"
-AGAIN = "of the journal replayed"
+AGAIN = "its state is copied from"
 NOTICED_S = 15.0
 """A look a second notices; a test machine may be slow."""
 
@@ -66,13 +66,13 @@ def test_a_commit_whose_reply_from_redis_was_lost_is_neither_lost_nor_repeated(
             until(lambda times=times: wire.dropped == times, "no reply was dropped")  # type: ignore[misc]
             worker.says(ANEW, times)
         found = installed.comes_out_right()
-        assert AGAIN not in worker.said(), "the commits were done: nothing was to be replayed"
+        assert AGAIN not in worker.said(), "the commits were done: nothing was to be copied"
         worker.stop()
     assert found.events == 280
 
 
-def test_an_exec_that_never_arrived_is_done_again_from_the_journal(installation: Make, wire: Proxy, seed: int) -> None:
-    """The connection ends before EXEC reaches Redis: the published commit is replayed, not published again."""
+def test_an_exec_that_never_arrived_is_copied_from_the_state_topic(installation: Make, wire: Proxy, seed: int) -> None:
+    """The connection ends before EXEC reaches Redis: the published commit is copied, not published again."""
     installed = installation(redis=through(wire), partitions=1)
     stream = Stream(seed)
     with installed.worker() as worker:
@@ -131,7 +131,7 @@ def test_a_redis_that_answers_nobody_for_longer_than_its_timeout_changes_nothing
 def test_a_redis_that_lost_its_last_second_is_noticed_and_healed(
     installation: Make, own_redis: RedisServer, seed: int
 ) -> None:
-    """Killed and back as it was some commits ago, under a running worker: those commits are replayed."""
+    """Killed and back as it was some commits ago, under a running worker: those commits are copied."""
     installed = installation(redis=own_redis.url)
     stream = Stream(seed)
     with installed.worker() as worker, closing(connected(own_redis)) as client:
@@ -154,7 +154,7 @@ def test_a_redis_that_lost_its_last_second_is_noticed_and_healed(
 def test_a_redis_rolled_back_while_nobody_looked_is_healed_at_the_start(
     installation: Make, own_redis: RedisServer, seed: int
 ) -> None:
-    """The worker stops cleanly, Redis loses its latest commits, the next worker executes them again and goes on."""
+    """The worker stops cleanly, Redis loses its latest commits, the next worker copies them and goes on."""
     installed = installation(redis=own_redis.url)
     stream = Stream(seed)
     with closing(connected(own_redis)) as client:
@@ -211,7 +211,7 @@ def heads_in(server: RedisServer) -> dict[object, object]:
         return {key: client.get(key) for key in client.keys("*:head")}
 
 
-def test_a_redis_that_comes_back_empty_is_filled_again_from_the_journal(
+def test_a_redis_that_comes_back_empty_is_filled_again_from_the_state_topic(
     installation: Make, own_redis: RedisServer, seed: int
 ) -> None:
     """Everything is wiped under a running worker, whose connection holds: nobody takes it for a new installation."""
@@ -315,28 +315,6 @@ def test_a_replica_under_a_worker_s_address_is_not_ready_for_work(
         client.replicaof("NO", "ONE")
         until(health.is_ready, "not ready again")
         worker.stop()
-
-
-def test_an_empty_redis_whose_inputs_were_cut_stops_the_worker_with_the_reason(
-    installation: Make, own_redis: RedisServer, seed: int
-) -> None:
-    """What the state was made of is gone by retention: exit code 2, the reason, and nothing published meanwhile."""
-    installed = installation(redis=own_redis.url, partitions=1)
-    stream = Stream(seed)
-    with installed.worker() as first:
-        installed.put(stream.take(100))
-        installed.settles()
-        first.stop()
-    published = len(installed.read("changes"))
-    installed.cut_by_retention("purchases", 0, 10)
-    with closing(connected(own_redis)) as client:
-        client.flushall()
-    installed.put(stream.take(20))
-    with installed.worker() as second:
-        assert second.ends() == 2
-        assert "retention has cut" in second.said()
-        assert "Traceback" not in second.said()
-    assert len(installed.read("changes")) == published
 
 
 def test_a_state_that_the_journal_does_not_know_stops_the_worker(

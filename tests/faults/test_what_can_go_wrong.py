@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
@@ -54,6 +54,8 @@ class Place:
 COMPARISONS: Final = {">": operator.gt, "<": operator.lt, "==": operator.eq}
 Bring = Callable[[Place], None]
 SCENARIOS: dict[str, Bring] = {}
+FROM_INPUTS: Final = ("Redis lost its state and the inputs are cut", "Redis is the only copy")
+"""States of an installation whose state topic has nothing."""
 LASTING: set[str] = set()
 """States that nothing undoes, or that a log line a minute would hide: each has an installation of its own."""
 
@@ -175,8 +177,8 @@ def cut(installed: Installation) -> None:
 
 
 @contextmanager
-def running(folder: Path, kafka: ProxiedKafka) -> Iterator[Place]:
-    """A worker that has worked some events."""
+def running(folder: Path, kafka: ProxiedKafka, content: dict[str, Any] | None = None) -> Iterator[Place]:
+    """A worker that has worked some events; `content`: more settings."""
     folder.mkdir(exist_ok=True)
     health = Health.at_free_port()
     with closing(started_or_skipped(RedisServer)) as redis:
@@ -187,6 +189,7 @@ def running(folder: Path, kafka: ProxiedKafka) -> Iterator[Place]:
             redis=redis.url,
             redis_timeout="2s",
             prefix=f"t{uuid4().hex[:8]}-",
+            content=content,
         )
         installed.put(record for record in Stream(0).take(40) if BAD.encode() not in (record.value or BAD.encode()))
         with installed.ready_worker(health) as worker:
@@ -263,7 +266,8 @@ def test_a_state_that_lasts_shows_by_every_sign_that_the_page_names(
     heading: str, tmp_path: Path, hurt_kafka: ProxiedKafka
 ) -> None:
     """Log, /ready, metric and doctor say what the page quotes."""
-    with running(tmp_path, hurt_kafka) as place:
+    content = {"worker": {"guarantee": "at_least_once"}} if heading in FROM_INPUTS else {}
+    with running(tmp_path, hurt_kafka, content) as place:
         shows(heading, place)
 
 

@@ -18,6 +18,7 @@ from segflow.state.head import Head
 from segflow.streams.journal import journal
 from segflow.streams.journal.journal import Entry, JournalError, JournalReader
 from segflow.streams.kafka import partition_reader
+from segflow.streams.kafka.partition_reader import TAIL_STEP
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.publish.record_batch import batches
 from tests.support.service import Service
@@ -111,7 +112,7 @@ def test_finding_the_last_commits_reads_little_of_the_journal(
 
     monkeypatch.setattr(journal, "_DECODER", Counting())
     assert asyncio.run(read(installed.settings, COMMITS - 2)) == [COMMITS - 1, COMMITS]
-    assert len(decoded) <= journal.TAIL_STEP
+    assert len(decoded) <= TAIL_STEP
 
 
 def test_the_journal_is_held_a_slice_at_a_time(installed: Service, monkeypatch: pytest.MonkeyPatch) -> None:

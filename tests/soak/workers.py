@@ -19,7 +19,7 @@ COMES_S: Final = 40.0
 """Within that a worker comes to a shard, or to its failpoint, where it comes to it at all; a busy machine takes 20 s to
 start one."""
 POINTS: Final = (*COMMIT, *ACQUIRE)
-BEHIND: Final = "acquire:one-replayed"
+BEHIND: Final = "acquire:one-copied"
 """Reached only by who acquires a shard whose last commit is published and not stored."""
 
 

@@ -73,6 +73,10 @@ class GoldenJournal:
 
         return asyncio.run(run())
 
+    def replay_of(self, shard: int) -> JournalReplay:
+        """A replay of a shard's commits, with the settings they were made with."""
+        return self._replay(parse(self.settings, name="golden", environment={}), shard, self.entries(shard))
+
     def _replay(self, settings: Settings, shard: int, entries: list[Entry]) -> JournalReplay:
         control = Control(settings)
         for offset, timestamp, value in self.control:

@@ -19,6 +19,7 @@ from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.parking import Parking
 from segflow.streams.shard.shard import Shard
 from segflow.streams.shard.shard_state import ShardState
+from segflow.streams.state_topic.reader import TopicFacts
 from tests.support.service import Service
 from tests.support.until import PATIENCE_S
 
@@ -45,11 +46,13 @@ async def worked(service: Service) -> AsyncIterator[tuple[Shard, "asyncio.Task[N
     control = Control(settings)
     await asyncio.to_thread(control.start, lambda: 0)
     connected = client(settings.redis)
+    report = await asyncio.to_thread(topics.check, settings)
     state = ShardState(
         settings=settings,
         partition=0,
         partitions=service.partitions,
-        topic_ids=(await asyncio.to_thread(topics.check, settings)).input_ids,
+        topic_ids=report.input_ids,
+        state_topic=TopicFacts.of(report.topics["state"]),
         control=control,
         store=RedisStore(connected, Keys(settings.redis.prefix, 0)),
         feed=Inputs(),

@@ -37,11 +37,12 @@ def command(
     settings: SettingsFile = None,
     shard: Annotated[int | None, typer.Option(min=0, metavar="N", help="Only this shard; all without it.")] = None,
 ) -> None:
-    """Wipe the state of shards in Redis and make it again from the journal and the inputs. Publishes nothing.
+    """Wipe the state of shards in Redis and make it again. Publishes nothing.
 
     No worker may run, unless the shard is parked: a parked one goes on by itself afterwards. An earlier owner of the
-    shard is fenced. All is done in memory first (that of one shard's customers): where inputs are no longer kept,
-    nothing is wiped. Ended halfway, it can be typed again; a worker that starts instead finishes it.
+    shard is fenced. The state is copied from segments.state. Where that is not complete, it is made from the journal
+    and the inputs, in memory first (that of one shard's customers): where inputs are no longer kept, nothing is wiped.
+    Ended halfway, it can be typed again; a worker that starts instead finishes it.
 
     Every commit is done under the definition of its time. Settings that want other facts are refused, as by a worker.
     """
@@ -70,8 +71,17 @@ def command(
             store = RedisStore(client, Keys(loaded.redis.prefix, partition))
             with progress("rebuilding", None) as show:
                 try:
-                    work = rebuild(loaded, installed.control, installed.topic_ids, partition, store, show)
-                    done = asyncio.run(work)
+                    done = asyncio.run(
+                        rebuild(
+                            loaded,
+                            installed.control,
+                            installed.topic_ids,
+                            installed.state_topic,
+                            partition,
+                            store,
+                            show,
+                        )
+                    )
                 except JournalError as error:
                     raise UsageError(
                         f"shard {partition} cannot be rebuilt, and nothing of it was wiped: {error}"
@@ -80,4 +90,5 @@ def command(
                     raise UsageError(
                         f"a worker has acquired shard {partition} meanwhile and restores the rest itself ({error})"
                     ) from error
-            sys.stdout.write(f"shard {done.shard}: {done.customers:,} customers from {done.commits:,} commits\n")
+            how = f"copied from {loaded.kafka.topics.state}, of commit" if done.copied else "made from commits 1 to"
+            sys.stdout.write(f"shard {done.shard}: {done.customers:,} customers, {how} {done.commits:,}\n")

@@ -73,6 +73,7 @@ def command(
                 settings=loaded,
                 control=installed.control,
                 topic_ids=installed.topic_ids,
+                facts=installed.state_topic,
                 partition=partition,
                 store=RedisStore(client, Keys(loaded.redis.prefix, partition)),
                 to=target,

@@ -4,18 +4,22 @@ Counted as the state changes, so that nobody has to read all customers to know h
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from segflow.engine.advance.erasures import start_labels
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.segments.facts import Labels
 from segflow.segments.model import NO_LABEL
 from segflow.segments.rules import Rules
+from segflow.state import record
 from segflow.state.customers import Customers
 from segflow.state.head import Head
+from segflow.state.redirect import is_redirect
 
 FEW: Final = 256
 """Up to so many labels a dictionary counts them quicker than sorting does: a handful in a tenth of the time."""
@@ -88,6 +92,35 @@ def are_of(counts: Mapping[tuple[str, str], int], head: Head, rules: Rules) -> b
         totals[dimension] += count
     customers = head.population - head.holes
     return head.adopting is not None or all(totals[name] == customers for name in rules.names)
+
+
+def of_records(values: Sequence[bytes | None], versions: RuleVersions) -> Differences | None:
+    """The customers in stored records by dimension and label; None where the rules that one was labelled by are gone.
+
+    Args:
+        values: records, redirects and nothing; only records count.
+        versions: of the rules.
+
+    Raises:
+        LayoutError: a record is of no layout that this version reads.
+    """
+    stored = [value for value in values if value is not None and not is_redirect(value)]
+    found = Differences()
+    if not stored:
+        return found
+    made_by = record.rules_of(stored)
+    for version in np.unique(made_by).tolist():
+        if not versions.has(version):
+            return None
+        rules = versions.rules(version)
+        alike = [stored[row] for row in np.flatnonzero(made_by == version).tolist()]
+        customers = record.decode([""] * len(alike), alike, start_labels(rules), version, rules.kept)
+        codes = customers.labels(rules.names)
+        for place, model in enumerate(rules.models):
+            for code, count in enumerate(np.bincount(codes[:, place]).tolist()):
+                if count and code != NO_LABEL:
+                    found[model.name, model.labels[code]] += count
+    return found
 
 
 def _moved(

@@ -30,17 +30,7 @@ def copies(report: TopicsReport, redis_info: dict[str, Any], *, merged: bool) ->
         *([("handover", "what shards told each other of the merge")] if merged else []),
     ]
     found = [Copy(f"{report.topics[role].name} ({what})", _kept(report.topics[role])) for role, what in by_retention]
-    current = report.topics["current"]
-    lag = compaction_lag(current)
-    found.append(
-        Copy(
-            f"{current.name} (older records of the key)",
-            "until Kafka compacts it: with no bound, as max.compaction.lag.ms is not set (see `segflow topics`)"
-            if lag is None
-            else f"until Kafka compacts it: {duration.to_text(lag)} (max.compaction.lag.ms), and the partition's next "
-            "record",
-        )
-    )
+    found += [_compacted(report.topics[role]) for role in ("current", "state")]
     return [*found, *_redis(redis_info), *ELSEWHERE]
 
 
@@ -53,6 +43,17 @@ ELSEWHERE: Final = (
     Copy("logs of producers, and of workers with the id in an error", "as long as you keep them"),
 )
 """Out of sight of every command."""
+
+
+def _compacted(topic: Topic) -> Copy:
+    """Older records of a key, and the key itself, in a compacted topic."""
+    lag, until = compaction_lag(topic), "until Kafka compacts it"
+    return Copy(
+        f"{topic.name} (older records of the key)",
+        f"{until}: with no bound, as max.compaction.lag.ms is not set (see `segflow topics`)"
+        if lag is None
+        else f"{until}: {duration.to_text(lag)} (max.compaction.lag.ms), and the partition's next record",
+    )
 
 
 def _redis(info: dict[str, Any]) -> list[Copy]:

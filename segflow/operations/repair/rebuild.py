@@ -1,7 +1,8 @@
-"""Making a shard's state in Redis again, on purpose, from the journal and the inputs; nothing is published.
+"""Making a shard's state in Redis again, on purpose; nothing is published.
 
-First all of it in memory: where that cannot be done, Redis is left as it is. Then Redis is cleared and filled, its head
-saying from before the first key goes until after the last has come that it is not to be trusted.
+It is copied from `segments.state`. Where that is not complete, the state is made from the journal and the inputs: first
+all of it in memory, so that Redis is left as it is where that cannot be done. Then Redis is cleared and filled, its
+head saying from before the first key goes until after the last has come that it is not to be trusted.
 """
 
 import secrets
@@ -22,9 +23,13 @@ from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import JournalReader
 from segflow.streams.journal.replay import JournalReplay
 from segflow.streams.publish.publisher import Publisher
+from segflow.streams.runtime.wall_clock import now_us
+from segflow.streams.state_topic.copier import Copier
+from segflow.streams.state_topic.reader import StateTopicReader, TopicFacts
+from segflow.streams.state_topic.whole import is_whole
 
 OnProgress = Callable[[int, str, int], None]
-"""Called with (units done, a note, of how many): journal offsets, then customers."""
+"""Called with (units done, a note, of how many): offsets of a topic, then customers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,19 +39,22 @@ class Rebuilt:
     shard: int
     commits: int
     customers: int
+    copied: bool = False  # from the state topic; else made from the journal and the inputs
 
 
 async def rebuild(
     settings: Settings,
     control: Control,
     topic_ids: tuple[str, ...],
+    facts: TopicFacts,
     partition: int,
     store: Store,
     on_progress: OnProgress = lambda *_: None,
 ) -> Rebuilt:
     """Rebuild the state of one shard.
 
-    1. InitTransactions: a worker that has the shard can commit no more.
+    1. InitTransactions: a worker that has the shard can commit no more. Where the state topic has the last commit,
+       whole, copy all of it (`Copier.anew`), and that is it: a worker that comes in between goes on with it.
     2. Replay every commit of the journal in memory, also those of other versions of segflow, and check that it gives
        what it gave before.
     3. Mark the head and clear the rest away. From here on a worker that acquires it finds nothing whole, and makes
@@ -64,6 +72,9 @@ async def rebuild(
     await publisher.start()  # 1
     try:
         stored, readable = _stored(store)
+        copied = await _copied(settings, control, facts, partition, store, stored, on_progress)
+        if copied is not None:
+            return copied
         memory = MemoryStore()
         commits = await _remember(settings, control, topic_ids, partition, memory, on_progress)  # 2
         head = memory.head()
@@ -88,6 +99,38 @@ def _stored(store: Store) -> tuple[Head | None, bool]:
         return store.head(), True
     except TornStateError:
         return None, False
+
+
+async def _copied(
+    settings: Settings,
+    control: Control,
+    facts: TopicFacts,
+    partition: int,
+    store: Store,
+    stored: Head | None,
+    on_progress: OnProgress,
+) -> Rebuilt | None:
+    """Fill the store from the state topic; None: that has not all of the state."""
+    async with JournalReader(settings, partition) as journal, StateTopicReader(settings, partition) as topic:
+        end = await topic.end()
+        last, published = await topic.last_head(end), await journal.last()
+        if last is None or not is_whole(last, facts, published):
+            return None
+        if published is not None and published.plan.sequence != last.sequence:
+            return None
+        if stored is None:
+            store.drop_head()  # where there is one that cannot be read
+        copier = Copier(
+            topic=topic,
+            last=last,
+            end=end,
+            store=store,
+            versions=control.rule_versions,
+            on_progress=lambda done, total, _: on_progress(done, f"shard {partition}", total),
+        )
+        head = await copier.anew(stored, now_us())
+        store.acquire(msgspec.structs.replace(head, owner=secrets.token_hex(8)), head)
+    return Rebuilt(shard=partition, commits=head.sequence, customers=head.population - head.holes, copied=True)
 
 
 async def _remember(

@@ -27,6 +27,10 @@ from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.input_positions import ROLES, describe_move, position_problems
+from segflow.streams.shard.recovery import Recovery
+from segflow.streams.state_topic.commit_state import state_of
+from segflow.streams.state_topic.reader import StateTopicReader, TopicFacts
+from segflow.streams.state_topic.whole import is_whole
 
 Target = Literal["earliest", "latest"] | int
 
@@ -60,6 +64,7 @@ class Reset:
     settings: Settings
     control: Control
     topic_ids: tuple[str, ...]
+    facts: TopicFacts
     partition: int
     store: Store
     to: Target
@@ -72,9 +77,9 @@ class Reset:
 
         1. See whether it is called for, without disturbing anybody.
         2. InitTransactions: a worker that has the shard can commit no more.
-        3. Replay the commits that did not reach Redis, write an own token into the head.
+        3. Bring Redis to the last commit, as a worker does that takes the shard; write an own token into the head.
         4. Publish a commit that does nothing but move the positions; then store it. A crash between the two heals as
-           any other: whoever acquires the shard replays that commit.
+           any other: whoever acquires the shard copies that commit.
 
         Returns:
             The number of the commit.
@@ -88,17 +93,18 @@ class Reset:
         async with (
             JournalReader(self.settings, self.partition) as entries,
             InputReader(self.settings, self.partition) as inputs,
+            StateTopicReader(self.settings, self.partition) as topic,
         ):
             stored = self.store.head()
             first, end = await inputs.bounds()
-            before, missing = await self._ahead(stored, entries, self._replay(entries, inputs), first)
+            before, missing = await self._ahead(stored, entries, self._replay(entries, inputs), first, topic)
             diverged = await inputs.diverged_at(before.positions)
             places = Places(topic_ids=self.topic_ids, first=first, end=end, diverged=diverged)
             self._decide(before, places, missing)  # 1
             publisher = Publisher(self.settings, self.partition)
             await publisher.start()  # 2
             try:
-                head = await self._take(entries, inputs)  # 3
+                head = await self._take(entries, inputs, topic)  # 3
                 moved, lines = self._decide(head, places)
                 self.say("\n".join(lines))
                 await self._commit(publisher, head, moved)  # 4
@@ -108,10 +114,24 @@ class Reset:
         return head.sequence + 1
 
     async def _ahead(
-        self, stored: Head | None, entries: JournalReader, replay: JournalReplay, first: tuple[int, ...]
+        self,
+        stored: Head | None,
+        entries: JournalReader,
+        replay: JournalReplay,
+        first: tuple[int, ...],
+        topic: StateTopicReader,
     ) -> tuple[Head, int]:
-        """The shard's head once all commits of the journal are in Redis."""
+        """The shard's head once all commits are in Redis, and how many it lacks."""
         head, missing = stored or Head(), 0
+        last, published = await topic.last_head(await topic.end()), await entries.last()
+        if (
+            last is not None
+            and is_whole(last, self.facts, published)
+            and (head.partial or last.sequence > head.sequence)
+        ):
+            head, missing = last, last.sequence - head.sequence
+        if published is None and head.sequence and await entries.first():
+            return head, missing
         async for _, entry in entries.after(head):
             replay.check(entry, first)
             head, missing = positioned(head, entry), missing + 1
@@ -167,15 +187,25 @@ class Reset:
             )
         return self.to
 
-    async def _take(self, entries: JournalReader, inputs: InputReader) -> Head:
-        """The head in Redis, ours, with every commit of the journal in it."""
-        stored = self.store.head()
-        replay = self._replay(entries, inputs)
-        async for _ in replay.run(stored):
-            pass
-        assert replay.head is not None  # `_ahead` saw to that
-        head = msgspec.structs.replace(replay.head, owner=secrets.token_hex(8))
-        await asyncio.to_thread(self.store.acquire, head, replay.head)
+    async def _take(self, entries: JournalReader, inputs: InputReader, topic: StateTopicReader) -> Head:
+        """The head in Redis, ours, with every commit in it."""
+        recovery = Recovery(
+            settings=self.settings,
+            partition=self.partition,
+            topic_ids=self.topic_ids,
+            facts=self.facts,
+            control=self.control,
+            store=self.store,
+            inputs=inputs,
+            journal=entries,
+            topic=topic,
+        )
+        stored, in_topic = await recovery.run(self.store.head())
+        assert stored is not None  # `_ahead` saw to that
+        if self.settings.worker.guarantee != "exactly_once":
+            in_topic = None
+        head = msgspec.structs.replace(stored, owner=secrets.token_hex(8), in_topic=in_topic)
+        await asyncio.to_thread(self.store.acquire, head, stored)
         return head
 
     def _replay(self, entries: JournalReader, inputs: InputReader) -> JournalReplay:
@@ -203,11 +233,7 @@ class Reset:
         plan = msgspec.structs.replace(plan, sweep_limit=0, pages=0)
         executor = Executor(self.control.settings, self.control.rule_versions, self.partition)
         result = executor.execute(plan, events.none(), events.none(), moved, self.store, head)
-        await publisher.publish(
-            {
-                self.settings.kafka.topics.journal: Messages.of(
-                    [journal.message(journal.entry(plan, moved, result, reset=True))]
-                )
-            }
-        )
-        self.store.commit(result.write)
+        write, state = state_of(result.write, plan, None, None)
+        names, entry = self.settings.kafka.topics, journal.entry(plan, moved, result, reset=True)
+        await publisher.publish({names.state: state, names.journal: Messages.of([journal.message(entry)])})
+        self.store.commit(write)

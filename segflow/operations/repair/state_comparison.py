@@ -63,7 +63,7 @@ def compare(memory: MemoryStore, store: RedisStore, client: redis.Redis, keys: K
 def _heads(mine: Head, theirs: Head | None) -> Sequence[str]:
     if theirs is None:
         return ["there is no head"]
-    names = [name for name in Head.__struct_fields__ if name != "owner"]
+    names = [name for name in Head.__struct_fields__ if name not in ("owner", "in_topic")]
     mine, theirs = (msgspec.structs.replace(head, owner="") for head in (mine, theirs))
     return [
         f"the head's {name} is {getattr(theirs, name)!r}, its commits give {getattr(mine, name)!r}"

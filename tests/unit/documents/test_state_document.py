@@ -11,7 +11,7 @@ from segflow.segments.cuts import Cuts
 from segflow.segments.parameters import CDNOW
 from segflow.segments.recut import PopulationHistograms
 from segflow.state import head, keys
-from segflow.state.head import PAGE_CUSTOMERS, Adopting, Erasures, Head, Position
+from segflow.state.head import PAGE_CUSTOMERS, Adopting, Erasures, Head, InTopic, Position
 from segflow.state.keys import Keys
 from segflow.state.layout import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
 from segflow.state.tails import TAILS
@@ -121,6 +121,8 @@ def test_every_field_of_the_head_is_explained() -> None:
     assert set(Position.__struct_fields__) <= set(code(rows["`purchases`, `interactions`, `handover`"]))
     assert code(rows["`adopting`"]) == list(Adopting.__struct_fields__)
     assert code(rows["`erasures`"]) == list(Erasures.__struct_fields__)
+    parts = [name for row in table("The head", "field of `in_topic`") for name in code(row[0])]
+    assert parts == list(InTopic.__struct_fields__)
     (wrapped,) = re.findall(r"```json\n(.*?)\n```", CHAPTERS["The head"], re.DOTALL)
     example = wrapped.replace("\n", "")
     assert head.encode(head.decode(example.encode())).decode() == example

@@ -203,7 +203,9 @@ class Asking:
             return None
         log = self.logs.pop(0)
         loaded = self.standing.load(log)
-        return LoadedCommit(loaded=loaded, control=[], records=len(log), started_s=0.0, loading_s=0.0, loaded_s=0.0)
+        return LoadedCommit(
+            loaded=loaded, control=[], filled=None, records=len(log), started_s=0.0, loading_s=0.0, loaded_s=0.0
+        )
 
     async def reply(self, batcher: CommitBatcher, *, idle: bool = False) -> BatchReply:
         """What its next commit comes to."""

@@ -1,0 +1,43 @@
+"""Whether `segments.state` has all of a shard's state, so that it can be copied."""
+
+from collections.abc import Iterable
+
+from segflow.schemas.settings import Settings
+from segflow.state.head import Head
+from segflow.streams.journal.journal import Entry, JournalReader
+from segflow.streams.state_topic.reader import StateTopicReader, TopicFacts
+
+
+def is_whole(last: Head, facts: TopicFacts, published: Entry | None) -> bool:
+    """Whether the topic has all of the state of the commit whose head is the last in it, and the journal that commit.
+
+    Args:
+        last: that head.
+        facts: of the topic.
+        published: the journal's last entry; None: it was cut to nothing. It may be of a later commit than the topic
+            has, by a version that does not write there. It must not be of an earlier one, or of another.
+    """
+    found = last.in_topic
+    if found is None or not found.complete or found.topic_id != facts.topic_id:
+        return False
+    if published is None or published.plan.sequence > last.sequence:
+        return True
+    return published.plan.sequence == last.sequence and published.plan.owner in ("", last.committed_by)
+
+
+async def whole_in(settings: Settings, facts: TopicFacts, partitions: Iterable[int]) -> list[int]:
+    """The shards whose last published commit, and all before it, the topic has.
+
+    Raises:
+        StateTopicError, JournalError: a topic cannot be read.
+        aiokafka.errors.KafkaError: Kafka does not answer or refuses.
+    """
+    return [number for number in partitions if await _is_there(settings, facts, number)]
+
+
+async def _is_there(settings: Settings, facts: TopicFacts, partition: int) -> bool:
+    async with StateTopicReader(settings, partition) as topic, JournalReader(settings, partition) as journal:
+        last, published = await topic.last_head(await topic.end()), await journal.last()
+    if last is None or not is_whole(last, facts, published):
+        return False
+    return published is None or published.plan.sequence == last.sequence
