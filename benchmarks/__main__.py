@@ -32,6 +32,7 @@ class Name(StrEnum):
     WAVE = "wave"
     STARTUP = "startup"
     RECOVERY = "recovery"
+    RESTORE = "restore"
     GUARANTEE = "guarantee"
     SCALING = "scaling"
     WORKERS = "workers"

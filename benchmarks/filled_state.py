@@ -19,7 +19,6 @@ from segflow.engine.decode.records import Decoder
 from segflow.engine.partitioner import partitions_of
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import LATEST_US, UNKNOWN
-from segflow.segments.rules import from_settings
 from segflow.state.head import Head
 from segflow.state.store import Store
 
@@ -96,10 +95,9 @@ def fill(
     shards are those their keys have in Kafka.
     """
     kinds = kinds or (EVERY_KIND if bench.all_dimensions else EVERY_KIND[:1])
-    rule_versions = RuleVersions(from_settings(site.settings))
     decoder = Decoder(site.settings, None)
     stores = site.stores()
-    shards = [FilledShard(site.settings, rule_versions, number, store) for number, store in enumerate(stores)]
+    shards = [FilledShard(site.settings, site.rule_versions, number, store) for number, store in enumerate(stores)]
     size = max(1, BATCH_EVENTS // len(times_us))
     done = 0
     for names in ids:

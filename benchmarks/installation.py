@@ -15,15 +15,18 @@ import redis
 import yaml
 
 from benchmarks.bench import Bench
+from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.schemas.connection_settings import KafkaTopics
 from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import parse
+from segflow.segments.rules import from_settings
 from segflow.state import keys
 from segflow.state.head import Head
 from segflow.state.keys import Keys
 from segflow.state.lookup import heads
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
+from segflow.streams.control.topic import Control
 from segflow.streams.kafka import topics
 
 PARTITIONS: Final = 8
@@ -46,6 +49,7 @@ class Installation:
     settings: Settings
     folder: Path
     redis: redis.Redis
+    rule_versions: RuleVersions  # where there is Kafka, those of its control topic: state is refused without one
 
     def stores(self) -> list[RedisStore]:
         """Each shard's store."""
@@ -140,9 +144,13 @@ def installation(
     content |= more or {}
     settings = parse(content, name=name)
     with TemporaryDirectory(prefix="segflow-bench-") as folder, client(settings.redis) as connected:
-        made = Installation(settings=settings, folder=Path(folder), redis=connected)
+        rule_versions = RuleVersions(from_settings(settings))
         if kafka:
             topics.create(settings, PARTITIONS)
+            control = Control(settings)
+            control.start(lambda: 0)
+            rule_versions = control.rule_versions
+        made = Installation(settings=settings, folder=Path(folder), redis=connected, rule_versions=rule_versions)
         try:
             yield made
         finally:

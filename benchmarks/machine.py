@@ -33,6 +33,15 @@ def cpu_s(pid: int | None) -> float:
     return sum(map(int, fields[STAT_CPU_FIELDS])) / os.sysconf("SC_CLK_TCK")
 
 
+def peak_mb(pid: int | None) -> float:
+    """The most memory a process has had so far, in MB of 1,000,000 bytes; NaN where this system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return float("nan")
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), float("nan"))
+
+
 def _cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -17,10 +17,8 @@ from benchmarks.installation import Installation, installation
 from benchmarks.stopwatch import REST, Border, Stopwatch
 from segflow.engine.columns.events import none
 from segflow.engine.commit import execute, load
-from segflow.engine.commit.rule_versions import RuleVersions
 from segflow.engine.decode.records import Decoder
 from segflow.engine.encode.change_json import Encoder
-from segflow.segments.rules import from_settings
 from segflow.state import record
 from segflow.state.head import Head
 from segflow.state.redis import RedisStore
@@ -125,8 +123,7 @@ def run(bench: Bench) -> list[Figure]:
 
 def _fill(site: Installation, values: Sequence[bytes]) -> None:
     """Work these events into the state, and whatever deadlines they make due."""
-    rule_versions = RuleVersions(from_settings(site.settings))
-    shard = FilledShard(site.settings, rule_versions, PARTITION, site.stores()[PARTITION])
+    shard = FilledShard(site.settings, site.rule_versions, PARTITION, site.stores()[PARTITION])
     decoder = Decoder(site.settings, None)
     for start in range(0, len(values), BATCH_EVENTS):
         happened = values[start : start + BATCH_EVENTS]

@@ -28,15 +28,19 @@ def test_a_quick_run_prints_a_table_of_every_benchmark_asked_for() -> None:
 
 @pytest.mark.kafka
 @pytest.mark.redis
-def test_a_quick_run_says_where_the_time_of_a_commit_goes() -> None:
-    """`python -m benchmarks steps --quick` works small and large commits, and has the time of each step and the sum."""
+def test_a_quick_run_says_where_the_time_of_a_commit_goes_and_fills_and_restores_a_state() -> None:
+    """`python -m benchmarks restore steps --quick`: a state is brought into its topic and copied back.
+
+    The steps have their times for small and large commits, and the sum.
+    """
     started_or_skipped(RedisServer).close()
     started_or_skipped(ApacheKafka).close()
-    command = [sys.executable, "-m", "benchmarks", "steps", "--quick"]
+    command = [sys.executable, "-m", "benchmarks", "restore", "steps", "--quick"]
     wide = os.environ | {"COLUMNS": "200"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env=wide)
     assert done.returncode == 0, done.stderr
     for line in (
+        "4,000 customers copied into an empty Redis",
         "30 events: Kafka transaction",
         "30 events: the whole",
         "2,000 events: decode",

@@ -1,0 +1,64 @@
+"""From an empty Redis to all shards in work again, out of `segments.state` alone; and what filling that topic takes.
+
+The customers stand in Redis first, as an installation from before the topic has them. A worker brings them over and
+ends, Redis is emptied, and another worker copies all back. No input and no journal knows of them.
+"""
+
+import time
+from typing import Final
+
+import numpy as np
+
+from benchmarks.bench import Bench
+from benchmarks.figure import Figure
+from benchmarks.filled_state import fill, names
+from benchmarks.installation import Installation, installation
+from benchmarks.live import ago
+from benchmarks.machine import peak_mb
+from benchmarks.recovery import PAST
+from segflow.segments.instant import UNKNOWN
+
+TARGETS_S: Final = {1_000_000: 60.0, 5_000_000: 300.0}
+"""By customers, on two cores."""
+GIVE_UP_S: Final = 3600.0
+"""Some ten times what either half takes for the most customers."""
+
+
+def run(bench: Bench) -> list[Figure]:
+    """The settings that ship, over 8 shards. Each customer has one event, and a timer to come."""
+    customers = bench.sized(bench.customers, 1_000_000, 4_000)
+    with installation(bench, clock="wall") as site:
+        fill(bench, site, names("c", customers), np.array([ago(PAST)]), UNKNOWN)
+        with site.worker("filling") as worker:
+            started = time.perf_counter()
+            worker.wait_for(lambda: _is_in_topic(site), "bring all into the state topic", GIVE_UP_S)
+            fill_s = time.perf_counter() - started
+        bench.say(f"{customers:,} customers brought into the state topic in {fill_s:.0f} s")
+        for store in site.stores():
+            store.wipe()
+            store.close()
+        with site.worker("restoring") as worker:
+            started = time.perf_counter()
+            worker.wait_for(lambda: _population(site) == customers, "copy the state back", GIVE_UP_S)
+            restore_s = time.perf_counter() - started
+            most_mb = peak_mb(worker.pid)
+    return [
+        Figure(
+            name=f"{customers:,} customers copied into an empty Redis",
+            value=restore_s,
+            unit="s",
+            at_most=TARGETS_S.get(customers),
+        ),
+        Figure(name="of them, a second", value=customers / restore_s, unit="customers/s"),
+        Figure(name="most memory of the worker", value=most_mb, unit="MB"),
+        Figure(name="brought into the topic before, by a worker without events", value=fill_s, unit="s"),
+    ]
+
+
+def _is_in_topic(site: Installation) -> bool:
+    return all(head is not None and head.in_topic is not None and head.in_topic.complete for head in site.heads())
+
+
+def _population(site: Installation) -> int:
+    """The customers of the shards that are whole."""
+    return sum(head.population for head in site.heads() if head is not None and not head.partial)
