@@ -173,6 +173,7 @@ def test_a_new_file_and_its_line_in_the_settings_are_all_that_a_model_takes(copy
     }
 
 
+@pytest.mark.slow  # a process each
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
