@@ -55,7 +55,7 @@ def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
             yield from _topics(report)
             if report.partitions:
                 samples = key_samples(settings)
-                yield _keys(settings, samples, report.partitions)
+                yield _keys(settings, samples, report)
                 yield from usable_findings(samples)
     except UsageError as error:
         yield Finding(name="kafka", status="FAIL", message=str(error))
@@ -118,8 +118,9 @@ def _topics(report: TopicsReport) -> Iterator[Finding]:
         yield Finding(name="topics", status="OK", message=f"{names}; {report.partitions} shards")
 
 
-def _keys(settings: Settings, found: list[KeySample], partitions: int) -> Finding:
-    problem = placement_problem(found, settings.kafka.partitioner, partitions)
+def _keys(settings: Settings, found: list[KeySample], report: TopicsReport) -> Finding:
+    before = report.topics["journal"].partitions
+    problem = placement_problem(found, settings.kafka.partitioner, report.partitions, before=before)
     if problem is not None:
         return Finding(name="keys", status="FAIL", message=problem)
     if not found:
@@ -156,8 +157,8 @@ def _redis(settings: Settings, info: dict[str, Any]) -> Iterator[Finding]:
             name="persistence",
             status="WARN",
             message="appendonly is off: a restart of Redis loses what it holds",
-            advice="Set appendonly yes (appendfsync everysec is enough). Without it state is rebuilt from the inputs, "
-            "as far back as Kafka retains them.",
+            advice="Set appendonly yes (appendfsync everysec is enough). Without it every restart of Redis waits until "
+            "all state is made again from Kafka; see recovery below.",
         )
     yield _memory(RedisMemory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))))
     yield _eviction(str(info.get("maxmemory_policy", "noeviction")), int(info.get("maxmemory", 0)))

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from segflow.engine.decode.merge_inputs import MISPLACED
 from segflow.operations.finding import Finding
 from segflow.operations.recognition import looks_like
 from segflow.streams.kafka.key_placement import KeySample
@@ -14,6 +15,10 @@ FAIL_SHARE: Final = 0.5
 """From here on the input is mostly something else than events."""
 LEAST: Final = 2
 """One bad record is a stray one, also where there are few records yet."""
+ADVICE: Final = (
+    "Mend the producer. `segflow dead-letters --count` says what the workers could not use, and --replay sends it "
+    "again after the fix."
+)
 
 
 def usable_findings(samples: Sequence[KeySample]) -> Iterator[Finding]:
@@ -45,6 +50,5 @@ def usable(topic: str, samples: Sequence[KeySample]) -> Finding:
         name="records",
         status="FAIL" if share >= FAIL_SHARE else "WARN",
         message=message,
-        advice="Mend the producer. `segflow dead-letters --count` says what the workers could not use, and --replay "
-        "sends it again after the fix.",
+        advice="See keys above." if set(kinds) == {MISPLACED} else ADVICE,
     )

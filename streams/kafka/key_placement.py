@@ -4,6 +4,7 @@ A record whose key is not its customer_id becomes a dead letter and harms nobody
 one bad record must not keep a worker from starting.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from kafka import KafkaConsumer, TopicPartition
 
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Unusable
-from segflow.engine.decode.merge_inputs import refuse_future
+from segflow.engine.decode.merge_inputs import MISPLACED, refuse_future, refuse_misplaced
 from segflow.engine.decode.records import Decoder
 from segflow.engine.partitioner import PARTITIONERS, Partitioner, partition_of, partitions_of
 from segflow.schemas.settings import Settings
@@ -80,14 +81,19 @@ def key_samples(settings: Settings) -> list[KeySample]:
             topics.interactions: Decoder(settings, INTERACTIONS),
         }
         latest_us = now_us() + duration_us(settings.worker.future_max)
-        return list(_latest(consumer, parts, decoders, latest_us)) if parts else []
+        return list(_latest(consumer, parts, decoders, latest_us, settings.kafka.partitioner)) if parts else []
 
 
 def _latest(
-    consumer: KafkaConsumer, parts: list[TopicPartition], decoders: dict[str, Decoder], latest_us: int
+    consumer: KafkaConsumer,
+    parts: list[TopicPartition],
+    decoders: dict[str, Decoder],
+    latest_us: int,
+    by: Partitioner,
 ) -> Iterator[KeySample]:
     """`latest_us`: events after it are of the future."""
     refused_topics: set[str] = set()
+    counts = Counter(part.topic for part in parts)
     begins, ends = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
     left = {part for part in parts if ends[part] > begins[part]}
     if not left:
@@ -106,8 +112,9 @@ def _latest(
                 if record.offset >= ends[part]:
                     continue
                 chunk = decoders[part.topic].decode([record.value], [record.key], [record.offset])
-                why = refuse_future(chunk, latest_us).unusable.get(0)
-                shown = why is not None and part.topic not in refused_topics
+                chunk = refuse_misplaced(refuse_future(chunk, latest_us), part.partition, counts[part.topic], by)
+                why = chunk.unusable.get(0)
+                shown = why is not None and why.kind != MISPLACED and part.topic not in refused_topics
                 refused_topics |= {part.topic} if shown else set()
                 yield KeySample(
                     topic=part.topic,
@@ -125,11 +132,14 @@ def _latest(
             consumer.pause(*done)
 
 
-def placement_problem(samples: Iterable[KeySample], partitioner: Partitioner, partitions: int) -> str | None:
+def placement_problem(
+    samples: Iterable[KeySample], partitioner: Partitioner, partitions: int, *, before: int = 0
+) -> str | None:
     """A problem with the placement of `samples`, with the producer's setting to change; None: all is well.
 
-    `partitions` is the number of partitions of both inputs. A record without a key becomes a dead letter and harms
-    nobody, so a few are let pass; where most of a topic's have none, its producer sends none.
+    `partitions` is the number of partitions of both inputs, `before` the one they had when workers ran, if it is known.
+    A record without a key becomes a dead letter and harms nobody, so a few are let pass; where most of a topic's have
+    none, its producer sends none.
     """
     samples = [sample for sample in samples if not sample.harmless]
     keyed = [sample for sample in samples if sample.key]
@@ -137,7 +147,11 @@ def placement_problem(samples: Iterable[KeySample], partitioner: Partitioner, pa
     placed = np.array([sample.partition for sample in keyed], dtype=np.int64)
     wrong = np.flatnonzero(placed != _places(keyed, partitioner, partitions))
     if len(wrong):
-        problems.append(_mismatch(keyed, wrong, placed, partitioner, partitions))
+        elsewhere = [keyed[row] for row in wrong.tolist()]
+        if before and bool((placed[wrong] == _places(elsewhere, partitioner, before)).all()):
+            problems.append(_from_before(elsewhere, len(keyed), before, partitions))
+        else:
+            problems.append(_mismatch(keyed, wrong, placed, partitioner, partitions))
     return "; ".join(problems) or None
 
 
@@ -157,6 +171,14 @@ def _unkeyed(samples: list[KeySample]) -> list[str]:
 
 def _places(samples: list[KeySample], partitioner: Partitioner, partitions: int) -> npt.NDArray[np.int64]:
     return partitions_of([sample.key or b"" for sample in samples], partitioner, partitions)
+
+
+def _from_before(elsewhere: list[KeySample], sampled: int, before: int, partitions: int) -> str:
+    topics = ", ".join(sorted({sample.topic for sample in elsewhere}))
+    return (
+        f"{len(elsewhere)} of {sampled} sampled keys of {topics} are where they belonged when there were {before} "
+        f"partitions, and belong elsewhere of {partitions}: partitions were added. No producer is at fault"
+    )
 
 
 def _mismatch(

@@ -36,7 +36,8 @@ def check(settings: Settings) -> TopicsReport:
         kafka.errors.KafkaError: Kafka cannot be reached or refuses.
     """
     with admin(settings.kafka) as client:
-        return report_on(_describe(client, settings.kafka), settings)
+        found = _describe(client, settings.kafka)
+        return report_on(found, settings, divided=_divided(client, found))
 
 
 def has_records(kafka: Kafka, name: str) -> bool:
@@ -47,9 +48,22 @@ def has_records(kafka: Kafka, name: str) -> bool:
     """
     with admin(kafka) as client:
         (described,) = client.describe_topics([name])
-        places = [TopicPartition(name, number) for number in range(len(described["partitions"]))]
-        found = client.list_partition_offsets(dict.fromkeys(places, LATEST_OFFSET))
+        return _has_records(client, name, len(described["partitions"]))
+
+
+def _has_records(client: KafkaAdminClient, name: str, partitions: int) -> bool:
+    places = [TopicPartition(name, number) for number in range(partitions)]
+    found = client.list_partition_offsets(dict.fromkeys(places, LATEST_OFFSET))
     return any(found[place].offset > 0 for place in places)
+
+
+def _divided(client: KafkaAdminClient, found: dict[str, Topic]) -> int:
+    """The partitions that workers divided customers by: those of a journal with commits; 0 where there is none."""
+    journal = found["journal"]
+    counts = {topic.partitions for role, topic in found.items() if topic.partitions and not KINDS[role].single}
+    if not journal.partitions or counts == {journal.partitions}:  # asked only where it makes a difference
+        return 0
+    return journal.partitions if _has_records(client, journal.name, journal.partitions) else 0
 
 
 def create(settings: Settings, partitions: int | None = None) -> list[str]:

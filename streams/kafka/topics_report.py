@@ -49,19 +49,26 @@ class TopicsReport:
         return tuple(self.topics[role].topic_id for role in READ)
 
 
-def report_on(topics: dict[str, Topic], settings: Settings) -> TopicsReport:
-    """The report on topics, by role, that are as `topics` says."""
+def report_on(topics: dict[str, Topic], settings: Settings, divided: int = 0) -> TopicsReport:
+    """The report on topics, by role, that are as `topics` says.
+
+    `divided`: the partitions that the customers were divided by when workers ran; 0: none has run. With more of them
+    now, what is said of a new installation (make a topic anew) would lose what workers wrote.
+    """
     missing = [topic.name for topic in topics.values() if not topic.partitions]
     problems = []
     if missing:
         problems.append(f"missing: {', '.join(missing)}. Make them with `segflow topics --create`.")
     first, second = (topics[role] for role in INPUTS)
     partitions = first.partitions if first.partitions == second.partitions else 0
-    if first.partitions and second.partitions and not partitions:
+    added = _grown(topics, divided)
+    if added:
+        problems.append(added)
+    elif first.partitions and second.partitions and not partitions:
         problems.append(unequal(first, second))
     for role, topic in topics.items():
         if topic.partitions:
-            problems += _partition_problems(topic, partitions) if role not in INPUTS else []
+            problems += [] if added or role in INPUTS else _partition_problems(topic, partitions)
             problems += _config_problems(topic)
             problems += _size_problems(topic, least_bytes(role, settings))
     warnings = [_unbounded(topic) for topic in topics.values() if compaction_lag(topic) is None and _compacts(topic)]
@@ -165,5 +172,9 @@ def partitions_added(found: Mapping[str, int], known: Mapping[str, int]) -> str:
 
 def grown(report: TopicsReport, partitions: int) -> str:
     """See `partitions_added`; `partitions`: those that the installation has."""
-    found = {topic.name: topic.partitions for topic in report.topics.values() if not KINDS[topic.role].single}
+    return _grown(report.topics, partitions)
+
+
+def _grown(topics: Mapping[str, Topic], partitions: int) -> str:
+    found = {topic.name: topic.partitions for topic in topics.values() if not KINDS[topic.role].single}
     return partitions_added(found, dict.fromkeys(found, partitions))

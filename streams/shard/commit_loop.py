@@ -13,6 +13,7 @@ from segflow.engine.columns.messages import Message, Messages
 from segflow.engine.commit.execute import CommitResult, execute_single
 from segflow.engine.commit.load import Loader
 from segflow.engine.commit.plan import Plan, plan_for
+from segflow.engine.decode.merge_inputs import MISPLACED
 from segflow.segments.instant import UNKNOWN
 from segflow.state.store import Write
 from segflow.streams.health.telemetry import Traced
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 
 STANDS_S: Final = 5.0
 """A commit that is not done by then stands: the worker is not ready. The largest take a second on a slow machine."""
-MISPLACED: Final = "wrong_partition"
-"""The kind of dead letter of a record that lies where its key does not belong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

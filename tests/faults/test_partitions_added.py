@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -74,6 +75,17 @@ def test_added_partitions_park_every_shard_before_anybody_is_in_two(installation
         said = segflow("doctor", "--settings", installed.file, "--json")
         assert said.code == 1
         assert f"{names[0]} has {AFTER} partitions and had {BEFORE}" in said.out
+        found = json.loads(said.out)
+        assert [each["message"] for each in found if each["name"] == "topics"] == [
+            each["message"] for each in found if each["name"] == "shards"
+        ]
+        keys, records = (
+            next(each["message"] for each in found if each["name"] == name and names[0] in each["message"])
+            for name in ("keys", "records")
+        )
+        assert keys.split()[0] == re.search(r"wrong_partition (\d+)", records)[1]  # type: ignore[index]
+        assert "partitioner=" not in keys
+        assert "Before the first worker ran" not in segflow("topics", "--settings", installed.file).err
         assert worker.process.poll() is None
         assert "Traceback" not in worker.said()
         worker.stop()

@@ -10,9 +10,9 @@ from typing import Final
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from segflow.engine.decode.merge_inputs import MISPLACED
 from segflow.state.parking import Reason
 from segflow.streams.kafka.topic_kinds import INPUTS
-from segflow.streams.shard.commit_loop import MISPLACED
 from tests.faults.installation import Installation
 from tests.faults.stream import Stream
 from tests.support.health import Health

@@ -12,6 +12,9 @@ from segflow.segments.facts import Times
 from segflow.segments.instant import LATEST_US, UNKNOWN
 from segflow.segments.invoices import OPEN_MOST, SETTLED_MOST
 
+MISPLACED: Final = "wrong_partition"
+"""The kind of dead letter of a record that lies where its key does not belong."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderedInputs:
@@ -114,7 +117,7 @@ def refuse_misplaced(chunk: Chunk, partition: int, partitions: int, partitioner:
     usable[rows[wrong]] = False
     unusable = {
         row: Unusable(
-            "wrong_partition",
+            MISPLACED,
             f"lies on partition {partition}, but kafka.partitioner = {partitioner} puts its key on {other} of "
             f"{partitions}: its producer places keys in another way, or the topic was given more partitions",
         )

@@ -47,3 +47,16 @@ def test_a_producer_without_keys_is_recognised_but_a_stray_record_without_one_is
     problem = placement_problem([*placed("murmur2"), *unkeyed], "murmur2", 6)
     assert problem is not None
     assert "100 of 160 sampled records of in have no key" in problem
+
+
+def test_keys_from_before_partitions_were_added_blame_no_producer() -> None:
+    """All who lie elsewhere lie where they belonged: no setting of a producer mends that."""
+    found = [*placed("murmur2", partitions=4), *placed("murmur2", partitions=6)]
+    problem = placement_problem(found, "murmur2", 6, before=4)
+    assert problem is not None
+    assert "when there were 4 partitions" in problem
+    assert "partitions were added" in problem
+    assert "partitioner=" not in problem
+    other = placement_problem([*found, *placed("crc32")], "murmur2", 6, before=4)
+    assert other is not None
+    assert "partitioner=murmur2_random" in other

@@ -10,7 +10,7 @@ from segflow.schemas.connection_settings import Kafka
 from segflow.schemas.settings import Settings
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import KINDS, configuration
-from segflow.streams.kafka.topics_report import Topic, compaction_lag, retention
+from segflow.streams.kafka.topics_report import Topic, compaction_lag, report_on, retention
 from segflow.streams.runtime.errors import UsageError
 
 NOT_AUTHORIZED = 29
@@ -54,3 +54,25 @@ def test_kafka_s_largest_number_is_for_ever_as_minus_one_is(milliseconds: str, s
     topic = Topic(role="current", name="current", topic_id="", partitions=1, replicas=1, configs=configs)
     assert retention(topic) == (span, 7)
     assert compaction_lag(topic) == span
+
+
+@pytest.mark.parametrize("grown", [("purchases", "interactions"), ("interactions",), ("changes",)])
+def test_partitions_added_beside_what_workers_wrote_are_the_one_thing_said(grown: tuple[str, ...]) -> None:
+    """To make a topic anew, which is right before the first worker ran, would lose what they wrote."""
+    found = {
+        role: Topic(
+            role=role,
+            name=role,
+            topic_id="",
+            partitions=1 if kind.single else 5 if role in grown else 3,
+            replicas=1,
+            configs={},
+        )
+        for role, kind in KINDS.items()
+    }
+    (problem,) = report_on(found, Settings(), divided=3).problems
+    assert f"{grown[0]} has 5 partitions and had 3" in problem
+    assert "begin a new installation" in problem
+    before = " ".join(report_on(found, Settings()).problems)
+    assert "partitions were added" not in before
+    assert "Recreate one of them" in before or "delete it and run `segflow topics --create`" in before
