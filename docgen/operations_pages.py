@@ -7,7 +7,7 @@ from prometheus_client import Metric
 from docgen.markdown import bullet, code, page, paragraph, table
 from segflow.schemas.settings import Settings
 from segflow.streams.health.metrics import Metrics
-from segflow.streams.kafka.topic_kinds import INPUTS, KINDS, WHY
+from segflow.streams.kafka.topic_kinds import INPUTS, KINDS, WHY, configuration
 from segflow.streams.kafka.topics import DEFAULT_PARTITIONS
 
 USE: Final = {
@@ -105,7 +105,7 @@ def topics_page() -> str:
             code(f"kafka.topics.{role}"),
             USE[role],
             "1" if kind.single else "N",
-            _configs(kind.made_with) or "the broker's defaults",
+            _configs(configuration(role, Settings.model_validate({}))) or "the broker's defaults",
             f"{_configs(kind.required)}: {WHY[role]}",
         )
         for role, kind in KINDS.items()

@@ -2,10 +2,11 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
+from segflow.schemas.duration import Duration
 from segflow.schemas.redis_url import checked
 from segflow.schemas.section import Count, Section, Wait
 
@@ -16,6 +17,17 @@ def _broker(address: str) -> str:
     if re.fullmatch(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", address) is None:
         raise ValueError("must be host:port such as 127.0.0.1:9092, several with commas")
     return address
+
+
+JOURNAL_LEAST: Final = timedelta(hours=1)
+"""Of the retention of the journal. Kafka looks every few minutes for what is too old; in less than an hour nobody who
+is called could look at what happened."""
+
+
+def _retention(span: timedelta) -> timedelta:
+    if span < JOURNAL_LEAST:
+        raise ValueError("must be 1h at least; null is for ever")
+    return span
 
 
 Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]  # what Kafka allows
@@ -67,6 +79,11 @@ class Kafka(Section):
         "lz4", description="compression of what segflow publishes; none: for subscribers whose client cannot read lz4"
     )
     replication: Count = Field(1, description="replicas of the topics that `segflow topics --create` makes")
+    journal_retention: Annotated[Duration, AfterValidator(_retention)] | None = Field(
+        timedelta(days=7),
+        description="time for which `segflow topics --create` and `--migrate` have the journal kept: an audit looks at "
+        "each commit that far back; null: for ever, as always with `worker.guarantee: at_least_once`",
+    )
 
     @model_validator(mode="after")
     def _sasl_has_a_user(self) -> Self:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from segflow.operations.clock_check import clock_finding
@@ -40,7 +39,6 @@ NEW_INSTALLATION: Final = (
     "Begin a new installation (another redis.prefix, kafka.group and output topics): "
     "it reads the inputs from their start."
 )
-LATEST_OFFSET: Final = -1  # Kafka's ListOffsets
 
 
 def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
@@ -195,15 +193,16 @@ def _eviction(policy: str, limit_bytes: int) -> Finding:
 
 
 def _commits(settings: Settings, report: TopicsReport | None) -> list[int]:
-    """Commits in the journal, by shard; empty where there is no journal or Kafka does not answer."""
+    """The journal's end by shard: above 0 where there were commits, also where retention has cut them.
+
+    Empty where there is no journal or Kafka does not answer.
+    """
     topic = report.topics["journal"] if report is not None else None
     if topic is None or not topic.partitions:
         return []
     try:
-        with kafka_errors(settings.kafka), topics.admin(settings.kafka) as client:
-            parts = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-            found = client.list_partition_offsets(dict.fromkeys(parts, LATEST_OFFSET))
-            return [found[part].offset for part in parts]
+        with kafka_errors(settings.kafka):
+            return topics.ends(settings.kafka, topic.name)
     except UsageError:
         return []  # a finding of its own says so
 

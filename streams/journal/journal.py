@@ -120,6 +120,11 @@ class JournalReader:
     ) -> None:
         await self._reader.__aexit__(kind, error, trace)
 
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return str(self._reader.place.topic)
+
     async def first(self) -> int:
         """The journal's oldest offset."""
         return await self._reader.first()
@@ -139,6 +144,14 @@ class JournalReader:
             JournalError: a record that has an entry's key cannot be read.
         """
         return await self._reader.last(await self._reader.end(), lambda record: read(record, self._place))
+
+    async def first_entry(self, end: int) -> Entry | None:
+        """The oldest entry that is kept, before the offset `end`; None where there is none.
+
+        Raises:
+            JournalError: a record that has an entry's key cannot be read.
+        """
+        return await self._first_entry(await self.first(), end)
 
     async def after(self, head: Head, end: int | None = None) -> AsyncIterator[tuple[int, Entry]]:
         """The entries beyond the last commit of `head` and before the offset `end`, oldest first, each with its offset.

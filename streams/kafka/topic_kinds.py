@@ -1,10 +1,15 @@
 """The settings' topics by role: what each must be like, and what a new one is made with."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
+from segflow.schemas.settings import Settings
+
+MILLISECOND: Final = timedelta(milliseconds=1)
 KEPT_30_DAYS: Final = {"cleanup.policy": "delete", "retention.ms": str(30 * 86_400_000)}
-KEPT_FOR_EVER: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+DELETED: Final = {"cleanup.policy": "delete"}
+KEPT_FOR_EVER: Final = DELETED | {"retention.ms": "-1", "retention.bytes": "-1"}
 COMPACTED: Final = {"cleanup.policy": "compact"}
 COMPACTION_LAG: Final = "max.compaction.lag.ms"
 COMPACTED_WITHIN: Final = {COMPACTION_LAG: str(7 * 86_400_000)}
@@ -37,18 +42,18 @@ COPIES_MIN: Final = 3
 """From this replication on, a record counts as written when all copies but one have it: one broker may be lost with
 nothing lost and nothing held up. With fewer copies that would be one or the other."""
 KINDS: Final = {
-    "purchases": Kind(made_with={}, required={"cleanup.policy": "delete"}),
-    "interactions": Kind(made_with={}, required={"cleanup.policy": "delete"}),
-    "changes": Kind(made_with=KEPT_30_DAYS, required={"cleanup.policy": "delete"}),
+    "purchases": Kind(made_with={}, required=DELETED),
+    "interactions": Kind(made_with={}, required=DELETED),
+    "changes": Kind(made_with=KEPT_30_DAYS, required=DELETED),
     "current": Kind(made_with=COMPACTED | COMPACTED_WITHIN, required=COMPACTED),
-    "alerts": Kind(made_with=KEPT_30_DAYS, required={"cleanup.policy": "delete"}),
-    "dead_letters": Kind(made_with=KEPT_30_DAYS, required={"cleanup.policy": "delete"}),
-    "journal": Kind(made_with=KEPT_FOR_EVER, required=KEPT_FOR_EVER),
-    "handover": Kind(made_with={}, required={"cleanup.policy": "delete"}),
+    "alerts": Kind(made_with=KEPT_30_DAYS, required=DELETED),
+    "dead_letters": Kind(made_with=KEPT_30_DAYS, required=DELETED),
+    "journal": Kind(made_with=DELETED, required=DELETED),
+    "handover": Kind(made_with={}, required=DELETED),
     "control": Kind(single=True, made_with=KEPT_FOR_EVER, required=KEPT_FOR_EVER),
     "state": Kind(made_with=COMPACTED | COMPACTED_WITHIN | TOMBSTONES_KEPT, required=COMPACTED),
 }
-"""By field of segflow.schemas.settings.KafkaTopics."""
+"""By field of segflow.schemas.settings.KafkaTopics. How long the journal is kept, the settings say: `journal_kept`."""
 WHY: Final = {
     "purchases": "compaction would throw events away",
     "interactions": "compaction would throw events away",
@@ -56,7 +61,7 @@ WHY: Final = {
     "current": "it holds the latest segments of each customer, and would grow for ever",
     "alerts": "compaction would throw alerts away",
     "dead_letters": "compaction would throw dead letters away",
-    "journal": "the audit replays it, and so is a lost Redis rebuilt that was begun without the state topic",
+    "journal": "the audit reads it; where nothing goes to the state topic, a lost Redis is rebuilt from it",
     "handover": "compaction would throw parts of merged customers away",
     "control": "every version of the rules stays needed",
     "state": "a lost Redis is copied from it: retention would throw customers away",
@@ -72,7 +77,26 @@ SHOWN_CONFIGS: Final = (
 )
 
 
-def configuration(role: str, replication: int) -> dict[str, str]:
+def configuration(role: str, settings: Settings) -> dict[str, str]:
     """The configuration of a new topic."""
+    replication = settings.kafka.replication
     durable = {"min.insync.replicas": str(replication - 1)} if replication >= COPIES_MIN else {}
-    return KINDS[role].made_with | durable
+    return KINDS[role].made_with | (journal_kept(settings) if role == "journal" else {}) | durable
+
+
+def required(role: str, settings: Settings) -> dict[str, str]:
+    """The configuration that a topic must have, so that nothing is lost."""
+    return KEPT_FOR_EVER if role == "journal" and recovers_by_inputs(settings) else KINDS[role].required
+
+
+def journal_kept(settings: Settings) -> dict[str, str]:
+    """The retention that the journal is to have: as the settings say; for ever where a lost Redis is made from it."""
+    kept = settings.kafka.journal_retention
+    if kept is None or recovers_by_inputs(settings):
+        return KEPT_FOR_EVER
+    return KEPT_FOR_EVER | {"retention.ms": str(kept // MILLISECOND)}
+
+
+def recovers_by_inputs(settings: Settings) -> bool:
+    """Whether nothing is written to the state topic, so that a lost Redis is made from the journal and the inputs."""
+    return settings.worker.guarantee != "exactly_once"

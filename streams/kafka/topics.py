@@ -1,6 +1,6 @@
 """The topics in Kafka: looking at them, and making those that are missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, Final
 
@@ -46,15 +46,24 @@ def has_records(kafka: Kafka, name: str) -> bool:
     Raises:
         kafka.errors.KafkaError: Kafka cannot be reached or refuses.
     """
+    return any(ends(kafka, name))
+
+
+def ends(kafka: Kafka, name: str) -> list[int]:
+    """The offset after the last record of each partition: above 0 where anything was ever written.
+
+    Raises:
+        kafka.errors.KafkaError: Kafka cannot be reached or refuses.
+    """
     with admin(kafka) as client:
         (described,) = client.describe_topics([name])
-        return _has_records(client, name, len(described["partitions"]))
+        return _ends(client, name, len(described["partitions"]))
 
 
-def _has_records(client: KafkaAdminClient, name: str, partitions: int) -> bool:
+def _ends(client: KafkaAdminClient, name: str, partitions: int) -> list[int]:
     places = [TopicPartition(name, number) for number in range(partitions)]
     found = client.list_partition_offsets(dict.fromkeys(places, LATEST_OFFSET))
-    return any(found[place].offset > 0 for place in places)
+    return [found[place].offset for place in places]
 
 
 def _divided(client: KafkaAdminClient, found: dict[str, Topic]) -> int:
@@ -63,7 +72,7 @@ def _divided(client: KafkaAdminClient, found: dict[str, Topic]) -> int:
     counts = {topic.partitions for role, topic in found.items() if topic.partitions and not KINDS[role].single}
     if not journal.partitions or counts == {journal.partitions}:  # asked only where it makes a difference
         return 0
-    return journal.partitions if _has_records(client, journal.name, journal.partitions) else 0
+    return journal.partitions if any(_ends(client, journal.name, journal.partitions)) else 0
 
 
 def create(settings: Settings, partitions: int | None = None) -> list[str]:
@@ -87,7 +96,7 @@ def create(settings: Settings, partitions: int | None = None) -> list[str]:
             topic.name: {
                 "num_partitions": 1 if KINDS[topic.role].single else count,
                 "replication_factor": settings.kafka.replication,
-                "configs": configuration(topic.role, settings.kafka.replication),
+                "configs": configuration(topic.role, settings),
             }
             for topic in found.values()
             if not topic.partitions
@@ -104,6 +113,21 @@ def create(settings: Settings, partitions: int | None = None) -> list[str]:
             raise TopicsError("Kafka refuses to make topics: " + "; ".join(refused))
         client.wait_for_topics(list(new))
         return list(new)
+
+
+def alter(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> None:
+    """Set configurations of topics, by name; others of theirs stay.
+
+    Raises:
+        TopicsError: the broker refuses.
+        kafka.errors.KafkaError: Kafka cannot be reached.
+    """
+    with admin(settings.kafka) as client:
+        resources = [ConfigResource("topic", name, dict(each)) for name, each in configs.items()]
+        answer = client.alter_configs(resources).get("topic", {})
+    refused = [f"{name}: {said}" for name, said in answer.items() if said != "OK"]
+    if refused:
+        raise TopicsError(f"Kafka refuses to alter {'; '.join(refused)}")
 
 
 @contextmanager

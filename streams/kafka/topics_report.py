@@ -1,10 +1,11 @@
 """The report on the topics: what they are like, what is wrong with them, and what to do about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from segflow.schemas import duration
 from segflow.schemas.settings import Settings
 from segflow.streams.kafka.limits import least_bytes
 from segflow.streams.kafka.topic_kinds import (
@@ -15,6 +16,9 @@ from segflow.streams.kafka.topic_kinds import (
     READ,
     SIZE_LIMIT,
     WHY,
+    journal_kept,
+    recovers_by_inputs,
+    required,
 )
 
 LONGEST_MS: Final = timedelta.max // timedelta(milliseconds=1)
@@ -69,9 +73,9 @@ def report_on(topics: dict[str, Topic], settings: Settings, divided: int = 0) ->
     for role, topic in topics.items():
         if topic.partitions:
             problems += [] if added or role in INPUTS else _partition_problems(topic, partitions)
-            problems += _config_problems(topic)
+            problems += _config_problems(topic, required(role, settings))
             problems += _size_problems(topic, least_bytes(role, settings))
-    warnings = [_unbounded(topic) for topic in topics.values() if compaction_lag(topic) is None and _compacts(topic)]
+    warnings = [each.told for each in alterations(topics, settings)]
     return TopicsReport(partitions=partitions, topics=topics, problems=problems, missing=missing, warnings=warnings)
 
 
@@ -92,16 +96,67 @@ def _span(topic: Topic, config: str) -> timedelta | None:
     return timedelta(milliseconds=milliseconds) if 0 <= milliseconds <= LONGEST_MS else None
 
 
-def _compacts(topic: Topic) -> bool:
-    return COMPACTION_LAG in topic.configs and "compact" in topic.configs.get("cleanup.policy", "")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alteration:
+    """A change of a topic that works as it is, by `segflow topics --migrate`.
+
+    why: what is the matter with it, for people. forgets: the topic then loses records that it has.
+    """
+
+    topic: Topic
+    configs: dict[str, str]
+    why: str
+    forgets: bool = False
+
+    @property
+    def told(self) -> str:
+        """A warning about the topic as it is."""
+        configs = ", ".join(f"{key}={value}" for key, value in self.configs.items())
+        return f"{self.topic.name} {self.why}. `segflow topics --migrate` sets {configs}"
 
 
-def _unbounded(topic: Topic) -> str:
-    ((key, value),) = COMPACTED_WITHIN.items()
-    return (
-        f"{topic.name} has no {key}: of erased customers it may keep older records for ever. Give it a bound: "
-        f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config {key}={value}"
+def alterations(topics: Mapping[str, Topic], settings: Settings) -> list[Alteration]:
+    """The differences from what a new topic is made with that should not be; `topics` by role."""
+    there = [topic for topic in topics.values() if topic.partitions]
+    found = [each for topic in there if topic.role == "journal" and (each := _journal(topic, settings)) is not None]
+    return found + [
+        Alteration(
+            topic=topic,
+            configs=COMPACTED_WITHIN,
+            why=f"has no {COMPACTION_LAG}: of erased customers it may keep older records for ever",
+        )
+        for topic in there
+        if COMPACTION_LAG in topic.configs
+        and "compact" in topic.configs.get("cleanup.policy", "")
+        and compaction_lag(topic) is None
+    ]
+
+
+def _journal(topic: Topic, settings: Settings) -> Alteration | None:
+    if recovers_by_inputs(settings):  # not for ever is a problem there, and no shorter than for ever is right
+        return None
+    wanted = journal_kept(settings)
+    differing = {key: value for key, value in wanted.items() if topic.configs.get(key, value) != value}
+    if not differing or not topic.configs.keys() >= wanted.keys():  # a broker that does not say
+        return None
+    kept, then = retention(topic)[0], _span(replace(topic, configs=wanted), "retention.ms")
+    return Alteration(
+        topic=topic,
+        configs=differing,
+        why=f"is kept {kept_for(topic)}, and kafka.journal_retention is {_length(then)}",
+        forgets=then is not None and (kept is None or then < kept),
     )
+
+
+def kept_for(topic: Topic) -> str:
+    """The retention of a topic, for a person."""
+    age, size_bytes = retention(topic)
+    kept = "for ever" if age is None else duration.to_text(age)
+    return kept if size_bytes is None else f"{kept}, up to {size_bytes:,} bytes a partition"
+
+
+def _length(span: timedelta | None) -> str:
+    return "for ever" if span is None else duration.to_text(span)
 
 
 def unequal(first: Topic, second: Topic) -> str:
@@ -128,11 +183,11 @@ def _partition_problems(topic: Topic, partitions: int) -> list[str]:
     return [problem]
 
 
-def _config_problems(topic: Topic) -> list[str]:
+def _config_problems(topic: Topic, wanted: Mapping[str, str]) -> list[str]:
     return [
         f"{topic.name} has {key}={topic.configs[key]}, but must have {key}={value} ({WHY[topic.role]}): "
         f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config {key}={value}"
-        for key, value in KINDS[topic.role].required.items()
+        for key, value in wanted.items()
         if key in topic.configs and topic.configs[key] != value
     ]
 

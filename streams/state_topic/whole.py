@@ -1,11 +1,17 @@
 """Whether `segments.state` has all of a shard's state, so that it can be copied."""
 
+import asyncio
 from collections.abc import Iterable
+from typing import Final
 
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.streams.journal.journal import Entry, JournalReader
 from segflow.streams.state_topic.reader import StateTopicReader, TopicFacts
+
+LOOKS: Final = 10
+"""At a shard, before it counts as not whole: the end of a transaction comes to one topic some milliseconds later."""
+LOOK_S: Final = 0.05
 
 
 def is_whole(last: Head, facts: TopicFacts, published: Entry | None) -> bool:
@@ -36,8 +42,18 @@ async def whole_in(settings: Settings, facts: TopicFacts, partitions: Iterable[i
 
 
 async def _is_there(settings: Settings, facts: TopicFacts, partition: int) -> bool:
+    """Looks again where a transaction is visible in one of the topics and not yet in the other."""
     async with StateTopicReader(settings, partition) as topic, JournalReader(settings, partition) as journal:
-        last, published = await topic.last_head(await topic.end()), await journal.last()
-    if last is None or not is_whole(last, facts, published):
-        return False
-    return published is None or published.plan.sequence == last.sequence
+        last = await topic.last_head(await topic.end())
+        for _ in range(LOOKS):
+            if last is None or not is_whole(last, facts, None):
+                return False
+            before = await journal.last()
+            last = await topic.last_head(await topic.end())
+            after = await journal.last()  # a worker may have committed meanwhile
+            if last is None or before is None or after is None:
+                return last is not None
+            if before.plan.sequence <= last.sequence <= after.plan.sequence:
+                return is_whole(last, facts, after)
+            await asyncio.sleep(LOOK_S)
+    return False

@@ -17,6 +17,9 @@ from kafka.admin import NewTopic
 from segflow.embedded.kafka import ApacheKafka
 from segflow.embedded.redis_server import RedisServer
 from segflow.engine.partitioner import partition_of
+from segflow.state.keys import Keys
+from segflow.state.redis_connection import client
+from segflow.streams.journal.journal import Entry, message
 from segflow.streams.kafka import topics
 from tests.support.command import Result, segflow
 from tests.support.histories import START, written
@@ -298,7 +301,7 @@ def test_a_commit_of_another_version_that_gives_something_else_is_not_called_wro
     assert result.code == 2, found
     assert (found["complete"], found["problems"], len(found["versions"])) == (False, [], 1)
     assert "did not say which made commit 1, this is segflow" in found["unchecked"][0]
-    assert "Compared instead: customers' chains" in found["unchecked"][0]
+    assert "Compared instead: whether each commit goes on from the one before" in found["unchecked"][0]
 
 
 def test_every_setting_of_the_worker_may_change_and_the_audit_stays_clean(installed: Service, tmp_path: Path) -> None:
@@ -340,7 +343,7 @@ def test_inputs_that_retention_has_cut_are_said_and_the_rest_is_checked(
     assert result.code == 2
     assert found["complete"] is False
     assert found["problems"] == []
-    assert "retention has cut it to 10. Compared instead: customers' chains" in found["unchecked"][0]
+    assert "retention has cut it to 10. Compared instead: " in found["unchecked"][0]
     assert found["commits"] == len(service.journal())
     assert found["changes"] == len(service.read("changes"))
     again = service.read("changes")[-1]
@@ -350,6 +353,45 @@ def test_inputs_that_retention_has_cut_are_said_and_the_rest_is_checked(
     assert result.code == 1
     assert found["broken"] == 1
     assert found["foreign"] == 1
+
+
+def test_a_journal_whose_beginning_is_gone_is_audited_from_where_it_begins(
+    tmp_path: Path, kafka: ApacheKafka, redis_db: str, unique_prefix: str
+) -> None:
+    """It says from which commit on; a lost change, a gap and a Redis that differs are found; cut to nothing, chains."""
+    service = Service(tmp_path, kafka.address, redis_db, unique_prefix, 1, clock="event")
+    with service.worker():
+        for count in (20, 40, 60):
+            service.send(events(count)[count - 20 :])
+            service.journal(lambda found, count=count: read(found) == count)  # type: ignore[misc]
+    entries = service.journal()
+    service.cut_by_retention("journal", 0, service.read("journal")[1].offset)
+    result, found = audited(service, "--state")
+    assert result.code == 2
+    assert (found["problems"], found["state_differences"], found["complete"]) == ([], 0, False)
+    assert found["commits"] == len(entries) - 1
+    assert "is kept from commit 2 on (kafka.journal_retention)" in found["unchecked"][0]
+    assert len(found["unchecked"]) == 1
+    with client(service.settings.redis) as connected:
+        connected.delete(Keys(service.settings.redis.prefix, 0).record("c1"))
+    result, found = audited(service, "--state")
+    assert result.code == 1
+    assert found["problems"] == ["shard 0: state: the record of customer 'c1' is missing"]
+    last = msgspec.json.decode(service.read("journal")[-1].value, type=Entry)
+    torn = msgspec.structs.replace(
+        last, plan=msgspec.structs.replace(last.plan, sequence=last.plan.sequence + 1), purchases_from=7, changes=10**6
+    )
+    with closing(KafkaProducer(bootstrap_servers=kafka.address, acks="all")) as producer:
+        made = message(torn)
+        producer.send(service.settings.kafka.topics.journal, key=made.key, value=made.value, partition=0).get(30)
+    result, found = audited(service)
+    assert result.code == 1
+    assert "begins at" in found["problems"][0]
+    assert "the journal's commits published 1000" in found["problems"][1]
+    service.cut_by_retention("journal", 0, -1)
+    result, found = audited(service)
+    assert (result.code, found["problems"], found["commits"]) == (2, [], 0)
+    assert "keeps no commit any more. Compared instead: " in found["unchecked"][0]
 
 
 def test_what_a_worker_publishes_during_the_audit_is_not_held_against_it(

@@ -138,7 +138,7 @@ def test_topics_are_made_described_and_found_right(site: Site) -> None:
         role: 1 if role == "control" else PARTITIONS for role in KINDS
     }
     assert report.topics["current"].configs["cleanup.policy"] == "compact"
-    assert report.topics["journal"].configs["retention.ms"] == "-1"
+    assert report.topics["journal"].configs["retention.ms"] == str(7 * 86_400_000)
     assert report.topics["changes"].configs["retention.ms"] == str(30 * 86_400_000)
     ids = {topic.name: topic.topic_id for topic in report.topics.values()}
     assert len(set(ids.values())) == len(KINDS)
@@ -162,10 +162,15 @@ def test_a_compacted_topic_without_a_bound_is_told_with_the_command_that_sets_it
         admin.create_topics({current: new}, wait_for_metadata=True)
     result = site.segflow("topics")
     assert result.code == 0
-    assert f"--entity-name {current} --add-config max.compaction.lag.ms=604800000" in result.err
+    assert f"{current} has no max.compaction.lag.ms: " in result.err
+    assert "`segflow topics --migrate` sets max.compaction.lag.ms=604800000" in result.err
     found = [each for each in json.loads(site.segflow("doctor", "--json").out) if each["name"] == "topics"]
     assert [each["status"] for each in found] == ["WARN", "OK"]
     assert "max.compaction.lag.ms" in found[0]["message"]
+    migrated = site.segflow("topics", "--migrate")
+    assert (migrated.code, migrated.err) == (0, "")
+    assert f"altered {current}: max.compaction.lag.ms=604800000" in migrated.out
+    assert topics.check(site.settings).warnings == []
 
 
 def test_inputs_of_unequal_partition_counts_are_refused_with_both_counts(site: Site) -> None:
@@ -189,9 +194,10 @@ def test_new_topics_follow_the_inputs_that_exist(site: Site) -> None:
 
 
 def test_a_topic_of_the_wrong_kind_is_named_with_the_command_that_mends_it(site: Site) -> None:
-    """A current topic not compacted, a journal that forgets, a changes topic of other partitions: each is said."""
+    """A topic not compacted, a journal that forgets and must not, another number of partitions: each is said."""
     make_topics(site, purchases=2, interactions=2, current=2, journal=2, changes=5)
-    problems = " ".join(topics.check(site.settings).problems)
+    worker = site.settings.worker.model_copy(update={"guarantee": "at_least_once"})
+    problems = " ".join(topics.check(site.settings.model_copy(update={"worker": worker})).problems)
     assert f"{name(site, 'current')} has cleanup.policy=delete, but must have cleanup.policy=compact" in problems
     assert f"--entity-name {name(site, 'journal')} --add-config retention.ms=-1" in problems
     assert f"{name(site, 'changes')} has 5 partitions, but must have 2 partitions" in problems

@@ -79,6 +79,7 @@ def command(
                 loaded,
                 installed.control,
                 installed.topic_ids,
+                installed.state_topic,
                 shards_of(installed, shard),
                 state=client,
                 on_progress=show,

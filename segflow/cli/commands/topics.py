@@ -11,11 +11,12 @@ from rich.table import Table
 
 from segflow.cli.options import SettingsFile, load
 from segflow.cli.tables import table_console
+from segflow.operations.topic_migration import migrate as migrate_topics
 from segflow.schemas import duration
 from segflow.state import redis_connection
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import KINDS, READ, SIZE_LIMIT
-from segflow.streams.kafka.topics_report import Topic, TopicsReport, compaction_lag, retention
+from segflow.streams.kafka.topics_report import Topic, TopicsReport, compaction_lag, kept_for
 from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.worker import installation
@@ -34,6 +35,14 @@ def command(
     settings: SettingsFile = None,
     create: Annotated[
         bool, typer.Option("--create", help="Make the topics that are missing; existing ones stay as they are.")
+    ] = False,
+    migrate: Annotated[
+        bool,
+        typer.Option(
+            "--migrate",
+            help="Bring existing topics to what new ones are made with, where that is safe. What it will do is said "
+            "without it, too, as a warning.",
+        ),
     ] = False,
     partitions: Annotated[
         int | None,
@@ -67,6 +76,8 @@ def command(
         try:
             made = topics.create(loaded, partitions) if create else []
             report = topics.check(loaded)
+            altered, refused = migrate_topics(loaded, report) if migrate else ([], [])
+            report = topics.check(loaded) if altered else report
         except topics.TopicsError as error:
             sys.stderr.write(f"segflow: {error}\n")
             raise typer.Exit(1) from error
@@ -74,16 +85,18 @@ def command(
         with redis_errors(loaded.redis), redis_connection.client(loaded.redis) as client:
             installation.accept(client, loaded, report, roles)
     if as_json:
-        print(json.dumps({"made": made, **asdict(report)}))
+        print(json.dumps({"made": made, "altered": altered, **asdict(report)}))
     else:
         for name in made:
             print(f"made {name}")
+        for line in altered:
+            print(line)
         for role in roles:
             print(f"accepted {report.topics[role].name}")
         table_console().print(_table(report))
-        for problem in [*report.problems, *report.warnings]:
+        for problem in [*report.problems, *report.warnings, *refused]:
             sys.stderr.write(f"segflow: {problem}\n")
-    if report.problems:
+    if report.problems or refused:
         raise typer.Exit(1)
 
 
@@ -121,6 +134,4 @@ def _kept(topic: Topic) -> str:
         lag = compaction_lag(topic)
         older = "" if lag is None else f", older ones for {duration.to_text(lag)} at most"
         return f"the latest of each key{older}"
-    age, size_bytes = retention(topic)
-    kept = "for ever" if age is None else duration.to_text(age)
-    return kept if size_bytes is None else f"{kept}, up to {size_bytes:,} bytes a partition"
+    return kept_for(topic)

@@ -13,11 +13,13 @@ import redis
 
 from segflow.operations.repair.chains import Chains, PublishedChange, starts_of
 from segflow.operations.repair.findings import PROBLEMS_MAX, Audit, ShardAudit
+from segflow.operations.repair.journal_line import JournalLine, begins_late, judge_line
 from segflow.operations.repair.judgement import judge_changes, judge_others
 from segflow.operations.repair.output_stream import OutputStream
 from segflow.operations.repair.published_records import LETTER, PublishedLetter, changes_of, letter_id, letters_of
 from segflow.operations.repair.residents import Residents
 from segflow.operations.repair.state_check import StateCheck
+from segflow.operations.repair.state_copy import copy_state
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.state.memory import MemoryStore
@@ -32,6 +34,7 @@ from segflow.streams.journal.replay import (
     written_by,
 )
 from segflow.streams.kafka.partition_reader import PartitionReader
+from segflow.streams.state_topic.reader import TopicFacts
 
 CHANGE_ID: Final = 0
 """The index of the change id in a change's headers."""
@@ -44,6 +47,7 @@ async def audit(
     settings: Settings,
     control: Control,
     topic_ids: tuple[str, ...],
+    facts: TopicFacts,
     shards: Iterable[int],
     *,
     state: redis.Redis | None = None,
@@ -55,6 +59,7 @@ async def audit(
         settings: of the installation.
         control: read (Control.read).
         topic_ids: of the inputs there are now.
+        facts: of the state topic.
         shards: partitions.
         state: a client, where Redis is to be compared, too.
         on_progress: see OnProgress.
@@ -74,7 +79,7 @@ async def audit(
             on_progress(before + done, note, total)
 
         async with AsyncExitStack() as stack:
-            auditing = await _Auditing.open(settings, control, topic_ids, partition, state, stack)
+            auditing = await _Auditing.open(settings, control, topic_ids, facts, partition, state, stack)
             found.append(await auditing.run(show))
             auditing.compare_with(residents)
         before += sizes[partition]
@@ -93,6 +98,7 @@ class _Auditing:
     settings: Settings
     partition: int
     control: Control
+    facts: TopicFacts
     state: StateCheck | None
     journal: JournalReader
     inputs: InputReader
@@ -111,6 +117,7 @@ class _Auditing:
         settings: Settings,
         control: Control,
         topic_ids: tuple[str, ...],
+        facts: TopicFacts,
         partition: int,
         state: redis.Redis | None,
         stack: AsyncExitStack,
@@ -149,6 +156,7 @@ class _Auditing:
             settings=settings,
             partition=partition,
             control=control,
+            facts=facts,
             state=check,
             journal=journal,
             inputs=inputs,
@@ -187,7 +195,12 @@ class _Auditing:
         if self.changes.cut or self.letters.cut or self.alerts.cut:
             self.found.complete = False
         if self.state is not None:
-            self.state.finish(whole=whole)
+            copied = not whole and await copy_state(
+                self.settings, self.partition, self.facts, self.control, self.memory
+            )
+            if copied:
+                self.state.look(self.memory.head() or Head())
+            self.state.finish(whole=whole or copied)
         return self.found
 
     def compare_with(self, residents: Residents) -> None:
@@ -211,6 +224,10 @@ class _Auditing:
         """Replay every commit and compare what it gives; whether all could be replayed."""
         found = self.found
         try:
+            late = await begins_late(self.journal, end)
+            if late:
+                await self._only_the_journal(late, end)
+                return False
             async for replayed in self.replay.run(None, end):
                 found.commits += 1
                 found.events += replayed.result.events
@@ -245,40 +262,33 @@ class _Auditing:
         await self.letters.expect([(letter_id(LETTER.decode(each.value)), each) for each in result.dead], where)
 
     async def _only_the_journal(self, reason: str, end: int) -> None:
-        """The audit without inputs: checks that every commit is in the journal, and counts the changes they state."""
-        found = self.found
+        """The audit without executing: that the journal is one line, and that what it says was published is there."""
+        found, line = self.found, JournalLine()
         found.complete = False
-        found.commits = changes = letters = alerts = 0
-        found.versions, self._version = [], None
-        try:
-            async for _, entry in self.journal.after(Head(), end):
-                found.commits += 1
-                self._note_version(entry)
-                changes += entry.changes
-                letters += entry.dead_letters
-                alerts += entry.alerts
-        except JournalError as error:
-            found.problems.append(str(error))
-            return
+        found.commits, found.versions, self._version = 0, [], None
+        first = await self.journal.first_entry(end)
+        if first is not None:
+            try:
+                async for _, entry in self.journal.after(Head(sequence=first.plan.sequence - 1), end):
+                    self._note_version(entry)
+                    found.report(f"journal: {wrong}" for wrong in line.add(entry))
+            except JournalError as error:
+                found.problems.append(str(error))
+                return
+            finally:
+                found.commits = line.commits
         found.unchecked.append(
-            f"{reason}. Compared instead: customers' chains, and how many changes and dead letters the journal says "
-            "there are; not that each is the right one."
+            f"{reason}. Compared instead: whether each commit goes on from the one before, customers' chains, and how "
+            "many changes and dead letters the journal says there are; not that each is the right one."
         )
         await self.changes.rest()
         await self.alerts.rest()
         await self.letters.rest()
         if await self.journal.end() > end:
             return  # a worker goes on publishing: there may be more by now
-        outputs: tuple[tuple[str, OutputStream[Any], int, str], ...] = (
-            ("changes", self.changes, changes, ""),
-            ("dead letters", self.letters, letters, "dead_letters_"),
-            ("alerts", self.alerts, alerts, "alerts_"),
-        )
-        for name, stream, published, field in outputs:
-            there = stream.comparison.published
-            if there != published and not stream.cut:
-                found.problems.append(f"the journal's commits published {published} {name}, the topic has {there}")
-                setattr(found, field + ("lost" if there < published else "foreign"), abs(published - there))
+        outputs: dict[str, OutputStream[Any]] = {"changes": self.changes, "alerts": self.alerts}
+        outputs["dead_letters"] = self.letters
+        judge_line(found, line, outputs, cut=first is None or first.plan.sequence > 1)
 
     async def _see_what_is_unread(self) -> None:
         head = self.memory.head() or Head()

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Final
 
 import redis
 
@@ -12,6 +13,8 @@ from segflow.state.keys import Keys
 from segflow.state.memory import MemoryStore
 from segflow.state.redis import RedisStore
 from segflow.state.store import TornStateError
+
+BEING_CHANGED: Final = "the state in Redis: a worker is changing it. Stop the workers to have it compared."
 
 
 @dataclass(kw_only=True)
@@ -55,15 +58,13 @@ class StateCheck:
                 self._damaged(error)
                 return
         if again != self._head:
-            self.found.unchecked.append(
-                "the state in Redis: a worker is changing it. Stop the workers to have it compared."
-            )
+            self.found.unchecked.append(BEING_CHANGED)
             return
         self.found.state_differences = len(differences)
         self.found.report(f"state: {text}" for text in differences)
 
     def finish(self, *, whole: bool) -> None:
-        """Say why nothing was compared, if so; `whole`: every commit was replayed."""
+        """Say why nothing was compared, if so; `whole`: the memory has been brought to the last commit."""
         found, head = self.found, self._head
         if self._compared or (head is None and not found.commits):
             return
@@ -72,15 +73,22 @@ class StateCheck:
             found.problems.append("state: Redis holds nothing; a worker that acquires the shard restores it")
         elif not whole:
             found.unchecked.append("the state in Redis: the commits behind it could not be replayed")
+        elif self._stored() != head:
+            found.unchecked.append(BEING_CHANGED)
         elif head.sequence:
             found.state_differences += 1
-            found.problems.append(f"state: Redis is of commit {head.sequence}, the journal ends at {found.commits}")
+            newest = (self.memory.head() or Head()).sequence
+            found.problems.append(f"state: Redis is of commit {head.sequence}, Kafka ends at {newest}")
 
     def _damaged(self, error: TornStateError) -> None:
         """The content of Redis cannot be read as a shard's state."""
         self._compared = True
         self.found.state_differences += 1
         self.found.problems.append(f"state: {error}")
+
+    def _stored(self) -> Head | None:
+        with closing(self._store()) as store:
+            return store.head()
 
     @property
     def _keys(self) -> Keys:
