@@ -7,6 +7,7 @@ from typing import Final
 
 from segflow.streams.consume.faust_app import App
 from segflow.streams.runtime.backoff import Backoff
+from segflow.streams.runtime.error_reason import reason
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,6 @@ async def keep_membership(app: App) -> None:
         await asyncio.sleep(WATCH_S)
         error = await app.consumer.membership_error()
         if error is not None:
-            log.warning("the group's coordination: %r; joining again", error)
+            log.warning("the group's coordination: %s; joining again", reason(error))
             await asyncio.sleep(backoff.next_s(after_s=time.monotonic() - well_since_s))
             well_since_s = time.monotonic()

@@ -20,6 +20,7 @@ from faust.types import TP, ConsumerMessage
 from segflow.schemas.settings import Settings
 from segflow.streams.kafka.bounded_fetch import BoundedResults, Taken
 from segflow.streams.kafka.clients import aiokafka_options
+from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.wall_clock import now_us
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._ensure_consumer().pause(*map(driver.ensure_aiokafka_TP, assigned))
         await super().on_partitions_assigned(assigned, generation_id)
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Look at nothing: segflow's watchdog looks at the partitions that are open.
+
+        Faust takes one that its shard has not opened, such as a parked one's, for one that the client forgot, and logs
+        an error for it every few seconds.
+        """
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Nothing to seek: a shard seeks when it is acquired."""
         return {}
@@ -178,7 +186,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             coordinator.check_errors()
         except Exception as error:
             if coordinator._coordination_task.done():  # noqa: SLF001
-                raise MembershipEndedError(repr(error)) from error
+                raise MembershipEndedError(reason(error)) from error
             coordinator.request_rejoin()
             return error
         return None

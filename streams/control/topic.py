@@ -38,6 +38,7 @@ from segflow.streams.control.definitions import (
 from segflow.streams.control.scans import ShardScans
 from segflow.streams.kafka.clients import aiokafka_options, kafka_python_options
 from segflow.streams.runtime.backoff import Backoff
+from segflow.streams.runtime.error_reason import reason
 
 log = logging.getLogger(__name__)
 
@@ -244,7 +245,7 @@ class Control:
             try:
                 await self.follow()
             except (KafkaError, OSError) as error:
-                log.warning("following the control topic: %s; trying again", error)
+                log.warning("following the control topic: %s; trying again", reason(error))
             await asyncio.sleep(backoff.next_s(after_s=time.monotonic() - started_s))
 
     async def reaches(self, end: int) -> None:
@@ -277,13 +278,12 @@ class Control:
         except UNREADABLE as error:
             self.foreign += 1
             log.error(  # noqa: TRY400 - for a person
-                "%s, partition 0, offset %d, is no record of segflow (%s: %s), and is left out, by every worker alike. "
+                "%s, partition 0, offset %d, is no record of segflow (%s), and is left out, by every worker alike. "
                 "Another program writes to the topic: take its right to do so. If a newer version of segflow wrote it, "
                 "start that one",
                 self._topic,
                 offset,
-                type(error).__name__,
-                error,
+                f"it has no {error}" if isinstance(error, KeyError) else reason(error),
             )
 
     def _apply(self, offset: int, content: dict[str, Any], written_ms: int) -> None:

@@ -18,6 +18,7 @@ from segflow.state.parking import Reason
 from segflow.streams.kafka.clients import BOOTSTRAP_TIMEOUT_MS, kafka_python_options
 from segflow.streams.kafka.kept_client import KeptClient
 from segflow.streams.kafka.topics_report import Topic, partitions_added
+from segflow.streams.runtime.error_reason import reason
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class TopicWatch:
             try:
                 found = await self.look()
             except (KafkaError, OSError) as error:
-                log.info("looking at the topics: %s; trying again", error)
+                log.info("looking at the topics: %s; trying again", reason(error))
                 continue
             if found is not None:
                 return found

@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, KafkaAdminClient
+from kafka.errors import for_code
 
 from segflow.schemas.connection_settings import Kafka
 from segflow.schemas.settings import Settings
 from segflow.streams.kafka.clients import BOOTSTRAP_TIMEOUT_MS, kafka_python_options
 from segflow.streams.kafka.topic_kinds import INPUTS, KINDS, SHOWN_CONFIGS, configuration
 from segflow.streams.kafka.topics_report import Topic, TopicsReport, report_on, unequal
+from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.errors import UsageError
 
 DEFAULT_PARTITIONS: Final = 8
@@ -105,7 +107,7 @@ def create(settings: Settings, partitions: int | None = None) -> list[str]:
             return []
         answer = client.create_topics(new, raise_errors=False)
         refused = [
-            f"{each['name']}: {each.get('error_message') or 'error code ' + str(each['error_code'])}"
+            f"{each['name']}: {each.get('error_message') or reason(for_code(each['error_code'])())}"
             for each in answer["topics"]
             if each["error_code"] not in (NO_ERROR, ALREADY_EXISTS)
         ]
@@ -143,7 +145,7 @@ def _describe(client: KafkaAdminClient, kafka: Kafka) -> dict[str, Topic]:
     described: dict[str, Any] = {each["name"]: each for each in client.describe_topics(list(names.values()))}
     for each in described.values():
         if each["error_code"] not in (NO_ERROR, UNKNOWN_TOPIC):
-            raise TopicsError(f"Kafka does not describe {each['name']}: error code {each['error_code']}")
+            raise TopicsError(f"Kafka does not describe {each['name']}: {reason(for_code(each['error_code'])())}")
     there = [name for name, each in described.items() if each["error_code"] == NO_ERROR]
     configs = _configs(client, there)
     return {

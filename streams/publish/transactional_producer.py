@@ -30,6 +30,7 @@ from segflow.streams.publish.transaction_requests import (
     ImplicitProduceRequest,
     transaction_level,
 )
+from segflow.streams.runtime.error_reason import reason
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ class TransactionalProducer:
             answer = await self._client.send(node, request)
         except UNREACHED as error:
             log.debug("producing: %r; trying again", error)
-            self.obstacle = repr(error)
+            self.obstacle = reason(error)
             return []
         taken = []
         for topic, partitions, *_tags in answer.topics:
@@ -198,7 +199,7 @@ class TransactionalProducer:
                 elif not why.retriable:
                     raise _refused(code, f"{topic} {partition}")
                 else:
-                    self.obstacle = f"{topic}, partition {partition}: {why.__name__}"
+                    self.obstacle = f"{topic}, partition {partition}: {reason(why())}"
         return taken
 
     async def _adds_partitions(self) -> bool:
@@ -218,7 +219,7 @@ class TransactionalProducer:
             return await self._client.send(self._coordinator, request, group=ConnectionGroup.COORDINATION)
         except UNREACHED as error:
             log.debug("transaction coordinator: %r; looking for it again", error)
-            self.obstacle = f"transaction coordinator: {error!r}"
+            self.obstacle = f"transaction coordinator: {reason(error)}"
             self._coordinator = None
             await self._client.force_metadata_update()
             await asyncio.sleep(RETRY_S)
@@ -239,7 +240,7 @@ class TransactionalProducer:
                 continue
             else:
                 raise _refused(code)
-            self.obstacle = f"transaction coordinator: {error.__name__}"
+            self.obstacle = f"transaction coordinator: {reason(error())}"
             return True
         return False
 

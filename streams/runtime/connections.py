@@ -104,4 +104,4 @@ def _kafka_reason(error: Exception) -> str:
         case "MessageSizeTooLargeError":
             return "a record is larger than the topic's max.message.bytes."
         case _:
-            return str(error) or type(error).__name__
+            return reason(error)

@@ -21,6 +21,7 @@ from segflow.state.store import ShardLostError, TornStateError
 from segflow.streams.consume.input_gate import OutOfRangeError, UnreadableRecordError
 from segflow.streams.journal.journal import JournalError
 from segflow.streams.publish.publisher import JournalShortenedError
+from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.input_positions import InputLostError
 
@@ -77,7 +78,7 @@ CAUSES: Final = (
             NoPermissionError,
         ),
         Reason.NOT_ALLOWED,
-        "shard {shard}: segflow's user may not do what it has to ({name}: {error}). Give it the right to read and "
+        "shard {shard}: segflow's user may not do what it has to ({error}). Give it the right to read and "
         "write its topics, its group, its transactional ids and its keys in Redis. {again}",
     ),
 )
@@ -85,8 +86,7 @@ UNFORESEEN: Final = _Cause(
     (Exception,),
     Reason.UNEXPECTED,
     # Without its text, which may have a customer's id: the note stands in Redis, and /ready shows it to whoever asks.
-    "shard {shard}: an error that nobody foresaw, {name}. The log has its text and traceback: please report it. "
-    "{again}",
+    "shard {shard}: an error that nobody foresaw. The log has its text and traceback: please report it. {again}",
 )
 AGAIN: Final = f"The shard is tried again every {AGAIN_S:.0f} s"
 
@@ -97,7 +97,7 @@ def parked_for(error: Exception, partition: int) -> Parked | None:
     if cause is None and isinstance(error, PASSES):
         return None
     cause = cause or UNFORESEEN
-    why = cause.text.format(shard=partition, error=error, name=type(error).__name__, again=AGAIN)
+    why = cause.text.format(shard=partition, error=reason(error).rstrip("."), again=AGAIN)
     return Parked(reason=cause.reason, why=why, at_us=now_us())
 
 
@@ -143,7 +143,7 @@ class Parking:
             else:
                 await asyncio.to_thread(self.notes.write, partition, parked)
         except (redis.RedisError, OSError) as error:
-            log.info("shard %d: noting in Redis whether it is parked: %s", partition, error)
+            log.info("shard %d: noting in Redis whether it is parked: %s", partition, reason(error))
             return False
         return True
 

@@ -14,6 +14,7 @@ from segflow.streams.control.topic import Control
 from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import JournalError, JournalReader
 from segflow.streams.journal.replay import JournalReplay
+from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.failpoints import failpoint
 from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.state_topic.copier import Copier, OnProgress
@@ -149,7 +150,7 @@ class Recovery:
             async for _ in self.journal.after(stored):
                 break
         except JournalError as error:
-            log.warning("shard %d: %s", self.partition, error)
+            log.warning("shard %d: %s", self.partition, reason(error))
             return False
         return True
 

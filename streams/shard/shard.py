@@ -194,7 +194,7 @@ class Shard:
         try:
             await publisher.close()
         except (KafkaError, OSError) as error:
-            log.warning("shard %d: closing its producer: %s", self.state.partition, error)
+            log.warning("shard %d: closing its producer: %s", self.state.partition, reason(error))
 
 
 def _is_same(parked: Parked, before: Parked | None) -> bool:

@@ -10,6 +10,7 @@ from kafka.errors import KafkaError
 
 from segflow.schemas.model_error import ModelError
 from segflow.state.head import Head
+from segflow.streams.runtime.error_reason import reason
 from segflow.streams.shard.shard import Shard
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class Assignment:
         try:
             return not await self._look_at_topics()
         except (KafkaError, OSError) as error:
-            log.warning("looking at the topics: %s", error)
+            log.warning("looking at the topics: %s", reason(error))
             return False
 
     async def revoked(self, _app: Any, revoked: set[TP], **_: Any) -> None:
@@ -147,7 +148,7 @@ class Assignment:
         try:
             await shard.run()
         except ModelError as error:
-            log.error("%s", error)  # noqa: TRY400 - the message is for a person, a traceback is not
+            log.error("%s", reason(error))  # noqa: TRY400 - the message is for a person, a traceback is not
             self._fail(2)
         except Exception:
             log.exception("shard %d failed", shard.state.partition)

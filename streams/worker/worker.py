@@ -34,6 +34,7 @@ from segflow.streams.health.topic_watch import Difference, TopicWatch
 from segflow.streams.health.watch import Watch
 from segflow.streams.kafka.topics_report import TopicsReport
 from segflow.streams.publish.packing import Packing
+from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.memory import tune_process_memory
 from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.parking import LOOK_S, Parking
@@ -158,7 +159,7 @@ class Worker:
         try:
             await self._start_app()
         except (KafkaError, OSError) as error:
-            log.error("Kafka went away while the worker started: %s: %s", type(error).__name__, error)  # noqa: TRY400
+            log.error("Kafka went away while the worker started: %s", reason(error))  # noqa: TRY400
             self._fail(1)
         else:
             self._watch.pulses["consumer thread"] = Pulse(self.app.consumer.call_soon)

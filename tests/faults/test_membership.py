@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from segflow.embedded.redis_server import RedisServer
+from segflow.streams.runtime.error_reason import FENCED
 from tests.faults.installation import Make
 from tests.faults.stream import Stream
 from tests.support.proxied_kafka import ProxiedKafka
@@ -53,9 +54,9 @@ def test_a_storm_of_workers_coming_and_going_loses_and_repeats_nothing(installat
 @pytest.mark.parametrize(
     ("point", "fenced_by"),
     [
-        ("commit:prepared", "ProducerFenced"),
-        ("commit:produced", "ProducerFenced"),
-        ("commit:published", "ShardLostError"),
+        ("commit:prepared", FENCED),
+        ("commit:produced", FENCED),
+        ("commit:published", "another has taken it"),
     ],
 )
 def test_a_worker_that_wakes_up_after_its_shard_has_moved_is_fenced(
@@ -95,11 +96,11 @@ def test_a_fenced_worker_does_not_take_the_shard_back_from_its_heir(installation
         with installed.worker() as heir:
             heir.says("acquired shard")
             zombie.resume()
-            zombie.says("ProducerFenced")
+            zombie.says(FENCED)
             with installed.flowing(stream, rate=100):
                 installed.commits_more(20)
             found = installed.comes_out_right()
-            assert "ProducerFenced" not in heir.said()
+            assert FENCED not in heir.said()
             heir.stop()
             zombie.stop()
     assert found.events > 200

@@ -1,15 +1,25 @@
 """What a server refuses is said in words that a person can act on."""
 
+import re
+from pathlib import Path
+from types import ModuleType
+
+import aiokafka.errors
+import kafka.errors
 import pytest
 import redis
+from kafka import TopicPartition
 from redis.sentinel import MasterNotFoundError
 
 from segflow.schemas.connection_settings import Redis
 from segflow.schemas.settings import Settings
 from segflow.state.redis_connection import client
+from segflow.state.store import RolledBackError
 from segflow.streams.runtime.connections import UnreachableError, redis_errors
 from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.errors import UsageError
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -33,10 +43,54 @@ def test_what_redis_refuses_is_said_in_plain_words(error: Exception, words: str)
     assert str(error) not in reason(error)
 
 
-def test_an_error_that_nobody_foresaw_keeps_its_type_and_its_words() -> None:
-    """So it can be searched for."""
-    assert reason(ConnectionResetError("by peer")) == "ConnectionResetError: by peer"
-    assert reason(TimeoutError()) == "TimeoutError"
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
+        (ConnectionResetError("by peer"), "by peer"),
+        (TimeoutError(), "no answer in time"),
+        (AssertionError(), "assertion"),
+        (RolledBackError("Redis holds nothing of shard 0 any more"), "Redis holds nothing of shard 0 any more"),
+        (
+            aiokafka.errors.KafkaConnectionError("No connection to node 1"),
+            "no answer from Kafka (No connection to node 1)",
+        ),
+        (kafka.errors.KafkaTimeoutError(), "no answer from Kafka"),
+        (
+            aiokafka.errors.LeaderNotAvailableError(TopicPartition("in", 3)),
+            "Kafka is moving this to another broker (in, partition 3)",
+        ),
+        (aiokafka.errors.PolicyViolationError("in 3"), "Kafka answers POLICY_VIOLATION (in 3)"),
+        (kafka.errors.PolicyViolationError(), "Kafka answers POLICY_VIOLATION"),
+    ],
+)
+def test_no_reason_names_a_class(error: Exception, words: str) -> None:
+    """Python's names say nothing to who runs a worker. Kafka's own name of an error can be looked up."""
+    assert reason(error) == words
+
+
+@pytest.mark.parametrize("errors", [aiokafka.errors, kafka.errors])
+def test_no_error_of_kafka_is_said_by_the_name_of_its_class(errors: ModuleType) -> None:
+    """Whichever comes, of either client, with a text or without."""
+    kinds = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
+    assert len(kinds) > 50
+    for kind in kinds:
+        for error in (kind.__new__(kind), kind.__new__(kind, "in 3")):  # one takes more arguments
+            assert kind.__name__ not in reason(error)
+
+
+def test_whatever_a_worker_logs_of_an_error_goes_through_reason() -> None:
+    """Else it would name a class: Kafka's errors do so even as text."""
+    named = re.compile(r"type\(error\)\.__name__|error!r|%r|\.__name__\}|log.*, error\)$", re.MULTILINE)
+    allowed = {"error_reason.py", "connections.py", "decompression.py"}
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in sorted((ROOT / "streams").glob("**/*.py"))
+        if path.name not in allowed
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if named.search(line) and "log.debug" not in line and "waiting to start" not in line
+    ]
+    assert found == []
 
 
 def test_a_command_says_it_in_the_same_words() -> None:

@@ -46,7 +46,7 @@ def test_what_may_pass_is_tried_again(error: Exception) -> None:
         (errors.TopicAuthorizationFailedError("changes"), Reason.NOT_ALLOWED, "Give it the right"),
         (errors.TransactionalIdAuthorizationFailed(), Reason.NOT_ALLOWED, "Give it the right"),
         (redis.exceptions.NoPermissionError("NOPERM"), Reason.NOT_ALLOWED, "Give it the right"),
-        (KeyError("c42"), Reason.UNEXPECTED, "nobody foresaw, KeyError. The log has its text"),
+        (KeyError("c42"), Reason.UNEXPECTED, "nobody foresaw. The log has its text"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -42,7 +42,7 @@ def test_topics_that_are_not_described_end_a_command_with_a_message(monkeypatch:
         yield Closed()
 
     monkeypatch.setattr(topics, "admin", admin)
-    with pytest.raises(UsageError, match=r"Kafka does not describe commerce\.purchases: error code 29"):
+    with pytest.raises(UsageError, match=r"Kafka does not describe commerce\.purchases: Kafka answers TOPIC_AUTH"):
         topics.check(Settings())
 
 
