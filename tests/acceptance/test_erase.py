@@ -1,38 +1,24 @@
 """Erasing over the wire: receipts, tombstones, an audit and a rebuild that come to the same."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from segflow.embedded.kafka import ApacheKafka
-from segflow.state.keys import Keys
 from segflow.state.redis_connection import client
 from tests.support.command import segflow
 from tests.support.events import event
+from tests.support.redis_content import content
 from tests.support.service import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 
 def stored(service: Service) -> dict[bytes, Any]:
-    """Every key of the installation in Redis and what it holds, but for the head's owner."""
-    prefix = service.settings.redis.prefix
-    found: dict[bytes, Any] = {}
+    """Every key of the shards in Redis and what it holds."""
     with client(service.settings.redis) as connected:
-        for key in connected.scan_iter(Keys.pattern(prefix)):
-            kind = connected.type(key)
-            read: dict[bytes, Any] = {
-                b"string": lambda key=key: connected.get(key),
-                b"list": lambda key=key: connected.lrange(key, 0, -1),
-                b"hash": lambda key=key: connected.hgetall(key),
-                b"zset": lambda key=key: connected.zrange(key, 0, -1, withscores=True),
-            }
-            found[key] = read[kind]()
-            if key.endswith(b":head"):
-                found[key] = json.loads(found[key]) | {"owner": ""}
-    return found
+        return content(connected, service.partitions)
 
 
 def test_an_erased_customer_is_told_of_and_gone_everywhere_segflow_holds_anything(
@@ -60,7 +46,7 @@ def test_an_erased_customer_is_told_of_and_gone_everywhere_segflow_holds_anythin
     current = {record.key.decode(): record.value for record in service.read("current")}
     assert {name for name, value in current.items() if value is None} == set(gone)
     held = stored(service)
-    assert not [name for name in gone for content in held.items() if f"{name}'" in repr(content)]
+    assert not [name for name in gone for each in held.items() if f"{name}'" in repr(each)]
     prefix = service.settings.redis.prefix
     assert sum(len(held.get(f"{prefix}:{{{shard}}}:erased".encode(), ())) for shard in range(2)) == 5
     assert segflow("audit", "--settings", service.file, "--state").code == 0

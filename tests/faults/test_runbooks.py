@@ -33,7 +33,11 @@ NEXT: Final = "tests.support.next_engine"
 @pytest.fixture
 def installed(installation: Make, own_redis: RedisServer) -> Installation:
     """One whose Redis is its own, with some customers in it."""
-    made = installation(redis=own_redis.url)
+    return with_customers(installation(redis=own_redis.url))
+
+
+def with_customers(made: Installation) -> Installation:
+    """The installation after 40 purchases; no worker runs."""
     made.put(purchases(40))
     with made.ready_worker() as worker:
         made.settles()
@@ -41,20 +45,21 @@ def installed(installation: Make, own_redis: RedisServer) -> Installation:
     return made
 
 
-def test_a_lost_redis_is_rebuilt_from_the_inputs(installed: Installation, own_redis: RedisServer) -> None:
+def test_a_lost_redis_is_copied_from_the_state_topic(installed: Installation, own_redis: RedisServer) -> None:
     """Doctor says that it can be, a worker does it, and the audit finds nothing."""
-    look, check = commands("Redis is lost, the inputs are kept")
+    look, check = commands("Redis is lost")
     own_redis.kill()
     own_redis.start()
-    assert "can be rebuilt from the journal and the inputs" in typed(look, installed, 1)
+    assert "can be copied from" in typed(look, installed, 1)
     with installed.ready_worker():
         installed.settles()
         typed(check, installed)
 
 
-def test_a_backup_of_redis_is_enough_where_the_inputs_are_cut(installed: Installation, own_redis: RedisServer) -> None:
-    """The commits since the backup are replayed, and doctor counts all customers."""
-    (look,) = commands("Redis is lost, the inputs are cut")
+def test_a_backup_of_redis_is_enough_where_nothing_can_be_copied(installation: Make, own_redis: RedisServer) -> None:
+    """At least once, with the inputs cut: commits since the backup are replayed, and doctor counts all customers."""
+    (look,) = commands("No copy of a lost Redis")
+    installed = with_customers(installation(redis=own_redis.url, worker={"guarantee": "at_least_once"}))
     backup = installed.file.parent / "backup.rdb"
     with closing(Redis.from_url(own_redis.url)) as client:
         client.save()
@@ -217,8 +222,24 @@ def test_workers_stop_cleanly_and_a_new_version_goes_on(installed: Installation)
     typed(check, installed)
 
 
-def test_a_new_version_refuses_a_shard_that_was_not_drained_until_the_old_one_has(installed: Installation) -> None:
-    """It names the commit, who made it and what to do; that helps, and nothing is lost or published twice."""
+def test_a_new_version_copies_the_commit_that_a_killed_one_left(installed: Installation) -> None:
+    """It takes what was published as it is, so it need not come to the same, and nothing is told twice."""
+    _, check = commands("A new version of segflow")
+    with installed.worker(crash_at="commit:published:1") as old:
+        installed.put(purchases(20, first=700))
+        old.is_killed()
+    with installed.ready_worker(module=NEXT) as new:
+        installed.put(purchases(5, first=800))
+        installed.settles()
+        assert "its state is copied from" in new.said()
+    typed(check, installed)
+
+
+def test_a_new_version_refuses_a_shard_that_was_not_drained_where_nothing_can_be_copied(
+    installation: Make, own_redis: RedisServer
+) -> None:
+    """At least once it names the commit, who made it and what to do; that helps, and nothing is lost."""
+    installed = with_customers(installation(redis=own_redis.url, worker={"guarantee": "at_least_once"}))
     _, check = commands("A new version of segflow")
     with installed.worker(crash_at="commit:published:1") as old:
         installed.put(purchases(20, first=700))
