@@ -8,6 +8,7 @@ from segflow.operations.finding import Finding
 from segflow.schemas import duration
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
+from segflow.streams.journal.journal import JournalError
 from segflow.streams.journal.recovery import obstacles
 from segflow.streams.kafka.topic_kinds import READ
 from segflow.streams.kafka.topics_report import Topic, TopicsReport, retention
@@ -43,7 +44,8 @@ def recovery_findings(
     if not made:
         return
     lost = [number for number in made if heads is None or is_lost(heads[number], commits[number])]
-    copied = asyncio.run(whole_in(settings, TopicFacts.of(report.topics["state"]), made))
+    copied, unreadable = asyncio.run(_in_topic(settings, TopicFacts.of(report.topics["state"]), made))
+    yield from (Finding(name="recovery", status="FAIL", message=why) for why in unreadable)
     yield from _copied(settings, [number for number in copied if number in lost], lost=True)
     yield from _copied(settings, [number for number in copied if number not in lost], lost=False)
     made = [number for number in made if number not in copied]
@@ -76,6 +78,18 @@ def recovery_findings(
     whole = [number for number in standing if not found.get(number, "?")]
     if whole:
         yield _while_it_lasts(report, whole)
+
+
+async def _in_topic(settings: Settings, facts: TopicFacts, shards: Iterable[int]) -> tuple[list[int], list[str]]:
+    """The shards that the state topic has, and why others could not be looked at: one does not hide the rest."""
+    found: list[int] = []
+    unreadable = []
+    for number in shards:
+        try:
+            found += await whole_in(settings, facts, [number])
+        except JournalError as error:
+            unreadable.append(str(error))
+    return found, unreadable
 
 
 def is_lost(head: Head | None, commits: int) -> bool:
