@@ -1,7 +1,6 @@
 """`segflow topics --migrate`: an installation begun by an older version forgets what is old, once that is safe."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kafka.admin import ConfigResource
@@ -58,7 +57,7 @@ def test_a_journal_kept_for_ever_is_cut_once_the_state_topic_has_every_shard(
     assert "does not have all of shards 0-1 yet" in refused.err
     assert retention_ms(service, "journal") == "-1"
     with service.worker():
-        until(lambda: is_complete(service), "the topic is not filled")
+        until(service.is_in_state_topic, "the topic is not filled")
         done = migrated(service)
     assert (done.code, done.err) == (0, "")
     assert f"altered {service.settings.kafka.topics.journal}: retention.ms={WEEK_MS}. Kafka deletes" in done.out
@@ -81,9 +80,3 @@ def test_where_a_lost_redis_is_made_from_the_journal_it_stays_for_ever(
     stopped = segflow("worker", "--settings", service.file)
     assert stopped.code == 2
     assert f"{name} has retention.ms={WEEK_MS}, but must have retention.ms=-1" in stopped.err
-
-
-def is_complete(service: Service) -> bool:
-    """Whether the state topic has all of every shard."""
-    found: list[Any] = [head and head.in_topic for head in service.heads()]
-    return all(each is not None and each.complete for each in found)

@@ -25,6 +25,7 @@ from tests.faults.outcome import Outcome, outcome_of, reads_all
 from tests.faults.stream import INTERACTIONS, PURCHASES, Record
 from tests.faults.worker_process import WorkerProcess
 from tests.support.command import segflow
+from tests.support.earlier_version import EarlierVersion
 from tests.support.health import Health
 from tests.support.service import Service
 from tests.support.until import PATIENCE_S, until
@@ -113,10 +114,15 @@ class Installation(Service):
             feeder.join()
 
     def worker(  # type: ignore[override]
-        self, crash_at: str | None = None, processes: int = 1, http_port: int = 0, module: str = "segflow"
+        self,
+        crash_at: str | None = None,
+        processes: int = 1,
+        http_port: int = 0,
+        module: str = "segflow",
+        earlier: EarlierVersion | None = None,
     ) -> WorkerProcess:
         """A running worker."""
-        return WorkerProcess(self, crash_at, processes, http_port, module)
+        return WorkerProcess(self, crash_at, processes, http_port, module, earlier)
 
     @contextmanager
     def ready_worker(self, health: Health | None = None, module: str = "segflow") -> Iterator[WorkerProcess]:

@@ -14,7 +14,7 @@ from segflow.embedded.redis_server import RedisServer
 from segflow.state import head as head_codec
 from segflow.state.keys import Keys
 from segflow.streams.kafka.topic_kinds import READ
-from tests.faults.installation import Installation, Make
+from tests.faults.installation import Make
 from tests.faults.stream import Stream, records_of
 from tests.support.events import alias, event
 from tests.support.older_state import without_state_topic
@@ -34,12 +34,6 @@ def connected(server: RedisServer) -> Iterator[Redis]:
     """A client of the test's own."""
     with closing(Redis.from_url(server.url)) as client:
         yield client
-
-
-def is_complete(installed: Installation) -> bool:
-    """Whether the state topic has all of every shard."""
-    heads = installed.heads()
-    return all(head is not None and head.in_topic is not None and head.in_topic.complete for head in heads)
 
 
 def test_a_redis_emptied_under_workers_comes_back_without_inputs_and_journal(
@@ -154,7 +148,7 @@ def test_an_installation_begun_without_the_topic_is_brought_over_while_it_works(
         client.flushall()  # half filled: made again from the inputs, as before there was the topic
         with installed.worker() as second, installed.flowing(stream.take(300), rate=200):
             second.says(REPLAYED)
-            until(lambda: is_complete(installed), "the topic is not filled")
+            until(installed.is_in_state_topic, "the topic is not filled")
         installed.comes_out_right()
         before = content(client, 1)
         installed.cut_to_nothing(*ALL_BUT_STATE)

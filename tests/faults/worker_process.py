@@ -11,6 +11,7 @@ from typing import Self
 import psutil
 
 from segflow.streams.runtime.failpoints import ENVIRONMENT
+from tests.support.earlier_version import EarlierVersion
 from tests.support.service import STOP_S, Service
 from tests.support.until import PATIENCE_S, until
 
@@ -24,6 +25,7 @@ class WorkerProcess:
         processes: more than one puts a supervisor above them.
         http_port: of its pages; 0: none.
         module: what is run as segflow.
+        earlier: the version that is run, with its own settings; None: this one.
     """
 
     _count = 0
@@ -35,14 +37,16 @@ class WorkerProcess:
         processes: int = 1,
         http_port: int = 0,
         module: str = "segflow",
+        earlier: EarlierVersion | None = None,
     ) -> None:
         WorkerProcess._count += 1
         self.log = Path(installed.file.parent) / f"worker-{WorkerProcess._count}.log"
         environment = os.environ | ({ENVIRONMENT: crash_at} if crash_at else {})
-        command = [sys.executable, "-m", module, "worker", "--settings", str(installed.file)]
+        settings, folder = (installed.file, None) if earlier is None else (earlier.settings, earlier.folder)
+        command = [sys.executable, "-m", module, "worker", "--settings", str(settings)]
         command += ["--processes", str(processes), "--http-port", str(http_port)]
         with self.log.open("ab") as said:
-            self.process = subprocess.Popen(command, stdout=said, stderr=said, env=environment)
+            self.process = subprocess.Popen(command, stdout=said, stderr=said, env=environment, cwd=folder)
 
     def __enter__(self) -> Self:
         return self

@@ -187,6 +187,11 @@ class Service:
         with client(self.settings.redis) as connected:
             return lookup.heads(connected, self.settings.redis.prefix, self.partitions)
 
+    def is_in_state_topic(self) -> bool:
+        """Whether the state topic has all of every shard."""
+        found = [None if head is None else head.in_topic for head in self.heads()]
+        return all(each is not None and each.complete for each in found)
+
     def leaves_nothing_due(self) -> None:
         """Wait until no shard has silence up to its clock, or customers under older rules, left to work.
 
