@@ -74,6 +74,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         return -(-self.population // PAGE_CUSTOMERS)
 
     @property
+    def can_count(self) -> bool:
+        """Whether the customers by label are there to be counted on from: they are, or there is nobody yet."""
+        return self.counted or not self.population
+
+    @property
     def positions(self) -> tuple[Position, Position, Position]:
         """Of purchases, interactions and what was handed over."""
         return self.purchases, self.interactions, self.handover

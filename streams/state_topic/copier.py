@@ -89,7 +89,7 @@ class Copier:
         found = self.store.begin(head, list(part.customers))
         before = dict(zip(part.customers, found.records, strict=True))
         born = [part.places.get(place, HOLE) for place in range(head.population, highest + 1)]
-        counts = self._counted(before, part.customers) if head.counted else None
+        counts = self._counted(before, part.customers) if head.can_count else None
         then = self._then(head, stop, head.population + len(born), counted=counts is not None, is_last=is_last)
         standing = {place: name for place, name in part.places.items() if place < head.population}
         self.store.commit(
@@ -120,7 +120,8 @@ class Copier:
 
     def _pad(self, head: Head) -> Head:
         """Make places of the directory in which nobody stands yet."""
-        then = msgspec.structs.replace(head, partial=True, population=head.population + PADDED_MAX)
+        population = head.population + PADDED_MAX
+        then = msgspec.structs.replace(head, partial=True, population=population, counted=head.can_count)
         self.store.begin(head)
         self.store.commit(Write(records=[], timers=[], born=[HOLE] * PADDED_MAX, head=then))
         return then

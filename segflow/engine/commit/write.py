@@ -40,7 +40,7 @@ def write(result: ShardResult, ledger: MergeLedger) -> Write:
     records = result.records
     taken = known & ~erasures.known
     redirects, claimed = head.redirects, head.aliases
-    counted = head.counted or not head.population
+    counted = head.can_count
     if aliases is not None:
         records = records + redirect_records(aliases, customers)
         taken[list(aliases.redirects)] = False
