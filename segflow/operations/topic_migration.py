@@ -3,6 +3,7 @@
 import asyncio
 
 from segflow.schemas.settings import Settings
+from segflow.streams.control.topic import Control
 from segflow.streams.journal.journal import JournalError
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.topics_report import Alteration, TopicsReport, alterations
@@ -29,14 +30,28 @@ def migrate(settings: Settings, report: TopicsReport) -> tuple[list[str], list[s
             continue
         topics.alter(settings, {each.topic.name: each.configs})
         configs = ", ".join(f"{key}={value}" for key, value in each.configs.items())
-        done.append(f"altered {each.topic.name}: {configs}" + (". Kafka deletes what is older" * each.forgets))
+        done.append(f"altered {each.topic.name}: {configs}" + (". What is older goes" * each.forgets))
     return done, refused
 
 
 def _obstacle(settings: Settings, report: TopicsReport, alteration: Alteration) -> str:
     """The reason for which records of a topic are still needed; empty where they are not."""
-    ends = topics.ends(settings.kafka, alteration.topic.name)
-    begun = [number for number, end in enumerate(ends) if end]
+    return (_of_control if alteration.topic.role == "control" else _of_journal)(settings, report)
+
+
+def _of_control(settings: Settings, _report: TopicsReport) -> str:
+    control = Control(settings)
+    control.read()
+    if not control.keys.shared:
+        return ""
+    return (
+        "an older version of segflow wrote versions of the rules under one key, of which compaction would leave the "
+        "last. It goes on growing by each re-cut; a new installation's does not"
+    )
+
+
+def _of_journal(settings: Settings, report: TopicsReport) -> str:
+    begun = [number for number, end in enumerate(topics.ends(settings.kafka, report.topics["journal"].name)) if end]
     state = report.topics["state"]
     try:
         whole = asyncio.run(whole_in(settings, TopicFacts.of(state), begun)) if state.partitions else []

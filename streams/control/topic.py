@@ -35,6 +35,7 @@ from segflow.streams.control.definitions import (
     settings_of,
     whole,
 )
+from segflow.streams.control.record_keys import LastingKeys, lasting
 from segflow.streams.control.scans import ShardScans
 from segflow.streams.kafka.clients import aiokafka_options, kafka_python_options
 from segflow.streams.runtime.backoff import Backoff
@@ -77,13 +78,13 @@ def cuts_message(cuts: Cuts, at_us: int, population: int, *, moved: bool) -> Mes
         "window_at_us": cuts.window_at_us,
         "clv_at_us": cuts.clv_at_us,
     }
-    return Message(key=b"cuts", value=json.dumps(value).encode(), headers=[])
+    return Message(key=lasting("cuts") if moved else b"cuts-kept", value=json.dumps(value).encode(), headers=[])
 
 
 def parameters_message(parameters: Parameters, at_us: int, customers: int) -> Message:
     """Fitted parameters as a control record, whose offset is their version; from `customers` as `at_us` saw them."""
     value = {"kind": "parameters", "at_us": at_us, "customers": customers} | asdict(parameters)
-    return Message(key=b"parameters", value=json.dumps(value).encode(), headers=[])
+    return Message(key=lasting("parameters"), value=json.dumps(value).encode(), headers=[])
 
 
 class Control:
@@ -97,6 +98,7 @@ class Control:
         self._secret: bytes | None = None
         self._decoders: tuple[int, Decoders] | None = None  # and the number of definitions they know
         self.foreign = 0  # records that are none of segflow's
+        self.keys = LastingKeys()
         self.definitions: list[Definition] = []
         self.settings = settings  # in force: of the latest definition
         self.rule_versions: RuleVersions
@@ -180,7 +182,7 @@ class Control:
         options = kafka_python_options(self._settings.kafka)
         with closing(KafkaProducer(acks="all", **options)) as producer:
             value = json.dumps({"kind": kind, "content": content, **more}).encode()
-            producer.send(self._topic, key=kind.encode(), value=value, partition=0).get(ANSWER_S)
+            producer.send(self._topic, key=lasting(kind), value=value, partition=0).get(ANSWER_S)
         self.read()
 
     def refuse_other_facts(self) -> None:
@@ -231,7 +233,7 @@ class Control:
             consumer.seek(place, self._next)
             while True:
                 for record in (await consumer.getmany(place, timeout_ms=FOLLOW_MS)).get(place, []):
-                    self._take(record.offset, record.value, record.timestamp)
+                    self._take(record.offset, record.value, record.timestamp, record.key)
                 self._next = await consumer.position(place)  # past the markers of transactions
                 self._moved.set()
         finally:
@@ -268,13 +270,15 @@ class Control:
             consumer.seek(place, self._next)
             while consumer.position(place) < end:
                 for record in consumer.poll(timeout_ms=1000).get(place, []):
-                    self._take(record.offset, record.value, record.timestamp)
+                    self._take(record.offset, record.value, record.timestamp, record.key)
 
-    def _take(self, offset: int, value: bytes, written_ms: int) -> None:
+    def _take(self, offset: int, value: bytes, written_ms: int, key: bytes | None = None) -> None:
         """A record; one that is none of segflow's is left out, by every worker alike."""
         self._next = offset + 1
         try:
-            self._apply(offset, json.loads(value), written_ms)
+            content = json.loads(value)
+            self._apply(offset, content, written_ms)
+            self.keys.add(key, content["kind"])
         except UNREADABLE as error:
             self.foreign += 1
             log.error(  # noqa: TRY400 - for a person

@@ -1,5 +1,6 @@
 """The settings' topics by role: what each must be like, and what a new one is made with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -49,8 +50,8 @@ KINDS: Final = {
     "alerts": Kind(made_with=KEPT_30_DAYS, required=DELETED),
     "dead_letters": Kind(made_with=KEPT_30_DAYS, required=DELETED),
     "journal": Kind(made_with=DELETED, required=DELETED),
-    "handover": Kind(made_with={}, required=DELETED),
-    "control": Kind(single=True, made_with=KEPT_FOR_EVER, required=KEPT_FOR_EVER),
+    "handover": Kind(made_with=KEPT_FOR_EVER, required=DELETED),
+    "control": Kind(single=True, made_with=COMPACTED | COMPACTED_WITHIN, required=COMPACTED),
     "state": Kind(made_with=COMPACTED | COMPACTED_WITHIN | TOMBSTONES_KEPT, required=COMPACTED),
 }
 """By field of segflow.schemas.settings.KafkaTopics. How long the journal is kept, the settings say: `journal_kept`."""
@@ -84,9 +85,13 @@ def configuration(role: str, settings: Settings) -> dict[str, str]:
     return KINDS[role].made_with | (journal_kept(settings) if role == "journal" else {}) | durable
 
 
-def required(role: str, settings: Settings) -> dict[str, str]:
-    """The configuration that a topic must have, so that nothing is lost."""
-    return KEPT_FOR_EVER if role == "journal" and recovers_by_inputs(settings) else KINDS[role].required
+def required(role: str, settings: Settings, configs: Mapping[str, str]) -> Mapping[str, str]:
+    """The configuration that a topic which has `configs` must have, so that nothing is lost."""
+    if role == "journal" and recovers_by_inputs(settings):
+        return KEPT_FOR_EVER
+    if role == "control" and configs.get("cleanup.policy") != "compact":  # an older version made it
+        return KEPT_FOR_EVER
+    return KINDS[role].required
 
 
 def journal_kept(settings: Settings) -> dict[str, str]:

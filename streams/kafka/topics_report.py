@@ -9,9 +9,11 @@ from segflow.schemas import duration
 from segflow.schemas.settings import Settings
 from segflow.streams.kafka.limits import least_bytes
 from segflow.streams.kafka.topic_kinds import (
+    COMPACTED,
     COMPACTED_WITHIN,
     COMPACTION_LAG,
     INPUTS,
+    KEPT_FOR_EVER,
     KINDS,
     READ,
     SIZE_LIMIT,
@@ -73,7 +75,7 @@ def report_on(topics: dict[str, Topic], settings: Settings, divided: int = 0) ->
     for role, topic in topics.items():
         if topic.partitions:
             problems += [] if added or role in INPUTS else _partition_problems(topic, partitions)
-            problems += _config_problems(topic, required(role, settings))
+            problems += _config_problems(topic, required(role, settings, topic.configs))
             problems += _size_problems(topic, least_bytes(role, settings))
     warnings = [each.told for each in alterations(topics, settings)]
     return TopicsReport(partitions=partitions, topics=topics, problems=problems, missing=missing, warnings=warnings)
@@ -118,7 +120,7 @@ class Alteration:
 def alterations(topics: Mapping[str, Topic], settings: Settings) -> list[Alteration]:
     """The differences from what a new topic is made with that should not be; `topics` by role."""
     there = [topic for topic in topics.values() if topic.partitions]
-    found = [each for topic in there if topic.role == "journal" and (each := _journal(topic, settings)) is not None]
+    found = [each for topic in there if (each := _alteration(topic, settings)) is not None]
     return found + [
         Alteration(
             topic=topic,
@@ -130,6 +132,26 @@ def alterations(topics: Mapping[str, Topic], settings: Settings) -> list[Alterat
         and "compact" in topic.configs.get("cleanup.policy", "")
         and compaction_lag(topic) is None
     ]
+
+
+def _alteration(topic: Topic, settings: Settings) -> Alteration | None:
+    if topic.role == "journal":
+        return _journal(topic, settings)
+    age, size_bytes = retention(topic)
+    if topic.role == "handover" and (age is not None or size_bytes is not None):
+        return Alteration(
+            topic=topic,
+            configs={key: value for key, value in KEPT_FOR_EVER.items() if topic.configs.get(key) != value},
+            why=f"is kept {kept_for(topic)}: a shard that stands still for longer loses parts of merged customers",
+        )
+    if topic.role == "control" and topic.configs.get("cleanup.policy") == "delete":
+        return Alteration(
+            topic=topic,
+            configs=COMPACTED | COMPACTED_WITHIN,
+            why="keeps every scan for a re-cut for ever, though only the versions of the rules stay needed",
+            forgets=True,
+        )
+    return None
 
 
 def _journal(topic: Topic, settings: Settings) -> Alteration | None:

@@ -97,6 +97,12 @@ def check_control(connected: redis.Redis, settings: Settings, control: Control, 
             "erased customers back. Restore it, or begin a new installation (another redis.prefix, kafka.group and "
             "output topics)"
         )
+    if control.keys.shared and report.topics["control"].configs.get("cleanup.policy") == "compact":
+        raise OtherInstallationError(
+            f"{name} is compacted, and versions of the rules share a key there: an older version of segflow wrote "
+            "them, and compaction takes all but the last. Keep them: kafka-configs.sh --alter --entity-type topics "
+            f"--entity-name {name} --add-config cleanup.policy=delete,retention.ms=-1,retention.bytes=-1"
+        )
     stored = lookup.installation(connected, settings.redis.prefix)
     if heads and stored is not None and stored.secret and stored.secret != fingerprint(control.secret):
         raise OtherInstallationError(

@@ -42,6 +42,7 @@ from segflow.streams.shard.shard import Shard
 from segflow.streams.shard.shard_state import ShardState
 from segflow.streams.state_topic.reader import TopicFacts
 from segflow.streams.worker.assignment import Assignment
+from segflow.streams.worker.handover_cut import HandoverCut
 from segflow.streams.worker.installation import claim_again
 from segflow.streams.worker.status import View
 
@@ -129,6 +130,7 @@ class Worker:
         self.app.on_partitions_assigned.connect(self._assignment.assigned)
         self.app.on_partitions_revoked.connect(self._assignment.revoked)
         self.app.task(control.keep_following)
+        self.app.task(HandoverCut(settings, self._assignment.written).keep_cutting)
         self.app.task(self._watch_topics)
         self.app.task(self._watch_parked)
         self.app.timer(COMMIT_EVERY_S)(self._tell_kafka)

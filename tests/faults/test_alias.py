@@ -8,25 +8,22 @@ from typing import Any
 import pytest
 
 from segflow.engine.file_run import FileRun
-from segflow.engine.partitioner import partition_of
 from segflow.segments.instant import UNKNOWN
-from segflow.state.keys import Keys
 from segflow.state.redirect import Redirect, is_redirect
-from segflow.state.redis_connection import client
 from segflow.streams.runtime.failpoints import COMMIT
 from tests.faults.installation import Installation, Make
+from tests.faults.merging import MEMBER, THIRD, VISITOR, at_the_end, held
 from tests.faults.stream import records_of
 from tests.support.agreement import by_customer, parsed
 from tests.support.command import segflow
 from tests.support.events import Log, alias, event
-from tests.support.placement import SHARDS, name_in
+from tests.support.placement import SHARDS
 from tests.support.stored_customer import purchases_in
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 HOPS = 4
 """Commits in which an alias of a customer of shard 1 and one of shard 2 is done: shards 1, 0, 2 and 1 again."""
-MEMBER, VISITOR, THIRD = name_in(1), name_in(2), name_in(0)
 
 
 def as_in_a_file(installed: Installation, log: Log) -> dict[str, list[dict[str, Any]]]:
@@ -34,12 +31,6 @@ def as_in_a_file(installed: Installation, log: Log) -> dict[str, list[dict[str, 
     run = FileRun(settings=installed.settings, shards=SHARDS)
     outcomes = [*run.feed([json.dumps(each).encode() for each in log], 0), *run.finish(UNKNOWN)]
     return by_customer(parsed(message.value for outcome in outcomes for message in outcome.changes))
-
-
-def at_the_end(days: float, number: int) -> Log:
-    """Somebody of every shard is seen, so that all shards come to the same time."""
-    names = [name_in(shard, "end") for shard in range(SHARDS)]
-    return [event(number + place, days, "interaction", name) | {"kind": "visit"} for place, name in enumerate(names)]
 
 
 def is_right(installed: Installation, log: Log) -> None:
@@ -90,14 +81,6 @@ def merging(random: Random, count: int) -> Log:
         else:
             log.append(event(number, number / 10, customer=customer))
     return log
-
-
-def held(installed: Installation, name: str) -> bytes | None:
-    """What Redis holds of an id."""
-    shard = partition_of(name.encode(), "murmur2", SHARDS)
-    with client(installed.settings.redis) as connected:
-        value: bytes | None = connected.get(Keys(installed.settings.redis.prefix, shard).record(name))
-    return value
 
 
 def test_merges_that_meet_each_other_under_kills_lose_nothing(installation: Make, seed: int) -> None:

@@ -64,7 +64,9 @@ async def transaction(installed: Installation, value: bytes) -> int:
     await producer.start()
     try:
         async with producer.transaction():
-            sent = await producer.send_and_wait(installed.settings.kafka.topics.control, value=value, partition=0)
+            sent = await producer.send_and_wait(
+                installed.settings.kafka.topics.control, key=b"cuts", value=value, partition=0
+            )
     finally:
         await producer.stop()
     return int(sent.offset) + 2

@@ -8,6 +8,7 @@ from redis import Redis
 
 from segflow.embedded.redis_server import RedisServer
 from segflow.streams.kafka import topics
+from segflow.streams.kafka.topic_kinds import KEPT_FOR_EVER
 from tests.faults.installation import Installation, Make
 from tests.faults.stream import Stream
 from tests.support.earlier_version import BEFORE_STATE_TOPIC, EarlierVersion, earlier_version
@@ -23,9 +24,10 @@ KILLED_AT = ("commit:produced:2", "commit:published:2")
 
 @pytest.fixture
 def installed(installation: Make, own_redis: RedisServer) -> Installation:
-    """One whose Redis is its own. The journal is kept for ever, as that version wants it."""
+    """One whose Redis is its own. Journal and control are kept for ever, as that version wants it."""
     made = installation(redis=own_redis.url)
-    topics.alter(made.settings, {made.settings.kafka.topics.journal: {"retention.ms": "-1"}})
+    names = made.settings.kafka.topics
+    topics.alter(made.settings, dict.fromkeys((names.journal, names.control), KEPT_FOR_EVER))
     return made
 
 

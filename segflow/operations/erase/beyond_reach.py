@@ -27,9 +27,11 @@ def copies(report: TopicsReport, redis_info: dict[str, Any], *, merged: bool) ->
         ("changes", "changes, the receipts too"),
         ("alerts", "alerts"),
         ("dead_letters", "records that could not be used"),
-        *([("handover", "what shards told each other of the merge")] if merged else []),
     ]
     found = [Copy(f"{report.topics[role].name} ({what})", _kept(report.topics[role])) for role, what in by_retention]
+    if merged:
+        where = f"{report.topics['handover'].name} (what shards told each other of the merge)"
+        found.append(Copy(where, f"as long as the journal is kept: {_kept(report.topics['journal'])}"))
     found += [_compacted(report.topics[role]) for role in ("current", "state")]
     return [*found, *_redis(redis_info), *ELSEWHERE]
 
