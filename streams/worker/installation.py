@@ -116,8 +116,8 @@ def accept(connected: redis.Redis, settings: Settings, report: TopicsReport, rol
     """Note recreated topics as those to go on with.
 
     Raises:
-        OtherInstallationError: there is no installation, or no such topic.
-        redis.RedisError, ValueError: Redis does not answer, or holds something else.
+        OtherInstallationError: there is no installation, no such topic, or a worker would refuse what it holds.
+        kafka.errors.KafkaError, redis.RedisError, ValueError: a server does not answer, or holds something else.
     """
     stored = lookup.installation(connected, settings.redis.prefix)
     if stored is None:
@@ -130,7 +130,24 @@ def accept(connected: redis.Redis, settings: Settings, report: TopicsReport, rol
         raise OtherInstallationError(
             f"there is no {', '.join(missing)} to accept: restore it, or make an empty one: `segflow topics --create`"
         )
+    for topic in accepted:
+        if topic.role == "control":
+            control = Control(settings)
+            control.read()
+            check_control(connected, settings, control, report)
+        elif topic.role == "journal":
+            _check_journal(connected, settings, report)
     _note(connected, settings, topics=stored.topics | {topic.role: topic.topic_id for topic in accepted})
+
+
+def _check_journal(connected: redis.Redis, settings: Settings, report: TopicsReport) -> None:
+    name = settings.kafka.topics.journal
+    heads = lookup.heads_there(connected, settings.redis.prefix, report.partitions)
+    if heads and not topics.has_records(settings.kafka, name):
+        raise OtherInstallationError(
+            f"{name} has no commit, but {heads} shards in Redis have state: no worker would go on with it. Restore it, "
+            "or begin a new installation (another redis.prefix, kafka.group and output topics)"
+        )
 
 
 def note_secret(connected: redis.Redis, settings: Settings, control: Control) -> None:

@@ -71,23 +71,34 @@ def test_a_topic_that_the_state_depends_on_made_anew_is_a_stop(role: str, instal
     assert installed.read(role) == []
 
 
-def test_an_empty_control_topic_beside_heads_is_a_stop_also_where_its_id_is_accepted(
-    installation: Make, seed: int
-) -> None:
+def test_an_empty_control_topic_beside_heads_is_a_stop_and_is_not_accepted(installation: Make, seed: int) -> None:
     """Erased customers would come back under a new secret. So too where Redis is empty and the journal is not."""
     installed = grown(installation, Stream(seed))
     installed.make_anew("control")
-    assert segflow("topics", "--accept", "control", "--settings", installed.file).code == 0
-    said = refused(installed)
-    assert f"{topic(installed, 'control')} holds no definition, but {installed.partitions} shards in Redis" in said
+    empty = f"{topic(installed, 'control')} holds no definition, but {installed.partitions} shards in Redis"
+    accepted = segflow("topics", "--accept", "control", "--settings", installed.file)
+    assert accepted.code == 2
+    assert empty in accepted.err
+    assert "Restore it, or begin a new installation" in accepted.err
+    note_id(installed, "control")
+    assert empty in refused(installed)
     with client(installed.settings.redis) as redis:
         redis.flushall()
     assert f"but {topic(installed, 'journal')} has commits" in refused(installed)
     assert installed.read("control") == []
 
 
-def test_an_empty_journal_is_a_stop_also_where_it_is_accepted(installation: Make, seed: int) -> None:
-    """It does not fit the state. A topic that is missing is not accepted at all."""
+def note_id(installed: Installation, role: str) -> None:
+    """Note the topic there is as that of the installation, whatever it holds."""
+    key = installation_key(installed.settings.redis.prefix)
+    with client(installed.settings.redis) as redis:
+        stored = json.loads(redis.get(key) or b"")
+        stored["topics"][role] = topics.check(installed.settings).topics[role].topic_id
+        redis.set(key, json.dumps(stored))
+
+
+def test_an_empty_journal_is_a_stop_and_is_not_accepted(installation: Make, seed: int) -> None:
+    """It does not fit the state. Neither is a topic that is missing."""
     installed = grown(installation, Stream(seed))
     accept = ("topics", "--accept", "journal", "--settings", installed.file)
     installed.delete("journal")
@@ -95,9 +106,10 @@ def test_an_empty_journal_is_a_stop_also_where_it_is_accepted(installation: Make
     assert gone.code == 2
     assert f"there is no {topic(installed, 'journal')} to accept" in gone.err
     installed.make("journal")
-    done = segflow(*accept)
-    assert done.code == 0
-    assert f"accepted {topic(installed, 'journal')}" in done.out
+    empty = segflow(*accept)
+    assert empty.code == 2
+    assert f"{topic(installed, 'journal')} has no commit, but {installed.partitions} shards in Redis" in empty.err
+    note_id(installed, "journal")
     assert "ends at commit" in refused(installed)
 
 

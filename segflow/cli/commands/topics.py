@@ -82,7 +82,11 @@ def command(
             sys.stderr.write(f"segflow: {error}\n")
             raise typer.Exit(1) from error
     if roles:
-        with redis_errors(loaded.redis), redis_connection.client(loaded.redis) as client:
+        with (
+            kafka_errors(loaded.kafka),
+            redis_errors(loaded.redis),
+            redis_connection.client(loaded.redis) as client,
+        ):
             installation.accept(client, loaded, report, roles)
     if as_json:
         print(json.dumps({"made": made, "altered": altered, **asdict(report)}))
