@@ -7,7 +7,7 @@ them about every record it is not sure of.
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, WithJsonSchema
 
@@ -33,7 +33,10 @@ def _instant(value: object) -> datetime:
         raise ValueError("has no offset: append Z or +hh:mm" if naive else "is no time such as 2026-03-02T09:15:00Z")
     day, clock, fraction, offset = found.groups()
     offset = "+00:00" if offset in "Zz" else offset
-    moment = datetime.fromisoformat(f"{day}T{clock}{(fraction or '.0')[:7].ljust(7, '0')}{offset}")
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock}{(fraction or '.0')[:7].ljust(7, '0')}{offset}")
+    except ValueError as error:  # its words change with Python's version
+        raise ValueError("names a day or a time of day that there is not") from error
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
@@ -181,3 +184,6 @@ AnyEvent = Annotated[
     Purchase | Refund | Interaction | Feedback | Payment | Profile | Alias | Erase, Field(discriminator="type")
 ]
 EVENT: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)
+EVENTS: Final[tuple[type[Event], ...]] = get_args(get_args(AnyEvent)[0])
+TYPES: Final[tuple[str, ...]] = tuple(get_args(event.model_fields["type"].annotation)[0] for event in EVENTS)
+"""The types there are, in the contract's order."""

@@ -11,6 +11,7 @@ from segflow.engine.decode.nobody import spellings
 from segflow.engine.partitioner import partition_of
 from segflow.operations.produce import producer_of, target
 from segflow.schemas.event import EVENT
+from segflow.schemas.event_refusal import refusal
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import UNKNOWN, to_text
 from segflow.streams.runtime.errors import UsageError
@@ -49,8 +50,7 @@ def interaction(
     try:
         EVENT.validate_python(event)
     except ValidationError as error:
-        found = error.errors()[0]
-        raise UsageError(f"{'.'.join(map(str, found['loc'][1:]))}: {found['msg']}") from error
+        raise UsageError(refusal(error, event)[1]) from error
     ids = () if kind == "erase" else (customer_id, *fields.values())
     for nobody in spellings(tuple(settings.nobody)) & set(ids):
         raise UsageError(f"{nobody!r} is nobody's (setting nobody): a worker would refuse the event")

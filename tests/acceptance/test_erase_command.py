@@ -108,13 +108,13 @@ def test_an_erase_without_waiting_says_what_will_happen(service: Service) -> Non
 
 
 REFUSED = (
-    (["erase", ""], "customer_id: String should have at least 1 character"),
-    (["erase", "x" * 257], "customer_id: String should have at most 256 characters"),
+    (["erase", ""], "customer_id: must not be empty"),
+    (["erase", "x" * 257], "customer_id: must have at most 256 characters"),
     (["erase", "c1", "--at", "yesterday"], "--at yesterday: is no time such as"),
     (["erase", "c1", "--wait", "--timeout", "soon"], "--timeout: 'soon' is no duration"),
     (["erase", "c1", "--wait"], "no worker has run yet"),
     (["alias", "c1", "c1"], "are the same id"),
-    (["alias", "", "c1"], "previous_id: String should have at least 1 character"),
+    (["alias", "", "c1"], "previous_id: must not be empty"),
     (["alias", "guest", "c1"], "'guest' is nobody's"),
 )
 """Arguments, and what is said."""

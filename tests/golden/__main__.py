@@ -52,7 +52,13 @@ def history() -> list[list[dict[str, Any] | bytes]]:
             "profile": {"attributes": {"country": dice.choice(["DE", "FR"]), "list": [1]}},
         }
         log.append(event(number, days, kind, customer) | fields[kind])
-    log += [log[5], log[77], b"no json", event(900, 400, "interaction", "c2") | {"kind": "visit", "channel": "x" * 400}]
+    log += [
+        log[5],
+        log[77],
+        b"no json",
+        event(899, 399, "Purchase", "c2"),
+        event(900, 400, "interaction", "c2") | {"kind": "visit", "channel": "x" * 400},
+    ]
     log += [event(901 + each, 401 + each, "alias", f"c{each}", previous_id=f"c{each + 10}") for each in range(4)]
     log += [
         event(940, 50, "purchase", "c1"),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-ENGINE: Final = 1
+ENGINE: Final = 2
 """Raise it with every change after which the same input, plan and state could give other changes, dead letters or
 records. Releases without such a change share a number, so most upgrades find no older one in the journal. tests/golden
 has a journal of each number; if a replay of the latest gives something else, the number must be raised. Entries from

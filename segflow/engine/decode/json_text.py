@@ -11,7 +11,11 @@ NESTING_MAX: Final = 200
 call; this is well before, so that a record that was read once is read the same whenever it is read again."""
 WHOLE_DIGITS_MAX: Final = 600
 """Longer whole numbers become decimals: Python refuses to make an int of some thousand digits, JSON has no limit."""
-STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+COMMA: Final = re.compile(r",[ \t\n\r]*")
+CLOSED: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+"""A whole string."""
+STRING: Final = re.compile(f"{CLOSED.pattern}?", re.DOTALL)
+"""A string, also one that the text ends in."""
 
 
 def is_utf8(value: bytes) -> bool:
@@ -43,6 +47,17 @@ def read(text: str) -> Any:
         ValueError: it is not JSON.
     """
     return json.loads(text, parse_float=_decimal, parse_int=_whole, parse_constant=_no_constant)
+
+
+def why_not(error: ValueError, text: str) -> str:
+    """The error that `read` raised for a text, in words that do not change with the version of Python."""
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    comma = COMMA.match(text, error.pos)  # since 3.13 Python points at one in excess, before at what follows it
+    at = comma.end() if comma else error.pos
+    if at >= len(text) or (text[at] == '"' and not CLOSED.match(text, at)):
+        return f"it ends too early, after {len(text)} characters" if text else "it is empty"
+    return f"it goes wrong at character {at + 1} of {len(text)}"
 
 
 def _decimal(text: str) -> Decimal:

@@ -16,9 +16,10 @@ from segflow.engine.columns import times
 from segflow.engine.columns.events import INTERACTIONS, PURCHASES, Chunk, Kind, Unusable
 from segflow.engine.columns.merge_messages import ALIAS, MergeMessage
 from segflow.engine.columns.oversized import OversizedBatch
-from segflow.engine.decode.json_text import NESTING_MAX, is_shallow, is_utf8, nesting, read
+from segflow.engine.decode.json_text import NESTING_MAX, is_shallow, is_utf8, nesting, read, why_not
 from segflow.schemas import event as contract
 from segflow.schemas.currency import convert, minor_digits, to_minor
+from segflow.schemas.event_refusal import refusal
 from segflow.schemas.rule_dimensions import key_of
 from segflow.schemas.settings import Settings
 from segflow.segments import attributes
@@ -337,9 +338,9 @@ class Decoder:
         try:
             content = read(text)
         except ValueError as error:
-            _refuse("not_json", f"is not JSON: {error}")
+            _refuse("not_json", f"is not JSON: {why_not(error, text)}")
         if not isinstance(content, dict):
-            _refuse("not_object", f"is JSON, but no object: {type(content).__name__}")
+            _refuse("not_object", f"is JSON, but no object: {_called(content)}")
         return content
 
     def _event(self, content: dict[str, Any]) -> contract.AnyEvent:
@@ -351,7 +352,7 @@ class Decoder:
         try:
             event = contract.EVENT.validate_python(content)
         except ValidationError as error:
-            _refuse(*_describe(error))
+            _refuse(*refusal(error, content))
         if self._topic is not None and TOPIC_OF.get(event.type, INTERACTIONS) != self._topic:
             _refuse("wrong_topic", f"type {event.type} belongs in the other input topic")
         return event
@@ -397,18 +398,15 @@ def _refuse(kind: str, reason: str) -> NoReturn:
     raise _RefusedError(kind, reason)
 
 
+def _called(content: object) -> str:
+    """JSON's word for what is no object."""
+    if isinstance(content, list):
+        return "an array"
+    if isinstance(content, str):
+        return "a text"
+    return "null" if content is None else "true or false" if isinstance(content, bool) else "a number"
+
+
 def _key_reason(key: bytes | None, customer_id: str) -> str:
-    shown = "no key" if key is None else f"the key {key[:64]!r}"
+    shown = "no key" if key is None else f"the key {key[:64].decode(errors='backslashreplace')!r}"
     return f"has {shown}, but customer_id {customer_id[:64]!r}: the Kafka key must be the customer_id"
-
-
-def _describe(error: ValidationError) -> tuple[str, str]:
-    """A short kind and a full reason from pydantic's findings."""
-    found: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
-    kinds = {"missing": "missing_field", "union_tag_not_found": "missing_field", "union_tag_invalid": "unknown_type"}
-    reasons = []
-    for each in found:
-        path = ".".join(str(part) for part in each["loc"][1:]) or "type"
-        message = "Field required" if each["type"] == "union_tag_not_found" else each["msg"]
-        reasons.append(f"{path}: {message.removeprefix('Value error, ')}")
-    return kinds.get(found[0]["type"], "bad_field"), "; ".join(reasons)
