@@ -7,6 +7,7 @@ import pytest
 from redis import Redis
 
 from segflow.embedded.redis_server import RedisServer
+from segflow.engine.commit.engine_version import ENGINE
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import KEPT_FOR_EVER
 from tests.faults.installation import Installation, Make
@@ -18,8 +19,8 @@ from tests.support.until import until
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 COPIED = "its state is copied from"
-KILLED_AT = ("commit:produced:2", "commit:published:2")
-"""Before a commit counts, and before Redis has it."""
+DRAIN = "Drain the shard first: start segflow 0.2.0.dev0 (engine 1)"
+OLDER = f"Start segflow 0.2.0.dev0 (engine {ENGINE}): an older version does not go on behind a newer one"
 
 
 @pytest.fixture
@@ -37,14 +38,13 @@ def earlier(installed: Installation, tmp_path: Path) -> EarlierVersion:
     return earlier_version(BEFORE_STATE_TOPIC, installed, tmp_path / "earlier")
 
 
-@pytest.mark.parametrize("killed_at", KILLED_AT)
-def test_each_version_takes_over_from_the_other_killed_in_mid_commit(
-    installed: Installation, earlier: EarlierVersion, own_redis: RedisServer, seed: int, killed_at: str
+def test_each_version_takes_over_from_the_other_killed_before_its_commit_counts(
+    installed: Installation, earlier: EarlierVersion, own_redis: RedisServer, seed: int
 ) -> None:
     """Up, back and up again: nothing is lost or told twice, and the last has all that a lost Redis is copied from."""
     stream = Stream(seed)
     for version in (earlier, None, earlier):
-        with installed.worker(crash_at=killed_at, earlier=version) as killed:
+        with installed.worker(crash_at="commit:produced:2", earlier=version) as killed:
             installed.put(stream.take(150))
             killed.is_killed()
     with installed.worker() as last:
@@ -60,6 +60,27 @@ def test_each_version_takes_over_from_the_other_killed_in_mid_commit(
             installed.put(stream.take(50))
             assert installed.comes_out_right().events == 500
             again.stop()
+
+
+def test_a_commit_that_redis_lacks_is_finished_by_the_version_that_made_it(
+    installed: Installation, earlier: EarlierVersion, seed: int
+) -> None:
+    """The other refuses the shard and says so, both ways; only from the state topic this version copies its own."""
+    stream = Stream(seed)
+    for version, other, refusal in ((earlier, None, DRAIN), (None, earlier, OLDER)):
+        with installed.worker(crash_at="commit:published:2", earlier=version) as killed:
+            installed.put(stream.take(150))
+            killed.is_killed()
+        with installed.worker(earlier=other) as refusing:
+            refusing.says(refusal)
+            assert "Traceback" not in refusing.said()
+        with installed.worker(earlier=version) as draining:
+            installed.settles()
+            draining.stop()
+    with installed.worker(earlier=earlier) as back:
+        installed.put(stream.take(100))
+        assert installed.comes_out_right().events == 400
+        back.stop()
 
 
 def test_two_versions_work_side_by_side_while_workers_are_replaced_one_by_one(
