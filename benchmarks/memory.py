@@ -14,7 +14,8 @@ from benchmarks.installation import Installation, installation
 from segflow.segments.instant import DAY_US, UNKNOWN
 from segflow.state.head import PAGE_CUSTOMERS
 
-TARGET_BYTES: Final = 450
+TARGET_BYTES: Final = 520
+"""With two dimensions, and the facts of all (issue 16)."""
 ALL_DIMENSIONS_BYTES: Final = 700
 """With every dimension on, for a customer without a window, invoices and attributes (issue 4)."""
 TYPICAL_BYTES: Final = 1100

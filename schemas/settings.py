@@ -8,23 +8,25 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, create_model, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, create_model, model_validator
 
 from segflow.schemas.connection_settings import Kafka, Redis
 from segflow.schemas.currency import CODE
 from segflow.schemas.duration import Duration, to_text
-from segflow.schemas.event import CustomerId
+from segflow.schemas.event import ATTRIBUTE_NAME_MAX, CustomerId
 from segflow.schemas.expression.checking import RESERVED
 from segflow.schemas.expression.meaning import Condition
 from segflow.schemas.model_error import ModelError
 from segflow.schemas.parameters import Parameters
 from segflow.schemas.rule_dimensions import (
+    ATTRIBUTES_MAX,
     LABEL_PATTERN,
     OF_THE_RECORD,
     Label,
     RuleDimension,
     attributes_of,
     checked,
+    key_of,
     split,
 )
 from segflow.schemas.section import Count, Section, Wait
@@ -91,6 +93,34 @@ class Alerts(Section):
     )
 
 
+def _or_word(schema: dict[str, Any]) -> None:
+    """Add to the JSON Schema of `facts` that it may also be one word."""
+    schema |= {"type": ["object", "string"], "pattern": "^(all|listed)$"}
+
+
+class Facts(Section):
+    """Memory of customers beyond what the dimensions look at; `facts: all` says `models: all`."""
+
+    model_config = ConfigDict(json_schema_extra=_or_word)
+
+    models: Literal["all", "listed"] | tuple[Label, ...] | None = Field(
+        None,
+        description="all: the facts of every built-in model, so that any of them can be added to `dimensions` later. "
+        "listed: those of `dimensions` alone, for the memory. Names: those of these models, too. null: what the "
+        "installation keeps; a new one keeps all",
+    )
+    attributes: tuple[Annotated[str, StringConstraints(min_length=1, max_length=ATTRIBUTE_NAME_MAX)], ...] = Field(
+        (),
+        max_length=ATTRIBUTES_MAX,
+        description="attributes that are kept although no rule looks at them yet. Each takes 21 bytes of a customer",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_word(cls, content: Any) -> Any:
+        return {"models": content} if isinstance(content, str) else content
+
+
 class Erase(Section):
     """The time for which a trace of an erased customer stays: a keyed hash of the id, and no name."""
 
@@ -149,6 +179,7 @@ class Settings(Section):
         {}, description="strategies by dimension and label; each is copied into every change into that label"
     )
     alerts: Alerts = Alerts()
+    facts: Facts = Facts()
     holdout_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         0.0, description="share of customers in the control group"
     )
@@ -191,11 +222,23 @@ class Settings(Section):
         for name in self.rule_dimensions:
             if name not in self.dimensions:
                 raise ValueError(f"rule_dimensions.{name}: `dimensions` does not list it")
-        self.conditions()
+        self._facts_fit_a_record()
         if self.currency in self.rates:
             raise ValueError(f"rates must not have {self.currency}: it is the currency itself")
         self._fits_a_record()
         return self
+
+    def _facts_fit_a_record(self) -> None:
+        unknown = {*self.models_kept()} - Settings.declarations().keys()
+        if unknown:
+            raise ValueError(f"facts.models: there are no built-in models {', '.join(sorted(unknown))}")
+        names = self.attributes()
+        if len(names) > ATTRIBUTES_MAX:
+            raise ValueError(
+                f"facts.attributes: with those that rules look at there may be {ATTRIBUTES_MAX}, and are {len(names)}"
+            )
+        if len(set(map(key_of, names))) < len(names):
+            raise ValueError("facts.attributes: two names have the same hash in a record; leave one of them out")
 
     def _fits_a_record(self) -> None:
         parts = self.model_dump(mode="json", exclude=set(HOW_IT_RUNS))
@@ -240,8 +283,18 @@ class Settings(Section):
         return found
 
     def attributes(self) -> tuple[str, ...]:
-        """The attributes that rules look at. They are a fact setting, as only these are remembered."""
-        return attributes_of(self.conditions())
+        """The attributes that are remembered, in alphabetical order: `facts.attributes`, and what rules look at."""
+        return tuple(sorted({*attributes_of(self.conditions()), *self.facts.attributes}))
+
+    def models_kept(self) -> tuple[str, ...]:
+        """The built-in models whose facts are remembered whether or not `dimensions` lists them."""
+        match self.facts.models:
+            case "all" | None:
+                return tuple(name for name, each in BUILT_IN.items() if each.section is not None and each.section.facts)
+            case "listed":
+                return ()
+            case names:
+                return names
 
 
 BUILT_IN: Final = Settings.declarations()

@@ -1,6 +1,6 @@
 """Customers as columns: what the processor advances, and what a record is decoded to."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -12,13 +12,13 @@ from segflow.segments import window
 from segflow.segments.attributes import ATTRIBUTE, Attributes
 from segflow.segments.facts import Facts, Labels, ScalarT, Times
 from segflow.segments.instant import UNKNOWN
-from segflow.segments.model import MODEL
+from segflow.segments.model import FACTS, MODEL
 from segflow.segments.record_section import Kept
 from segflow.state import tails
 from segflow.state.layout import (
     DIMENSION_SLOTS,
     LAYOUT,
-    NEEDS,
+    MODEL_SECTIONS,
     NO_FACTS,
     NO_TIMER,
     RECORD,
@@ -56,7 +56,7 @@ class Customers:
     def unknown(cls, ids: list[str], start: Labels, rules: int, kept: Iterable[str] = ()) -> Self:
         """Customers nothing is remembered of, with the labels `start` (in record slots) under `rules`.
 
-        `kept`: what is to be kept of them, as Rules.kept names it: dimensions, rule dimensions, attributes; sections.
+        `kept`: what is to be kept of them, as Rules.kept names it.
         """
         fixed = np.zeros(len(ids), dtype=RECORD)
         fixed["layout"] = LAYOUT
@@ -103,8 +103,8 @@ class Customers:
         kept = {*kept, *({REFUNDS} & self.sections.keys())}
         names, keys = _sections_and_keys(kept)
         self.sections = {name: self.sections[name] for name in names}
-        for name in {each for others in NEEDS.values() for each in others} & self.sections.keys() - kept:
-            self.sections[name]["label"] = 0  # of a dimension that is off, but for what another needs
+        for name in MODEL_SECTIONS.keys() & self.sections.keys() - kept:
+            self.sections[name]["label"] = 0  # of a dimension that is off, and whose facts are kept
             self.sections[name]["since_us"] = UNKNOWN
         for name, tail in tails.of(SECTIONS).items():
             if tail.section not in names:
@@ -126,18 +126,20 @@ class Customers:
         if self.unread is not None:
             self.unread[rows] = b""
 
-    def facts(self, rows: npt.NDArray[np.intp] | slice) -> Facts:
-        """The facts of `rows`, copied."""
+    def facts(self, rows: npt.NDArray[np.intp] | slice, sections: Collection[str] | None = None) -> Facts:
+        """The facts of `rows`, copied: of the fixed part, and of `sections`; None: of all there are."""
+        wanted = self.sections.keys() if sections is None else sections
         own = {
             name: section[name][rows]
-            for section in self.sections.values()
+            for each, section in self.sections.items()
+            if each in wanted
             for name in section.dtype.names or ()
             if name not in NO_FACTS
         }
         more: dict[str, Any] = {}
-        if "slots" in self.tails:
+        if "slots" in self.tails and "window" in wanted:
             more["window"] = window.trimmed(self.tails["slots"][rows])
-        if "attributes" in self.tails:
+        if "attributes" in self.tails and "attributes" in wanted:
             more["attributes"] = Attributes(self.keys["attributes"], self.tails["attributes"][rows])
         return facts_of(self.fixed, rows, own=own, **more)
 
@@ -208,7 +210,7 @@ def facts_of(fixed: npt.NDArray[np.void], rows: npt.NDArray[np.intp] | slice, **
 
 def _sections_and_keys(kept: Iterable[str]) -> tuple[list[str], dict[str, Keys]]:
     """The sections that keep what is named, in their order, and of keyed tails the keys of what is named."""
-    named = {*kept} - {*DIMENSION_SLOTS}
+    named = {name.removeprefix(FACTS) for name in kept} - {*DIMENSION_SLOTS}
     inside = {name for name in named if name not in SECTIONS}
     attributes = {name.removeprefix(ATTRIBUTE) for name in inside if name.startswith(ATTRIBUTE)}
     models = {name.removeprefix(MODEL) for name in inside if name.startswith(MODEL)}

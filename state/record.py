@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from segflow.segments.facts import Facts, Labels
+from segflow.segments.facts import Facts, Labels, Rows
 from segflow.state import named_sections, tails
 from segflow.state.customers import Customers, facts_of
 from segflow.state.layout import (
@@ -28,12 +28,13 @@ from segflow.state.layout import (
 from segflow.state.tails import TAILS
 
 
-def encode(customers: Customers) -> list[bytes]:
-    """Each customer as the bytes that are stored."""
+def encode(customers: Customers, rows: Rows | None = None) -> list[bytes]:
+    """The bytes that are stored of some customers, of each of `rows`, shape (k,); None: of all of them."""
     if "rule_labels" in customers.tails:
         tails.name_labels(customers.tails["rule_labels"], customers.keys["rule_labels"])
     for name, entries in customers.tails.items():
         customers.sections[TAILS[name].section]["tails"][:, TAILS[name].place] = tails.counts(entries)
+    rows = np.arange(len(customers)) if rows is None else rows
     blocks = _blocks(customers)
     masks = np.zeros(len(customers), dtype=np.uint16)
     for bit, name in enumerate(SECTIONS):
@@ -41,14 +42,15 @@ def encode(customers: Customers) -> list[bytes]:
             masks |= says_anything(name, customers.sections[name]).astype(np.uint16) << np.uint16(bit)
     if blocks:
         masks |= np.array([bool(block) for block in blocks], dtype=np.uint16) << np.uint16(NAMED_BIT)
+    masks = masks[rows]
     if not masks.any():
-        return _encode_alike(customers, 0)
-    records = [b""] * len(customers)
+        return _encode_alike(customers, rows, 0)
+    records = [b""] * len(rows)
     for mask in np.unique(masks).tolist():
-        rows = np.flatnonzero(masks == mask)
-        for row, value in zip(rows.tolist(), _encode_alike(customers.take(rows), mask), strict=True):
-            records[row] = value
-    return [value + block for value, block in zip(records, blocks, strict=True)] if blocks else records
+        places = np.flatnonzero(masks == mask)
+        for place, value in zip(places.tolist(), _encode_alike(customers, rows[places], mask), strict=True):
+            records[place] = value
+    return [value + blocks[row] for value, row in zip(records, rows.tolist(), strict=True)] if blocks else records
 
 
 def _blocks(customers: Customers) -> list[bytes]:
@@ -58,24 +60,24 @@ def _blocks(customers: Customers) -> list[bytes]:
     return named_sections.encode(customers)
 
 
-def _encode_alike(customers: Customers, mask: int) -> list[bytes]:
-    """Customers who have the same sections."""
-    counts = customers.fixed["remembered"].astype(np.int64)
-    parts = [customers.fixed, *(customers.sections[name] for name in named(mask))]
+def _encode_alike(customers: Customers, rows: Rows, mask: int) -> list[bytes]:
+    """Those of `rows`, who have the same sections; what they lack is not touched, as it takes time to copy."""
+    fixed = customers.fixed[rows]
+    fixed["sections"] = mask
+    counts = fixed["remembered"].astype(np.int64)
+    parts = [fixed, *(customers.sections[name][rows] for name in named(mask))]
     head = sum(part.itemsize for part in parts)
     gap = head + ID_BYTES * REMEMBERED[0]
     width = gap + ID_BYTES * REMEMBERED[1]
-    if mask:
-        customers.fixed["sections"] = mask
-    rows = np.empty((len(customers), width), dtype=np.uint8)
+    table = np.empty((len(rows), width), dtype=np.uint8)
     start = 0
     for part in parts:
-        rows[:, start : start + part.itemsize] = as_bytes(part)
+        table[:, start : start + part.itemsize] = as_bytes(part)
         start += part.itemsize
     first, second = customers.seen
-    rows[:, head:gap] = first.view(np.uint8)
-    rows[:, gap:] = second.view(np.uint8)
-    flat = rows.tobytes()
+    table[:, head:gap] = first[rows].view(np.uint8)
+    table[:, gap:] = second[rows].view(np.uint8)
+    flat = table.tobytes()
     ends = (head + ID_BYTES * counts[:, 0]).tolist()
     others = (ID_BYTES * counts[:, 1]).tolist()
     records = []
@@ -85,7 +87,8 @@ def _encode_alike(customers: Customers, mask: int) -> list[bytes]:
         records.append(record + flat[at + gap : at + gap + other] if other else record)
         at += width
     for name in tails.of(named(mask)):
-        records = [record + more for record, more in zip(records, tails.encode(customers.tails[name]), strict=True)]
+        entries = tails.encode(customers.tails[name][rows])
+        records = [record + more for record, more in zip(records, entries, strict=True)]
     return records
 
 

@@ -132,7 +132,8 @@ def over_stores(
     Raises:
         UsageError: the new definition needs facts that the records do not have.
     """
-    missing = fact_differences(control.definitions[-1].content, definition_of(settings))
+    held = [each.content for each in control.definitions]
+    missing = fact_differences(held, definition_of(settings, held[-1]))
     if missing:
         raise UsageError(
             "these settings need facts that the records in Redis do not have: "

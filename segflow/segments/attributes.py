@@ -17,8 +17,8 @@ from segflow.segments.instant import UNKNOWN
 
 ENTRY: Final = np.dtype([("key", "<u4"), ("us", "<i8"), ("kind", "u1"), ("value", "<u8")])
 """Hash of the attribute's name (0: never stated), when the event that stated it happened, what it is, and its bits."""
-STATED: Final = np.dtype([("kind", "u1"), ("value", "<u8")])
-"""One attribute of one event: its Kind, and its value as the Kind says."""
+STATED: Final = np.dtype([("key", "<u4"), ("kind", "u1"), ("value", "<u8")])
+"""One attribute of one event: the hash of its name, its Kind, and its value as the Kind says."""
 
 ATTRIBUTE: Final = "attributes."
 """The prefix of attribute names in lists that also hold names of dimensions."""

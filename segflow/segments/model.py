@@ -14,6 +14,10 @@ MODEL: Final = "models."
 """The prefix of the names of other packages' models in lists that also hold names of dimensions."""
 
 
+FACTS: Final = "facts."
+"""Likewise, of built-in models whose facts are kept although their dimension is off."""
+
+
 class Model(Protocol):
     """One way to divide customers. Labels are mutually exclusive and complete; a code is an index into `labels`.
 

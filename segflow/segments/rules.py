@@ -17,7 +17,7 @@ from segflow.segments.cuts import Cuts
 from segflow.segments.declaration import Common, Declaration
 from segflow.segments.facts import Facts, Labels, Times
 from segflow.segments.instant import NEVER, duration_us
-from segflow.segments.model import MODEL, Model
+from segflow.segments.model import FACTS, MODEL, Model
 from segflow.segments.models.clv import build_clv
 from segflow.segments.models.rule_dimension import RuleDimension
 from segflow.segments.parameters import GammaGamma, MbgNbd, Parameters
@@ -43,7 +43,7 @@ class Rules:
     definition: int = 0
     holdout_share: float = 0.0  # of customers in the control group
     actions: Actions = NO_ACTIONS
-    attributes: tuple[str, ...] = ()  # of profiles, those that some rule looks at
+    attributes: tuple[str, ...] = ()  # of profiles, those that are kept
     keeping: tuple[Declaration[Any], ...] = ()  # models whose sections of the record events change
     window_slots: int = 0  # slots of money and orders that are kept, the present one included; 0: none
 
@@ -61,12 +61,23 @@ class Rules:
     def kept(self) -> tuple[str, ...]:
         """The sections that records need: the dimensions, the window, `attributes.<name>` for each attribute.
 
-        A dimension whose model is of another package is named `models.<name>`.
+        A dimension whose model is of another package is named `models.<name>`, one that is off and whose facts are kept
+        `facts.<name>`.
         """
         window = ("window",) if self.window_slots else ()
         packaged = {model.name for model in self.keeping if model.package is not None}
         names = (f"{MODEL}{name}" if name in packaged else name for name in self.names)
-        return (*names, *window, *(f"{ATTRIBUTE}{name}" for name in self.attributes))
+        unlisted = (f"{FACTS}{model.name}" for model in self.keeping if model.name not in self.names)
+        return (*names, *unlisted, *window, *(f"{ATTRIBUTE}{name}" for name in self.attributes))
+
+    @cached_property
+    def looked_at(self) -> frozenset[str]:
+        """The sections of records that the models look at. Others may be kept, for dimensions to come."""
+        own = {name for model in self.keeping if model.name in self.names for name in (model.name, *model.needs)}
+        own |= {"window"} if self.window_slots else set()
+        return frozenset(
+            own | ({"attributes"} if any(isinstance(each, RuleDimension) for each in self.models) else set())
+        )
 
     @cached_property
     def start(self) -> Labels:
@@ -177,9 +188,9 @@ def common_of(settings: Settings) -> Common:
 
 
 def keeping(settings: Settings) -> tuple[Declaration[Any], ...]:
-    """The models whose sections of the record the dimensions that are on look at."""
+    """The models whose sections of the record are kept: those the dimensions look at, and those `facts` names."""
     declared = settings.declarations()
-    models = [declared[name] for name in settings.dimensions if name in declared]
+    models = [declared[name] for name in (*settings.dimensions, *settings.models_kept()) if name in declared]
     wanted = {name for model in models for name in (model.name, *model.needs)}
     return tuple(each for name, each in declared.items() if name in wanted and each.section is not None)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from segflow.engine.columns import events
 from segflow.engine.columns.events import Chunk
 from segflow.engine.decode.records import Decoder
-from segflow.engine.decode.transfers import HandoverDecoder, UnreadableMessageError
+from segflow.engine.decode.transfers import Decoders, HandoverDecoder, UnreadableMessageError
 from segflow.streams.consume.transport import Batch
 from segflow.streams.kafka.leader_epochs import UNKNOWN_EPOCH
 
@@ -76,6 +76,12 @@ class InputBuffer:
         self.chunks = deque([joined] if len(joined) else [])
         return joined if len(joined) <= most else joined.slice(0, most)
 
+    def use(self, decoder: Decoder | HandoverDecoder) -> None:
+        """Decode by another decoder from now on, and again what waits and is decoded."""
+        if decoder is not self.decoder:
+            self.decoder = decoder
+            self.chunks = deque(decoder.again(chunk) for chunk in self.chunks)
+
     def begin(self, offset: int, leader_epoch: int = UNKNOWN_EPOCH, newest_epoch: int = UNKNOWN_EPOCH) -> None:
         """The next record to come and to consume is the one at `offset`.
 
@@ -126,6 +132,13 @@ class ShardInputs:
         self.arrived = False  # something, since the shard looked last
         self.new_leader = ""  # of an input, from when on nothing more is taken in: what was read must be checked first
         self.on_arrival: Callable[[], None] = _nobody_waits
+
+    def use(self, decoders: Decoders) -> None:
+        """Decode by these from now on: a new definition may keep more of events than those before it."""
+        purchases, interactions, handover = self.buffers
+        purchases.use(decoders.purchases)
+        interactions.use(decoders.interactions)
+        handover.use(decoders.handover)
 
     def take_contexts(self) -> dict[tuple[int, int], bytes]:
         """The traceparent of what was consumed since the last time, by input and offset."""

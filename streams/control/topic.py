@@ -29,9 +29,12 @@ from segflow.segments.rules import from_settings, parameters_of, recut_policy_of
 from segflow.streams.control.definitions import (
     Content,
     Definition,
+    began,
+    begun,
     definition_of,
     differences,
     fact_differences,
+    models_ahead,
     settings_of,
     whole,
 )
@@ -54,6 +57,11 @@ UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError
 FOLLOW_MS: Final = 500
 """One poll of the control topic; a record ends it at once."""
 MILLISECOND_US: Final = 1000
+
+
+WITH_ALL_FACTS: Final = (
+    "With `facts: all` a dimension's facts begin empty, and count from then on; `segflow definitions` says since when. "
+)
 
 
 class DefinitionRefusedError(Exception):
@@ -137,17 +145,20 @@ class Control:
             DefinitionRefusedError: the settings' definition cannot become the installation's.
             kafka.errors.KafkaError: Kafka cannot be reached.
         """
-        mine = definition_of(self._settings)
-        if not self.read():
+        known = self.read()
+        mine = self.wanted
+        if not known:
             self._write("definition", mine)
         elif not self._holds(mine):
             self.refuse_other_facts()
+            begin = begun(self._latest.content, mine)
             if mine in [each.content for each in self.definitions] and others():
                 self.read()  # one of the others may have written it just now
                 if self._holds(mine):
                     return
                 raise DefinitionRefusedError(self._stale(mine))
             self._write("definition", mine, quiet=quiet)
+            self._tell_what_began(begin)
         if self._secret is None:
             self._write("secret", secrets.token_hex(SECRET_BYTES))
         if not self._holds(mine):
@@ -175,6 +186,22 @@ class Control:
     def _latest(self) -> Definition:
         return self.definitions[-1]
 
+    @property
+    def wanted(self) -> Content:
+        """The definition of this worker's settings; what they do not say of facts is as it is."""
+        return definition_of(self._settings, self._latest.content if self.definitions else None)
+
+    def _tell_what_began(self, begin: list[str]) -> None:
+        since = began(self.definitions)
+        names = [name for name in since if name in begin or f"dimensions.{name}" in begin]
+        if names:
+            log.warning(
+                "definition %d begins to keep what was not kept before, empty for every customer: %s. What happened "
+                "before is not in it; `segflow definitions` shows since when each counts",
+                self._latest.version,
+                ", ".join(names),
+            )
+
     def _holds(self, mine: Content) -> bool:
         return self._latest.content == mine
 
@@ -191,14 +218,15 @@ class Control:
         Raises:
             DefinitionRefusedError: they hold others.
         """
-        found = fact_differences(self._latest.content, definition_of(self._settings))
+        found = fact_differences([each.content for each in self.definitions], self.wanted)
         if found:
+            hint = "" if models_ahead(self.wanted) else WITH_ALL_FACTS
             raise DefinitionRefusedError(
                 "the settings need other facts than this installation has: "
                 + "; ".join(map(str, found))
-                + ". A worker classifies customers again, but cannot split the totals in their records, and `segflow "
-                "rebuild` makes again what was published. Take the old values back; or let a new installation (other "
-                "output topics, kafka.group and redis.prefix) read the log from its start"
+                + f". {hint}A worker classifies customers again, but cannot split the totals in their records, and "
+                "`segflow rebuild` makes again what was published. Take the old values back; or let a new installation "
+                "(other output topics, kafka.group and redis.prefix) read the log from its start"
             )
 
     def _stale(self, mine: Content) -> str:
@@ -354,15 +382,14 @@ class Control:
             return
         quiet = bool(record.get("quiet"))
         rules = from_settings(settings, definition=version)
-        if self.definitions:
+        defined = Definition(version=version, written_us=written_ms * MILLISECOND_US, content=content, quiet=quiet)
+        self.definitions.append(defined)  # first, so that what a known rule version needs is always decoded
+        if len(self.definitions) > 1:
             cuts = kept_cuts(self.rule_versions.latest.cuts, recut_policy_of(self.settings), recut_policy_of(settings))
             self.rule_versions.add_definition(rules.with_cuts(cuts), quiet=quiet)
         else:
             self.rule_versions = RuleVersions(rules, self._secret or b"")
         self.settings = settings
-        self.definitions.append(
-            Definition(version=version, written_us=written_ms * MILLISECOND_US, content=content, quiet=quiet)
-        )
 
 
 def _with_moments(record: dict[str, Any], policy: RecutPolicy) -> dict[str, Any]:

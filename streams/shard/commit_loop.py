@@ -135,6 +135,8 @@ class CommitLoop:
         if state.halted:
             return None
         started_s, wall_us = perf_counter(), now_us()
+        rules = state.control.rule_versions.next_version(state.head.rules)
+        state.inputs.use(state.control.decoders)  # after the version was looked up: they know what it keeps
         chunks = state.gate.chunks(wall_us, state.head.clock_us)
         decoded_s = perf_counter()
         horizon_us = state.gate.horizon_us(wall_us)
@@ -150,7 +152,7 @@ class CommitLoop:
         state.metrics.steps.labels("decode").observe(decoded_s - started_s)
         for buffer, chunk in zip(state.inputs.buffers, chunks, strict=True):
             buffer.consume(len(chunk))
-        plan = self._plan(chunks, wall_us, horizon_us)
+        plan = self._plan(chunks, rules, wall_us, horizon_us)
         purchases, interactions, handed = chunks
         planned_s = perf_counter()
         loaded = self._loader.load(plan, purchases, interactions, state.head, state.store, handed=handed, due=due)
@@ -184,7 +186,7 @@ class CommitLoop:
             state.concluded_us = max(state.concluded_us, until_us)
         return due
 
-    def _plan(self, chunks: tuple[Chunk, ...], wall_us: int, horizon_us: int) -> Plan:
+    def _plan(self, chunks: tuple[Chunk, ...], rules: int, wall_us: int, horizon_us: int) -> Plan:
         state = self._state
         buffers = state.inputs.buffers
         plan = plan_for(
@@ -196,7 +198,7 @@ class CommitLoop:
             shards=state.partitions,
             leader_epochs=tuple(buffer.leader_epoch for buffer in buffers),
             wall_us=wall_us,
-            rules=state.control.rule_versions.next_version(state.head.rules),
+            rules=rules,
         )
         sweep_limit = slice_of(state.settings.worker.sweep_max_customers, sum(map(len, chunks)))
         return msgspec.structs.replace(

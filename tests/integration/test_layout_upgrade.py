@@ -20,6 +20,9 @@ from tests.support.agreement import by_customer, parsed
 CUSTOMERS = 600  # more than a page of the directory
 EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "value")
 
+LISTED = Settings.model_validate({"facts": "listed"})
+"""Of records of layout 1, which had no sections."""
+
 
 def log(first_day: int, last_day: int) -> list[dict[str, Any]]:
     """Something of everybody every 10 days, in turn all that there is; a seventh is seen on the first 10 days alone."""
@@ -68,8 +71,8 @@ def as_layout_1(store: Store, ids: list[str]) -> None:
 
 def test_a_populated_store_of_layout_1_goes_on_as_if_nothing_had_been(store: Store) -> None:
     """The same changes and, of everybody who was touched, the same records as a shard that never saw layout 1."""
-    plain = shard_on(MemoryStore(), Settings())
-    old = shard_on(store, Settings())
+    plain = shard_on(MemoryStore(), LISTED)
+    old = shard_on(store, LISTED)
     ids = [f"c{number}" for number in range(CUSTOMERS)]
     assert by_customer(applied(old, log(0, 100))) == by_customer(applied(plain, log(0, 100)))
     as_layout_1(store, ids)
@@ -81,14 +84,14 @@ def test_a_populated_store_of_layout_1_goes_on_as_if_nothing_had_been(store: Sto
 
 def test_a_dimension_that_is_new_to_records_of_layout_1_starts_with_empty_facts(store: Store) -> None:
     """Lifecycle and rfm go on; the others begin at their neutral labels with the first event from then on."""
-    old = shard_on(store, Settings())
+    old = shard_on(store, LISTED)
     applied(old, log(0, 100))
     ids = [f"c{number}" for number in range(CUSTOMERS)]
     as_layout_1(store, ids)
     product = Settings(dimensions=EVERY)
     grown = MemoryShard(product, RuleVersions(from_settings(product)), store=_Kept(store))  # type: ignore[arg-type]
     found = by_customer(applied(grown, log(100, 160)))
-    plain = shard_on(MemoryStore(), Settings())
+    plain = shard_on(MemoryStore(), LISTED)
     applied(plain, log(0, 100))
     expected = by_customer(applied(plain, log(100, 160)))
     for customer_id, changes in found.items():

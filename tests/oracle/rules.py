@@ -107,6 +107,7 @@ class OracleRules:
     clv_cuts: tuple[Decimal, Decimal] = (Decimal(100), Decimal(25))
     clv_cut_at: datetime | None = None
     slow_share: Fraction = Fraction(30, 100)
+    keeps_invoices: bool = True
     erase_remembered_for: timedelta = timedelta(days=730)
     rule_dimensions: Mapping[str, RuleDimension] = field(default_factory=dict)
     dimensions: tuple[str, ...] = ("lifecycle", "rfm")

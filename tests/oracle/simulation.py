@@ -150,10 +150,10 @@ class Shard:
     def _is_refused(self, customer_id: str, body: Mapping[str, Any]) -> bool:
         """Return whether an event becomes a dead letter for what is known of its customer: an invoice without a place.
 
-        How the contract is read: only where `payment` is a dimension, as invoices are kept nowhere else.
+        How the contract is read: only where invoices are kept.
         """
         customer = self.customers.get(customer_id)
-        if customer is None or body["type"] != "payment" or "payment" not in self.rules.dimensions:
+        if customer is None or body["type"] != "payment" or not self.rules.keeps_invoices:
             return False
         return not customer.has_seen(identity_of(body)) and customer.facts.invoices.refuses(body)
 

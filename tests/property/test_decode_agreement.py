@@ -17,7 +17,9 @@ EVERY = ("lifecycle", "rfm", "engagement", "price", "cadence", "satisfaction", "
 SETTINGS = (
     Settings(dimensions=EVERY),
     Settings.model_validate({"currency": "JPY", "rates": {"EUR": "163.2", "KWD": "501"}, "dimensions": EVERY[::-1]}),
-    Settings.model_validate({"currency": "KWD", "rates": {"USD": "0.3074"}, "worker": {"record_max_bytes": 256}}),
+    Settings.model_validate(
+        {"currency": "KWD", "rates": {"USD": "0.3074"}, "facts": "listed", "worker": {"record_max_bytes": 256}}
+    ),
 )
 TOPICS = (None, PURCHASES, INTERACTIONS)
 
@@ -186,9 +188,9 @@ def rows(chunk: Chunk) -> list[tuple[object, ...] | None]:
 
 
 def needed(product: Settings) -> set[str]:
-    """The columns that the settings' dimensions need beside those of all."""
+    """The columns that the facts need that the settings keep, beside those of all."""
     column = {"price": "discounted", "satisfaction": "score", "engagement": "level_log2", "payment": "invoice"}
-    return {column[name] for name in product.dimensions if name in column}
+    return {column[name] for name in (*product.dimensions, *product.models_kept()) if name in column}
 
 
 def agreed(
@@ -310,4 +312,5 @@ def test_what_only_some_dimensions_need_is_read_by_hand(decoder: type[Decoder]) 
     assert found.more["score"].tolist() == [0] * 8 + [8, 0, 0, 0]
     nothing = float("-inf")
     assert found.more["level_log2"].tolist() == [1.0] * 8 + [nothing, 3.0, nothing, nothing]
-    assert decoder(Settings(), None).decode([values[0].encode()], None, [0]).more == {}
+    listed = Settings.model_validate({"facts": "listed"})
+    assert decoder(listed, None).decode([values[0].encode()], None, [0]).more == {}

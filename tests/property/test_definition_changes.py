@@ -129,18 +129,21 @@ def by(oracle: Oracle) -> dict[str, list[dict[str, Any]]]:
     return by_customer(oracle.changes)
 
 
-def test_price_is_forgotten_when_it_goes() -> None:
-    """A dimension that is switched off leaves nothing behind in the record."""
-    engine = Engine(Settings(dimensions=WITH_PRICE))
+@pytest.mark.parametrize(("facts", "gone"), [("listed", 13), ("all", 0)])
+def test_price_is_forgotten_when_it_goes_where_the_facts_of_listed_dimensions_alone_are_kept(
+    facts: str, gone: int
+) -> None:
+    """A dimension that is switched off leaves nothing behind in the record; else its facts, and no label."""
+    engine = Engine(Settings.model_validate({"dimensions": WITH_PRICE, "facts": facts}))
     purchase = {"type": "purchase", "customer_id": "c", "order_id": "o", "amount": "9", "discount": "1"}
     engine.feed([purchase | {"event_id": f"e{day}", "occurred_at": f"2024-01-0{day}T00:00:00Z"} for day in (1, 2, 3)])
     before = engine.shard.store.load(["c"])[0]
-    engine.rule_versions.add_definition(from_settings(Settings(), definition=1))
+    engine.rule_versions.add_definition(from_settings(Settings.model_validate({"facts": facts}), definition=1))
     engine.sweep()
     after = engine.shard.store.load(["c"])[0]
     assert before is not None
     assert after is not None
-    assert len(before) - len(after) == 13  # docs/state.md
+    assert len(before) - len(after) == gone  # docs/state.md
     assert {change["dimension"] for change in engine.changes if change["definition"] == 1} == set()
 
 

@@ -99,7 +99,7 @@ def some_attributes(dice: np.random.Generator) -> Attributes:
     """Anything told of them, or nothing, or a removal."""
     keys = tuple(sorted(map(key_of, NAMES)))
     values = np.array(
-        [kind_and_bits(value) for value in (None, True, False, 0.0, 1.0, 2.5, 70.0, -3.0, "DE")], dtype=STATED
+        [(0, *kind_and_bits(value)) for value in (None, True, False, 0.0, 1.0, 2.5, 70.0, -3.0, "DE")], dtype=STATED
     )
     chosen = values[dice.integers(0, len(values), (CUSTOMERS, len(keys)))]
     entries = np.zeros((CUSTOMERS, len(keys)), dtype=ENTRY)

@@ -9,7 +9,7 @@ from segflow.cli.commands import lookups
 from segflow.cli.options import SettingsFile, load
 from segflow.operations.printable import printable
 from segflow.segments.instant import to_text
-from segflow.streams.control.definitions import definition_of, differences, fact_differences
+from segflow.streams.control.definitions import began, differences, fact_differences
 from segflow.streams.control.topic import Control
 
 EPILOG: Final = """\b
@@ -31,12 +31,14 @@ def command(
     loaded = load(settings)
     control = lookups.in_force(loaded)
     listed = _listed(control)
-    mine = definition_of(loaded)
+    mine = control.wanted
     held = control.definitions[-1].content
     settings_differ = _as_json(differences(held, mine))
-    refused = [each.path for each in fact_differences(held, mine)]
+    refused = [each.path for each in fact_differences([each.content for each in control.definitions], mine)]
+    since = {name: each.version for name, each in began(control.definitions).items()}
     if as_json:
-        print(json.dumps({"definitions": listed, "settings_differ": settings_differ, "facts_differ": refused}))
+        found = {"definitions": listed, "settings_differ": settings_differ, "facts_differ": refused}
+        print(json.dumps(found | {"facts_since": since}))
         return
     for each in listed:
         quiet = "  (quiet: its changes were not published)" if each["quiet"] else ""
@@ -45,6 +47,8 @@ def command(
             print(f"    {_line(change)}")
         if not each["changes"]:
             print("    the first")
+    for name, version in since.items():
+        print(printable(f"counts from version {version} on, as it was not kept before: {name}"))
     for change in settings_differ:
         print(f"not in force: {_line(change)}")
     if refused:

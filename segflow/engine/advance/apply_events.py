@@ -46,7 +46,7 @@ def apply(customers: Customers, batch: Chunk, rules: Rules, rows: Rows, events: 
     _apply_to_fixed_part(customers, batch, happened.purchases, happened.refunds)
     if rules.window_slots:
         _apply_to_window(customers, batch, rules, rows, events)
-    if rules.attributes:
+    if rules.attributes and len(events):
         _apply_profiles(customers, batch, rules, rows, events)
 
 
@@ -100,11 +100,12 @@ def _apply_to_window(customers: Customers, batch: Chunk, rules: Rules, rows: Row
 
 def _apply_profiles(customers: Customers, batch: Chunk, rules: Rules, rows: Rows, events: Rows) -> None:
     """Attributes."""
-    profiles = batch.more["attributes"][events]
+    wanted = sorted(map(key_of, rules.attributes))
+    stated = batch.more["attributes"]  # of every definition there was: more than these rules keep
+    profiles = stated[np.ix_(events, np.searchsorted(stated["key"][0], wanted))]
     present = np.flatnonzero((profiles["kind"] != attributes.Kind.ABSENT).any(axis=1))
     if len(present):
         keys, held = customers.keys["attributes"], customers.tails["attributes"]
-        wanted = sorted(map(key_of, rules.attributes))
         columns = np.searchsorted(keys, wanted)
         where = np.ix_(rows[present], columns)
         held[where] = attributes.with_profile(

@@ -155,7 +155,7 @@ class Processor:
             return
         self.touched[rows] = True
         new, self.rules = self.rules, adoption.old
-        facts = self.customers.facts(rows)
+        facts = self.customers.facts(rows, adoption.old.looked_at | new.looked_at)
         self.pass_silence(rows, np.full(len(rows), adoption.at_us), facts)
         if self.parts:
             self.before, self.parts = Changes.join(self.parts, len(adoption.old.models)), []
@@ -232,7 +232,7 @@ class Processor:
         nobody = Customers.unknown([""] * len(rows), start_labels(self.rules), 0, self.rules.kept)
         self._note(
             rows,
-            nobody.facts(slice(None)),
+            nobody.facts(slice(None), self.rules.looked_at),
             at_us,
             np.full(len(rows), cause, dtype=np.uint8),
             np.full(len(rows), NO_EVENT, dtype=np.int64),
@@ -312,7 +312,7 @@ class Processor:
         """
         if not len(rows):
             return
-        facts = self.customers.facts(rows) if facts is None else facts
+        facts = self.customers.facts(rows, self.rules.looked_at) if facts is None else facts
         new = self.rules.classify(facts, at_us, held)
         old: Codes | Labels = self._codes(rows) if previous is None else previous
         if previous is not None:

@@ -64,7 +64,7 @@ class Silence:
         if not len(due):
             return
         rows, until_us = rows[due], until_us[due]
-        facts = self.customers.facts(rows) if facts is None else facts.take(due)
+        facts = self.customers.facts(rows, rules.looked_at) if facts is None else facts.take(due)
         concluded_us = self.customers.fixed["concluded_us"][rows]
         self.expect(rows, rules.deadline(facts, concluded_us, self.customers.labels(rules.names, rows)))
         for _ in range(STEPS_MAX):

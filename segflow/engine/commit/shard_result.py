@@ -43,8 +43,7 @@ def split(
 ) -> list[ShardResult]:
     """By shard what became of the batch's `customers` and events; the lists are by shard already."""
     rows = np.flatnonzero(done.touched & erasures.known)
-    stored = customers.take(rows)
-    records = list(zip(stored.ids, record.encode(stored), strict=True))
+    records = list(zip([customers.ids[row] for row in rows.tolist()], record.encode(customers, rows), strict=True))
     results = []
     row = event = place = 0
     for number, commit in enumerate(commits):

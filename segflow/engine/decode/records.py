@@ -117,6 +117,7 @@ class Decoder:
         self._columns = {name for model in keeping(settings) if model.section for name in model.section.columns}
         weights = settings.engagement.weights
         self._weights_log2 = {name: weight_log2(weight) for name, weight in weights.items()}
+        self._purchase_log2 = self._weights_log2.get("purchase", weight_log2(settings.engagement.other_weight))
         self._other_log2 = weight_log2(settings.engagement.other_weight)
         self._half_life_us = duration_us(settings.engagement.half_life)
         self._attributes = sorted(settings.attributes(), key=key_of)
@@ -150,6 +151,10 @@ class Decoder:
             [record.key for record in records],
             [record.offset for record in records],
         )
+
+    def again(self, chunk: Chunk) -> Chunk:
+        """The columns of records that another decoder made columns of."""
+        return self.decode(chunk.values, chunk.keys, chunk.offsets.tolist())
 
     def _chunk(
         self,
@@ -209,11 +214,12 @@ class Decoder:
             more["interaction"][list(columns.interactions)] = list(columns.interactions.values())
         if self._attributes:
             more["attributes"] = np.zeros((len(occurred_us), len(self._attributes)), dtype=STATED)
+            more["attributes"]["key"] = [key_of(name) for name in self._attributes]
             more["attributes"]["kind"] = attributes.Kind.ABSENT
             for row, profile in columns.profiles.items():
                 for column, name in enumerate(self._attributes):
                     if name in profile:
-                        more["attributes"][row, column] = attributes.kind_and_bits(profile[name])
+                        more["attributes"][row, column] = (key_of(name), *attributes.kind_and_bits(profile[name]))
         if "invoice" in self._columns:
             more["invoice"] = np.zeros(len(occurred_us), dtype=INVOICE)
             more["invoice"][list(columns.invoices)] = list(columns.invoices.values())
@@ -257,7 +263,7 @@ class Decoder:
             columns.discounted_rows.append(len(columns.kinds))
         columns.add(Kind.PURCHASE, fast.occurred_at, _identity(None, event_id), amount_minor, customer_id, event_id)
         if self._weighs:
-            columns.weights_log2.append(self._weight_log2("purchase"))
+            columns.weights_log2.append(self._purchase_log2)
         return True
 
     def _plain_minor(self, raw: Raw) -> int | None:

@@ -55,7 +55,16 @@ class HandoverDecoder:
         Raises:
             UnreadableMessageError: one is no merge message.
         """
-        handed = [_message(row, value, offset) for row, (value, offset) in enumerate(zip(values, offsets, strict=True))]
+        return self._chunk(
+            [_message(row, value, offset) for row, (value, offset) in enumerate(zip(values, offsets, strict=True))],
+            offsets,
+        )
+
+    def again(self, chunk: Chunk) -> Chunk:
+        """The columns of messages that another decoder made columns of."""
+        return self._chunk([chunk.merge_messages[row] for row in range(len(chunk))], chunk.offsets.tolist())
+
+    def _chunk(self, handed: Sequence[MergeMessage], offsets: Sequence[int]) -> Chunk:
         chunk = self._events.decode([each.value for each in handed], None, offsets)
         kinds = [KINDS.get(each.kind, kind) for each, kind in zip(handed, chunk.kinds.tolist(), strict=True)]
         return replace(

@@ -130,7 +130,7 @@ class Encoder:
         """The segments of every one of `customers` as they are now."""
         fixed = customers.fixed
         labels = customers.labels(rules.names)
-        facts = customers.facts(slice(None))
+        facts = customers.facts(slice(None), rules.looked_at)
         coming = next_changes(rules, facts, fixed["concluded_us"], labels)
         count = len(customers)
         stakes = AtStake.unknown(count)

@@ -51,7 +51,7 @@ def chunk_of(log: list[dict[str, Any]]) -> Chunk:
 
 def unknown(*ids: str) -> Customers:
     """Customers nothing is known of."""
-    return Customers.unknown(list(ids), start_labels(RULES), 0)
+    return Customers.unknown(list(ids), start_labels(RULES), 0, RULES.kept)
 
 
 def advanced(customers: Customers, chunk: Chunk, clock_us: int = int(UNKNOWN), until_us: int = int(UNKNOWN)) -> Advance:

@@ -75,8 +75,9 @@ def test_a_simulation_says_what_the_adoption_then_does(log: Log, change: dict[st
 
 def test_facts_that_redis_does_not_hold_are_refused_with_the_reason() -> None:
     """Sums cannot be taken apart; a file of the events can be worked through again."""
+    listed = Settings.model_validate({"facts": "listed"})
     with pytest.raises(UsageError, match=r"dimensions.price .* simulate over a file"):
-        over_stores(control_of(Settings()), Settings(dimensions=("price",)), [], UNKNOWN, 1)
+        over_stores(control_of(listed), listed.model_copy(update={"dimensions": ("price",)}), [], UNKNOWN, 1)
 
 
 def test_cuts_that_are_newly_wanted_are_made_of_the_population_as_it_is() -> None:

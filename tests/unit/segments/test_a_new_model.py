@@ -86,6 +86,7 @@ from segflow.engine.advance.erasures import start_labels
 from segflow.engine.file_run import FileRun
 from segflow.operations.explanation import explanations
 from segflow.schemas import settings_file
+from segflow.schemas.settings import Facts
 from segflow.state import record
 from segflow.streams.control.definitions import definition_of, fact_differences, settings_of
 from pathlib import Path
@@ -99,12 +100,14 @@ stored = run.memory_shards[0].store.load(["c"])
 customers = record.decode(["c"], stored, start_labels(rules), 0, rules.kept)
 (found,) = [each for each in explanations(customers, rules, "EUR", 0) if each.dimension == "stroller"]
 definition = definition_of(settings)
-plain = definition_of(settings.model_copy(update={"dimensions": ("lifecycle",)}))
+listed = Facts(models="listed")
+alone = settings.model_copy(update={"facts": listed})
+plain = definition_of(alone.model_copy(update={"dimensions": ("lifecycle",)}))
 print(json.dumps({
     "label": found.label, "because": found.because, "next": found.next_at,
     "again": record.encode(customers) == stored,
     "definition": definition["stroller"], "same": definition_of(settings_of(definition, settings)) == definition,
-    "facts": [each.path for each in fact_differences(plain, definition)],
+    "facts": [each.path for each in fact_differences([plain], definition_of(alone))],
 }))
 """
 

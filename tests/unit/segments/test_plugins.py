@@ -305,7 +305,7 @@ def test_a_definition_has_the_version_of_the_model(packages: Packages) -> None:
     assert (definition_of(again), again.clock) == (content, "event")
     plain = definition_of(Settings(dimensions=("lifecycle",)))
     assert "models" not in plain
-    assert [each.path for each in fact_differences(plain, content)] == ["dimensions.weekend_buyer"]
+    assert [each.path for each in fact_differences([plain], content)] == ["dimensions.weekend_buyer"]
     packages.install(CODE.replace('version="1"', 'version="2"'))
     told = [str(each) for each in differences(content, definition_of(listed(min_purchases=2)))]
     assert told == ['models.weekend_buyer.version was "1", is "2"']

@@ -22,7 +22,7 @@ from segflow.segments.rules import from_settings
 from segflow.state import record
 from segflow.state.customers import Customers
 from segflow.state.layout import FIXED_BYTES
-from segflow.streams.control.definitions import definition_of, fact_differences, facts_of
+from segflow.streams.control.definitions import attributes_of, begun, definition_of, fact_differences
 from tests.support.agreement import by_customer, parsed
 from tests.support.histories import histories, written
 from tests.support.trials import trials
@@ -272,13 +272,18 @@ def test_labels_stay_with_their_dimension_when_the_order_changes() -> None:
 def test_which_attributes_are_kept_is_part_of_the_definition() -> None:
     """And without rules nothing of it stands there."""
     content = definition_of(one("attributes.b == 1 and attributes['a'] is present"))
-    assert facts_of(content)["attributes"] == ["a", "b"]
+    assert attributes_of(content) == ["a", "b"]
     assert content["rule_dimensions"]["mood"]["otherwise"] == "no"
     assert "rule_dimensions" not in definition_of(Settings())
     other = definition_of(one("attributes.b == 2 and attributes.a == 'x' and frequency > 3"))
-    assert fact_differences(content, other) == []
-    (difference,) = fact_differences(content, definition_of(one("attributes.c == 1")))
-    assert (difference.path, difference.before, difference.after) == ("attributes", ["a", "b"], ["c"])
+    assert fact_differences([content], other) == []
+    assert begun(content, other) == []
+    another = definition_of(one("attributes.c == 1 and attributes.a == 1"))
+    assert fact_differences([content], another) == []
+    assert begun(content, another) == ["attributes.c"]
+    ahead = definition_of(Settings.model_validate({"facts": {"attributes": ["c", "a", "c"]}}))
+    assert attributes_of(ahead) == ["a", "c"]
+    assert begun(ahead, another) == []
 
 
 @given(log=histories(varied=True), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4))
@@ -321,6 +326,7 @@ def test_dimensions_without_rules_cost_a_record_nothing() -> None:
     assert len(record.encode(customers)[0]) == FIXED_BYTES
     customers.move("mood", np.array([0]), np.array([1], dtype=np.uint8), np.array([7]))
     assert len(record.encode(customers)[0]) == FIXED_BYTES + 1 + 13
-    plain = from_settings(Settings())
-    chunk = Decoder(Settings(), None).decode([json.dumps(profile(0, a=1)).encode()], None, [0])
+    settings = Settings.model_validate({"facts": "listed"})
+    plain = from_settings(settings)
+    chunk = Decoder(settings, None).decode([json.dumps(profile(0, a=1)).encode()], None, [0])
     assert (plain.attributes, chunk.more) == ((), {})

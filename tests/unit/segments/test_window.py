@@ -160,6 +160,7 @@ def test_a_slot_that_leaves_beyond_the_calendar_never_does() -> None:
 
 def test_without_a_window_nothing_is_kept_of_slots() -> None:
     """No section, no entries, no column."""
-    shard = MemoryShard(Settings(), RuleVersions(from_settings(Settings())))
+    settings = Settings.model_validate({"facts": "listed"})
+    shard = MemoryShard(settings, RuleVersions(from_settings(settings)))
     assert shard.rule_versions.first.kept == ("lifecycle", "rfm")
     assert timedelta(days=28) == Settings().slot

@@ -176,7 +176,7 @@ def test_cuts_of_the_population_outlive_a_definition_that_wants_them_too() -> No
 def test_decoding_serves_every_definition_there_was() -> None:
     """A shard may still be under a definition with a dimension that the latest lacks."""
     weighty = {"dimensions": ["engagement"], "engagement": {"other_weight": 7.0}}
-    control = read_by(Settings(), defined(**weighty), defined())
+    control = read_by(Settings(), defined(**weighty), defined(facts="listed"))
     assert set(control.decoding.dimensions) == {"engagement", "lifecycle", "rfm"}
     assert control.decoding.engagement.other_weight == 7.0
     assert control.settings.dimensions == ("lifecycle", "rfm")

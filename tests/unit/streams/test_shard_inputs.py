@@ -1,13 +1,16 @@
 """What a shard holds between the fetch and the commit: nothing is skipped, nothing is taken twice."""
 
+import json
+
 import pytest
 
 from segflow.engine.columns import merge_messages
 from segflow.engine.columns.events import HANDOVER, INTERACTIONS, PURCHASES
 from segflow.engine.columns.merge_messages import MergeMessage
 from segflow.engine.decode.records import Decoder
-from segflow.engine.decode.transfers import HandoverDecoder, UnreadableMessageError
+from segflow.engine.decode.transfers import HandoverDecoder, UnreadableMessageError, decoders
 from segflow.schemas.settings import Settings
+from segflow.segments.attributes import Kind
 from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Batch
 from tests.support.kafka_records import Record
@@ -116,3 +119,24 @@ def test_nothing_of_a_later_leader_is_taken_in_before_what_was_read_is_checked()
     assert (offsets(made), made.new_leader) == ([0], "epoch 6 after 5")
     made.offer(INTERACTIONS, Batch([Record(0)], 0, 1, 0, [(0, 6)]))
     assert made.buffers[INTERACTIONS].waiting == 1
+
+
+def test_what_waits_is_decoded_again_where_a_new_definition_keeps_more_of_events() -> None:
+    """Of all inputs, what was decoded and what was not; which records there are, and for whom, stays."""
+    made = inputs()
+    event = {"type": "profile", "customer_id": "c1", "occurred_at": "2024-03-01T00:00:00Z", "attributes": {"a": 1}}
+    values = [json.dumps(event | {"event_id": f"e{number}"}).encode() for number in range(3)]
+    handed = [merge_messages.encode(MergeMessage(kind="event", to="c2", value=value)).value for value in values]
+    for side, records in ((INTERACTIONS, values), (HANDOVER, handed)):
+        made.offer(side, Batch([Record(offset, value=value) for offset, value in enumerate(records)], 0, 3))
+        made.buffers[side].peek(2)
+        made.buffers[side].consume(1)
+        made.offer(side, Batch([Record(3, value=records[0])], 3, 4))
+    more = decoders(Settings.model_validate({"facts": {"attributes": ["a", "b"]}}))
+    made.use(more)
+    made.use(more)
+    for side, customer in ((INTERACTIONS, "c1"), (HANDOVER, "c2")):
+        chunk = made.buffers[side].peek(100)
+        assert (chunk.offsets.tolist(), chunk.customer_ids) == ([1, 2, 3], [customer] * 3)
+        assert sorted(chunk.more["attributes"]["kind"][0].tolist()) == [Kind.NUMBER, Kind.ABSENT]
+        assert made.buffers[side].waiting == 3
