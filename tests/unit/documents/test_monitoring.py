@@ -9,6 +9,7 @@ from docgen.dashboard import dashboard
 from docgen.operations_pages import metric_labels
 from segflow.streams.health.metrics import Metrics
 from tests.support.monitoring import DASHBOARD, DEPLOY, queries, rules
+from tests.support.state_page import PAGE, states
 
 METRICS: Final = Metrics()
 SUFFIXES: Final = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
@@ -49,6 +50,15 @@ def test_a_query_asks_for_metrics_and_labels_that_there_are(name: str, query: st
     by = re.search(r"\bby \(([^)]*)\)", query)
     left = labels if by is None else {label.strip() for label in by[1].split(",")}
     assert {*re.findall(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}", told)} <= left
+
+
+def test_every_alert_is_on_the_page_of_what_can_go_wrong_with_what_to_do() -> None:
+    """At its state, or in the table of those that stand for none; on-call looks there first."""
+    signs = [quoted for state in states().values() for quoted in state["alert"].quoted]
+    rows = re.findall(r"^\| `(Segflow\w+)` \| (.+) \| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    others = [name for name, *cells in rows if all(cells)]
+    assert sorted({*signs, *others}) == sorted(each["alert"] for each in rules())
+    assert len(others) == len({*others} - {*signs})
 
 
 def test_every_metric_is_on_the_dashboard() -> None:
