@@ -82,6 +82,7 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
             title="Silence looked at, customers merged",
             queries={
                 "timers": "sum(rate(segflow_swept_total[$__rate_interval]))",
+                "brought under new rules": "sum(rate(segflow_adopted_total[$__rate_interval]))",
                 "merged": "sum(rate(segflow_merged_total[$__rate_interval]))",
                 "messages between shards": "sum(rate(segflow_handed_over_total[$__rate_interval]))",
             },

@@ -51,7 +51,7 @@ METRIC_GROUPS: Final = {
         "segflow_dead_letters",
         "segflow_dead_letter_share",
     ),
-    "What comes out?": ("segflow_changes", "segflow_customers", "segflow_swept"),
+    "What comes out?": ("segflow_changes", "segflow_customers", "segflow_swept", "segflow_adopted"),
     "What happens to merged customers?": ("segflow_merged", "segflow_merged_repeats", "segflow_handed_over"),
     "What do commits cost?": (
         "segflow_commits",

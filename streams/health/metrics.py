@@ -191,6 +191,11 @@ class Metrics:
             registry=registry,
         )
         self.swept = Counter("segflow_swept", "customers whose timer was due", registry=registry)
+        self.adopted = Counter(
+            "segflow_adopted",
+            "customers brought under new rules, by a re-cut or a new definition; each is a record written",
+            registry=registry,
+        )
         self.commits = Counter("segflow_commits", "commits", registry=registry)
         self.acquisitions = Counter("segflow_takes", "shards acquired", registry=registry)
         self.reacquisitions = Counter(
@@ -269,6 +274,7 @@ class Metrics:
             )
         self.handed_over.inc(len(result.handover))
         self.swept.inc(result.swept)
+        self.adopted.inc(result.adopted)
         for kind in result.dead_kinds:
             self.dead.labels(kind).inc()
         for rules, changes in result.published:

@@ -1,5 +1,6 @@
 """New definitions in one shard: every customer re-scored once, as the oracle says, whatever the labels were before."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from segflow.engine.advance.label_codes import REMOVED, removed_labels, translate
 from segflow.schemas.settings import Settings
+from segflow.segments.instant import UNKNOWN
 from segflow.segments.model import NO_LABEL
 from segflow.segments.models.rfm import GRID
 from segflow.segments.rules import from_settings
@@ -145,6 +147,20 @@ def test_price_is_forgotten_when_it_goes_where_the_facts_of_listed_dimensions_al
     assert after is not None
     assert len(before) - len(after) == gone  # docs/state.md
     assert {change["dimension"] for change in engine.changes if change["definition"] == 1} == set()
+
+
+def test_what_an_adoption_writes_is_counted() -> None:
+    """A record of each customer, whether or not a label moves; nothing once it is done, and nothing of plain events."""
+    engine = Engine()
+    purchase = {"type": "purchase", "order_id": "o", "amount": "9", "occurred_at": "2024-01-01T00:00:00Z"}
+    engine.feed([purchase | {"customer_id": f"c{number}", "event_id": f"e{number}"} for number in range(5)])
+    changed = Settings.model_validate({"lifecycle": {"at_risk_after": "30d"}})
+    engine.rule_versions.add_definition(from_settings(changed, definition=1))
+    results = [*engine.shard.sweep(UNKNOWN, wall_us=0), *engine.shard.sweep(UNKNOWN, wall_us=0)]
+    assert sum(each.adopted for each in results) == sum(len(each.write.records) for each in results) == 5
+    assert sum(len(each.changes) for each in results) == 0
+    chunk = engine.decoder.decode([json.dumps(purchase | {"customer_id": "c1", "event_id": "e9"}).encode()], None, [9])
+    assert engine.shard.feed(chunk, wall_us=0).adopted == 0
 
 
 def test_several_definitions_have_their_turn_one_after_the_other() -> None:

@@ -70,6 +70,7 @@ class Advance:
     touched: npt.NDArray[np.bool_]  # (n,) customers to store
     timers: npt.NDArray[np.bool_]  # (n,) customers whose place in the timer set moved
     flags: npt.NDArray[np.uint8]  # (m,) of EventFlag
+    adopted: int  # customers brought under the rules of an adoption; all of them are stored
 
 
 class MergeHook(Protocol):
@@ -104,6 +105,7 @@ class Processor:
     rules: Rules
     merges: MergeHook | None = None
     before: Changes | None = None
+    adopted: int = 0
     parts: list[Changes] = field(default_factory=list)
     touched: npt.NDArray[np.bool_] = field(init=False)
     silence: Silence = field(init=False)
@@ -137,6 +139,7 @@ class Processor:
             touched=self.touched,
             timers=moved,
             flags=self.flags,
+            adopted=self.adopted,
         )
 
     def take(self, events: Rows) -> None:
@@ -154,6 +157,7 @@ class Processor:
         if not len(rows):
             return
         self.touched[rows] = True
+        self.adopted = len(rows)
         new, self.rules = self.rules, adoption.old
         facts = self.customers.facts(rows, adoption.old.looked_at | new.looked_at)
         self.pass_silence(rows, np.full(len(rows), adoption.at_us), facts)

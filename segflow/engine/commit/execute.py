@@ -68,6 +68,7 @@ class CommitResult:
     left_out: int  # attributes of usable profiles that cannot be kept
     handover: list[tuple[int, Message]]  # for other shards, and for this one later: partition and record
     swept: int
+    adopted: int  # customers brought under new rules: each is a record written, whether or not a label moves
     longest_run: int  # most events of one customer; they are applied one after the other
     published: list[tuple[Rules, Changes]]  # the changes as columns, and the rules they were made under
     adopts: int | None  # version of the rules adopted before the events, None where none were
@@ -261,6 +262,7 @@ def _result(part: ShardResult) -> CommitResult:
         ),
         handover=handover,
         swept=commit.swept,
+        adopted=part.adopted,
         longest_run=int(np.bincount(commit.rows).max(initial=0)),
         published=part.published,
         adopts=commit.head.rules if commit.head.rules != commit.before.rules else None,

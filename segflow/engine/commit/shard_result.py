@@ -30,6 +30,7 @@ class ShardResult:
     published: list[tuple[Rules, Changes]]  # the same as columns, and the rules they were made under
     flags: npt.NDArray[np.uint8]  # (m,) of EventFlag
     counted: Differences  # customers by dimension and label
+    adopted: int  # customers brought under the rules of an adoption
 
 
 def split(
@@ -60,6 +61,7 @@ def split(
                 published=published[number],
                 flags=done.flags[event:event_end],
                 counted=counted[number],
+                adopted=done.adopted,  # a commit that adopts is in no batch with others
             )
         )
         row, event, place = row_end, event_end, place_end
