@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from segflow.engine.commit.engine_version import ENGINE
 from segflow.state import topic_layout
 from segflow.state.erasure import Erasure
 from segflow.state.head import Head, InTopic, Position
@@ -78,7 +79,7 @@ def compacted(records: Sequence[tuple[int, Pair]], upto: int) -> list[tuple[int,
 @cache
 def commits(shard: int) -> tuple[Any, tuple[ReplayedCommit, ...]]:
     """The golden journal's commits of a shard: erases, aliases, cuts and definitions among them."""
-    golden = GoldenJournal.read("engine-1")
+    golden = GoldenJournal.read(f"engine-{ENGINE}")
     replay = golden.replay_of(shard)
 
     async def run() -> list[ReplayedCommit]:
