@@ -23,7 +23,7 @@ def test_a_quick_run_prints_a_table_of_every_benchmark_asked_for() -> None:
     together = done.stdout.rpartition("benchmark")[2]
     assert "events/s" in together
     assert "bytes/customer" in together
-    assert "≤ 450" in together
+    assert "≤ 520" in together
 
 
 @pytest.mark.kafka
