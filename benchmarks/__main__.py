@@ -29,6 +29,7 @@ class Name(StrEnum):
     MEMORY = "memory"
     THROUGHPUT = "throughput"
     LATENCY = "latency"
+    GROWTH = "growth"
     WAVE = "wave"
     STARTUP = "startup"
     RECOVERY = "recovery"

@@ -22,7 +22,8 @@ from segflow.engine.encode.change_json import Encoder
 from segflow.state import record
 from segflow.state.head import Head
 from segflow.state.redis import RedisStore
-from segflow.streams.journal.journal import Entry, JournalReader
+from segflow.streams.journal.entry import Entry
+from segflow.streams.journal.journal import JournalReader
 from segflow.streams.publish import packing
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.publish.record_batch import RecordBatch

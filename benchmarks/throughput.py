@@ -22,7 +22,8 @@ from segflow.operations.produce import produce
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import SECOND_US
 from segflow.state.head import Head
-from segflow.streams.journal.journal import Entry, JournalReader
+from segflow.streams.journal.entry import Entry
+from segflow.streams.journal.journal import JournalReader
 from segflow.streams.kafka.clients import aiokafka_options
 
 TARGET_PER_S: Final = 30_000

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import msgspec
 
@@ -13,6 +13,8 @@ from segflow.engine.commit.execute import CommitResult
 from segflow.engine.commit.plan import Plan
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
+from segflow.streams.journal.entry import Entry
+from segflow.streams.journal.entry_codec import decode, encode
 from segflow.streams.kafka.partition_reader import GROWTH, TAIL_STEP, PartitionReader
 from segflow.streams.runtime.version import installed_version
 
@@ -23,32 +25,16 @@ class JournalError(Exception):
     """The journal and the stored state do not belong together; going on could lose or repeat changes."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """The journal's entry of a commit: the plan, the start of its inputs, and its result."""
+def entry(plan: Plan, head: Head, result: CommitResult, *, reset: bool = False, short: bool = False) -> Entry:
+    """The entry of a commit that began at the positions of `head` and gave `result`.
 
-    plan: Plan
-    topic_ids: tuple[
-        str, ...
-    ]  # of what a shard reads: a recreated topic has another; the handover's since there is one
-    purchases_from: int
-    interactions_from: int
-    handover_from: int = 0
-    reset: bool = False  # the positions were moved by hand (`segflow reset`); else they follow from the commit before
-    changes: int
-    dead_letters: int
-    alerts: int = 0
-    handed_over: int = 0
-    adopts: int | None  # version of the rules adopted before this commit's events, None where none were
-    digest: str  # hash of the changes' content
-    engine: int = 0  # the version of what commits give; 0: from before entries kept it
-    segflow: str = ""  # the version of segflow that wrote it, for people
-
-
-def entry(plan: Plan, head: Head, result: CommitResult, *, reset: bool = False) -> Entry:
-    """The entry of a commit that began at the positions of `head` and gave `result`."""
+    short: what the owner's first entry says is left out of those that follow it. Versions of segflow that cannot read
+    that do not start where the journal has an end.
+    """
+    follows = short and head.sequence > 0 and head.committed_by == plan.owner
     return Entry(
         plan=plan,
-        topic_ids=tuple(each.topic_id for each in head.positions),
+        topic_ids=() if follows else tuple(each.topic_id for each in head.positions),
         purchases_from=head.purchases.offset,
         interactions_from=head.interactions.offset,
         handover_from=head.handover.offset,
@@ -60,16 +46,13 @@ def entry(plan: Plan, head: Head, result: CommitResult, *, reset: bool = False) 
         adopts=result.adopts,
         digest=result.digest,
         engine=ENGINE,
-        segflow=installed_version(),
+        segflow="" if follows else installed_version(),
     )
-
-
-_DECODER: Final = msgspec.json.Decoder(Entry)
 
 
 def message(entry: Entry) -> Message:
     """The entry as the journal keeps it."""
-    return Message(key=str(entry.plan.sequence).encode(), value=msgspec.json.encode(entry), headers=[])
+    return Message(key=str(entry.plan.sequence).encode(), value=encode(entry), headers=[])
 
 
 def read(record: Any, place: str) -> Entry | None:
@@ -83,7 +66,7 @@ def read(record: Any, place: str) -> Entry | None:
         JournalError: it has an entry's key, and is none: passing over it could lose a commit.
     """
     try:
-        return _DECODER.decode(record.value or b"")
+        return decode(record.value or b"")
     except msgspec.MsgspecError as error:
         if (record.key or b"").isdigit():
             raise JournalError(

@@ -1,17 +1,16 @@
 """Recovery: whether a shard's state could be rebuilt without Redis, from the journal and the inputs."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from kafka import TopicPartition
 
 from segflow.schemas.settings import Settings
-from segflow.streams.journal.journal import Entry
+from segflow.streams.journal.entry import Entry
+from segflow.streams.journal.entry_codec import decode
 from segflow.streams.kafka.first_records import Bounds, FirstRecords
 from segflow.streams.kafka.topic_kinds import READ
-
-_DECODER: Final = msgspec.json.Decoder(Entry)
 
 
 def obstacles(settings: Settings, topic_ids: tuple[str, ...], partitions: Iterable[int]) -> dict[int, str]:
@@ -59,7 +58,7 @@ def _of_journal(
     if record is None:
         return f"{names.journal} was cut at its offset {first:,}" if first else ""
     try:
-        entry = _DECODER.decode(record.value)
+        entry = decode(record.value)
     except msgspec.MsgspecError:
         return f"{names.journal} begins with a record that is no commit, at offset {record.offset:,}"
     cut = bounds[TopicPartition(names.control, 0)].first

@@ -20,8 +20,9 @@ from segflow.schemas.settings import Settings
 from segflow.state.head import Head, Position
 from segflow.state.store import ShardLostError, Store, TornStateError
 from segflow.streams.control.topic import Control
+from segflow.streams.journal.entry import Entry
 from segflow.streams.journal.input_reader import InputReader
-from segflow.streams.journal.journal import Entry, JournalError, JournalReader
+from segflow.streams.journal.journal import JournalError, JournalReader
 from segflow.streams.runtime.version import installed_version
 
 THIS_VERSION: Final = f"segflow {installed_version()} (engine {ENGINE})"
@@ -89,19 +90,20 @@ class JournalReplay:
             if head is None:
                 head = Head(rules=self.control.rule_versions.first.version)
                 await asyncio.to_thread(self.store.acquire, head, None)
-            self.check(entry, first)
+            self.check(entry, first, head)
             start = positioned(head, entry)
             chunks = [await self._chunk(side, entry) for side, _ in SIDES]
             result = await asyncio.to_thread(self._execute, entry, chunks, head, start)
             self.head = head = result.write.head
             yield ReplayedCommit(at=at, entry=entry, result=result)
 
-    def check(self, entry: Entry, first: tuple[int, ...]) -> None:
+    def check(self, entry: Entry, first: tuple[int, ...], before: Head) -> None:
         """Check whether the commit can be replayed, as far as that is known without executing it.
 
         Args:
             entry: the commit.
             first: the oldest offsets of purchases, interactions and what was handed over.
+            before: the head that the commit before left.
 
         Raises:
             InputGoneError, OtherVersionError, JournalError: see `run`.
@@ -116,7 +118,7 @@ class JournalReplay:
             if start == stop:
                 continue
             topic = getattr(topics, name)
-            if entry.topic_ids[side] != self.topic_ids[side]:
+            if _topic_ids(entry, before)[side] != self.topic_ids[side]:
                 raise InputGoneError(
                     f"commit {sequence} cannot be replayed: the {topic} it read was deleted, and the topic of that "
                     "name is a new one"
@@ -184,6 +186,8 @@ def written_by(entry: Entry) -> str:
     """The version that made a commit, for people."""
     if not entry.engine:
         return "a version of segflow that did not say which"
+    if not entry.segflow:
+        return f"engine {entry.engine} of segflow"
     return f"segflow {entry.segflow} (engine {entry.engine})"
 
 
@@ -198,7 +202,7 @@ def positioned(head: Head, entry: Entry) -> Head:
     before = head.positions
     starts = [
         Position(topic_id=topic_id, offset=_range(entry, side)[0])
-        for (side, _), topic_id in zip(SIDES, entry.topic_ids, strict=False)
+        for (side, _), topic_id in zip(SIDES, _topic_ids(entry, head), strict=False)
     ]
     starts += before[len(starts) :]  # a version before shards handed anything over wrote it
     if before[HANDOVER] == Position():  # or the state
@@ -212,6 +216,11 @@ def positioned(head: Head, entry: Entry) -> Head:
         was if _places([was]) == _places([start]) else start for was, start in zip(before, starts, strict=True)
     ]
     return msgspec.structs.replace(head, purchases=purchases, interactions=interactions, handover=handover)
+
+
+def _topic_ids(entry: Entry, before: Head) -> tuple[str, ...]:
+    """The topics that a commit read; `before`: the head that the commit before left."""
+    return entry.topic_ids or tuple(position.topic_id for position in before.positions)
 
 
 def _places(positions: Sequence[Position]) -> list[tuple[str, int]]:

@@ -92,6 +92,11 @@ def retention(topic: Topic) -> tuple[timedelta | None, int | None]:
     return _span(topic, "retention.ms"), None if size_bytes < 0 else size_bytes
 
 
+def ends(topic: Topic) -> bool:
+    """Whether a topic forgets. No version of segflow before 0.2 starts where the journal does."""
+    return retention(topic) != (None, None)
+
+
 def _span(topic: Topic, config: str) -> timedelta | None:
     """A configuration in milliseconds; None: not set, or for ever."""
     milliseconds = int(topic.configs.get(config, "-1"))

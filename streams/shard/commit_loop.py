@@ -18,7 +18,7 @@ from segflow.segments.instant import UNKNOWN
 from segflow.state.store import Write
 from segflow.streams.health.telemetry import Traced
 from segflow.streams.journal import journal
-from segflow.streams.journal.journal import Entry
+from segflow.streams.journal.entry import Entry
 from segflow.streams.publish.publisher import PUBLISH_S
 from segflow.streams.runtime.failpoints import failpoint
 from segflow.streams.runtime.wall_clock import now_us
@@ -233,7 +233,7 @@ class CommitLoop:
         return PendingCommit(
             write=write,
             state=messages,
-            entry=journal.entry(commit.loaded.plan, self._state.head, result),
+            entry=journal.entry(commit.loaded.plan, self._state.head, result, short=self._state.short_entries),
             traced=traced,
             control=commit.control,
             records=commit.records,

@@ -42,6 +42,7 @@ class ShardState:
     packing: Packing  # of the worker
     parking: Parking  # of the worker
     look_at_topics: Callable[[], Awaitable[bool]]  # whether they are as they were; else every shard is parked by now
+    short_entries: bool = False  # in the journal: no version of segflow is at work that cannot read them
     clock_is_right: Callable[[], bool] = lambda: True  # this machine's, as far as others say
     telemetry: Telemetry | None = None  # of the worker, where it is on
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -6,7 +6,8 @@ from typing import Final
 
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
-from segflow.streams.journal.journal import Entry, JournalReader
+from segflow.streams.journal.entry import Entry
+from segflow.streams.journal.journal import JournalReader
 from segflow.streams.state_topic.reader import StateTopicReader, TopicFacts
 
 LOOKS: Final = 10

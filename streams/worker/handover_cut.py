@@ -13,7 +13,8 @@ from kafka.errors import KafkaError
 from segflow.engine.columns.events import HANDOVER
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
-from segflow.streams.journal.journal import Entry
+from segflow.streams.journal.entry import Entry
+from segflow.streams.journal.entry_codec import decode
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.first_records import FirstRecords
 from segflow.streams.runtime.error_reason import reason
@@ -25,7 +26,6 @@ LOOK_S: Final = 1.0
 """Between two looks at which shards there are: a worker that was given others cuts theirs soon."""
 EVERY_S: Final = 3600.0
 """Between two cuts of the same shards. Kafka keeps the journal in files of a day or more."""
-_DECODER: Final = msgspec.json.Decoder(Entry)
 
 
 def below(first: Entry | None, head: Head) -> int:
@@ -41,8 +41,8 @@ def below(first: Entry | None, head: Head) -> int:
     """
     if first is None:
         return head.handover.offset
-    before = first.topic_ids[HANDOVER:]
-    if first.plan.sequence <= 1 or before != (head.handover.topic_id,):
+    before = first.topic_ids[HANDOVER:]  # unknown where it follows another: the head's bound holds all the same
+    if first.plan.sequence <= 1 or (first.topic_ids and before != (head.handover.topic_id,)):
         return 0
     return min(first.handover_from, head.handover.offset)
 
@@ -90,7 +90,7 @@ class HandoverCut:
             if place not in found or (found[place] is None and not kept[place].first):
                 continue  # not looked at in time, or a journal without a commit
             try:
-                entry = None if found[place] is None else _DECODER.decode(found[place].value or b"")
+                entry = None if found[place] is None else decode(found[place].value or b"")
             except msgspec.MsgspecError:
                 continue  # none of segflow's
             offset = below(entry, heads[number])

@@ -32,7 +32,7 @@ from segflow.streams.health.redis_look import RedisLook
 from segflow.streams.health.telemetry import telemetry
 from segflow.streams.health.topic_watch import Difference, TopicWatch
 from segflow.streams.health.watch import Watch
-from segflow.streams.kafka.topics_report import TopicsReport
+from segflow.streams.kafka.topics_report import TopicsReport, ends
 from segflow.streams.publish.packing import Packing
 from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.memory import tune_process_memory
@@ -73,6 +73,7 @@ class Worker:
         self._partitions = report.partitions
         self._topic_ids = report.input_ids
         self._state_topic = TopicFacts.of(report.topics["state"])
+        self._short_entries = ends(report.topics["journal"])
         self._topic_watch = TopicWatch(settings, report.topics)
         self._control = control
         self._redis = client(settings.redis)
@@ -261,6 +262,7 @@ class Worker:
             packing=self._packing,
             parking=self._parking,
             look_at_topics=self._look_at_topics,
+            short_entries=self._short_entries,
             clock_is_right=lambda: self._clocks.trusted,
             telemetry=self._telemetry,
         )

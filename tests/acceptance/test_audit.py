@@ -19,7 +19,8 @@ from segflow.embedded.redis_server import RedisServer
 from segflow.engine.partitioner import partition_of
 from segflow.state.keys import Keys
 from segflow.state.redis_connection import client
-from segflow.streams.journal.journal import Entry, message
+from segflow.streams.journal.entry_codec import decode
+from segflow.streams.journal.journal import message
 from segflow.streams.kafka import topics
 from tests.support.command import Result, segflow
 from tests.support.histories import START, written
@@ -144,7 +145,8 @@ class Record:
 
     def __init__(self, record: Any, **changes: Any) -> None:
         self.key, self.headers = record.key, record.headers
-        self.value = msgspec.json.encode(msgspec.json.decode(record.value) | changes)
+        content: Any = record.value if record.value[:1] == b"{" else msgspec.json.encode(decode(record.value))
+        self.value = msgspec.json.encode(msgspec.json.decode(content) | changes)
 
 
 def of_one_customer(records: list[Any]) -> list[int]:
@@ -288,7 +290,7 @@ def test_where_versions_meet_is_said_and_the_audit_goes_on_behind_it(tampered: C
     (text,) = found["versions"]
     assert re.fullmatch(
         r"shard 0: commits up to \d+ are by a version of segflow that did not say which, "
-        r"those from there on by segflow \S+ \(engine \d+\)",
+        r"those from there on by engine \d+ of segflow",
         text,
     )
 
@@ -377,7 +379,7 @@ def test_a_journal_whose_beginning_is_gone_is_audited_from_where_it_begins(
     result, found = audited(service, "--state")
     assert result.code == 1
     assert found["problems"] == ["shard 0: state: the record of customer 'c1' is missing"]
-    last = msgspec.json.decode(service.read("journal")[-1].value, type=Entry)
+    last = decode(service.read("journal")[-1].value)
     torn = msgspec.structs.replace(
         last, plan=msgspec.structs.replace(last.plan, sequence=last.plan.sequence + 1), purchases_from=7, changes=10**6
     )

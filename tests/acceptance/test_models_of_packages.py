@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from segflow.embedded.kafka import ApacheKafka
+from segflow.streams.journal.entry_codec import decode
 from tests.support.command import Result, segflow, segflow_process
 from tests.support.packages import EXAMPLE, Packages, packages
 from tests.support.service import Service
@@ -87,9 +88,7 @@ def test_a_model_of_a_package_is_worked_missed_by_name_and_taken_out(service: Se
 
     packages.install(CODE)
     with service.worker():
-        service.read(
-            "journal", lambda some: len({each.partition for each in some if json.loads(each.value)["adopts"]}) == 2
-        )
+        service.read("journal", lambda some: len({each.partition for each in some if decode(each.value).adopts}) == 2)
     packages.uninstall()
     with service.worker():
         service.send([purchase(4, "2024-03-09", "a"), purchase(5, "2024-03-09", "c")])

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from aiokafka.structs import TopicPartition
 
@@ -15,8 +14,9 @@ from segflow.engine.columns.messages import Message, Messages
 from segflow.engine.commit.plan import Plan
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
-from segflow.streams.journal import journal
-from segflow.streams.journal.journal import Entry, JournalError, JournalReader
+from segflow.streams.journal import entry_codec, journal
+from segflow.streams.journal.entry import Entry
+from segflow.streams.journal.journal import JournalError, JournalReader
 from segflow.streams.kafka import partition_reader
 from segflow.streams.kafka.partition_reader import TAIL_STEP
 from segflow.streams.publish.publisher import Publisher
@@ -105,12 +105,11 @@ def test_finding_the_last_commits_reads_little_of_the_journal(
     """What is decoded to find the last two of 700 is a step's worth of records."""
     decoded: list[Any] = []
 
-    class Counting:
-        def decode(self, value: bytes) -> Entry:
-            decoded.append(value)
-            return msgspec.json.decode(value, type=Entry)
+    def counting(value: bytes) -> Entry:
+        decoded.append(value)
+        return entry_codec.decode(value)
 
-    monkeypatch.setattr(journal, "_DECODER", Counting())
+    monkeypatch.setattr(journal, "decode", counting)
     assert asyncio.run(read(installed.settings, COMMITS - 2)) == [COMMITS - 1, COMMITS]
     assert len(decoded) <= TAIL_STEP
 

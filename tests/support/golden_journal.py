@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-import msgspec
-
 from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import parse
 from segflow.state.head import Head
 from segflow.state.memory import MemoryStore
 from segflow.streams.control.topic import Control
+from segflow.streams.journal.entry import Entry
+from segflow.streams.journal.entry_codec import decode
 from segflow.streams.journal.input_reader import InputReader
-from segflow.streams.journal.journal import Entry, JournalReader
+from segflow.streams.journal.journal import JournalReader
 from segflow.streams.journal.replay import JournalReplay, ReplayedCommit
 from segflow.streams.kafka.topic_kinds import READ
 from tests.support.kafka_records import Record
@@ -42,7 +42,7 @@ class GoldenJournal:
 
     def entries(self, shard: int) -> list[Entry]:
         """What the journal of a shard says."""
-        return [msgspec.json.decode(value.encode(RAW), type=Entry) for _, value in self.shards[shard]["journal"]]
+        return [decode(value.encode(RAW)) for _, value in self.shards[shard]["journal"]]
 
     def replayed(
         self,

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaProducer
@@ -28,6 +29,7 @@ from segflow.state.head import Head
 from segflow.state.keys import Keys
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
+from segflow.streams.journal.entry_codec import decode
 from segflow.streams.kafka import topics
 from tests.support.until import PATIENCE_S, until
 
@@ -215,7 +217,10 @@ class Service:
         parsed: list[dict[str, Any]] = []
 
         def entries(found: list[Any]) -> list[dict[str, Any]]:  # which only grows: each is parsed once
-            parsed.extend({**json.loads(each.value), "partition": each.partition} for each in found[len(parsed) :])
+            parsed.extend(
+                {**msgspec.to_builtins(decode(each.value)), "partition": each.partition}
+                for each in found[len(parsed) :]
+            )
             return parsed
 
         return entries(self.read("journal", lambda found: enough(entries(found))))

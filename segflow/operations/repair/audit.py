@@ -24,8 +24,9 @@ from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.state.memory import MemoryStore
 from segflow.streams.control.topic import Control
+from segflow.streams.journal.entry import Entry
 from segflow.streams.journal.input_reader import InputReader
-from segflow.streams.journal.journal import Entry, JournalError, JournalReader
+from segflow.streams.journal.journal import JournalError, JournalReader
 from segflow.streams.journal.replay import (
     InputGoneError,
     JournalReplay,
@@ -110,6 +111,7 @@ class _Auditing:
     found: ShardAudit
     chains: Chains
     _version: str | None = None  # which made the commit before
+    _engine: int = 0  # of it
 
     @classmethod
     async def open(
@@ -248,7 +250,9 @@ class _Auditing:
 
     def _note_version(self, entry: Entry) -> None:
         """Note a place where commits of two versions meet."""
-        version = written_by(entry)
+        if entry.engine and entry.engine == self._engine and not entry.segflow:
+            return  # the same owner's, who said it
+        version, self._engine = written_by(entry), entry.engine
         if self._version not in (None, version):
             self.found.versions.append(
                 f"commits up to {entry.plan.sequence - 1} are by {self._version}, those from there on by {version}"

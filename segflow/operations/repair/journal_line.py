@@ -6,7 +6,8 @@ from typing import Any
 
 from segflow.operations.repair.findings import ShardAudit
 from segflow.operations.repair.output_stream import OutputStream
-from segflow.streams.journal.journal import Entry, JournalReader
+from segflow.streams.journal.entry import Entry
+from segflow.streams.journal.journal import JournalReader
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class JournalLine:
         if before is None:
             return
         number = entry.plan.sequence
-        if _ends(before) != _starts(entry)[: len(before.topic_ids)] and not entry.reset:
+        if not entry.reset and not _goes_on(before, entry):
             yield f"commit {number} begins at {_starts(entry)}, the one before ended at {_ends(before)}"
         if before.plan.owner != entry.plan.owner:
             self._owners.add(before.plan.owner)
@@ -72,15 +73,17 @@ def judge_line(found: ShardAudit, line: JournalLine, outputs: Mapping[str, Outpu
         setattr(found, field_ + ("lost" if there < published else "foreign"), abs(published - there))
 
 
-def _starts(entry: Entry) -> list[tuple[str, int]]:
-    """The places where a commit began to read, as (topic id, offset) of purchases, interactions, what was handed over.
+def _goes_on(before: Entry, entry: Entry) -> bool:
+    """Whether a commit begins to read where the one before stopped; topics are compared where both name them."""
+    if before.topic_ids and entry.topic_ids and before.topic_ids != entry.topic_ids[: len(before.topic_ids)]:
+        return False
+    sides = len(before.topic_ids) or len(_ends(before))  # one of a version before handover names two
+    return _ends(before)[:sides] == _starts(entry)[:sides]
 
-    Fewer of a version that knew fewer.
-    """
-    froms = (entry.purchases_from, entry.interactions_from, entry.handover_from)
-    return list(zip(entry.topic_ids, froms, strict=False))
+
+def _starts(entry: Entry) -> tuple[int, int, int]:
+    return entry.purchases_from, entry.interactions_from, entry.handover_from
 
 
-def _ends(entry: Entry) -> list[tuple[str, int]]:
-    plan = entry.plan
-    return list(zip(entry.topic_ids, (plan.purchases_to, plan.interactions_to, plan.handover_to), strict=False))
+def _ends(entry: Entry) -> tuple[int, int, int]:
+    return entry.plan.purchases_to, entry.plan.interactions_to, entry.plan.handover_to

@@ -133,7 +133,7 @@ class Reset:
         if published is None and head.sequence and await entries.first():
             return head, missing
         async for _, entry in entries.after(head):
-            replay.check(entry, first)
+            replay.check(entry, first, head)
             head, missing = positioned(head, entry), missing + 1
             after = positions_after(head, entry.plan)
             head = msgspec.structs.replace(head, sequence=entry.plan.sequence, **after)

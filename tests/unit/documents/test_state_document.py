@@ -16,7 +16,7 @@ from segflow.state.keys import Keys
 from segflow.state.layout import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
 from segflow.state.tails import TAILS
 from segflow.streams.control import scans, topic
-from segflow.streams.journal.journal import Entry
+from segflow.streams.journal.entry import Entry
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "state.md").read_text(encoding="utf-8")
 CHAPTERS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))

@@ -30,7 +30,8 @@ from segflow.state.store import HOLE
 from segflow.streams.consume.input_gate import InputGate
 from segflow.streams.consume.shard_inputs import ShardInputs
 from segflow.streams.consume.transport import Batch, Reading
-from segflow.streams.journal.journal import Entry, JournalError
+from segflow.streams.journal.entry import Entry
+from segflow.streams.journal.journal import JournalError
 from segflow.streams.journal.replay import positioned
 from tests.support.agreement import by_customer, parsed
 from tests.support.events import Log, alias, at, event

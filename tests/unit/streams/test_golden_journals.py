@@ -9,7 +9,7 @@ import pytest
 
 from segflow.engine.commit.engine_version import ENGINE
 from segflow.schemas.worker_settings import Worker
-from segflow.streams.journal.journal import Entry
+from segflow.streams.journal.entry import Entry
 from segflow.streams.journal.replay import OtherVersionError, ReplayedCommit
 from tests.support.golden_journal import FOLDER, GoldenJournal
 

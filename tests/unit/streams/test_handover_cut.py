@@ -5,7 +5,7 @@ import pytest
 
 from segflow.engine.commit.plan import Plan
 from segflow.state.head import Head, Position
-from segflow.streams.journal.journal import Entry
+from segflow.streams.journal.entry import Entry
 from segflow.streams.worker.handover_cut import below
 
 
