@@ -6,7 +6,6 @@ aiokafka hands out all that one fetch brought of a partition, unpacked: of a meg
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from struct import Struct
 from typing import Any, Final
 
@@ -47,6 +46,37 @@ class OversizedRecord:
     checksum: None = None
 
 
+class BoundedResult(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka has no types
+    """All that one fetch brought of a partition.
+
+    A class, and no attribute of the result that leads back to it: fifty results a second would wait for the cycle
+    collector, which is tuned to look every ten minutes or so.
+    """
+
+    _partition_records: Any
+
+    def getall(self, max_records: int | None = None) -> Taken:
+        """As FetchResult's, but no more than SLICE_BYTES and a record; the rest stays where it is."""
+        taken = Taken()
+        if not self.check_assignment(self._topic_partition) or not self.has_more():
+            return taken
+        for record in self._partition_records:
+            taken.append(record)
+            taken.bytes += len(record.value or b"") + len(record.key or b"")
+            if taken.bytes >= SLICE_BYTES or len(taken) == max_records:
+                taken.epochs = self._partition_records._records.since()  # noqa: SLF001
+                self._update_position()
+                return taken
+        taken.epochs = self._partition_records._records.since()  # noqa: SLF001
+        self._update_position()
+        self._partition_records = None
+        return taken
+
+
+fetcher.FetchResult = BoundedResult
+"""In the whole process: aiokafka asks whether a result is of this very class."""
+
+
 class BoundedResults(OrderedDict[Any, Any]):
     """aiokafka's fetched results by partition, each bounded. To be put into a fetcher, as its `_records`."""
 
@@ -54,7 +84,6 @@ class BoundedResults(OrderedDict[Any, Any]):
         records = getattr(result, "_partition_records", None)
         if records is not None:
             self.bind(records)
-            result.getall = partial(_getall, result)
         super().__setitem__(place, result)
 
     def bind(self, records: Any) -> None:
@@ -114,25 +143,6 @@ def _unpacked(records: Any, batches: Batches) -> Iterator[Any]:
             yield records._consumer_record(records._tp, OversizedRecord(last, stand_in))  # noqa: SLF001
         else:
             return
-
-
-def _getall(result: Any, max_records: int | None = None) -> Taken:
-    """As FetchResult.getall, but no more than SLICE_BYTES and a record; the rest stays where it is."""
-    taken = Taken()
-    place = result._topic_partition  # noqa: SLF001
-    if not result.check_assignment(place) or not result.has_more():
-        return taken
-    for record in result._partition_records:  # noqa: SLF001
-        taken.append(record)
-        taken.bytes += len(record.value or b"") + len(record.key or b"")
-        if taken.bytes >= SLICE_BYTES or len(taken) == max_records:
-            taken.epochs = result._partition_records._records.since()  # noqa: SLF001
-            result._update_position()  # noqa: SLF001
-            return taken
-    taken.epochs = result._partition_records._records.since()  # noqa: SLF001
-    result._update_position()  # noqa: SLF001
-    result._partition_records = None  # noqa: SLF001
-    return taken
 
 
 def bounded(consumer: Any) -> None:

@@ -1,6 +1,8 @@
 """What Kafka's clients unpack is bounded: a batch that holds too much is not looked into, and what follows it is."""
 
+import gc
 import tracemalloc
+import weakref
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -66,8 +68,22 @@ def fetched(written: bytes) -> tuple[FetchResult, Any]:
     assignment = SimpleNamespace(active=True, state_value=lambda _: position)
     records = PartitionRecords(PLACE, Batches(written), [], 0, None, None, True, READ_COMMITTED)
     results = BoundedResults()
-    results[PLACE] = FetchResult(PLACE, assignment=assignment, partition_records=records, backoff=0)
+    results[PLACE] = fetcher.FetchResult(PLACE, assignment=assignment, partition_records=records, backoff=0)
     return results[PLACE], position
+
+
+def test_what_was_read_of_a_fetch_goes_without_the_cycle_collector() -> None:
+    """It looks every ten minutes or so; at fifty fetches a second a worker would grow by megabytes until then."""
+    gc.disable()
+    try:
+        result, position = fetched(events(3))
+        gone = weakref.ref(result)
+        assert len(result.getall(None)) == 3
+        assert position.position == 3
+        del result
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def led_by(written: bytes, epoch: int) -> bytes:
