@@ -25,6 +25,7 @@ SILENT: Final = "no answer from Kafka"
 MOVING: Final = "Kafka is moving this to another broker"
 FENCED: Final = "Kafka has fenced this producer: another worker has the shard, or had it"
 FEW_COPIES: Final = "Kafka has too few copies of the partition in sync (min.insync.replicas)"
+TOO_LARGE: Final = "Kafka refuses a record for its size"
 DIVIDED: Final = "Kafka is dividing the group again"
 KAFKA: Final = {
     "KafkaConnection": SILENT,
@@ -47,6 +48,8 @@ KAFKA: Final = {
     "InvalidProducerEpoch": FENCED,
     "NotEnoughReplicas": FEW_COPIES,
     "NotEnoughReplicasAfterAppend": FEW_COPIES,
+    "MessageSizeTooLarge": TOO_LARGE,
+    "RecordListTooLarge": TOO_LARGE,
     "UnknownTopicOrPartition": "Kafka has no such topic or partition",
     "InvalidSessionTimeout": "Kafka refuses worker.session_timeout: it must be within the broker's "
     "group.min.session.timeout.ms and group.max.session.timeout.ms",

@@ -67,7 +67,7 @@ CAUSES: Final = (
     _Cause(
         (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError),
         Reason.TOO_LARGE,
-        "shard {shard}: Kafka refuses a record for its size ({error}). Raise the topic's max.message.bytes. {again}",
+        "shard {shard}: {error}. Raise the topic's max.message.bytes. {again}",
     ),
     _Cause(
         (
