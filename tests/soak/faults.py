@@ -24,9 +24,6 @@ from tests.support.until import until
 REPLY_S: Final = 10.0
 """Requests come many a second: within that one must have met its fault."""
 CRASHED: Final = "worker killed at a step of a commit or an acquisition"
-WIPED: Final = "Redis wiped"
-WIPE_SHARE: Final = 0.1
-"""Redis is wiped in the first part of the soak only: it is filled again from all that was read by then."""
 MINUTES_FOR_ONE: Final = 15
 """Each kind of fault must fire once in so many minutes: with the failpoints some 60 in half an hour, of 70 that a busy
 machine comes to."""
@@ -61,11 +58,9 @@ class Faults:
 
         Every second one, and later every one, is of a kind that has fired too seldom so far.
         """
-        faults = self._kinds(progress)
-        due = [name for name, (weight, _) in faults.items() if weight and self._is_due(name)]
-        if WIPED in due:
-            name = WIPED
-        elif due and (progress > LATE or self._random.random() < 0.5):
+        faults = self._kinds()
+        due = [name for name in faults if self._is_due(name)]
+        if due and (progress > LATE or self._random.random() < 0.5):
             name = self._random.choice(due)
         else:
             (name,) = self._random.choices(list(faults), [weight for weight, _ in faults.values()])
@@ -76,25 +71,24 @@ class Faults:
     def too_few(self) -> dict[str, str]:
         """The kinds that have fired less often than they must, and how often; failpoints among them."""
         seldom = {
-            name: f"{self.fired[name]} of {self._least(name)}"
-            for name in self._kinds(0)
-            if self.fired[name] < self._least(name)
+            name: f"{self.fired[name]} of {self._least}" for name in self._kinds() if self.fired[name] < self._least
         }
         return seldom | {f"killed at {point}": "never" for point in self._unreached()}
 
     def _is_due(self, name: str) -> bool:
         """Whether it has fired too seldom so far, or a failpoint that it is for was not reached."""
-        return self.fired[name] < self._least(name) or bool(name == CRASHED and self._unreached())
+        return self.fired[name] < self._least or bool(name == CRASHED and self._unreached())
 
     def _unreached(self) -> list[str]:
         """The failpoints at which no worker was killed yet."""
         return [point for point in POINTS if not self._workers.at_points[point]]
 
-    def _least(self, name: str) -> int:
-        """How often a kind must fire. Redis is wiped once: its time is short."""
-        return 1 if name == WIPED else max(1, int(self._minutes // MINUTES_FOR_ONE))
+    @property
+    def _least(self) -> int:
+        """The number of times that each kind must fire."""
+        return max(1, int(self._minutes // MINUTES_FOR_ONE))
 
-    def _kinds(self, progress: float) -> dict[str, tuple[int, Callable[[], None]]]:
+    def _kinds(self) -> dict[str, tuple[int, Callable[[], None]]]:
         """By name: how often each is chosen against the others, and the fault."""
         return {
             "worker killed": (40, self._workers.kill),
@@ -110,7 +104,7 @@ class Faults:
             "Redis restarted in place": (2, self._restart_redis),
             "Redis rolled back": (4, self._roll_back_redis),
             "Redis failed over to a stale replica": (3, self._fail_over),
-            WIPED: (6 if progress < WIPE_SHARE else 0, self._wipe_redis),
+            "Redis wiped": (4, self._wipe_redis),
             "Kafka connections cut": (3, self._kafka.wire.cut),
             "Kafka reply to a commit lost": (4, lambda: self._drop(self._kafka.wire, kafka_request(END_TXN))),
             "Kafka reply to a produce lost": (3, lambda: self._drop(self._kafka.wire, kafka_request(PRODUCE))),
