@@ -50,8 +50,8 @@ class Recovery:
            journal has its commit; or it is left alone until 4.
         2. Complete, and the store has nothing, an older commit, or a copying that was ended: copy what is beyond. What
            is older than tombstones are kept, or from before the topic was filled, is cleared away and filled anew.
-        3. Read the journal from the state's commit on, unless it was cut to nothing. An older version of segflow, which
-           does not write the topic, may have published commits beyond it.
+        3. Read the journal from the state's commit on. An older version of segflow, which does not write the topic, may
+           have published commits beyond it. Cut to nothing it has none, and the store's state is taken as it is.
         4. Replay those from the inputs; so, too, all that the store lacks where the topic is not complete.
 
         Args:
@@ -62,7 +62,7 @@ class Recovery:
             be filled from the beginning.
 
         Raises:
-            JournalError: topics, inputs and state do not belong together.
+            JournalError: topics, inputs and state do not belong together, or none of them has the state.
             TornStateError: part of the store's content is missing.
             ShardLostError: somebody else wrote to the store.
         """
@@ -74,8 +74,11 @@ class Recovery:
             stored = await self._copy(stored, last, end)  # 2
         is_copy = complete and stored is not None and last is not None and self._is_in_topic(stored, last)
         before = stored
-        if not is_copy or published is not None or not await self.journal.first():  # 3
+        is_cut = published is None and await self.journal.first() > 0  # 3
+        if not is_cut:
             stored = await self._replay(stored)  # 4
+        elif stored is None or stored.partial:
+            raise JournalError(self._all_gone())
         if stored is None:
             return None, InTopic(topic_id=self.facts.topic_id, since=end, offset=end, complete=True)
         if stored != before:
@@ -83,6 +86,15 @@ class Recovery:
         else:
             known = stored.in_topic if is_copy else self._kept(stored, last)
         return stored, None if known is None else msgspec.structs.replace(known, offset=end)
+
+    def _all_gone(self) -> str:
+        """The refusal of a shard whose commits nobody has any more; it must not begin as a new one."""
+        topics = self.settings.kafka.topics
+        return (
+            f"its state is nowhere: Redis and {topics.state} do not have it, and {topics.journal} was cut to nothing. "
+            f"Restore a backup of Redis or of {topics.state}, or begin a new installation (another redis.prefix, "
+            "kafka.group and output topics)"
+        )
 
     def _kept(self, stored: Head, last: Head | None) -> InTopic | None:
         """The reach of a topic that is not complete into the state; None: it is to be filled from the beginning."""

@@ -16,6 +16,7 @@ from segflow.state.keys import Keys
 from segflow.streams.kafka.topic_kinds import READ
 from tests.faults.installation import Make
 from tests.faults.stream import Stream, records_of
+from tests.support.command import segflow
 from tests.support.events import alias, event
 from tests.support.older_state import without_state_topic
 from tests.support.placement import SHARDS, name_in
@@ -191,3 +192,27 @@ def test_a_redis_older_than_tombstones_are_kept_is_filled_anew(
             third.stop()
         assert client.get(Keys(installed.settings.redis.prefix, 0).record("erased since")) is None
     assert found.events == 200
+
+
+def test_a_state_that_only_redis_has_is_taken_as_it_is_and_without_it_never_begun_anew(
+    installation: Make, own_redis: RedisServer, seed: int
+) -> None:
+    """Inputs and journal cut, the state topic made anew: workers go on while Redis has it, and park once it is gone."""
+    installed = installation(redis=own_redis.url, partitions=1)
+    stream = Stream(seed)
+    for round_ in range(2):
+        with installed.worker() as worker:
+            installed.put(stream.take(100))
+            assert installed.comes_out_right().events == 100 * (round_ + 1)
+            worker.stop()
+        installed.cut_to_nothing(*ALL_BUT_STATE)
+        installed.make_anew("state")
+        assert segflow("topics", "--accept", "state", "--settings", installed.file).code == 0
+    with connected(own_redis) as client:
+        client.flushall()
+    published = len(installed.read("changes"))
+    with installed.worker() as parked:
+        parked.says("its state is nowhere")
+        assert parked.ends() == 2, "its one shard is parked"
+    assert len(installed.read("changes")) == published
+    assert "lost all state in Redis" in installed.doctor("FAIL")
