@@ -97,10 +97,11 @@ def command(
     if as_json:
         print(json.dumps(_as_json(found, at_us, version)))
         return
-    _print(found, at_us)
+    is_yaml_printed = version is None and output is None
+    _print(found, at_us, beside=is_yaml_printed)
     if version is not None:
         print(f"written to {loaded.kafka.topics.control} as version {version}; all shards adopt it")
-    elif output is None:
+    elif is_yaml_printed:
         print(text, end="")
 
 
@@ -173,8 +174,9 @@ def _as_json(found: Fit, at_us: int, version: int | None) -> dict[str, Any]:
     return content | {"parameters": _rounded(found.parameters)}
 
 
-def _print(found: Fit, at_us: int) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+def _print(found: Fit, at_us: int, *, beside: bool) -> None:
+    """Show the fit; `beside`: on standard error, so that standard output is YAML alone."""
+    console = Console(highlight=False, soft_wrap=True, stderr=beside)
     console.print(
         f"{found.customers:,} customers up to {to_text(at_us)}, "
         f"{found.repeaters:,} of them with purchases on more than one day"
