@@ -56,7 +56,7 @@ class IfAlive(NamedTuple):
 
 
 def purchases_if_alive(parameters: MbgNbd, repeats: Values, w: Values) -> IfAlive:
-    """The expectation, to nine digits at least, and how it grows.
+    """The expectation, to nine digits at least, and how it grows: likewise, or to 1e-15 of the expectation.
 
     Args:
         parameters: of the population.
