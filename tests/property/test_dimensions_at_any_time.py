@@ -59,7 +59,7 @@ def define(engine: Engine, settings: Settings) -> None:
     turns=turns,
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=3),
 )
-@trials(200)
+@trials(100)
 def test_a_dimension_of_any_moment_gives_the_labels_it_would_have_given_from_the_beginning(
     log: Log, first: tuple[str, ...], turns: list[tuple[int, tuple[str, ...]]], sizes: list[int]
 ) -> None:
