@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, create_model, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, create_model, field_validator, model_validator
 
 from segflow.schemas.connection_settings import Kafka, Redis
 from segflow.schemas.currency import CODE
@@ -119,6 +119,14 @@ class Facts(Section):
     @classmethod
     def _one_word(cls, content: Any) -> Any:
         return {"models": content} if isinstance(content, str) else content
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _words_or_names(cls, content: Any) -> Any:
+        is_list = isinstance(content, list | tuple) and all(isinstance(each, str) for each in content)
+        if not (content is None or content in ("all", "listed") or is_list):
+            raise ValueError("must be all, listed, or a list of built-in models")
+        return content
 
 
 class Erase(Section):

@@ -105,6 +105,10 @@ def _below(node: yaml.Node | None, part: str | int) -> yaml.Node | None:
     return None
 
 
+NO_SECTION: Final = ("model_type", "dict_type")
+"""pydantic's types of error for a value in the place of a section; its words name Python's types."""
+
+
 def _reason(name: str, text: str, found: Any, *, as_mapping: bool) -> str:
     message = found["msg"].removeprefix("Value error, ")
     wrong = found.get("ctx", {}).get("error")
@@ -115,4 +119,6 @@ def _reason(name: str, text: str, found: Any, *, as_mapping: bool) -> str:
     path = ".".join(map(str, ("dimensions" if as_mapping and first == "rule_dimensions" else first, *rest)))
     if found["type"] == "extra_forbidden":
         message = "is no setting; see `segflow schemas` or examples/segflow.yaml for those there are"
+    elif found["type"] in NO_SECTION:
+        message = "must be a section: names with their values"
     return f"{name}: {path}: {message}" if path else f"{name}: {message}"

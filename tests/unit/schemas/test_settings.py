@@ -56,7 +56,7 @@ NONSENSE: list[tuple[str, str, str]] = [
     ("lifecycle: {loyal_orders: true}", "lifecycle.loyal_orders", "valid integer"),
     ("lifecycle: {loyal_orders: five}", "lifecycle.loyal_orders", "valid integer"),
     ("lifecycle: {loyal_orders: 99999999999999999999}", "lifecycle.loyal_orders", "less than or equal to 1000000000"),
-    ("lifecycle: [60d]", "lifecycle", "valid dictionary"),
+    ("lifecycle: [60d]", "lifecycle", "must be a section: names with their values"),
     ("rfm: {cuts: guessed}", "rfm.cuts", "'fixed' or 'quantile'"),
     ("rfm: {window: 27d}", "", "rfm.window must be one slot or more, and fewer than 41: of 4w each (slot), 27d are 0"),
     ("rfm: {window: 1148d}", "", "164w are 41"),
@@ -123,7 +123,9 @@ NONSENSE: list[tuple[str, str, str]] = [
     ("worker: {watchdog_after: 0s}", "worker.watchdog_after", "must be above zero"),
     ("worker: {http_host: 'a b'}", "worker.http_host", "pattern"),
     ("worker: {http_port: 65536}", "worker.http_port", "less than or equal to 65535"),
-    ("worker: 4", "worker", "valid dictionary"),
+    ("facts: some", "facts.models", "must be all, listed, or a list of built-in models"),
+    ("facts: {models: [1]}", "facts.models", "must be all, listed, or a list of built-in models"),
+    ("worker: 4", "worker", "must be a section: names with their values"),
     ("kafka: {address: ''}", "kafka.address", "host:port such as 127.0.0.1:9092"),
     ("kafka: {address: broker}", "kafka.address", "host:port such as 127.0.0.1:9092"),
     ("kafka: {address: 'a:1, b:2'}", "kafka.address", "host:port such as 127.0.0.1:9092"),
@@ -235,7 +237,7 @@ def test_nonsense_in_the_environment_is_refused_as_in_the_file() -> None:
     """And where the file has nonsense in the variable's place, that is what is said."""
     with pytest.raises(SettingsError, match=r"settings: redis.url: must be a URL"):
         parse({}, name="settings", environment={"SEGFLOW_REDIS": "localhost"})
-    with pytest.raises(SettingsError, match="f: kafka: Input should be a valid dictionary"):
+    with pytest.raises(SettingsError, match="f: kafka: must be a section"):
         parse({"kafka": 5}, name="f", environment={"SEGFLOW_KAFKA": "a:1"})
 
 
