@@ -132,6 +132,13 @@ class Installation(Service):
             until(pages.is_ready, worker.said)
             yield worker
 
+    def works(self, records: Iterable[Record]) -> None:
+        """Put records in, let a worker work them, and stop it."""
+        with self.worker() as worker:
+            self.put(records)
+            self.settles()
+            worker.stop()
+
     def commits(self) -> int:
         """Commits of all shards so far, as a subscriber of the journal sees them."""
         return len(self.journal())

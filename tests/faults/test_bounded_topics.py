@@ -96,10 +96,7 @@ def test_a_compacted_control_topic_keeps_every_version_for_a_worker_that_stood_f
     """Scans go, and no definition: a shard that is behind adopts each in its turn, and audits from the first commit."""
     installed = installation(partitions=2)
     stream = Stream(seed)
-    with installed.worker() as first:
-        installed.put(stream.take(100))
-        installed.settles()
-        first.stop()
+    installed.works(stream.take(100))
     for days in (11, 12, 13):
         content = installed.content | {"lifecycle": {"at_risk_after": f"{days}d"}}
         installed.file.write_text(yaml.safe_dump(content))

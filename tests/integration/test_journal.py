@@ -11,7 +11,6 @@ from aiokafka.structs import TopicPartition
 
 from segflow.embedded.kafka import ApacheKafka
 from segflow.engine.columns.messages import Message, Messages
-from segflow.engine.commit.plan import Plan
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.streams.journal import entry_codec, journal
@@ -21,6 +20,7 @@ from segflow.streams.kafka import partition_reader
 from segflow.streams.kafka.partition_reader import TAIL_STEP
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.publish.record_batch import batches
+from tests.support.journal_entry import entry_of
 from tests.support.service import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -30,27 +30,7 @@ COMMITS = 700
 
 def entry(sequence: int) -> Entry:
     """A commit that read and published nothing."""
-    plan = Plan(
-        sequence=sequence,
-        purchases_to=sequence,
-        interactions_to=0,
-        wall_us=0,
-        future_us=0,
-        sweep_us=0,
-        sweep_limit=0,
-        rules=0,
-        pages=1,
-    )
-    return Entry(
-        plan=plan,
-        topic_ids=("a", "b"),
-        purchases_from=sequence,
-        interactions_from=0,
-        changes=0,
-        dead_letters=0,
-        adopts=None,
-        digest="",
-    )
+    return entry_of(sequence, purchases_to=sequence, topic_ids=("a", "b"), purchases_from=sequence)
 
 
 @asynccontextmanager

@@ -3,36 +3,15 @@
 import msgspec
 import pytest
 
-from segflow.engine.commit.plan import Plan
 from segflow.state.head import Head, Position
 from segflow.streams.journal.entry import Entry
 from segflow.streams.worker.handover_cut import below
+from tests.support.journal_entry import entry_of
 
 
 def first(sequence: int, handover_from: int, *topic_ids: str) -> Entry:
     """The oldest entry that the journal keeps."""
-    plan = Plan(
-        sequence=sequence,
-        purchases_to=0,
-        interactions_to=0,
-        wall_us=0,
-        future_us=0,
-        sweep_us=0,
-        sweep_limit=0,
-        rules=0,
-        pages=0,
-    )
-    return Entry(
-        plan=plan,
-        topic_ids=topic_ids,
-        purchases_from=0,
-        interactions_from=0,
-        handover_from=handover_from,
-        changes=0,
-        dead_letters=0,
-        adopts=None,
-        digest="",
-    )
+    return entry_of(sequence, topic_ids=topic_ids, handover_from=handover_from)
 
 
 @pytest.mark.parametrize(
