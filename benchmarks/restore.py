@@ -56,7 +56,7 @@ def run(bench: Bench) -> list[Figure]:
 
 
 def _is_in_topic(site: Installation) -> bool:
-    return all(head is not None and head.in_topic is not None and head.in_topic.complete for head in site.heads())
+    return all(head is not None and head.is_in_topic for head in site.heads())
 
 
 def _population(site: Installation) -> int:

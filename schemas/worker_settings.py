@@ -16,6 +16,11 @@ fits into a message of Kafka's default limit, 2**20 + 12 bytes. A larger message
 class Worker(Section):
     """Bounds and waits of one worker process."""
 
+    @property
+    def transactional(self) -> bool:
+        """Whether each commit is a transaction of Kafka."""
+        return self.guarantee == "exactly_once"
+
     @model_validator(mode="before")
     @classmethod
     def _former_name(cls, content: Any) -> Any:

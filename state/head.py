@@ -74,6 +74,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         return -(-self.population // PAGE_CUSTOMERS)
 
     @property
+    def is_in_topic(self) -> bool:
+        """Whether `segments.state` has all of this state."""
+        return self.in_topic is not None and self.in_topic.complete
+
+    @property
     def can_count(self) -> bool:
         """Whether the customers by label are there to be counted on from: they are, or there is nobody yet."""
         return self.counted or not self.population

@@ -207,7 +207,7 @@ def producer_of(settings: Settings) -> Any:
     return AIOKafkaProducer(
         **aiokafka_options(settings.kafka),
         acks="all",
-        enable_idempotence=settings.worker.guarantee == "exactly_once",
+        enable_idempotence=settings.worker.transactional,
         max_batch_size=BATCH_BYTES,
     )
 

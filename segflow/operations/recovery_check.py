@@ -9,7 +9,7 @@ from segflow.schemas import duration
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.streams.journal.journal import JournalError
-from segflow.streams.journal.recovery import obstacles
+from segflow.streams.journal.obstacles import obstacles
 from segflow.streams.kafka.topic_kinds import READ
 from segflow.streams.kafka.topics_report import Topic, TopicsReport, retention
 from segflow.streams.runtime.shard_names import shard_names

@@ -36,10 +36,10 @@ def migrate(settings: Settings, report: TopicsReport) -> tuple[list[str], list[s
 
 def _obstacle(settings: Settings, report: TopicsReport, alteration: Alteration) -> str:
     """The reason for which records of a topic are still needed; empty where they are not."""
-    return (_of_control if alteration.topic.role == "control" else _of_journal)(settings, report)
+    return _of_control(settings) if alteration.topic.role == "control" else _of_journal(settings, report)
 
 
-def _of_control(settings: Settings, _report: TopicsReport) -> str:
+def _of_control(settings: Settings) -> str:
     control = Control(settings)
     control.read()
     if not control.keys.shared:

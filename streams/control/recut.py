@@ -12,7 +12,8 @@ from segflow.segments.rules import recut_policy_of
 from segflow.state.head import PAGE_CUSTOMERS, Head
 from segflow.state.store import Store
 from segflow.streams.control import scans
-from segflow.streams.control.topic import Control, cuts_message
+from segflow.streams.control.messages import cuts_message
+from segflow.streams.control.topic import Control
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -22,8 +22,6 @@ from segflow.engine.decode.transfers import Decoders, decoders
 from segflow.schemas.model_error import ModelError
 from segflow.schemas.parameters import Parameters as WrittenParameters
 from segflow.schemas.settings import Settings
-from segflow.segments.cuts import Cuts
-from segflow.segments.parameters import Parameters
 from segflow.segments.recut import RecutPolicy, instants_of, kept_cuts
 from segflow.segments.rules import from_settings, parameters_of, recut_policy_of
 from segflow.streams.control.definitions import (
@@ -66,33 +64,6 @@ WITH_ALL_FACTS: Final = (
 
 class DefinitionRefusedError(Exception):
     """The settings' definition cannot become this installation's; the message says why and what to do."""
-
-
-def cuts_message(cuts: Cuts, at_us: int, population: int, *, moved: bool) -> Message:
-    """A re-cut as a control record.
-
-    Where the cuts `moved`, the record's offset is their version; else it only says that the boundary is done with.
-    """
-    value = {
-        "kind": "cuts" if moved else "cuts-kept",
-        "at_us": at_us,
-        "population": population,
-        "recency_us": cuts.recency_us,
-        "recency_from_us": cuts.recency_from_us,
-        "frequency": cuts.frequency,
-        "monetary_minor": cuts.monetary_minor,
-        "value_minor": cuts.value_minor,
-        "clv_minor": cuts.clv_minor,
-        "window_at_us": cuts.window_at_us,
-        "clv_at_us": cuts.clv_at_us,
-    }
-    return Message(key=lasting("cuts") if moved else b"cuts-kept", value=json.dumps(value).encode(), headers=[])
-
-
-def parameters_message(parameters: Parameters, at_us: int, customers: int) -> Message:
-    """Fitted parameters as a control record, whose offset is their version; from `customers` as `at_us` saw them."""
-    value = {"kind": "parameters", "at_us": at_us, "customers": customers} | asdict(parameters)
-    return Message(key=lasting("parameters"), value=json.dumps(value).encode(), headers=[])
 
 
 class Control:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Final
 
 from segflow.schemas.settings import Settings
-from segflow.streams.journal.recovery import obstacles
+from segflow.streams.journal.obstacles import obstacles
 from segflow.streams.runtime.shard_names import shard_names
 
 log = logging.getLogger(__name__)

@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
@@ -15,7 +14,8 @@ from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.streams.journal.entry import Entry
 from segflow.streams.journal.entry_codec import decode, encode
-from segflow.streams.kafka.partition_reader import GROWTH, TAIL_STEP, PartitionReader
+from segflow.streams.kafka.partition_reader import GROWTH, TAIL_STEP
+from segflow.streams.kafka.shard_topic_reader import ShardTopicReader
 from segflow.streams.runtime.version import installed_version
 
 log = logging.getLogger(__name__)
@@ -84,37 +84,14 @@ def read(record: Any, place: str) -> Entry | None:
         return None
 
 
-class JournalReader:
-    """One shard's journal. An async context.
+class JournalReader(ShardTopicReader):
+    """One shard's journal.
 
     Use it when no transaction of the shard is open (after InitTransactions), or take `settled_end` for its end.
     """
 
     def __init__(self, settings: Settings, partition: int) -> None:
-        self._partition = partition
-        self._reader = PartitionReader(settings.kafka, settings.kafka.topics.journal, partition)
-
-    async def __aenter__(self) -> Self:
-        await self._reader.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._reader.__aexit__(kind, error, trace)
-
-    @property
-    def topic(self) -> str:
-        """The topic's name."""
-        return str(self._reader.place.topic)
-
-    async def first(self) -> int:
-        """The journal's oldest offset."""
-        return await self._reader.first()
-
-    async def end(self) -> int:
-        """The offset after its last committed entry."""
-        return await self._reader.end()
+        super().__init__(settings.kafka, settings.kafka.topics.journal, partition)
 
     async def settled_end(self, transaction_timeout_s: float) -> int:
         """See PartitionReader."""
@@ -126,7 +103,11 @@ class JournalReader:
         Raises:
             JournalError: a record that has an entry's key cannot be read.
         """
-        return await self._reader.last(await self._reader.end(), lambda record: read(record, self._place))
+        return await self._reader.last(await self._reader.end(), lambda record: read(record, self.where))
+
+    async def was_cut(self) -> bool:
+        """Whether retention has taken entries."""
+        return await self.first() > 0
 
     async def first_entry(self, end: int) -> Entry | None:
         """The oldest entry that is kept, before the offset `end`; None where there is none.
@@ -153,7 +134,7 @@ class JournalReader:
         reached = 0
         async for records in self._reader.slices(start, stop):
             for record in records:
-                entry = read(record, self._place)
+                entry = read(record, self.where)
                 if entry is None or entry == last:
                     continue
                 last, before = entry, reached
@@ -180,24 +161,20 @@ class JournalReader:
 
     async def _first_entry(self, start: int, stop: int) -> Entry | None:
         while (record := await self._reader.record_from(start, stop)) is not None:
-            entry = read(record, self._place)
+            entry = read(record, self.where)
             if entry is not None:
                 return entry
             start = record.offset + 1
         return None
 
-    @property
-    def _place(self) -> str:
-        return f"{self._reader.place.topic}, partition {self._partition}"
-
     def _broken(self, sequence: int) -> JournalError:
         return JournalError(
-            f"{self._place}, has no unbroken line of commits after {sequence}: it was cut, lost records, or belongs to "
+            f"{self.where}, has no unbroken line of commits after {sequence}: it was cut, lost records, or belongs to "
             "another installation"
         )
 
     def _short(self, reached: int, sequence: int) -> JournalError:
-        found = f"{self._place}, ends at commit {reached}, but the state is of commit {sequence}: "
+        found = f"{self.where}, ends at commit {reached}, but the state is of commit {sequence}: "
         if not reached:
             return JournalError(f"{found}it was recreated, or belongs to another installation")
         return JournalError(
@@ -206,7 +183,7 @@ class JournalReader:
 
     def _replaced(self, sequence: int) -> JournalError:
         return JournalError(
-            f"{self._place}, has another commit {sequence} than the one that the state is of: it lost its last records "
+            f"{self.where}, has another commit {sequence} than the one that the state is of: it lost its last records "
             f"and took others in their place, or belongs to another installation. {self._way_back(None)}"
         )
 

@@ -133,11 +133,7 @@ class JournalReplay:
 
     async def _begin(self, stored: Head | None) -> Head | None:
         """The head to go on from; what a rebuild left halfway is cleared away."""
-        torn = await asyncio.to_thread(self.store.torn, stored)
-        if torn is not None:
-            if await asyncio.to_thread(self.store.head) != stored:  # Redis was emptied or rolled back at this moment
-                raise ShardLostError("the state in Redis changed while it was looked at")
-            raise TornStateError(torn)
+        await check_whole(self.store, stored)
         if stored is None or not stored.partial:
             return stored
         mark = msgspec.structs.replace(stored, owner=secrets.token_hex(8))
@@ -180,6 +176,21 @@ class JournalReplay:
             raise JournalError(f"{wrong}the input or the settings are not what they were")
         self.store.commit(result.write)
         return result
+
+
+async def check_whole(store: Store, stored: Head | None) -> None:
+    """Check that the store has all that stands beside the head `stored`.
+
+    Raises:
+        TornStateError: part of its content is missing.
+        ShardLostError: somebody else wrote to the store.
+    """
+    torn = await asyncio.to_thread(store.torn, stored)
+    if torn is None:
+        return
+    if await asyncio.to_thread(store.head) != stored:  # Redis was emptied or rolled back at this moment
+        raise ShardLostError("the state in Redis changed while it was looked at")
+    raise TornStateError(torn)
 
 
 def written_by(entry: Entry) -> str:

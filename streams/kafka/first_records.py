@@ -44,6 +44,12 @@ class FirstRecords:
         first, end = self._consumer.beginning_offsets(places), self._consumer.end_offsets(places)
         return {place: Bounds(first=first[place], end=end[place]) for place in places}
 
+    def oldest(self, bounds: Mapping[TopicPartition, Bounds]) -> dict[TopicPartition, Any]:
+        """The first committed record of each partition; see `find`."""
+        return self.find(
+            {place: each.first for place, each in bounds.items()}, {place: each.end for place, each in bounds.items()}
+        )
+
     def find(
         self, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, Any]:

@@ -104,4 +104,4 @@ def journal_kept(settings: Settings) -> dict[str, str]:
 
 def recovers_by_inputs(settings: Settings) -> bool:
     """Whether nothing is written to the state topic, so that a lost Redis is made from the journal and the inputs."""
-    return settings.worker.guarantee != "exactly_once"
+    return not settings.worker.transactional

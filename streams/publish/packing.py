@@ -42,7 +42,7 @@ class Packing:
                 batches_together(
                     [messages for addressed, _ in asking for messages in addressed.values()],
                     time.time_ns() // 1_000_000,
-                    transactional=self.settings.worker.guarantee == "exactly_once",
+                    transactional=self.settings.worker.transactional,
                     compressed=self.settings.kafka.compression == "lz4",
                 )
             )

@@ -39,7 +39,7 @@ class Publisher:
         self._partition = partition
         self.journal_end = 0
         self._topics = settings.kafka.topics
-        self._transactional = settings.worker.guarantee == "exactly_once"
+        self._transactional = settings.worker.transactional
         self._producer = TransactionalProducer(
             settings.kafka,
             f"{settings.kafka.group}-{partition}" if self._transactional else None,

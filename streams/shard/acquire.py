@@ -89,9 +89,11 @@ async def acquire(state: ShardState) -> None:
         leaders = await inputs.leader_epochs()  # before it is compared: records of any later leader are compared again
         diverged = await inputs.diverged_at(head.positions)
         head = await starting_head(settings, partition, head, state.topic_ids, *await inputs.bounds(), diverged)
-        head = msgspec.structs.replace(head, in_topic=in_topic or await _unfilled(state, head, topic))
-    if not state.publisher.transactional:  # an unconfirmed record might take the place of a good one
-        head = msgspec.structs.replace(head, in_topic=None)
+        if not state.publisher.transactional:  # an unconfirmed record might take the place of a good one
+            in_topic = None
+        elif in_topic is None:
+            in_topic = await _unfilled(state, head, topic)
+    head = msgspec.structs.replace(head, in_topic=in_topic)
     state.head = msgspec.structs.replace(head, owner=secrets.token_hex(8))
     await asyncio.to_thread(store.acquire, state.head, stored)  # 4
     failpoint("acquire:owned")

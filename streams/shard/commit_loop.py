@@ -173,7 +173,7 @@ class CommitLoop:
         """Whether new rules are to be brought to customers, more timers are known to be due, or the topic is filled."""
         head = self._state.head
         newest = self._state.control.rule_versions.latest.version
-        unfilled = head.in_topic is not None and not head.in_topic.complete
+        unfilled = head.in_topic is not None and not head.is_in_topic
         return self._more_due or head.adopting is not None or newest != head.rules or unfilled
 
     def _due(self, horizon_us: int) -> list[str]:

@@ -1,6 +1,5 @@
 """Recovery of a shard's state in its store, before the shard is worked: by copying, else by replaying."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +8,12 @@ import msgspec
 
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head, InTopic
-from segflow.state.store import ShardLostError, Store, TornStateError
+from segflow.state.store import Store
 from segflow.streams.control.topic import Control
+from segflow.streams.journal.entry import Entry
 from segflow.streams.journal.input_reader import InputReader
 from segflow.streams.journal.journal import JournalError, JournalReader
-from segflow.streams.journal.replay import JournalReplay
+from segflow.streams.journal.replay import JournalReplay, check_whole
 from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.failpoints import failpoint
 from segflow.streams.runtime.wall_clock import now_us
@@ -69,16 +69,16 @@ class Recovery:
         end = await self.topic.end()
         last, published = await self.topic.last_head(end), await self.journal.last()  # 1
         complete = last is not None and is_whole(last, self.facts, published)
-        await self._check_whole(stored, complete=complete)
+        if stored is not None or not complete:  # what is left without a head is cleared away by a copying
+            await check_whole(self.store, stored)
         if complete and last is not None and (stored is None or stored.partial or stored.sequence < last.sequence):
-            stored = await self._copy(stored, last, end)  # 2
-        is_copy = complete and stored is not None and last is not None and self._is_in_topic(stored, last)
+            stored = await self._copy(stored, last, end, published)  # 2
+        is_copy = complete and stored is not None and last is not None and self._is_copy(stored, last)
         before = stored
-        is_cut = published is None and await self.journal.first() > 0  # 3
-        if not is_cut:
+        if published is not None or not await self.journal.was_cut():  # 3
             stored = await self._replay(stored)  # 4
         elif stored is None or stored.partial:
-            raise JournalError(self._all_gone())
+            raise JournalError(nowhere(self.settings))
         if stored is None:
             return None, InTopic(topic_id=self.facts.topic_id, since=end, offset=end, complete=True)
         if stored != before:
@@ -87,15 +87,6 @@ class Recovery:
             known = stored.in_topic if is_copy else self._kept(stored, last)
         return stored, None if known is None else msgspec.structs.replace(known, offset=end)
 
-    def _all_gone(self) -> str:
-        """The refusal of a shard whose commits nobody has any more; it must not begin as a new one."""
-        topics = self.settings.kafka.topics
-        return (
-            f"its state is nowhere: Redis and {topics.state} do not have it, and {topics.journal} was cut to nothing. "
-            f"Restore a backup of Redis or of {topics.state}, or begin a new installation (another redis.prefix, "
-            "kafka.group and output topics)"
-        )
-
     def _kept(self, stored: Head, last: Head | None) -> InTopic | None:
         """The reach of a topic that is not complete into the state; None: it is to be filled from the beginning."""
         known = stored.in_topic
@@ -103,15 +94,7 @@ class Recovery:
             return None
         return known if (known.topic_id, known.since) == (self.facts.topic_id, last.in_topic.since) else None
 
-    async def _check_whole(self, stored: Head | None, *, complete: bool) -> None:
-        torn = await asyncio.to_thread(self.store.torn, stored)
-        if torn is None or (stored is None and complete):  # what is left without a head is cleared away
-            return
-        if await asyncio.to_thread(self.store.head) != stored:  # Redis was emptied or rolled back at this moment
-            raise ShardLostError("the state in Redis changed while it was looked at")
-        raise TornStateError(torn)
-
-    async def _copy(self, stored: Head | None, last: Head, end: int) -> Head:
+    async def _copy(self, stored: Head | None, last: Head, end: int, published: Entry | None) -> Head:
         copier = Copier(
             topic=self.topic,
             last=last,
@@ -120,7 +103,7 @@ class Recovery:
             versions=self.control.rule_versions,
             on_progress=self.on_copied,
         )
-        if stored is not None and await self._can_go_on(stored, last):
+        if stored is not None and await self._can_go_on(stored, last, published):
             copied = await copier.beyond(stored)
         else:
             self._say_anew(stored)
@@ -141,23 +124,23 @@ class Recovery:
             self.settings.kafka.topics.state,
         )
 
-    async def _can_go_on(self, stored: Head, last: Head) -> bool:
+    async def _can_go_on(self, stored: Head, last: Head, published: Entry | None) -> bool:
         """Whether all that the store lacks is behind the offset that its head says."""
         known, now = stored.in_topic, last.in_topic
         if known is None or now is None or known.topic_id != now.topic_id or known.since != now.since:
             return False
-        if known.offset < await self.topic.first() or not await self._has(stored):
+        if known.offset < await self.topic.first():
+            return False
+        if stored.sequence and published is not None and not await self._is_of(stored):
             return False
         only_one = stored.sequence + 1 == last.sequence and not stored.partial
         return now_us() - (now.at_us if only_one else known.at_us) < self.facts.fresh_us
 
-    async def _has(self, stored: Head) -> bool:
+    async def _is_of(self, stored: Head) -> bool:
         """Whether the journal has the commit of this head, so that what it has beyond goes on from there.
 
         The state of another may be a replica's, from before journal and topic lost records and took others.
         """
-        if not stored.sequence or await self.journal.last() is None:
-            return True
         try:
             async for _ in self.journal.after(stored):
                 break
@@ -166,12 +149,11 @@ class Recovery:
             return False
         return True
 
-    def _is_in_topic(self, stored: Head, last: Head) -> bool:
+    def _is_copy(self, stored: Head, last: Head) -> bool:
         """Whether the topic has all of this state."""
         known = stored.in_topic
-        if known is None or not known.complete or known.topic_id != self.facts.topic_id:
-            return False
-        return _are_of_one_commit(stored, last)
+        same_topic = known is not None and known.topic_id == self.facts.topic_id
+        return same_topic and stored.is_in_topic and _are_of_one_commit(stored, last)
 
     async def _replay(self, stored: Head | None) -> Head | None:
         """Replay the journal's commits beyond the stored head into the store; the head stored then."""
@@ -205,4 +187,14 @@ def lacks_rules(head: Head) -> str:
     return (
         f"its rules are version {head.rules}, which the control topic lacks: it was cut or recreated. Restore it, or "
         "begin a new installation"
+    )
+
+
+def nowhere(settings: Settings) -> str:
+    """The refusal of a shard whose commits nobody has any more; it must not begin as a new one."""
+    topics = settings.kafka.topics
+    return (
+        f"its state is nowhere: Redis and {topics.state} do not have it, and {topics.journal} was cut to nothing. "
+        f"Restore a backup of Redis or of {topics.state}, or begin a new installation (another redis.prefix, "
+        "kafka.group and output topics)"
     )

@@ -1,8 +1,7 @@
 """Reading one shard's partition of `segments.state`."""
 
 from collections.abc import AsyncIterator
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import SECOND_US
@@ -11,7 +10,7 @@ from segflow.state.head import Head
 from segflow.state.layout import LayoutError
 from segflow.state.topic_layout import StatePart
 from segflow.streams.journal.journal import JournalError
-from segflow.streams.kafka.partition_reader import PartitionReader
+from segflow.streams.kafka.shard_topic_reader import ShardTopicReader
 from segflow.streams.kafka.topic_kinds import TOMBSTONE_RETENTION
 from segflow.streams.kafka.topics_report import Topic
 
@@ -39,33 +38,11 @@ class TopicFacts(NamedTuple):
         return cls(topic.topic_id, kept_ms * SECOND_US // 1000 // MARGIN)
 
 
-class StateTopicReader:
-    """One shard's partition. An async context; use it when no transaction of the shard is open."""
+class StateTopicReader(ShardTopicReader):
+    """One shard's partition. Use it when no transaction of the shard is open."""
 
     def __init__(self, settings: Settings, partition: int) -> None:
-        self._reader = PartitionReader(settings.kafka, settings.kafka.topics.state, partition)
-
-    async def __aenter__(self) -> Self:
-        await self._reader.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._reader.__aexit__(kind, error, trace)
-
-    @property
-    def where(self) -> str:
-        """Topic and partition, for people."""
-        return f"{self._reader.place.topic}, partition {self._reader.place.partition}"
-
-    async def first(self) -> int:
-        """The oldest offset."""
-        return await self._reader.first()
-
-    async def end(self) -> int:
-        """The offset after the last committed record."""
-        return await self._reader.end()
+        super().__init__(settings.kafka, settings.kafka.topics.state, partition)
 
     async def last_head(self, end: int) -> Head | None:
         """The last head before `end`: what the topic has is the state of that commit. None: there is none.

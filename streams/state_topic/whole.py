@@ -32,6 +32,21 @@ def is_whole(last: Head, facts: TopicFacts, published: Entry | None) -> bool:
     return published.plan.sequence == last.sequence and published.plan.owner in ("", last.committed_by)
 
 
+async def latest_whole(topic: StateTopicReader, journal: JournalReader, facts: TopicFacts) -> tuple[Head, int] | None:
+    """The last head in the topic and the offset behind it, where it has all of the state of the last published commit.
+
+    None: it has not, as a version that does not write there may have published that commit.
+
+    Raises:
+        StateTopicError, JournalError: a topic cannot be read.
+    """
+    end = await topic.end()
+    last, published = await topic.last_head(end), await journal.last()
+    if last is None or not is_whole(last, facts, published):
+        return None
+    return (last, end) if published is None or published.plan.sequence == last.sequence else None
+
+
 async def whole_in(settings: Settings, facts: TopicFacts, partitions: Iterable[int]) -> list[int]:
     """The shards whose last published commit, and all before it, the topic has.
 

@@ -125,9 +125,7 @@ class Assignment:
 
     def in_state_topic(self) -> list[int]:
         """Of the shards that are acquired, those that the state topic has whole. Called from other threads, too."""
-        return [
-            number for number, head in self.written().items() if head.in_topic is not None and head.in_topic.complete
-        ]
+        return [number for number, head in self.written().items() if head.is_in_topic]
 
     def lose(self, partition: int, written: Head, error: Exception) -> None:
         """See Shard.lose."""

@@ -81,13 +81,10 @@ class HandoverCut:
         handed = {number: TopicPartition(names.handover, number) for number in heads}
         with FirstRecords(self._settings.kafka) as kafka:
             bounds = kafka.bounds([*journals.values(), *handed.values()])
-            kept = {place: bounds[place] for place in journals.values()}
-            found = kafka.find(
-                {place: each.first for place, each in kept.items()}, {place: each.end for place, each in kept.items()}
-            )
+            found = kafka.oldest({place: bounds[place] for place in journals.values()})
         offsets = {}
         for number, place in journals.items():
-            if place not in found or (found[place] is None and not kept[place].first):
+            if place not in found or (found[place] is None and not bounds[place].first):
                 continue  # not looked at in time, or a journal without a commit
             try:
                 entry = None if found[place] is None else decode(found[place].value or b"")

@@ -38,10 +38,7 @@ def installed(installation: Make, own_redis: RedisServer) -> Installation:
 
 def with_customers(made: Installation) -> Installation:
     """The installation after 40 purchases; no worker runs."""
-    made.put(purchases(40))
-    with made.ready_worker() as worker:
-        made.settles()
-        worker.stop()
+    made.works(purchases(40))
     return made
 
 
@@ -65,10 +62,7 @@ def test_a_backup_of_redis_is_enough_where_nothing_can_be_copied(installation: M
         client.save()
     shutil.copy(own_redis.folder / "dump.rdb", backup)
     reach = {number: head.purchases.offset for number, head in enumerate(installed.heads()) if head is not None}
-    installed.put(purchases(20, first=100))
-    with installed.ready_worker() as worker:
-        installed.settles()
-        worker.stop()
+    installed.works(purchases(20, first=100))
     for shard, offset in reach.items():
         installed.cut_by_retention(PURCHASES, shard, offset)
     own_redis.kill()
@@ -253,6 +247,7 @@ def test_a_new_version_refuses_a_shard_that_was_not_drained_where_nothing_can_be
     with installed.ready_worker() as old:
         installed.settles()
         old.stop()
+        assert "written there beside its commits" not in old.said(), "nothing is written there at least once"
     with installed.ready_worker(module=NEXT):
         installed.put(purchases(5, first=800))
         installed.settles()

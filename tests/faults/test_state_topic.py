@@ -75,10 +75,7 @@ def test_a_worker_killed_at_every_step_of_filling_redis_leaves_what_the_next_one
     installed = installation(redis=own_redis.url, partitions=1, worker={"batch_max_records": 400})
     stream = Stream(seed, customers=1500, step_hours=0.5)
     with connected(own_redis) as client:
-        with installed.worker() as first:
-            installed.put(stream.take(3000))
-            installed.settles()
-            first.stop()
+        installed.works(stream.take(3000))
         before = content(client, 1)
         installed.cut_to_nothing(*READ)
         client.flushall()
@@ -139,10 +136,7 @@ def test_an_installation_begun_without_the_topic_is_brought_over_while_it_works(
     installed = installation(redis=own_redis.url, partitions=1, worker={"batch_max_records": 400})
     stream = Stream(seed, customers=1500, step_hours=0.5)
     with connected(own_redis) as client:
-        with installed.worker() as first:
-            installed.put(stream.take(2500))
-            installed.settles()
-            first.stop()
+        installed.works(stream.take(2500))
         without_state_topic(installed)
         with installed.worker(crash_at="commit:published:2") as killed:
             killed.is_killed()
@@ -169,10 +163,7 @@ def test_a_redis_older_than_tombstones_are_kept_is_filled_anew(
     installed = installation(redis=own_redis.url, partitions=1)
     stream = Stream(seed)
     with connected(own_redis) as client:
-        with installed.worker() as first:
-            installed.put(stream.take(100))
-            installed.settles()
-            first.stop()
+        installed.works(stream.take(100))
         key = Keys(installed.settings.redis.prefix, 0).head
         stored = head_codec.decode(client.get(key) or b"")  # type: ignore[arg-type]
         assert stored.in_topic is not None
@@ -180,10 +171,7 @@ def test_a_redis_older_than_tombstones_are_kept_is_filled_anew(
         client.set(key, head_codec.encode(old))
         client.set(Keys(installed.settings.redis.prefix, 0).record("erased since"), b"\x02")
         client.save()
-        with installed.worker() as second:
-            installed.put(stream.take(100))
-            installed.settles()
-            second.stop()
+        installed.works(stream.take(100))
         own_redis.kill()
         own_redis.start()  # from what was saved
         with installed.worker() as third:
@@ -214,5 +202,7 @@ def test_a_state_that_only_redis_has_is_taken_as_it_is_and_without_it_never_begu
     with installed.worker() as parked:
         parked.says("its state is nowhere")
         assert parked.ends() == 2, "its one shard is parked"
+    moved = segflow("reset", "--shard", "0", "--to", "latest", "--settings", installed.file)
+    assert (moved.code, "its state is nowhere" in moved.err) == (2, True)
     assert len(installed.read("changes")) == published
     assert "lost all state in Redis" in installed.doctor("FAIL")

@@ -191,8 +191,7 @@ class Service:
 
     def is_in_state_topic(self) -> bool:
         """Whether the state topic has all of every shard."""
-        found = [None if head is None else head.in_topic for head in self.heads()]
-        return all(each is not None and each.complete for each in found)
+        return all(head is not None and head.is_in_topic for head in self.heads())
 
     def leaves_nothing_due(self) -> None:
         """Wait until no shard has silence up to its clock, or customers under older rules, left to work.

@@ -31,7 +31,8 @@ from segflow.segments.rules import parameters_of
 from segflow.state import lookup, redis_connection
 from segflow.state.layout import LayoutError
 from segflow.streams.control.definitions import FITTED
-from segflow.streams.control.topic import Control, parameters_message
+from segflow.streams.control.messages import parameters_message
+from segflow.streams.control.topic import Control
 from segflow.streams.runtime.connections import address, kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 

@@ -49,7 +49,7 @@ class Replay:
     def __init__(self, settings: Settings, partitions: int) -> None:
         self._settings = settings
         self._partitions = partitions
-        self._transactional = settings.worker.guarantee == "exactly_once"
+        self._transactional = settings.worker.transactional
         self._timeout_s = settings.worker.transaction_timeout.total_seconds()
         self._packing = Packing(settings)
         self._producer = TransactionalProducer(

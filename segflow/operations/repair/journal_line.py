@@ -51,7 +51,7 @@ async def begins_late(journal: JournalReader, end: int) -> str:
             f"{journal.topic} is kept from commit {entry.plan.sequence:,} on (kafka.journal_retention), and a commit "
             "is executed on the state that the one before it left"
         )
-    return f"{journal.topic} keeps no commit any more" if entry is None and await journal.first() else ""
+    return f"{journal.topic} keeps no commit any more" if entry is None and await journal.was_cut() else ""
 
 
 def judge_line(found: ShardAudit, line: JournalLine, outputs: Mapping[str, OutputStream[Any]], *, cut: bool) -> None:

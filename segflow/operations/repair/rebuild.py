@@ -26,7 +26,7 @@ from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.state_topic.copier import Copier
 from segflow.streams.state_topic.reader import StateTopicReader, TopicFacts
-from segflow.streams.state_topic.whole import is_whole
+from segflow.streams.state_topic.whole import latest_whole
 
 OnProgress = Callable[[int, str, int], None]
 """Called with (units done, a note, of how many): offsets of a topic, then customers."""
@@ -112,12 +112,10 @@ async def _copied(
 ) -> Rebuilt | None:
     """Fill the store from the state topic; None: that has not all of the state."""
     async with JournalReader(settings, partition) as journal, StateTopicReader(settings, partition) as topic:
-        end = await topic.end()
-        last, published = await topic.last_head(end), await journal.last()
-        if last is None or not is_whole(last, facts, published):
+        found = await latest_whole(topic, journal, facts)
+        if found is None:
             return None
-        if published is not None and published.plan.sequence != last.sequence:
-            return None
+        last, end = found
         if stored is None:
             store.drop_head()  # where there is one that cannot be read
         copier = Copier(

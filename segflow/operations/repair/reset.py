@@ -21,13 +21,13 @@ from segflow.state.store import Store
 from segflow.streams.control.topic import Control
 from segflow.streams.journal import journal
 from segflow.streams.journal.input_reader import InputReader
-from segflow.streams.journal.journal import JournalReader
+from segflow.streams.journal.journal import JournalError, JournalReader
 from segflow.streams.journal.replay import JournalReplay, positioned
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.shard.input_positions import ROLES, describe_move, position_problems
-from segflow.streams.shard.recovery import Recovery
+from segflow.streams.shard.recovery import Recovery, nowhere
 from segflow.streams.state_topic.commit_state import state_of
 from segflow.streams.state_topic.reader import StateTopicReader, TopicFacts
 from segflow.streams.state_topic.whole import is_whole
@@ -130,7 +130,9 @@ class Reset:
             and (head.partial or last.sequence > head.sequence)
         ):
             head, missing = last, last.sequence - head.sequence
-        if published is None and head.sequence and await entries.first():
+        if published is None and await entries.was_cut():
+            if not head.sequence:
+                raise JournalError(nowhere(self.settings))
             return head, missing
         async for _, entry in entries.after(head):
             replay.check(entry, first, head)
@@ -202,7 +204,7 @@ class Reset:
         )
         stored, in_topic = await recovery.run(self.store.head())
         assert stored is not None  # `_ahead` saw to that
-        if self.settings.worker.guarantee != "exactly_once":
+        if not self.settings.worker.transactional:
             in_topic = None
         head = msgspec.structs.replace(stored, owner=secrets.token_hex(8), in_topic=in_topic)
         await asyncio.to_thread(self.store.acquire, head, stored)

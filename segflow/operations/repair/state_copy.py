@@ -7,7 +7,7 @@ from segflow.streams.journal.journal import JournalReader
 from segflow.streams.runtime.wall_clock import now_us
 from segflow.streams.state_topic.copier import Copier
 from segflow.streams.state_topic.reader import StateTopicReader, TopicFacts
-from segflow.streams.state_topic.whole import is_whole
+from segflow.streams.state_topic.whole import latest_whole
 
 
 async def copy_state(
@@ -19,10 +19,10 @@ async def copy_state(
         StateTopicError, JournalError: a topic cannot be read.
     """
     async with StateTopicReader(settings, partition) as topic, JournalReader(settings, partition) as journal:
-        end = await topic.end()
-        last, published = await topic.last_head(end), await journal.last()
-        if last is None or not is_whole(last, facts, published):
+        found = await latest_whole(topic, journal, facts)
+        if found is None:
             return False
+        last, end = found
         memory.wipe()
         copier = Copier(topic=topic, last=last, end=end, store=memory, versions=control.rule_versions)
         await copier.anew(None, now_us())

@@ -15,6 +15,7 @@ from segflow.state.head import PAGE_CUSTOMERS, Adopting, Erasures, Head, InTopic
 from segflow.state.keys import Keys
 from segflow.state.layout import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
 from segflow.state.tails import TAILS
+from segflow.streams.control import messages as control_messages
 from segflow.streams.control import scans, topic
 from segflow.streams.journal.entry import Entry
 
@@ -141,7 +142,7 @@ def test_every_kind_of_control_record_has_a_row() -> None:
     assert {code(row[0])[0] for row in table("The control topic", "`kind`")} == known
     four = (1, 2, 3, 4)
     cuts = Cuts(version=0, recency_us=four, frequency=four, monetary_minor=four, value_minor=(1, 2))
-    messages = [topic.cuts_message(cuts, 0, 0, moved=moved) for moved in (False, True)]
+    messages = [control_messages.cuts_message(cuts, 0, 0, moved=moved) for moved in (False, True)]
     messages.append(scans.message(PopulationHistograms(), 0, 0))
-    messages.append(topic.parameters_message(CDNOW, 0, 0))
+    messages.append(control_messages.parameters_message(CDNOW, 0, 0))
     assert {json.loads(message.value)["kind"] for message in messages} == known - {"definition", "secret"}

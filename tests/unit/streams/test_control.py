@@ -11,7 +11,8 @@ from segflow.segments.instant import DAY_US
 from segflow.segments.models.lifecycle import LifecycleModel
 from segflow.segments.rules import from_settings
 from segflow.streams.control.definitions import definition_of
-from segflow.streams.control.topic import Control, cuts_message
+from segflow.streams.control.messages import cuts_message
+from segflow.streams.control.topic import Control
 
 OLD_CUTS = {
     "kind": "cuts",

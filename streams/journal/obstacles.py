@@ -1,4 +1,4 @@
-"""Recovery: whether a shard's state could be rebuilt without Redis, from the journal and the inputs."""
+"""Whether a shard's state could be rebuilt without Redis, from the journal and the inputs."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -34,10 +34,7 @@ def obstacles(settings: Settings, topic_ids: tuple[str, ...], partitions: Iterab
     inputs = [TopicPartition(getattr(names, role), number) for number in shards for role in READ]
     with FirstRecords(settings.kafka) as topics:
         bounds = topics.bounds([control, *journals.values(), *inputs])
-        kept = {place: bounds[place] for place in journals.values()}
-        firsts = topics.find(
-            {place: each.first for place, each in kept.items()}, {place: each.end for place, each in kept.items()}
-        )
+        firsts = topics.oldest({place: bounds[place] for place in journals.values()})
     return {
         number: _of_journal(number, firsts[place], settings, topic_ids, bounds)
         for number, place in journals.items()
