@@ -197,6 +197,10 @@ def test_a_state_that_only_redis_has_is_taken_as_it_is_and_without_it_never_begu
         installed.make_anew("state")
         assert segflow("topics", "--accept", "state", "--settings", installed.file).code == 0
     with connected(own_redis) as client:
+        before = content(client, 1)
+        rebuilt = segflow("rebuild", "--shard", "0", "--settings", installed.file)
+        assert (rebuilt.code, "nothing of it was wiped" in rebuilt.err) == (2, True)
+        assert content(client, 1) == before
         client.flushall()
     published = len(installed.read("changes"))
     with installed.worker() as parked:

@@ -20,7 +20,7 @@ from segflow.state.memory import MemoryStore
 from segflow.state.store import HOLE, LedgerEntry, Store, TornStateError, Write
 from segflow.streams.control.topic import Control
 from segflow.streams.journal.input_reader import InputReader
-from segflow.streams.journal.journal import JournalReader
+from segflow.streams.journal.journal import JournalError, JournalReader
 from segflow.streams.journal.replay import JournalReplay
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.wall_clock import now_us
@@ -156,6 +156,9 @@ async def _remember(
         async for replayed in replay.run(None, end):
             commits += 1
             on_progress(replayed.at + 1 - first, f"shard {partition}: {commits:,} commits", end - first)
+        if not commits and await journal.was_cut():  # what Redis has is the only copy
+            state = settings.kafka.topics.state
+            raise JournalError(f"{state} does not have all of its state, and {journal.topic} was cut to nothing")
     return commits
 
 
