@@ -86,7 +86,8 @@ class WorkerProcess:
         until(self._halted, lambda: f"it did not halt:\n{self.said()}")
 
     def stop(self) -> None:
-        """SIGTERM, which must end it cleanly."""
+        """SIGTERM, which must end it cleanly; not before it hears it: one that is only starting ends by the signal."""
+        until(lambda: self.process.poll() is not None or self._hears(signal.SIGTERM), self.said)
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(STOP_S) == 0, self.said()
 
@@ -103,6 +104,11 @@ class WorkerProcess:
     def resume(self) -> None:
         """SIGCONT."""
         self.process.send_signal(signal.SIGCONT)
+
+    def _hears(self, number: signal.Signals) -> bool:
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt:")).split()[1]
+        return bool(int(caught, 16) >> (number - 1) & 1)
 
     def _halted(self) -> bool:
         assert self.process.poll() is None, self.said()
