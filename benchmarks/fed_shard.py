@@ -174,7 +174,7 @@ async def fed_shard(site: Installation) -> AsyncIterator[FedShard]:
         feed=inputs,
         metrics=metrics,
         packing=Packing(settings),
-        parking=Parking(ParkingNotes(site.redis, settings.redis.prefix)),
+        parking=Parking(ParkingNotes(site.servers, settings.redis.prefix)),
         look_at_topics=as_ever,
     )
     look_every_s = settings.worker.sweep_every.total_seconds()

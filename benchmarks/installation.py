@@ -26,6 +26,7 @@ from segflow.state.keys import Keys
 from segflow.state.lookup import heads
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
+from segflow.state.redis_servers import OneServer, RedisServers
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka import topics
 
@@ -49,11 +50,12 @@ class Installation:
     settings: Settings
     folder: Path
     redis: redis.Redis
+    servers: RedisServers
     rule_versions: RuleVersions  # where there is Kafka, those of its control topic: state is refused without one
 
     def stores(self) -> list[RedisStore]:
         """Each shard's store."""
-        return [RedisStore(self.redis, place) for place in self.places()]
+        return [RedisStore(self.servers, place) for place in self.places()]
 
     def places(self) -> list[Keys]:
         """Each shard's keys."""
@@ -61,7 +63,7 @@ class Installation:
 
     def heads(self) -> list[Head | None]:
         """Each shard's head."""
-        return heads(self.redis, self.settings.redis.prefix, PARTITIONS)
+        return heads(self.servers, self.settings.redis.prefix, PARTITIONS)
 
     @contextmanager
     def worker(self, name: str = "worker", *, http_port: int = 0) -> Iterator["WorkerProcess"]:
@@ -150,7 +152,13 @@ def installation(
             control = Control(settings)
             control.start(lambda: 0)
             rule_versions = control.rule_versions
-        made = Installation(settings=settings, folder=Path(folder), redis=connected, rule_versions=rule_versions)
+        made = Installation(
+            settings=settings,
+            folder=Path(folder),
+            redis=connected,
+            servers=OneServer(connected),
+            rule_versions=rule_versions,
+        )
         try:
             yield made
         finally:

@@ -100,7 +100,8 @@ class Redis(Section):
     url: Annotated[str, AfterValidator(checked)] = Field(
         "redis://127.0.0.1:6379/0",
         description="redis://, or rediss:// with TLS; or sentinels, which know the primary: "
-        "redis+sentinel://host1:26379,host2:26379/mymaster/0, or rediss+sentinel://",
+        "redis+sentinel://host1:26379,host2:26379/mymaster/0, or rediss+sentinel://; or servers of a cluster: "
+        "redis+cluster://host1:6379,host2:6379, or rediss+cluster://",
         repr=False,
     )  # not in repr: a password may stand in it
     prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.-]{0,64}$")] = Field(

@@ -31,6 +31,11 @@ class Keys:
         return self.shard + "head"
 
     @property
+    def absent(self) -> str:
+        """Nothing: no key has this name. Asking for it fails while a cluster moves the shard to another server."""
+        return self.shard + "never-there"
+
+    @property
     def parked(self) -> str:
         """String: why the shard is parked (state/parking.py); only while it is."""
         return self.shard + "parked"

@@ -2,14 +2,15 @@
 
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
-import redis
 
 from segflow.state import head as head_codec
 from segflow.state import keys
 from segflow.state.head import Head
 from segflow.state.keys import Keys
+from segflow.state.redis_servers import RedisServers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,14 +31,15 @@ class Found:
     record: bytes | None  # None: nothing is remembered of the customer; segflow.state.record.decode reads it
 
 
-def installation(client: redis.Redis, prefix: str) -> Installation | None:
+def installation(servers: RedisServers, prefix: str) -> Installation | None:
     """The installation under `prefix`; None where no worker has ever run.
 
     Raises:
         redis.RedisError: Redis cannot be reached or refuses.
         ValueError: what is stored is no description of an installation.
     """
-    stored = client.get(keys.installation(prefix))
+    key = keys.installation(prefix)
+    stored: Any = servers.of(key).get(key)
     if stored is None:
         return None
     try:
@@ -49,32 +51,27 @@ def installation(client: redis.Redis, prefix: str) -> Installation | None:
             secret=str(content.get("secret", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{keys.installation(prefix)} does not describe an installation: {stored!r:.200}") from error
+        raise ValueError(f"{key} does not describe an installation: {stored!r:.200}") from error
 
 
-def heads_there(client: redis.Redis, prefix: str, count: int) -> int:
+def heads_there(servers: RedisServers, prefix: str, count: int) -> int:
     """The number of shards that have a head, whatever it is.
 
     Raises:
         redis.RedisError: Redis cannot be reached or refuses.
     """
-    pipeline = client.pipeline(transaction=False)
-    for partition in range(count):
-        pipeline.exists(Keys(prefix, partition).head)
-    return sum(pipeline.execute())
+    return sum(servers.replies([("EXISTS", Keys(prefix, partition).head) for partition in range(count)]))
 
 
-def heads(client: redis.Redis, prefix: str, count: int) -> list[Head | None]:
+def heads(servers: RedisServers, prefix: str, count: int) -> list[Head | None]:
     """The heads of all shards; None where a shard has no state.
 
     Raises:
         redis.RedisError: Redis cannot be reached or refuses.
         msgspec.MsgspecError: a stored head is none.
     """
-    pipeline = client.pipeline(transaction=False)
-    for partition in range(count):
-        pipeline.get(Keys(prefix, partition).head)
-    return [_head(partition, stored) for partition, stored in enumerate(pipeline.execute())]
+    found = servers.replies([("GET", Keys(prefix, partition).head) for partition in range(count)])
+    return [_head(partition, stored) for partition, stored in enumerate(found)]
 
 
 def _head(partition: int, stored: bytes | None) -> Head | None:
@@ -84,14 +81,14 @@ def _head(partition: int, stored: bytes | None) -> Head | None:
         raise msgspec.ValidationError(f"the head of shard {partition} in Redis is none: {error}") from error
 
 
-def find(client: redis.Redis, place: Keys, customer_id: str) -> Found:
+def find(servers: RedisServers, place: Keys, customer_id: str) -> Found:
     """The stored head of the shard `place` and its record of a customer, each None where there is none.
 
     Raises:
         redis.RedisError: Redis cannot be reached or refuses.
         msgspec.MsgspecError: the stored head cannot be decoded.
     """
-    pipeline = client.pipeline(transaction=True)
+    pipeline = servers.of(place.head).pipeline(transaction=True)
     pipeline.get(place.head)
     pipeline.get(place.record(customer_id))
     head, record = pipeline.execute()

@@ -9,6 +9,7 @@ import msgspec
 import redis
 
 from segflow.state.keys import Keys
+from segflow.state.redis_servers import RedisServers
 
 
 class Reason(StrEnum):
@@ -61,30 +62,31 @@ class ParkingNotes:
     All methods raise redis.RedisError where Redis does not answer or refuses.
     """
 
-    client: redis.Redis
+    servers: RedisServers
     prefix: str
 
     def write(self, partition: int, parked: Parked) -> None:
         """Note that the shard is parked."""
-        self.client.set(Keys(self.prefix, partition).parked, msgspec.json.encode(parked))
+        key = Keys(self.prefix, partition).parked
+        self.servers.of(key).set(key, msgspec.json.encode(parked))
 
     def erase(self, partition: int) -> None:
         """The shard goes on."""
-        self.client.unlink(Keys(self.prefix, partition).parked)
+        key = Keys(self.prefix, partition).parked
+        self.servers.of(key).unlink(key)
 
     def read(self, partitions: Iterable[int]) -> dict[int, Parked]:
         """The notes there are, by partition; what is no note is left out."""
         asked = list(partitions)
-        pipeline = self.client.pipeline(transaction=False)
-        for partition in asked:
-            pipeline.get(Keys(self.prefix, partition).parked)
-        notes = zip(asked, pipeline.execute(raise_on_error=False), strict=True)
+        wanted = [("GET", Keys(self.prefix, partition).parked) for partition in asked]
+        notes = zip(asked, self.servers.replies(wanted, raise_on_error=False), strict=True)
         return {partition: note for partition, stored in notes if (note := _decoded(stored)) is not None}
 
     def head(self, partition: int) -> bytes:
         """The shard's head as its bytes, whatever they are; empty where there is none, or where it is no string."""
+        key = Keys(self.prefix, partition).head
         try:
-            stored: object = self.client.get(Keys(self.prefix, partition).head)
+            stored: object = self.servers.of(key).get(key)
         except redis.ResponseError as error:
             if str(error).startswith(WRONG_TYPE):
                 return b""

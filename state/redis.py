@@ -17,6 +17,7 @@ from segflow.state.keys import Keys
 from segflow.state.layout import NO_TIMER
 from segflow.state.parking import WRONG_TYPE
 from segflow.state.redirect import is_redirect
+from segflow.state.redis_servers import RedisServers
 from segflow.state.store import (
     HOLE,
     Cursor,
@@ -50,12 +51,14 @@ class RedisStore:
 
     All of it shares one hash tag, so a commit is one MULTI/EXEC also on a cluster. `begin` WATCHes the head on the
     connection that will EXEC: whatever happens to the head, the server or the connection in between, the EXEC fails.
-    Any connection error leaves the store disconnected; the shard then has to be acquired again.
+    Any error of the server or the connection leaves the store disconnected; the shard then has to be acquired again.
+    So it is where a cluster moves the shard to another server.
     """
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
-        self._client = client
+    def __init__(self, servers: RedisServers, keys: Keys) -> None:
+        self._servers = servers
         self._keys = keys
+        self._client: redis.Redis | None = None  # of the server that has the shard, while there is a connection
         self._connection: Any = None
         self._asked = 0  # commands whose replies are still to be read
 
@@ -139,9 +142,19 @@ class RedisStore:
             return Outside(erased=[(name, Erasure.decode(value)) for name, value in pairs], then=following)
         return Outside(merged_into=[(name.decode(), value.decode()) for name, value in pairs], then=following)
 
+    def _scan(self, cursor: bytes | int, start: str) -> tuple[bytes, list[bytes]]:
+        """Some of the keys that begin with `start`, and where to go on.
+
+        While a cluster moves the shard, some of its keys are elsewhere: then this fails, as does all that asks for one.
+        """
+        found, _ = self._call(
+            ("SCAN", cursor, "MATCH", self._keys.pattern(start), "COUNT", SCANNED), ("EXISTS", self._keys.absent)
+        )
+        return found[0], found[1]
+
     def _redirects(self, place: int) -> Outside:
         start = self._keys.record("")
-        then, found = self._call(("SCAN", place, "MATCH", self._keys.pattern(start), "COUNT", SCANNED))[0]
+        then, found = self._scan(place, start)
         ids = self._ids([key[len(start.encode()) :] for key in found])
         redirects = [
             (name, value) for name, value in zip(ids, self.load(ids), strict=True) if value and is_redirect(value)
@@ -209,8 +222,7 @@ class RedisStore:
         self.acquire(mark, expected)
         cursor = b"0"
         while True:
-            command = ("SCAN", cursor, "MATCH", self._keys.pattern(self._keys.shard), "COUNT", SCANNED)
-            cursor, found = self._call(command)[0]
+            cursor, found = self._scan(cursor, self._keys.shard)
             gone = [key for key in found if key != self._keys.head.encode()]
             if gone:
                 self._call(("UNLINK", *gone))
@@ -226,11 +238,10 @@ class RedisStore:
 
     def close(self) -> None:
         """See Store."""
-        if self._connection is not None:
+        if self._client is not None and self._connection is not None:
             self._connection.disconnect()
             self._client.connection_pool.release(self._connection)
-            self._connection = None
-            self._asked = 0
+        self._client, self._connection, self._asked = None, None, 0
 
     def _load(self, ids: Sequence[str]) -> Command:
         key = self._keys.record("")
@@ -341,26 +352,39 @@ class RedisStore:
 
     def _ask(self, *commands: Command) -> None:
         if self._connection is None:
-            self._connection = self._client.connection_pool.get_connection()
+            self._connect()
         assert not self._asked, "the replies to what was asked before are still to be read"
         try:
             # In one piece: of several the server may answer the first (a MULTI alone) before it has the rest.
             self._connection.send_packed_command([b"".join(self._connection.pack_commands(commands))])
         except BaseException:
-            self.close()
+            self._give_up()
             raise
         self._asked = len(commands)
+
+    def _connect(self) -> None:
+        self._client = self._servers.of(self._keys.head)
+        try:
+            self._connection = self._client.connection_pool.get_connection()
+        except redis.RedisError:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        """Drop the connection after an error; the next one goes to whoever has the shard then."""
+        self.close()
+        self._servers.doubt()
 
     def _answers(self) -> list[Any]:
         asked, self._asked = self._asked, 0
         try:
             replies = [self._reply() for _ in range(asked)]
         except BaseException:
-            self.close()
+            self._give_up()
             raise
         for reply in replies:
             if isinstance(reply, ResponseError):
-                self.close()
+                self._give_up()
                 raise self._refused(reply)
         return replies
 

@@ -9,21 +9,45 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from segflow.schemas.connection_settings import Redis
-from segflow.schemas.redis_url import SentinelAddress, sentinel_address
+from segflow.schemas.redis_url import ClusterAddress, SentinelAddress, cluster_address, sentinel_address
+from segflow.state.redis_cluster import Place, RedisCluster
+from segflow.state.redis_servers import OneServer, RedisServers
+
+
+def servers(settings: Redis) -> RedisServers:
+    """The servers at the settings' address. None is asked anything yet.
+
+    Raises:
+        ValueError: the address is none.
+    """
+    cluster = cluster_address(settings.url)
+    return OneServer(client(settings)) if cluster is None else _of_cluster(cluster, settings)
 
 
 def client(settings: Redis) -> redis.Redis:
-    """A client that never retries by itself: whoever commits looks before repeating (docs/architecture.md).
+    """A client of one server. Like all here, it never retries by itself.
 
     With sentinels, each new connection asks them which server is the primary.
 
     Raises:
-        ValueError: the address is none.
+        ValueError: the address is none, or one of a cluster.
     """
     address = sentinel_address(settings.url)
     if address is not None:
         return _by_sentinels(address, settings)
     return redis.Redis.from_url(settings.url, **_bounds(settings), **_user(settings.username, settings.password))
+
+
+def _of_cluster(address: ClusterAddress, settings: Redis) -> RedisServers:
+    """The cluster's servers. A user in the settings comes before one in the address."""
+    user = _user(address.username, address.password) | _user(settings.username, settings.password)
+    options = _bounds(settings) | ({"ssl": True} if address.tls else {}) | user
+
+    def client_of(place: Place) -> redis.Redis:
+        host, port = place
+        return redis.Redis(host=host, port=port, **options)
+
+    return RedisCluster(address.hosts, client_of)
 
 
 def _by_sentinels(address: SentinelAddress, settings: Redis) -> redis.Redis:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import redis
-
 from segflow.schemas.settings import Settings
 from segflow.state import lookup
+from segflow.state.redis_servers import RedisServers
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka import topics
 from segflow.streams.runtime.errors import UsageError
@@ -23,7 +22,7 @@ class Installed:
     control: Control
 
 
-def inputs_of(settings: Settings, state: redis.Redis | None = None) -> Installed:
+def inputs_of(settings: Settings, state: RedisServers | None = None) -> Installed:
     """The installation of `settings`; nothing is written.
 
     Args:

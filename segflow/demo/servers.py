@@ -14,7 +14,7 @@ from segflow.embedded.tansu import Tansu
 from segflow.schemas import settings_file
 from segflow.schemas.connection_settings import KafkaTopics
 from segflow.schemas.settings import Settings
-from segflow.state.redis_connection import client
+from segflow.state.redis_connection import servers as servers_at
 from segflow.streams.kafka import topics
 from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
@@ -97,10 +97,11 @@ def _left_as_found(settings: Settings, kafka_server: Broker, redis_server: Runni
         yield
     finally:
         if isinstance(redis_server, GivenRedis):
-            with redis_errors(settings.redis), client(settings.redis) as connected:
-                keys = list(connected.scan_iter(f"{settings.redis.prefix}:*", count=KEYS_AT_ONCE))
-                for start in range(0, len(keys), KEYS_AT_ONCE):
-                    connected.unlink(*keys[start : start + KEYS_AT_ONCE])
+            with redis_errors(settings.redis), servers_at(settings.redis) as there:
+                for client in there.each():
+                    keys = list(client.scan_iter(f"{settings.redis.prefix}:*", count=KEYS_AT_ONCE))
+                    for start in range(0, len(keys), KEYS_AT_ONCE):
+                        there.replies([("UNLINK", key.decode()) for key in keys[start : start + KEYS_AT_ONCE]])
         if isinstance(kafka_server, GivenBroker):
             with kafka_errors(settings.kafka), topics.admin(settings.kafka) as admin:
                 made = [topic.name for topic in topics.check(settings).topics.values() if topic.partitions]

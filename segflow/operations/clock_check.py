@@ -1,6 +1,7 @@
 """The clock of the machine on which `segflow doctor` is typed, beside those of Kafka and Redis."""
 
 from contextlib import closing, suppress
+from functools import partial
 
 import redis
 from kafka.errors import KafkaError
@@ -16,8 +17,11 @@ def clock_finding(settings: Settings) -> Finding:
     clocks = Clocks(settings.worker.clock_skew_max.total_seconds(), say=lambda *_: None)
     with suppress(KafkaError, OSError), closing(KafkaTime(settings.kafka)) as kafka_time:
         clocks.compare("Kafka", kafka_time)
-    with suppress(redis.RedisError), closing(redis_connection.client(settings.redis)) as client:
-        clocks.compare("Redis", lambda: client.info("server").get("server_time_usec"))
+    with suppress(redis.RedisError), closing(redis_connection.servers(settings.redis)) as servers:
+        for client in servers.each():
+            clocks.compare("Redis", partial(_time_us, client))
+            if clocks.problem:
+                break
     if clocks.problem:
         return Finding(
             name="clocks",
@@ -34,3 +38,8 @@ def clock_finding(settings: Settings) -> Finding:
         message=message + (f"; {' and '.join(silent)} did not say what time it is" if silent else ""),
         advice="" if known else "Keep this machine's clock synchronised (chrony, NTP).",
     )
+
+
+def _time_us(client: redis.Redis) -> int | None:
+    found: int | None = client.info("server").get("server_time_usec")
+    return found

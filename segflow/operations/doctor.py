@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from kafka.admin import KafkaAdminClient
@@ -13,6 +13,7 @@ from segflow.operations.clock_check import clock_finding
 from segflow.operations.finding import Finding
 from segflow.operations.lag import lag_finding
 from segflow.operations.recovery_check import is_lost, recovery_findings, replication_finding
+from segflow.operations.redis_check import redis_findings
 from segflow.operations.redis_rights import rights_findings
 from segflow.operations.shard_findings import belongs, parked
 from segflow.operations.usable_share import usable_findings
@@ -21,20 +22,17 @@ from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
 from segflow.state import lookup, redis_connection
 from segflow.state.head import Head
 from segflow.state.parking import ParkingNotes
-from segflow.streams.health.redis_memory import RedisMemory
 from segflow.streams.journal.journal import JournalError
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.key_placement import KeySample, key_samples, placement_problem
 from segflow.streams.kafka.topic_kinds import INPUTS
 from segflow.streams.kafka.topics_report import TopicsReport, grown
-from segflow.streams.runtime.connections import address, kafka_errors, redis_errors
+from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.runtime.shard_names import shard_names
 
 KAFKA_MIN: Final = (2, 8)
 """From here on topics have ids, without which a topic deleted and made again goes unnoticed."""
-REDIS_MIN: Final = (6, 2)
-"""Older ones are out of support; the tests run on 7."""
 NEW_INSTALLATION: Final = (
     "Begin a new installation (another redis.prefix, kafka.group and output topics): "
     "it reads the inputs from their start."
@@ -59,16 +57,16 @@ def diagnose(settings: Settings, file: Path | None) -> Iterator[Finding]:
         yield Finding(name="kafka", status="FAIL", message=str(error))
     heads, commits, reached = None, [0], False
     try:
-        with redis_errors(settings.redis), closing(redis_connection.client(settings.redis)) as client:
-            yield from _redis(settings, client.info())
-            yield from rights_findings(client, settings.redis.prefix)
-            installation = lookup.installation(client, settings.redis.prefix)
+        with redis_errors(settings.redis), closing(redis_connection.servers(settings.redis)) as servers:
+            yield from redis_findings(settings, [client.info() for client in servers.each()])
+            yield from rights_findings(servers, settings.redis.prefix)
+            installation = lookup.installation(servers, settings.redis.prefix)
             commits = _commits(settings, report)
             yield _installation(settings, installation, report, commits)
             if installation:
-                yield from belongs(settings, client, installation, report)
-                yield from parked(ParkingNotes(client, settings.redis.prefix).read(range(installation.partitions)))
-            heads = lookup.heads(client, settings.redis.prefix, installation.partitions) if installation else None
+                yield from belongs(settings, servers, installation, report)
+                yield from parked(ParkingNotes(servers, settings.redis.prefix).read(range(installation.partitions)))
+            heads = lookup.heads(servers, settings.redis.prefix, installation.partitions) if installation else None
             reached = True
     except (UsageError, msgspec.MsgspecError) as error:
         yield Finding(name="redis", status="FAIL", message=str(error))
@@ -130,65 +128,6 @@ def _keys(settings: Settings, found: list[KeySample], report: TopicsReport) -> F
         )
     return Finding(
         name="keys", status="OK", message=f"{len(found)} sampled keys are where {settings.kafka.partitioner} puts them"
-    )
-
-
-def _redis(settings: Settings, info: dict[str, Any]) -> Iterator[Finding]:
-    text = str(info["redis_version"])
-    version = tuple(int(part) for part in text.split(".")[:2])
-    message = f"{address(settings.redis)}: version {text}"
-    if version < REDIS_MIN:
-        yield Finding(name="redis", status="FAIL", message=message, advice=f"Use Redis {_dotted(REDIS_MIN)} or later.")
-    elif info.get("role") == "slave":
-        yield Finding(
-            name="redis",
-            status="FAIL",
-            message=f"{message}, a replica",
-            advice="Point redis.url at the primary: the worker writes.",
-        )
-    else:
-        yield Finding(name="redis", status="OK", message=message)
-    if info.get("aof_enabled"):
-        yield Finding(name="persistence", status="OK", message="appendonly is on")
-    else:
-        yield Finding(
-            name="persistence",
-            status="WARN",
-            message="appendonly is off: a restart of Redis loses what it holds",
-            advice="Set appendonly yes (appendfsync everysec is enough). Without it every restart of Redis waits until "
-            "all state is made again from Kafka; see recovery below.",
-        )
-    yield _memory(RedisMemory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))))
-    yield _eviction(str(info.get("maxmemory_policy", "noeviction")), int(info.get("maxmemory", 0)))
-
-
-def _memory(memory: RedisMemory) -> Finding:
-    if not memory.limit_bytes:
-        return Finding(name="memory", status="OK", message=f"{memory.used_bytes:,} bytes used, with no limit")
-    message = f"{memory.used_bytes:,} of {memory.limit_bytes:,} bytes used (maxmemory)"
-    if not memory.is_short:
-        return Finding(name="memory", status="OK", message=message)
-    return Finding(
-        name="memory",
-        status="FAIL" if memory.is_full else "WARN",
-        message=f"{message}: Redis is full and refuses writes" if memory.is_full else message,
-        advice="Raise maxmemory, or give Redis a larger machine. Workers go on by themselves then; nothing is lost.",
-    )
-
-
-def _eviction(policy: str, limit_bytes: int) -> Finding:
-    message = (
-        f"maxmemory-policy is {policy}, maxmemory is {limit_bytes:,} bytes"
-        if limit_bytes
-        else f"maxmemory-policy is {policy}, with no limit of memory"
-    )
-    if policy == "noeviction":
-        return Finding(name="eviction", status="OK", message=message)
-    return Finding(
-        name="eviction",
-        status="FAIL" if limit_bytes else "WARN",
-        message=message,
-        advice="Set maxmemory-policy noeviction: a customer that Redis evicts is forgotten.",
     )
 
 

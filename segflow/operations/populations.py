@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import redis
 
 from segflow.engine.advance.erasures import start_labels
 from segflow.engine.columns.events import Kind
@@ -23,6 +22,7 @@ from segflow.state import lookup, record
 from segflow.state.head import Head
 from segflow.state.keys import Keys
 from segflow.state.redis import RedisStore
+from segflow.state.redis_servers import RedisServers
 from segflow.state.store import HOLE
 from segflow.streams.runtime.errors import UsageError
 
@@ -71,7 +71,7 @@ class Kept:
     held_out: HeldOut
 
 
-def kept(settings: Settings, client: redis.Redis, partitions: int) -> Kept:
+def kept(settings: Settings, servers: RedisServers, partitions: int) -> Kept:
     """All customers with a purchase, as Redis has them. Reads only, slice by slice; workers go on meanwhile.
 
     Raises:
@@ -79,13 +79,13 @@ def kept(settings: Settings, client: redis.Redis, partitions: int) -> Kept:
         redis.RedisError: Redis cannot be reached.
         segflow.state.layout.LayoutError: a record cannot be read.
     """
-    heads = lookup.heads(client, settings.redis.prefix, partitions)
+    heads = lookup.heads(servers, settings.redis.prefix, partitions)
     at_us = max((head.clock_us for head in heads if head is not None), default=UNKNOWN)
     if at_us == UNKNOWN:
         raise UsageError("no shard has any customers yet: fit to a file of events instead")
     samples, past = [], []
     for partition, head in enumerate(heads):
-        for facts in _slices(settings, client, partition, head):
+        for facts in _slices(settings, servers, partition, head):
             samples.append(Sample.of(facts, at_us, 10 ** minor_digits(settings.currency)))
             past.append(held_out(facts, at_us))
     return Kept(
@@ -98,12 +98,12 @@ def kept(settings: Settings, client: redis.Redis, partitions: int) -> Kept:
     )
 
 
-def _slices(settings: Settings, client: redis.Redis, partition: int, head: Head | None) -> Iterator[Facts]:
+def _slices(settings: Settings, servers: RedisServers, partition: int, head: Head | None) -> Iterator[Facts]:
     """The facts of a shard's customers with a purchase."""
     if head is None:
         return
     rules = from_settings(settings)
-    store = RedisStore(client, Keys(settings.redis.prefix, partition))
+    store = RedisStore(servers, Keys(settings.redis.prefix, partition))
     pages = range(head.pages)
     for first in pages[::PAGES_AT_ONCE]:
         ids = [each for page in pages[first : first + PAGES_AT_ONCE] for each in store.page(page) if each != HOLE]

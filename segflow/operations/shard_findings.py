@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-import redis
-
 from segflow.operations.finding import Finding
 from segflow.schemas.model_error import ModelError
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import to_text
 from segflow.state import lookup
 from segflow.state.parking import Parked
+from segflow.state.redis_servers import RedisServers
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka.topics_report import TopicsReport
 from segflow.streams.runtime.connections import kafka_errors
@@ -18,7 +17,7 @@ from segflow.streams.worker.installation import OtherInstallationError, check_co
 
 
 def belongs(
-    settings: Settings, client: redis.Redis, installation: lookup.Installation, report: TopicsReport | None
+    settings: Settings, servers: RedisServers, installation: lookup.Installation, report: TopicsReport | None
 ) -> Iterator[Finding]:
     """Topics that are not those the state in Redis was made with."""
     if report is None or report.missing or report.partitions != installation.partitions:
@@ -30,7 +29,7 @@ def belongs(
         with kafka_errors(settings.kafka):
             control = Control(settings)
             control.read()
-            check_control(client, settings, control, report)
+            check_control(servers, settings, control, report)
     except (OtherInstallationError, ModelError) as error:
         yield Finding(name="control", status="FAIL", message=str(error))
 

@@ -15,14 +15,19 @@ class RedisMemory:
     limit_bytes: int  # maxmemory; 0: there is no limit
 
     @property
+    def share(self) -> float:
+        """The part of the limit that is used; 0 where there is none."""
+        return self.used_bytes / self.limit_bytes if self.limit_bytes else 0.0
+
+    @property
     def is_short(self) -> bool:
         """Whether it is time to act."""
-        return bool(self.limit_bytes) and self.used_bytes >= MEMORY_WARN * self.limit_bytes
+        return self.share >= MEMORY_WARN
 
     @property
     def is_full(self) -> bool:
         """Whether writes are refused."""
-        return bool(self.limit_bytes) and self.used_bytes >= self.limit_bytes
+        return self.share >= 1
 
     @property
     def warnings(self) -> list[str]:

@@ -4,16 +4,21 @@ import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import aiokafka.errors
 import kafka.errors
 import redis
+from redis.exceptions import AskError, ClusterDownError, TryAgainError
 from redis.sentinel import MasterNotFoundError
 
 from segflow.schemas.connection_settings import Kafka, Redis
-from segflow.schemas.redis_url import sentinel_address
+from segflow.schemas.redis_url import cluster_address, sentinel_address
 from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.errors import UsageError
+
+PASSING: Final = (MasterNotFoundError, ClusterDownError, AskError, TryAgainError)  # AskError: of MOVED, too
+"""Answers of sentinels and of a cluster that are others a moment later."""
 
 
 class UnreachableError(UsageError):
@@ -51,7 +56,7 @@ def redis_errors(settings: Redis) -> Iterator[None]:
             f"Redis at {address(settings)} refused the user: {error}. Check redis.username, and the password "
             "(SEGFLOW_REDIS_PASSWORD)."
         ) from error
-    except MasterNotFoundError as error:
+    except PASSING as error:
         raise UnreachableError(f"Redis at {address(settings)}: {reason(error)}") from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise UnreachableError(
@@ -67,9 +72,9 @@ def redis_errors(settings: Redis) -> Iterator[None]:
 def address(settings: Redis) -> str:
     """The address of Redis in the settings' URL, as redis-py reads it: without user, password and query."""
     scheme = settings.url.partition("://")[0]
-    sentinels = sentinel_address(settings.url)
-    if sentinels is not None:
-        return str(sentinels)
+    several = sentinel_address(settings.url) or cluster_address(settings.url)
+    if several is not None:
+        return str(several)
     try:
         found = redis.connection.parse_url(settings.url)  # type: ignore[no-untyped-call]
     except ValueError:

@@ -8,12 +8,20 @@ import kafka.errors
 import redis
 from redis.sentinel import MasterNotFoundError
 
+SLOTS_MOVED: Final = "the Redis Cluster moves the keys to another server"
 REDIS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis.exceptions.OutOfMemoryError, "Redis is full (maxmemory) and refuses writes: raise maxmemory"),
     (redis.exceptions.ReadOnlyError, "Redis is a replica and refuses writes: point redis.url at the primary"),
     (redis.exceptions.BusyLoadingError, "Redis is still loading its data"),
     (redis.exceptions.AuthenticationError, "Redis refuses the user: check redis.username and the password"),
     (redis.exceptions.MasterDownError, "Redis is a replica that has lost its primary"),
+    (
+        redis.exceptions.ClusterDownError,
+        "the Redis Cluster is down: not every slot has a server that answers (`redis-cli --cluster check`)",
+    ),
+    (redis.exceptions.MovedError, SLOTS_MOVED),
+    (redis.exceptions.AskError, SLOTS_MOVED),
+    (redis.exceptions.TryAgainError, SLOTS_MOVED),
     (MasterNotFoundError, "no sentinel answers that knows a primary of that name: check redis.url and the sentinels"),
     (redis.exceptions.TimeoutError, "Redis does not answer in time (redis.timeout)"),
 )

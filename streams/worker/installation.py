@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
-import redis
-
 from segflow.schemas.settings import Settings
 from segflow.state import lookup
 from segflow.state.keys import installation
+from segflow.state.redis_servers import RedisServers
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import READ
@@ -24,7 +23,7 @@ class OtherInstallationError(UsageError):
     """Redis and the topics do not belong together; the message says why and what to do."""
 
 
-def claim(connected: redis.Redis, settings: Settings, report: TopicsReport) -> None:
+def claim(servers: RedisServers, settings: Settings, report: TopicsReport) -> None:
     """Note how customers are divided into shards, and which topics there are; or check that they are those noted.
 
     Raises:
@@ -34,8 +33,8 @@ def claim(connected: redis.Redis, settings: Settings, report: TopicsReport) -> N
     key = installation(settings.redis.prefix)
     divided = {"partitions": report.partitions, "partitioner": settings.kafka.partitioner}
     ids = {role: topic.topic_id for role, topic in report.topics.items()}
-    connected.set(key, json.dumps(divided | {"topics": ids}), nx=True)
-    stored = lookup.installation(connected, settings.redis.prefix)
+    servers.of(key).set(key, json.dumps(divided | {"topics": ids}), nx=True)
+    stored = lookup.installation(servers, settings.redis.prefix)
     assert stored is not None
     if (stored.partitions, stored.partitioner) != tuple(divided.values()):
         raise OtherInstallationError(
@@ -46,7 +45,7 @@ def claim(connected: redis.Redis, settings: Settings, report: TopicsReport) -> N
     recreated = topics_recreated(stored, report)
     if recreated:
         raise OtherInstallationError(recreated)
-    _note(connected, settings, topics=stored.topics | ids)
+    _note(servers, settings, topics=stored.topics | ids)
 
 
 def topics_recreated(stored: lookup.Installation, report: TopicsReport) -> str:
@@ -81,7 +80,7 @@ LOST: Final = {
 """The advice for a topic that the state depends on."""
 
 
-def check_control(connected: redis.Redis, settings: Settings, control: Control, report: TopicsReport) -> None:
+def check_control(servers: RedisServers, settings: Settings, control: Control, report: TopicsReport) -> None:
     """Check that the control topic, which was read, is that of the state in Redis and of the journal.
 
     Raises:
@@ -89,7 +88,7 @@ def check_control(connected: redis.Redis, settings: Settings, control: Control, 
         kafka.errors.KafkaError, redis.RedisError: a server does not answer.
     """
     name = settings.kafka.topics.control
-    heads = lookup.heads_there(connected, settings.redis.prefix, report.partitions)
+    heads = lookup.heads_there(servers, settings.redis.prefix, report.partitions)
     if not control.definitions and (heads or topics.has_records(settings.kafka, settings.kafka.topics.journal)):
         beside = f"{heads} shards in Redis have state" if heads else f"{settings.kafka.topics.journal} has commits"
         raise OtherInstallationError(
@@ -103,7 +102,7 @@ def check_control(connected: redis.Redis, settings: Settings, control: Control, 
             "them, and compaction takes all but the last. Keep them: kafka-configs.sh --alter --entity-type topics "
             f"--entity-name {name} --add-config cleanup.policy=delete,retention.ms=-1,retention.bytes=-1"
         )
-    stored = lookup.installation(connected, settings.redis.prefix)
+    stored = lookup.installation(servers, settings.redis.prefix)
     if heads and stored is not None and stored.secret and stored.secret != fingerprint(control.secret):
         raise OtherInstallationError(
             f"{name} has another secret than the one the state in Redis was made with: it was recreated, or is another "
@@ -112,14 +111,14 @@ def check_control(connected: redis.Redis, settings: Settings, control: Control, 
         )
 
 
-def accept(connected: redis.Redis, settings: Settings, report: TopicsReport, roles: Iterable[str]) -> None:
+def accept(servers: RedisServers, settings: Settings, report: TopicsReport, roles: Iterable[str]) -> None:
     """Note recreated topics as those to go on with.
 
     Raises:
         OtherInstallationError: there is no installation, no such topic, or a worker would refuse what it holds.
         kafka.errors.KafkaError, redis.RedisError, ValueError: a server does not answer, or holds something else.
     """
-    stored = lookup.installation(connected, settings.redis.prefix)
+    stored = lookup.installation(servers, settings.redis.prefix)
     if stored is None:
         raise OtherInstallationError(
             f"no worker has run yet on this Redis with redis.prefix {settings.redis.prefix}: there is nothing to accept"
@@ -134,15 +133,15 @@ def accept(connected: redis.Redis, settings: Settings, report: TopicsReport, rol
         if topic.role == "control":
             control = Control(settings)
             control.read()
-            check_control(connected, settings, control, report)
+            check_control(servers, settings, control, report)
         elif topic.role == "journal":
-            _check_journal(connected, settings, report)
-    _note(connected, settings, topics=stored.topics | {topic.role: topic.topic_id for topic in accepted})
+            _check_journal(servers, settings, report)
+    _note(servers, settings, topics=stored.topics | {topic.role: topic.topic_id for topic in accepted})
 
 
-def _check_journal(connected: redis.Redis, settings: Settings, report: TopicsReport) -> None:
+def _check_journal(servers: RedisServers, settings: Settings, report: TopicsReport) -> None:
     name = settings.kafka.topics.journal
-    heads = lookup.heads_there(connected, settings.redis.prefix, report.partitions)
+    heads = lookup.heads_there(servers, settings.redis.prefix, report.partitions)
     if heads and not topics.has_records(settings.kafka, name):
         raise OtherInstallationError(
             f"{name} has no commit, but {heads} shards in Redis have state: no worker would go on with it. Restore it, "
@@ -150,19 +149,19 @@ def _check_journal(connected: redis.Redis, settings: Settings, report: TopicsRep
         )
 
 
-def note_secret(connected: redis.Redis, settings: Settings, control: Control) -> None:
+def note_secret(servers: RedisServers, settings: Settings, control: Control) -> None:
     """Note the fingerprint of the installation's secret.
 
     Raises:
         redis.RedisError: Redis does not answer.
     """
-    _note(connected, settings, secret=fingerprint(control.secret))
+    _note(servers, settings, secret=fingerprint(control.secret))
 
 
-def claim_again(connected: redis.Redis, settings: Settings, report: TopicsReport, control: Control) -> None:
+def claim_again(servers: RedisServers, settings: Settings, report: TopicsReport, control: Control) -> None:
     """Note what `claim` and `note_secret` noted, in a Redis that was emptied under a running worker; raises as they."""
-    claim(connected, settings, report)
-    note_secret(connected, settings, control)
+    claim(servers, settings, report)
+    note_secret(servers, settings, control)
 
 
 def fingerprint(secret: bytes | None) -> str:
@@ -170,9 +169,10 @@ def fingerprint(secret: bytes | None) -> str:
     return "" if secret is None else blake2b(secret, digest_size=FINGERPRINT_BYTES, person=b"segflow").hexdigest()
 
 
-def _note(connected: redis.Redis, settings: Settings, **more: object) -> None:
+def _note(servers: RedisServers, settings: Settings, **more: object) -> None:
     """Add to what is noted; workers that start at once note the same."""
     key = installation(settings.redis.prefix)
+    connected = servers.of(key)
     stored = json.loads(connected.get(key) or b"{}")
     if any(stored.get(name) != value for name, value in more.items()):
         connected.set(key, json.dumps(stored | more), xx=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from segflow.schemas.settings import Settings
 from segflow.state import lookup
-from segflow.state.redis_connection import client
+from segflow.state.redis_connection import servers
 from segflow.streams.control.topic import Control, DefinitionRefusedError
 from segflow.streams.health.pages import Pages, Starting
 from segflow.streams.kafka import topics
@@ -78,7 +78,7 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
     """
     with kafka_errors(settings.kafka):
         report = topics.check(settings)
-    with redis_errors(settings.redis), client(settings.redis) as connected:
+    with redis_errors(settings.redis), servers(settings.redis) as connected:
         held = lookup.installation(connected, settings.redis.prefix)
     added = grown(report, held.partitions) if held is not None else ""
     if added:
@@ -89,7 +89,7 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
         problem = check_keys(settings, report.partitions)
         if problem is not None:  # no reason to hold up what is right: misplaced records are dead letters
             log.warning("%s", problem)
-    with redis_errors(settings.redis), client(settings.redis) as connected:
+    with redis_errors(settings.redis), servers(settings.redis) as connected:
         claim(connected, settings, report)
     log.info(
         "segflow %s: Kafka at %s, group %s, %d shards; Redis at %s, prefix %s; pages %s",
@@ -105,7 +105,7 @@ def prepare(settings: Settings, *, quiet: bool = False) -> Worker:
     with (
         kafka_errors(settings.kafka),
         redis_errors(settings.redis),
-        client(settings.redis) as connected,
+        servers(settings.redis) as connected,
     ):
         control.read()
         check_control(connected, settings, control, report)

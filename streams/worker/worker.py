@@ -18,7 +18,7 @@ from segflow.state.head import Head
 from segflow.state.keys import Keys
 from segflow.state.parking import ParkingNotes
 from segflow.state.redis import RedisStore
-from segflow.state.redis_connection import client
+from segflow.state.redis_connection import servers
 from segflow.streams.consume.faust_app import faust_app
 from segflow.streams.consume.feed import KafkaFeed
 from segflow.streams.consume.membership import WATCH_S, keep_membership
@@ -76,7 +76,7 @@ class Worker:
         self._short_entries = ends(report.topics["journal"])
         self._topic_watch = TopicWatch(settings, report.topics)
         self._control = control
-        self._redis = client(settings.redis)
+        self._redis = servers(settings.redis)
         self._parking = Parking(ParkingNotes(self._redis, settings.redis.prefix))
         self._packing = Packing(settings)
         self._telemetry = telemetry(settings, self.metrics.registry)

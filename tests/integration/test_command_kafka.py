@@ -27,6 +27,7 @@ from segflow.segments.rules import from_settings
 from segflow.state.keys import Keys, installation
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
+from segflow.state.redis_servers import OneServer
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import KINDS
@@ -310,7 +311,7 @@ def test_doctor_says_that_most_of_an_input_cannot_be_used(site: Site) -> None:
 def shard(site: Site, partition: int, purchases: list[dict[str, Any]]) -> Messages:
     """Work through one shard's purchases with the state in Redis; the changes."""
     redis = client(site.settings.redis)
-    store = RedisStore(redis, Keys(site.settings.redis.prefix, partition))
+    store = RedisStore(OneServer(redis), Keys(site.settings.redis.prefix, partition))
     mine = MemoryShard(site.settings, RuleVersions(from_settings(site.settings)), partition, store)  # type: ignore[arg-type]
     values = [json.dumps(event).encode() for event in purchases]
     changes = mine.feed(

@@ -11,6 +11,7 @@ from segflow.state.head import Head
 from segflow.state.keys import Keys, installation
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
+from segflow.state.redis_servers import OneServer, RedisServers
 from segflow.state.store import RolledBackError, ShardLostError, TornStateError
 from segflow.streams.health.clocks import Clocks
 from segflow.streams.health.redis_look import RedisLook
@@ -41,10 +42,10 @@ class Looking:
             claim=self.claim,
         )
 
-    def claim(self, connected: redis.Redis) -> None:
+    def claim(self, servers: RedisServers) -> None:
         """Note that it was called for, and do it."""
         self.claims += 1
-        connected.set(installation(PREFIX), b"{}")
+        servers.of(installation(PREFIX)).set(installation(PREFIX), b"{}")
 
     def stored(self, head: Head | None, *, directory: bool = True) -> None:
         """Give shard 0 this content."""
@@ -53,7 +54,7 @@ class Looking:
         if directory:
             self.connected.rpush(keys.page(0), "c1")
         if head is not None:
-            store = RedisStore(self.connected, keys)
+            store = RedisStore(OneServer(self.connected), keys)
             store.acquire(head, None)
             store.close()
 
@@ -96,11 +97,11 @@ def test_a_head_that_is_gone_older_or_another_s_is_a_loss_of_its_kind(looking: L
 
 def test_another_process_with_the_same_head_is_looked_at_more_closely_once(looking: Looking) -> None:
     """Whole, it costs that look; without the customers beside the head it is torn, and is said to be."""
-    looking.look._run_id = "another"
+    looking.look._run_ids = {0: "another"}
     assert looking.sees() == []
     looking.stored(WRITTEN, directory=False)
     assert looking.sees() == [], "the same process: whoever commits would meet it"
-    looking.look._run_id = "another"
+    looking.look._run_ids = {0: "another"}
     (error,) = looking.sees()
     assert isinstance(error, TornStateError)
 

@@ -14,6 +14,7 @@ from segflow.state.layout import NO_TIMER
 from segflow.state.memory import MemoryStore
 from segflow.state.redis import RedisStore
 from segflow.state.redis_connection import client
+from segflow.state.redis_servers import OneServer
 from segflow.state.store import HOLE, LedgerEntry, RolledBackError, ShardLostError, Store, Write
 from tests.support.trials import trials
 
@@ -182,7 +183,7 @@ def test_what_stays_of_erased_customers_is_found_by_name_and_by_time(store: Stor
 def test_a_head_changed_by_another_during_a_commit_fails_the_commit(redis_db: str) -> None:
     """The zombie's EXEC does nothing: neither record nor head is its own."""
     connected = client(Redis(url=redis_db))
-    zombie, other = (RedisStore(connected, Keys("zombie", 0)) for _ in range(2))
+    zombie, other = (RedisStore(OneServer(connected), Keys("zombie", 0)) for _ in range(2))
     mine = Head(owner="zombie")
     zombie.acquire(mine, None)
     zombie.begin(mine)
@@ -199,7 +200,7 @@ def test_a_head_changed_by_another_during_a_commit_fails_the_commit(redis_db: st
 def test_a_redis_that_lost_something_is_told_apart_from_one_that_another_has_taken(redis_db: str) -> None:
     """An older head or none: nobody else has the shard, so it may be taken again at once."""
     connected = client(Redis(url=redis_db))
-    store = RedisStore(connected, Keys("rolled", 0))
+    store = RedisStore(OneServer(connected), Keys("rolled", 0))
     for stored, rolled_back in ((None, True), (Head(owner="me", sequence=4), True), (Head(sequence=5), False)):
         connected.delete(Keys("rolled", 0).head)
         if stored is not None:
@@ -224,7 +225,7 @@ def test_memory_and_redis_find_the_same_timers_due_in_the_same_order(
 ) -> None:
     """A journal written over one store can be re-executed over the other."""
     connected = client(Redis(url=redis_db))
-    stores: list[Store] = [MemoryStore(), RedisStore(connected, Keys("timers", 0))]
+    stores: list[Store] = [MemoryStore(), RedisStore(OneServer(connected), Keys("timers", 0))]
     found = []
     for each in stores:
         each.wipe()
@@ -279,7 +280,7 @@ def test_a_head_from_before_it_had_a_field_is_the_same_head(redis_db: str) -> No
     """The worker that takes the shard writes it anew; another head is another still."""
     with client(Redis(url=redis_db)) as connected:
         keys = Keys("x", 0)
-        store = RedisStore(connected, keys)
+        store = RedisStore(OneServer(connected), keys)
         connected.set(keys.head, b'{"owner":"old","sequence":3,"rules":0}')
         old = store.head()
         assert old == Head(owner="old", sequence=3)
@@ -295,7 +296,7 @@ def test_a_look_at_a_few_keys_shows_what_is_torn(redis_db: str) -> None:
     """Customers without a head, and a head without its first or last page, are told; a whole state is not."""
     with client(Redis(url=redis_db)) as connected:
         keys = Keys("a[b]*", 3)  # a prefix that a pattern would read otherwise
-        store = RedisStore(connected, keys)
+        store = RedisStore(OneServer(connected), keys)
         store.wipe()
         assert store.torn(None) is None
         head = Head(sequence=1, population=1030)

@@ -28,7 +28,7 @@ from segflow.state import lookup
 from segflow.state.head import Head
 from segflow.state.keys import Keys
 from segflow.state.redis import RedisStore
-from segflow.state.redis_connection import client
+from segflow.state.redis_connection import servers
 from segflow.streams.journal.entry_codec import decode
 from segflow.streams.kafka import topics
 from tests.support.until import PATIENCE_S, until
@@ -186,7 +186,7 @@ class Service:
 
     def heads(self) -> list[Head | None]:
         """Of all shards, as stored in Redis; None where a shard has no state."""
-        with client(self.settings.redis) as connected:
+        with servers(self.settings.redis) as connected:
             return lookup.heads(connected, self.settings.redis.prefix, self.partitions)
 
     def is_in_state_topic(self) -> bool:
@@ -204,7 +204,7 @@ class Service:
         if head is None or head.adopting is not None:
             return head is not None
         keys = Keys(self.settings.redis.prefix, partition)
-        with client(self.settings.redis) as connected, closing(RedisStore(connected, keys)) as store:
+        with servers(self.settings.redis) as connected, closing(RedisStore(connected, keys)) as store:
             return bool(store.due(head.clock_us, 1))
 
     def changes(self, count: int) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from segflow.engine.encode.change_json import Encoder
 from segflow.state.keys import Keys
 from segflow.state.parking import ParkingNotes
 from segflow.state.redis import RedisStore
-from segflow.state.redis_connection import client
+from segflow.state.redis_connection import servers
 from segflow.streams.control.topic import Control
 from segflow.streams.health.metrics import Metrics
 from segflow.streams.kafka import topics
@@ -45,7 +45,7 @@ async def worked(service: Service) -> AsyncIterator[tuple[Shard, "asyncio.Task[N
     settings = service.settings
     control = Control(settings)
     await asyncio.to_thread(control.start, lambda: 0)
-    connected = client(settings.redis)
+    connected = servers(settings.redis)
     report = await asyncio.to_thread(topics.check, settings)
     state = ShardState(
         settings=settings,

@@ -6,7 +6,6 @@ import sys
 from contextlib import ExitStack
 from typing import Annotated, Final
 
-import redis
 import typer
 from rich import box
 from rich.table import Table
@@ -19,6 +18,7 @@ from segflow.operations.printable import printable
 from segflow.operations.repair.audit import audit
 from segflow.operations.repair.findings import Audit, ShardAudit
 from segflow.state import redis_connection
+from segflow.state.redis_servers import RedisServers
 from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.memory import tune_process_memory
 
@@ -68,11 +68,11 @@ def command(
     tune_process_memory()
     with ExitStack() as stack:
         stack.enter_context(kafka_errors(loaded.kafka))
-        client: redis.Redis | None = None
+        servers: RedisServers | None = None
         if state:
             stack.enter_context(redis_errors(loaded.redis))
-            client = stack.enter_context(redis_connection.client(loaded.redis))
-        installed = inputs_of(loaded, client)
+            servers = stack.enter_context(redis_connection.servers(loaded.redis))
+        installed = inputs_of(loaded, servers)
         show = stack.enter_context(progress("auditing", None))
         found = asyncio.run(
             audit(
@@ -81,7 +81,7 @@ def command(
                 installed.topic_ids,
                 installed.state_topic,
                 shards_of(installed, shard),
-                state=client,
+                state=servers,
                 on_progress=show,
             )
         )

@@ -18,6 +18,7 @@ from segflow.operations.single_event import SentEvent, interaction, send
 from segflow.schemas import duration
 from segflow.schemas.settings import Settings
 from segflow.state import redis_connection
+from segflow.state.redis_servers import RedisServers
 from segflow.streams.kafka import topics
 from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
@@ -81,8 +82,8 @@ def command(
         with ExitStack() as stack:
             stack.enter_context(kafka_errors(loaded.kafka))
             stack.enter_context(redis_errors(loaded.redis))
-            client = stack.enter_context(redis_connection.client(loaded.redis))
-            sent, gone = asyncio.run(_erase(loaded, client, event, timeout_s))
+            servers = stack.enter_context(redis_connection.servers(loaded.redis))
+            sent, gone = asyncio.run(_erase(loaded, servers, event, timeout_s))
     except NotGoneError as error:
         sys.stderr.write(f"segflow: {error}\n")
         raise typer.Exit(1) from error
@@ -91,13 +92,15 @@ def command(
         _say_gone(gone)
 
 
-async def _erase(settings: Settings, client: Any, event: dict[str, Any], timeout_s: float) -> tuple[SentEvent, Gone]:
+async def _erase(
+    settings: Settings, servers: RedisServers, event: dict[str, Any], timeout_s: float
+) -> tuple[SentEvent, Gone]:
     """Send it, and wait until nothing in reach has the customer.
 
     Raises:
         NotGoneError: something has, after `timeout_s`.
     """
-    reach = await Reach.open(settings, client, event["customer_id"])
+    reach = await Reach.open(settings, servers, event["customer_id"])
     sent = await send(settings, event)
     started_s = monotonic()
     while held := reach.in_redis():
@@ -110,7 +113,7 @@ async def _erase(settings: Settings, client: Any, event: dict[str, Any], timeout
             raise _not_gone(settings, reach, sent, [f"the segments of {each}" for each in held])
         await asyncio.sleep(POLL_S)
     current_s = monotonic() - started_s
-    left = copies(topics.check(settings), client.info("persistence"), merged=len(reach.ids) > 1)
+    left = copies(topics.check(settings), reach.server().info("persistence"), merged=len(reach.ids) > 1)
     return sent, Gone(ids=reach.ids, redis_s=round(redis_s, 1), current_s=round(current_s, 1), left=left)
 
 

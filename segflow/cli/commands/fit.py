@@ -130,9 +130,9 @@ def _from_redis(settings: Settings, *, dry_run: bool) -> tuple[Fit, int, int | N
     with (
         kafka_errors(settings.kafka),
         redis_errors(settings.redis),
-        closing(redis_connection.client(settings.redis)) as client,
+        closing(redis_connection.servers(settings.redis)) as servers,
     ):
-        installation = lookup.installation(client, settings.redis.prefix)
+        installation = lookup.installation(servers, settings.redis.prefix)
         if installation is None:
             raise UsageError(
                 f"no worker has run yet on Redis at {address(settings.redis)} with redis.prefix {settings.redis.prefix}"
@@ -141,7 +141,7 @@ def _from_redis(settings: Settings, *, dry_run: bool) -> tuple[Fit, int, int | N
         if not control.read():
             raise UsageError(f"{settings.kafka.topics.control} has no definition yet: let a worker run first")
         try:
-            population = kept(settings, client, installation.partitions)
+            population = kept(settings, servers, installation.partitions)
         except (LayoutError, msgspec.MsgspecError) as error:
             raise UsageError(f"what Redis holds cannot be read: {error}") from error
         past = population.held_out

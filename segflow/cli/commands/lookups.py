@@ -25,8 +25,8 @@ def find(settings: Settings, customer: str) -> tuple[int, lookup.Found]:
         UsageError: Redis cannot be reached, or the settings place customers in another way.
         msgspec.MsgspecError: the stored head is none.
     """
-    with redis_errors(settings.redis), closing(redis_connection.client(settings.redis)) as client:
-        installation = lookup.installation(client, settings.redis.prefix)
+    with redis_errors(settings.redis), closing(redis_connection.servers(settings.redis)) as servers:
+        installation = lookup.installation(servers, settings.redis.prefix)
         if installation is None:
             _unknown(
                 f"no worker has run yet on Redis at {address(settings.redis)} with redis.prefix {settings.redis.prefix}"
@@ -37,7 +37,7 @@ def find(settings: Settings, customer: str) -> tuple[int, lookup.Found]:
                 f"{installation.partitioner}: use their settings"
             )
         partition = partition_of(customer.encode(), settings.kafka.partitioner, installation.partitions)
-        found = lookup.find(client, Keys(settings.redis.prefix, partition), customer)
+        found = lookup.find(servers, Keys(settings.redis.prefix, partition), customer)
     if found.record is None:
         _unknown(
             f"nothing is known of the customer {printable(customer)} (shard {partition}): no usable event came yet"

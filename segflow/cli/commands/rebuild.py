@@ -51,14 +51,14 @@ def command(
     with ExitStack() as stack:
         stack.enter_context(kafka_errors(loaded.kafka))
         stack.enter_context(redis_errors(loaded.redis))
-        client = stack.enter_context(redis_connection.client(loaded.redis))
-        installed = inputs_of(loaded, client)
+        servers = stack.enter_context(redis_connection.servers(loaded.redis))
+        installed = inputs_of(loaded, servers)
         try:
             installed.control.refuse_other_facts()
         except DefinitionRefusedError as error:
             raise UsageError(f"nothing was rebuilt: {error}") from error
         chosen = shards_of(installed, shard)
-        held = set(chosen) - ParkingNotes(client, loaded.redis.prefix).read(chosen).keys()
+        held = set(chosen) - ParkingNotes(servers, loaded.redis.prefix).read(chosen).keys()
         with topics.admin(loaded.kafka) as admin:
             running = group_members(admin, loaded.kafka.group) if held else 0
         if running:
@@ -68,7 +68,7 @@ def command(
                 "shard that is parked is made again beside them: name it with --shard"
             )
         for partition in chosen:
-            store = RedisStore(client, Keys(loaded.redis.prefix, partition))
+            store = RedisStore(servers, Keys(loaded.redis.prefix, partition))
             with progress("rebuilding", None) as show:
                 try:
                     done = asyncio.run(

@@ -65,8 +65,8 @@ def command(
     with ExitStack() as stack:
         stack.enter_context(kafka_errors(loaded.kafka))
         stack.enter_context(redis_errors(loaded.redis))
-        client = stack.enter_context(redis_connection.client(loaded.redis))
-        installed = inputs_of(loaded, client)
+        servers = stack.enter_context(redis_connection.servers(loaded.redis))
+        installed = inputs_of(loaded, servers)
         refused = []
         for partition in shards_of(installed, shard):
             reset = Reset(
@@ -75,7 +75,7 @@ def command(
                 topic_ids=installed.topic_ids,
                 facts=installed.state_topic,
                 partition=partition,
-                store=RedisStore(client, Keys(loaded.redis.prefix, partition)),
+                store=RedisStore(servers, Keys(loaded.redis.prefix, partition)),
                 to=target,
                 role=role,
                 force=force,

@@ -107,17 +107,17 @@ def _in_redis(settings: Settings, sample: int) -> Comparison:
     with (
         kafka_errors(settings.kafka),
         redis_errors(settings.redis),
-        closing(redis_connection.client(settings.redis)) as client,
+        closing(redis_connection.servers(settings.redis)) as servers,
         progress("customers", None) as show,
     ):
-        installation = lookup.installation(client, settings.redis.prefix)
+        installation = lookup.installation(servers, settings.redis.prefix)
         if installation is None:
             raise UsageError(
                 f"no worker has run yet on Redis at {address(settings.redis)} with redis.prefix {settings.redis.prefix}"
             )
         control = lookups.in_force(settings)
         prefix = settings.redis.prefix
-        stores = [RedisStore(client, Keys(prefix, number)) for number in range(installation.partitions)]
+        stores = [RedisStore(servers, Keys(prefix, number)) for number in range(installation.partitions)]
         now_us = time_ns() // 1000 if settings.clock == "wall" else int(UNKNOWN)
         try:
             return over_stores(control, settings, stores, now_us, sample, show)

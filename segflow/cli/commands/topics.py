@@ -85,9 +85,9 @@ def command(
         with (
             kafka_errors(loaded.kafka),
             redis_errors(loaded.redis),
-            redis_connection.client(loaded.redis) as client,
+            redis_connection.servers(loaded.redis) as servers,
         ):
-            installation.accept(client, loaded, report, roles)
+            installation.accept(servers, loaded, report, roles)
     if as_json:
         print(json.dumps({"made": made, "altered": altered, **asdict(report)}))
     else:

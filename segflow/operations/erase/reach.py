@@ -12,6 +12,7 @@ from segflow.schemas.settings import Settings
 from segflow.state import lookup
 from segflow.state.keys import Keys
 from segflow.state.redis import RedisStore
+from segflow.state.redis_servers import RedisServers
 from segflow.state.store import TornStateError
 from segflow.streams.kafka.partition_reader import PartitionReader
 from segflow.streams.runtime.errors import UsageError
@@ -25,20 +26,20 @@ class Reach:
     """
 
     settings: Settings
-    client: redis.Redis
+    servers: RedisServers
     partitions: int
     ids: list[str]
     _ends: dict[int, int] = field(default_factory=dict)  # of segments.current by partition, when it was opened
 
     @classmethod
-    async def open(cls, settings: Settings, client: redis.Redis, customer_id: str) -> "Reach":
+    async def open(cls, settings: Settings, servers: RedisServers, customer_id: str) -> "Reach":
         """Look whose ids there are, and where `segments.current` ends; what comes later is looked at first.
 
         Raises:
             UsageError: no worker has run, or the settings place customers in another way.
             redis.RedisError, aiokafka.errors.KafkaError: a server cannot be reached or refuses.
         """
-        installation = lookup.installation(client, settings.redis.prefix)
+        installation = lookup.installation(servers, settings.redis.prefix)
         if installation is None:
             raise UsageError(f"no worker has run yet on this Redis with redis.prefix {settings.redis.prefix}")
         if installation.partitioner != settings.kafka.partitioner:
@@ -46,9 +47,9 @@ class Reach:
                 f"kafka.partitioner is {settings.kafka.partitioner}, but the workers run with "
                 f"{installation.partitioner}: take their settings"
             )
-        with closing(RedisStore(client, Keys(settings.redis.prefix, 0))) as store:
+        with closing(RedisStore(servers, Keys(settings.redis.prefix, 0))) as store:
             ids = MergeLedger(store).ids_of(customer_id)
-        reach = cls(settings=settings, client=client, partitions=installation.partitions, ids=ids)
+        reach = cls(settings=settings, servers=servers, partitions=installation.partitions, ids=ids)
         for shard in {reach.shard_of(each) for each in ids}:
             async with reach._current(shard) as reader:
                 reach._ends[shard] = await reader.end()
@@ -58,24 +59,28 @@ class Reach:
         """The shard that has the id."""
         return partition_of(customer_id.encode(), self.settings.kafka.partitioner, self.partitions)
 
+    def server(self) -> redis.Redis:
+        """The client of the server that has the customer."""
+        return self.servers.of(Keys(self.settings.redis.prefix, self.shard_of(self.ids[0])).head)
+
     def in_redis(self) -> list[str]:
         """The keys and entries in Redis, in words; empty: nothing but the keyed hashes that keep older events out."""
         prefix, found = self.settings.redis.prefix, []
         ledger = Keys(prefix, 0)
         for each in self.ids:
             keys = Keys(prefix, self.shard_of(each))
-            pipeline = self.client.pipeline(transaction=True)
+            pipeline = self.servers.of(keys.head).pipeline(transaction=True)
             pipeline.exists(keys.record(each))
             pipeline.zscore(keys.timers, each)
             record, timer = pipeline.execute()
-            merged_into = self.client.hget(ledger.merged_into, each)
+            merged_into = self.servers.of(ledger.head).hget(ledger.merged_into, each)
             held = {"record": record, "timer": timer is not None, "alias": merged_into is not None}
             found += [f"the {name} of {each}" for name, there in held.items() if there]
         return found
 
     def offset_read(self, partition: int) -> int:
         """The offset up to which the shard has read the interactions; 0 without a state that can be read."""
-        with closing(RedisStore(self.client, Keys(self.settings.redis.prefix, partition))) as store:
+        with closing(RedisStore(self.servers, Keys(self.settings.redis.prefix, partition))) as store:
             try:
                 head = store.head()
             except TornStateError:

@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
-import redis
-
 from segflow.operations.repair.chains import Chains, PublishedChange, starts_of
 from segflow.operations.repair.findings import PROBLEMS_MAX, Audit, ShardAudit
 from segflow.operations.repair.journal_line import JournalLine, begins_late, judge_line
@@ -23,6 +21,7 @@ from segflow.operations.repair.state_copy import copy_state
 from segflow.schemas.settings import Settings
 from segflow.state.head import Head
 from segflow.state.memory import MemoryStore
+from segflow.state.redis_servers import RedisServers
 from segflow.streams.control.topic import Control
 from segflow.streams.journal.entry import Entry
 from segflow.streams.journal.input_reader import InputReader
@@ -51,7 +50,7 @@ async def audit(
     facts: TopicFacts,
     shards: Iterable[int],
     *,
-    state: redis.Redis | None = None,
+    state: RedisServers | None = None,
     on_progress: OnProgress = lambda *_: None,
 ) -> Audit:
     """Audit some shards; reads only.
@@ -62,7 +61,7 @@ async def audit(
         topic_ids: of the inputs there are now.
         facts: of the state topic.
         shards: partitions.
-        state: a client, where Redis is to be compared, too.
+        state: Redis, where Redis is to be compared, too.
         on_progress: see OnProgress.
 
     Raises:
@@ -121,7 +120,7 @@ class _Auditing:
         topic_ids: tuple[str, ...],
         facts: TopicFacts,
         partition: int,
-        state: redis.Redis | None,
+        state: RedisServers | None,
         stack: AsyncExitStack,
     ) -> "_Auditing":
         """All that is read of the shard, open until `stack` closes."""
@@ -152,7 +151,7 @@ class _Auditing:
         check = None
         if state is not None:
             check = StateCheck(
-                client=state, prefix=settings.redis.prefix, partition=partition, memory=memory, found=found
+                servers=state, prefix=settings.redis.prefix, partition=partition, memory=memory, found=found
             )
         return cls(
             settings=settings,

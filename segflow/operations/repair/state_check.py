@@ -4,14 +4,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-import redis
-
 from segflow.operations.repair.findings import ShardAudit
 from segflow.operations.repair.state_comparison import compare
 from segflow.state.head import Head
 from segflow.state.keys import Keys
 from segflow.state.memory import MemoryStore
 from segflow.state.redis import RedisStore
+from segflow.state.redis_servers import RedisServers
 from segflow.state.store import TornStateError
 
 BEING_CHANGED: Final = "the state in Redis: a worker is changing it. Stop the workers to have it compared."
@@ -21,7 +20,7 @@ BEING_CHANGED: Final = "the state in Redis: a worker is changing it. Stop the wo
 class StateCheck:
     """One shard's state in Redis beside the one that the replay builds in `memory`."""
 
-    client: redis.Redis
+    servers: RedisServers
     prefix: str
     partition: int
     memory: MemoryStore
@@ -52,7 +51,7 @@ class StateCheck:
         self._compared = True
         with closing(self._store()) as store:
             try:
-                differences = compare(self.memory, store, self.client, self._keys)
+                differences = compare(self.memory, store, self.servers.of(self._keys.head), self._keys)
                 again = store.head()
             except TornStateError as error:
                 self._damaged(error)
@@ -95,4 +94,4 @@ class StateCheck:
         return Keys(self.prefix, self.partition)
 
     def _store(self) -> RedisStore:
-        return RedisStore(self.client, self._keys)
+        return RedisStore(self.servers, self._keys)

@@ -2,10 +2,12 @@
 
 import pytest
 from pydantic import SecretStr
+from redis.connection import SSLConnection
 
 from segflow.schemas.connection_settings import Redis
 from segflow.schemas.settings_file import SettingsError, parse
-from segflow.state.redis_connection import client
+from segflow.state.redis_cluster import RedisCluster
+from segflow.state.redis_connection import client, servers
 from segflow.streams.runtime.connections import address
 
 HIDDEN = "hunter2"
@@ -27,6 +29,8 @@ HIDDEN = "hunter2"
         ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
         ("redis+sentinel://a:26380,b/shop", "redis+sentinel://a:26380,b:26379/shop/0"),
         (f"rediss+sentinel://admin:{HIDDEN}@a,[::1]:5/shop/3", "rediss+sentinel://a:26379,[::1]:5/shop/3"),
+        ("redis+cluster://a:7000,b", "redis+cluster://a:7000,b:6379"),
+        (f"rediss+cluster://admin:{HIDDEN}@a,[::1]:5/0", "rediss+cluster://a:6379,[::1]:5"),
     ],
 )
 def test_the_address_of_redis_is_said_without_whoever_may_use_it(url: str, shown: str) -> None:
@@ -52,6 +56,30 @@ def test_an_address_of_sentinels_that_lacks_something_is_refused_and_not_repeate
     with pytest.raises(SettingsError, match=r"redis\.url: must name sentinels as in redis\+sentinel://") as refused:
         parse({"redis": {"url": wrong}}, name="settings", environment={})
     assert HIDDEN not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        f"redis+cluster://:{HIDDEN}@",
+        f"redis+cluster://:{HIDDEN}@a,",
+        f"redis+cluster://:{HIDDEN}@a:1:2",
+        f"redis+cluster://:{HIDDEN}@a/1",
+        f"redis+cluster://:{HIDDEN}@a/0?db=1",
+    ],
+)
+def test_an_address_of_a_cluster_that_is_none_is_refused_and_not_repeated(wrong: str) -> None:
+    """A database other than 0, too: a cluster has no other."""
+    with pytest.raises(SettingsError, match=r"redis\.url: must name servers of a cluster as in redis") as refused:
+        parse({"redis": {"url": wrong}}, name="settings", environment={})
+    assert HIDDEN not in str(refused.value)
+
+
+@pytest.mark.parametrize("prefix", ["shop{1}", "{shop}", "shop}"])
+def test_a_prefix_that_would_take_the_place_of_a_shard_s_hash_tag_is_refused(prefix: str) -> None:
+    """All shards would be one slot, or a shard several."""
+    with pytest.raises(SettingsError, match=r"redis\.prefix"):
+        parse({"redis": {"prefix": prefix}}, name="settings", environment={})
 
 
 @pytest.mark.parametrize(
@@ -88,6 +116,18 @@ def test_servers_and_sentinels_each_get_their_own_user() -> None:
         asked = [each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels]
         assert [(each["host"], each["port"]) for each in asked] == [("a", 26379), ("b", 26380)]
         assert {(each["username"], each["password"]) for each in asked} == {("looker", "other")}
+
+
+def test_every_server_of_a_cluster_gets_the_same_user_and_is_asked_once() -> None:
+    """What stands in the settings wins over what stands in the address; nothing is repeated, nothing waits for ever."""
+    settings = Redis(url="rediss+cluster://old:past@a,b:7000", username="segflow", password=SecretStr(HIDDEN))
+    with servers(settings) as there:
+        assert isinstance(there, RedisCluster)
+        pool = there._client(("c", 7001)).connection_pool
+    assert pool.connection_class is SSLConnection
+    kwargs = pool.connection_kwargs
+    assert (kwargs["host"], kwargs["port"], kwargs["username"], kwargs["password"]) == ("c", 7001, "segflow", HIDDEN)
+    assert (kwargs["retry"].get_retries(), kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (0, 3.0, 3.0)
 
 
 @pytest.mark.parametrize("wrong", [f"admin:{HIDDEN}@kafka:9092", f"kafka:9092,x:{HIDDEN}@kafka:9092"])
