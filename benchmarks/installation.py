@@ -1,5 +1,6 @@
 """A segflow installation of one benchmark: its topics and keys, its worker process; gone afterwards."""
 
+import os
 import secrets
 import subprocess
 import sys
@@ -68,9 +69,7 @@ class Installation:
     @contextmanager
     def worker(self, name: str = "worker", *, http_port: int = 0) -> Iterator["WorkerProcess"]:
         """A worker in a process of its own, while the block lasts; `name` is its log's."""
-        path = self.folder / "segflow.yaml"
-        content = self.settings.model_dump(mode="json", exclude_defaults=True)
-        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        path = self._settings_file()
         log = self.folder / f"{name}.log"
         with log.open("wb") as output:
             command = [sys.executable, "-m", "segflow", "worker", "--settings", str(path)]
@@ -85,6 +84,36 @@ class Installation:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def command(self, *arguments: str) -> tuple[float, float]:
+        """Run a command of segflow to its end: its seconds, and the most memory it had, in MB.
+
+        Raises:
+            WorkerFailedError: it failed.
+        """
+        command = [sys.executable, "-m", "segflow", *arguments, "--settings", str(self._settings_file())]
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise WorkerFailedError(f"segflow {' '.join(arguments)} failed")
+        return time.perf_counter() - started, used.ru_maxrss * 1024 / 1e6
+
+    def make_anew(self, role: str) -> None:
+        """Delete one of the topics and make it again, empty."""
+        name = getattr(self.settings.kafka.topics, role)
+        with topics.admin(self.settings.kafka) as admin:
+            admin.delete_topics([name])
+            while name in admin.list_topics():
+                time.sleep(POLL_S)
+        topics.create(self.settings, PARTITIONS)
+
+    def _settings_file(self) -> Path:
+        path = self.folder / "segflow.yaml"
+        content = self.settings.model_dump(mode="json", exclude_defaults=True)
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        return path
 
     def wait_until_taken(self, worker: "WorkerProcess") -> None:
         """Until the worker has written its token into every shard."""

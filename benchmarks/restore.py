@@ -1,7 +1,8 @@
 """From an empty Redis to all shards in work again, out of `segments.state` alone; and what filling that topic takes.
 
 The customers stand in Redis first, as an installation from before the topic has them. A worker brings them over and
-ends, Redis is emptied, and another worker copies all back. No input and no journal knows of them.
+ends, Redis is emptied, and another worker copies all back. No input and no journal knows of them. A snapshot is taken
+in between, and restored once the topic is empty, too.
 """
 
 import time
@@ -34,14 +35,20 @@ def run(bench: Bench) -> list[Figure]:
             worker.wait_for(lambda: _is_in_topic(site), "bring all into the state topic", GIVE_UP_S)
             fill_s = time.perf_counter() - started
         bench.say(f"{customers:,} customers brought into the state topic in {fill_s:.0f} s")
-        for store in site.stores():
-            store.wipe()
-            store.close()
+        snapshot = site.folder / "snapshot"
+        snapshot_s, snapshot_mb = site.command("snapshot", str(snapshot))
+        snapshot_bytes = sum(file.stat().st_size for file in snapshot.iterdir())
+        _wipe(site)
         with site.worker("restoring") as worker:
             started = time.perf_counter()
             worker.wait_for(lambda: _population(site) == customers, "copy the state back", GIVE_UP_S)
             restore_s = time.perf_counter() - started
             most_mb = peak_mb(worker.pid)
+        _wipe(site)
+        site.make_anew("state")
+        from_files_s, from_files_mb = site.command("restore", str(snapshot))
+        if _population(site) != customers:
+            raise RuntimeError("the snapshot does not have everybody")
     return [
         Figure(
             name=f"{customers:,} customers copied into an empty Redis",
@@ -52,7 +59,18 @@ def run(bench: Bench) -> list[Figure]:
         Figure(name="of them, a second", value=customers / restore_s, unit="customers/s"),
         Figure(name="most memory of the worker", value=most_mb, unit="MB"),
         Figure(name="brought into the topic before, by a worker without events", value=fill_s, unit="s"),
+        Figure(name="written by `segflow snapshot`", value=snapshot_s, unit="s"),
+        Figure(name="bytes of the snapshot, a customer", value=snapshot_bytes / customers, unit="bytes"),
+        Figure(name="most memory of it", value=snapshot_mb, unit="MB"),
+        Figure(name="brought back by `segflow restore`", value=from_files_s, unit="s"),
+        Figure(name="most memory of that", value=from_files_mb, unit="MB"),
     ]
+
+
+def _wipe(site: Installation) -> None:
+    for store in site.stores():
+        store.wipe()
+        store.close()
 
 
 def _is_in_topic(site: Installation) -> bool:

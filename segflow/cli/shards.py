@@ -1,13 +1,15 @@
 """Lookups shared by the commands that work on shards: the shards, their inputs and their rules."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from segflow.schemas.settings import Settings
 from segflow.state import lookup
+from segflow.state.parking import ParkingNotes
 from segflow.state.redis_servers import RedisServers
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka import topics
+from segflow.streams.kafka.clients import group_members
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.state_topic.reader import TopicFacts
 
@@ -69,3 +71,23 @@ def shards_of(installed: Installed, shard: int | None) -> Sequence[int]:
             f"{installed.partitions - 1}"
         )
     return [shard]
+
+
+def not_held(settings: Settings, state: RedisServers, shards: Iterable[int]) -> None:
+    """Check that no worker works these shards: each is parked, or there is none.
+
+    Raises:
+        UsageError: one may.
+        kafka.errors.KafkaError, redis.RedisError: a server cannot be reached or refuses.
+    """
+    chosen = set(shards)
+    if not chosen - ParkingNotes(state, settings.redis.prefix).read(chosen).keys():
+        return
+    with topics.admin(settings.kafka) as admin:
+        running = group_members(admin, settings.kafka.group)
+    if running:
+        raise UsageError(
+            f"{running} worker process{'es' * (running != 1)} in the group {settings.kafka.group}: stop the workers "
+            "first, or they acquire the shards again (one that died is gone after worker.session_timeout). Only a "
+            "shard that is parked is made again beside them: name it with --shard"
+        )

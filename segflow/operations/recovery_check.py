@@ -21,8 +21,9 @@ BACKUP: Final = (
     "inputs of a later installation for ever, set retention.ms=-1 and retention.bytes=-1 on them."
 )
 NEXT_INSTALLATION: Final = (
-    "Restore a backup of Redis, then start the workers: they replay what it lacks. Without a backup, begin a new "
-    "installation (another redis.prefix, kafka.group and output topics): `segflow topics --create`, `segflow worker`."
+    "Restore a snapshot (`segflow restore`) or a backup of Redis, then start the workers: they replay what it lacks. "
+    "Without one, begin a new installation (another redis.prefix, kafka.group and output topics): "
+    "`segflow topics --create`, `segflow worker`."
 )
 
 

@@ -26,7 +26,11 @@ ACQUIRE: Final = (
 OLDER: Final = ("acquire:one-replayed", "acquire:cleared")
 """Likewise, where the state topic is not complete yet: after each commit that was replayed; and where a state is made
 anew, after the older one was cleared away."""
-SPECIFICATION: Final = re.compile(rf"({'|'.join(COMMIT + ACQUIRE + OLDER)}):([1-9]\d{{0,8}})(?::(kill|stop|raise))?")
+BACKUP: Final = ("snapshot:shard-written", "snapshot:shards-written", "restore:fenced", "restore:filled")
+"""After each step of a snapshot, and of restoring a shard from one."""
+SPECIFICATION: Final = re.compile(
+    rf"({'|'.join(COMMIT + ACQUIRE + OLDER + BACKUP)}):([1-9]\d{{0,8}})(?::(kill|stop|raise))?"
+)
 
 
 class _Armed:

@@ -195,6 +195,6 @@ def nowhere(settings: Settings) -> str:
     topics = settings.kafka.topics
     return (
         f"its state is nowhere: Redis and {topics.state} do not have it, and {topics.journal} was cut to nothing. "
-        f"Restore a backup of Redis or of {topics.state}, or begin a new installation (another redis.prefix, "
-        "kafka.group and output topics)"
+        f"Restore a snapshot (`segflow restore`), a backup of Redis or of {topics.state}, or begin a new installation "
+        "(another redis.prefix, kafka.group and output topics)"
     )

@@ -17,7 +17,7 @@ from segflow.state.redirect import is_redirect
 from segflow.state.store import HOLE, LedgerEntry, Store, Write
 from segflow.state.topic_layout import StatePart
 from segflow.streams.runtime.failpoints import failpoint
-from segflow.streams.state_topic.reader import StateTopicError, StateTopicReader
+from segflow.streams.state_topic.reader import StateSource, StateTopicError
 
 PADDED_MAX: Final = 64 * PAGE_CUSTOMERS
 """Places of the directory made at once before somebody stands there: some hundred kilobytes in one write."""
@@ -34,11 +34,11 @@ class Copier:
     copying that was ended at any point is gone on with from there, as every slice can be written twice. The last slice
     brings the topic's head.
 
-    topic: open. last: the last head in it. end: the offset behind it. store: of the shard. versions: of the rules, to
-    count customers by label.
+    topic: open; or the file of a snapshot. last: the last head in it. end: the offset behind it. store: of the shard.
+    versions: of the rules, to count customers by label.
     """
 
-    topic: StateTopicReader
+    topic: StateSource
     last: Head
     end: int
     store: Store

@@ -1,14 +1,14 @@
 """Reading one shard's partition of `segments.state`."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from segflow.schemas.settings import Settings
 from segflow.segments.instant import SECOND_US
 from segflow.state import topic_layout
 from segflow.state.head import Head
 from segflow.state.layout import LayoutError
-from segflow.state.topic_layout import StatePart
+from segflow.state.topic_layout import Pair, StatePart
 from segflow.streams.journal.journal import JournalError
 from segflow.streams.kafka.shard_topic_reader import ShardTopicReader
 from segflow.streams.kafka.topic_kinds import TOMBSTONE_RETENTION
@@ -38,6 +38,23 @@ class TopicFacts(NamedTuple):
         return cls(topic.topic_id, kept_ms * SECOND_US // 1000 // MARGIN)
 
 
+class StateSource(Protocol):
+    """Records of `segments.state`, to be copied: in the topic, or in a file."""
+
+    @property
+    def where(self) -> str:
+        """The place, for people."""
+        ...
+
+    def parts(self, start: int, end: int) -> AsyncIterator[tuple[StatePart, int, int]]:
+        """The records of offsets [start, end) in slices: each with the number of its records and where it ends.
+
+        Raises:
+            StateTopicError: a record cannot be read.
+        """
+        ...
+
+
 class StateTopicReader(ShardTopicReader):
     """One shard's partition. Use it when no transaction of the shard is open."""
 
@@ -53,17 +70,18 @@ class StateTopicReader(ShardTopicReader):
         return await self._reader.last(end, self._head)
 
     async def parts(self, start: int, end: int) -> AsyncIterator[tuple[StatePart, int, int]]:
-        """The records of offsets [start, end) in slices: each with the number of its records and where it ends.
-
-        Raises:
-            StateTopicError: a record cannot be read.
-        """
+        """See StateSource."""
         async for records in self._reader.slices(start, end):
             try:
                 part = topic_layout.decode((record.key or b"", record.value) for record in records)
             except LayoutError as error:
                 raise self._unreadable(error) from error
             yield part, len(records), records[-1].offset + 1
+
+    async def pairs(self, start: int, end: int) -> AsyncIterator[list[Pair]]:
+        """The same records as they are, in slices."""
+        async for records in self._reader.slices(start, end):
+            yield [(record.key or b"", record.value) for record in records]
 
     def _head(self, record: Any) -> Head | None:
         if not topic_layout.is_head(record):

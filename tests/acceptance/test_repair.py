@@ -366,7 +366,7 @@ def test_after_a_loss_doctor_and_reset_say_what_is_lost_and_what_to_do(service: 
     result = segflow("doctor", "--settings", installed.file)
     assert result.code == 1
     assert "shard 0 lost all state in Redis, and it cannot be rebuilt: " in result.out
-    assert "Restore a backup of Redis" in result.out
+    assert "or a backup of Redis" in result.out
     assert "shard 1 lost all state in Redis; it can be rebuilt from the journal and the inputs" in result.out
     assert "Start a worker (`segflow worker`)" in result.out
     reset = ("reset", "--to", "earliest", "--shard")

@@ -73,6 +73,29 @@ def test_a_backup_of_redis_is_enough_where_nothing_can_be_copied(installation: M
         assert ": 60 customers" in typed(look, installed)
 
 
+def test_a_snapshot_brings_back_what_redis_and_the_state_topic_lost(
+    installed: Installation, own_redis: RedisServer
+) -> None:
+    """Typed beside a worker; then both are lost, and so are the inputs of before."""
+    take, create, restore, look = commands("Redis and the state topic are lost")
+    with installed.ready_worker() as worker:
+        assert "written: backups/2026-11-30/manifest.json" in typed(take, installed)
+        reach = {number: head.purchases.offset for number, head in enumerate(installed.heads()) if head is not None}
+        installed.put(purchases(20, first=100))
+        installed.settles()
+        worker.stop()
+    for shard, offset in reach.items():
+        installed.cut_by_retention(PURCHASES, shard, offset)
+    own_redis.kill()
+    own_redis.start()
+    installed.delete("state")
+    assert f"made {installed.settings.kafka.topics.state}" in typed(create, installed)
+    assert typed(restore, installed).count("a worker replays the") == installed.partitions
+    with installed.ready_worker():
+        installed.settles()
+        assert ": 60 customers" in typed(look, installed)
+
+
 def test_misplaced_events_are_sent_again_to_where_they_belong(installed: Installation) -> None:
     """Typed twice, once: afterwards every customer is known, in one shard."""
     count, replay = commands("A producer places keys in another way")

@@ -25,6 +25,8 @@ SUMMARIES: Final = {
     "audit": "Check that every change was published, once, in order, by comparing with the inputs.",
     "reset": "Move a shard that stopped to another place in its inputs.",
     "rebuild": "Rebuild the state in Redis from the journal and the inputs.",
+    "snapshot": "Write the state of all shards into files, beside running workers.",
+    "restore": "Bring shards back from a snapshot, where both Redis and segments.state have lost them.",
     "schemas": "Write the JSON Schemas and the AsyncAPI document.",
 }
 """Each command in the order of the help, with its line there.

@@ -9,17 +9,14 @@ import typer
 
 from segflow.cli.commands.progress import progress
 from segflow.cli.options import SettingsFile, load
-from segflow.cli.shards import inputs_of, shards_of
+from segflow.cli.shards import inputs_of, not_held, shards_of
 from segflow.operations.repair.rebuild import rebuild
 from segflow.state import redis_connection
 from segflow.state.keys import Keys
-from segflow.state.parking import ParkingNotes
 from segflow.state.redis import RedisStore
 from segflow.state.store import ShardLostError
 from segflow.streams.control.topic import DefinitionRefusedError
 from segflow.streams.journal.journal import JournalError
-from segflow.streams.kafka import topics
-from segflow.streams.kafka.clients import group_members
 from segflow.streams.runtime.connections import kafka_errors, redis_errors
 from segflow.streams.runtime.errors import UsageError
 from segflow.streams.runtime.memory import tune_process_memory
@@ -58,15 +55,7 @@ def command(
         except DefinitionRefusedError as error:
             raise UsageError(f"nothing was rebuilt: {error}") from error
         chosen = shards_of(installed, shard)
-        held = set(chosen) - ParkingNotes(servers, loaded.redis.prefix).read(chosen).keys()
-        with topics.admin(loaded.kafka) as admin:
-            running = group_members(admin, loaded.kafka.group) if held else 0
-        if running:
-            raise UsageError(
-                f"{running} worker process{'es' * (running != 1)} in the group {loaded.kafka.group}: stop the workers "
-                "first, or they acquire the shards again (one that died is gone after worker.session_timeout). Only a "
-                "shard that is parked is made again beside them: name it with --shard"
-            )
+        not_held(loaded, servers, chosen)
         for partition in chosen:
             store = RedisStore(servers, Keys(loaded.redis.prefix, partition))
             with progress("rebuilding", None) as show:

@@ -41,6 +41,7 @@ ELSEWHERE: Final = (
     Copy(
         "backups of Redis and Kafka", "yours to delete; one that is restored brings the customer back until the erase"
     ),
+    Copy("files of `segflow snapshot`", "yours to delete; one that is restored has the customer erased again"),
     Copy("what subscribers and alert receivers keep", "theirs: the receipts in the changes tell them"),
     Copy("logs of producers, and of workers with the id in an error", "as long as you keep them"),
 )

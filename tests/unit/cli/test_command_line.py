@@ -21,6 +21,7 @@ NEED_KAFKA = (
     ["produce", "events.jsonl"],
     ["audit"],
     ["rebuild"],
+    ["snapshot", "no-folder"],
     ["reset", "--shard", "0", "--to", "latest"],
 )
 
@@ -93,6 +94,8 @@ def test_an_unknown_command_is_a_usage_error() -> None:
         ["doctor"],
         ["audit"],
         ["rebuild"],
+        ["snapshot", "x"],
+        ["restore", "x"],
         ["reset", "--shard", "0", "--to", "latest"],
     ],
     ids=lambda arguments: arguments[0],
