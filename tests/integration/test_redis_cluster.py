@@ -175,3 +175,25 @@ def test_the_rights_in_the_documents_are_enough_on_a_cluster(redis_cluster: Clus
             each.says("ACL SETUSER", "narrow", "-hdel")
         (found,) = rights_findings(there, "segflow")
     assert "may not write" in found.message
+
+
+def test_servers_are_reached_as_they_want_to_be(redis_cluster: Cluster) -> None:
+    """By the name that they announce; by their address where they announce none though names are preferred."""
+    try:
+        for each in redis_cluster.servers:
+            each.says("CONFIG SET", "cluster-preferred-endpoint-type", "hostname")
+        for name, host in (("localhost", "localhost"), ("", "127.0.0.1")):
+            for each in redis_cluster.servers:
+                each.says("CONFIG SET", "cluster-announce-hostname", name)
+            until(lambda host=host: _hosts(redis_cluster) == {host}, "the names do not get about")  # type: ignore[misc]
+    finally:
+        for each in redis_cluster.servers:
+            each.says("CONFIG SET", "cluster-preferred-endpoint-type", "ip")
+
+
+def _hosts(redis_cluster: Cluster) -> set[str]:
+    """Of the servers that take writes, each of which answers there."""
+    with servers(Redis(url=redis_cluster.url)) as there:
+        found = there.each()
+        assert all(client.ping() for client in found)
+        return {client.connection_pool.connection_kwargs["host"] for client in found}

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from segflow.schemas import settings_file
+from segflow.schemas.redis_url import cluster_address
 from segflow.schemas.settings import Settings
 from segflow.schemas.settings_file import DEFAULT_FILE, ENVIRONMENT
 from tests.support.command import is_taken
@@ -25,7 +26,13 @@ def segflow_settings(name: str) -> Settings:
     """What `segflow` sees in a service: the settings file put there, and the environment."""
     (config,) = SERVICES[name]["configs"]
     content = yaml.safe_load(COMPOSE["configs"][config["source"]]["content"])
-    return settings_file.parse(content, name=name, environment=SERVICES[name]["environment"])
+    environment = {key: default_of(value) for key, value in SERVICES[name]["environment"].items()}
+    return settings_file.parse(content, name=name, environment=environment)
+
+
+def default_of(value: str) -> str:
+    """The value where the host's environment says nothing."""
+    return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
 
 
 def published(name: str) -> list[tuple[str, str, str]]:
@@ -78,6 +85,29 @@ def test_redis_keeps_what_it_is_given() -> None:
     command = " ".join(SERVICES["redis"]["command"])
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
+
+
+def test_the_cluster_s_servers_are_those_of_the_address_that_the_file_names() -> None:
+    """Known by their names, on volumes of their own, under the profile only; all are joined, and keep what they get."""
+    comment = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    (url,) = re.findall(r"SEGFLOW_REDIS=(redis\+cluster://\S+)", comment)
+    address = cluster_address(url)
+    assert address is not None
+    names = [host for host, _ in address.hosts]
+    making = SERVICES["redis-cluster"]
+    assert " ".join(f"{host}:{port}" for host, port in address.hosts) in making["command"][-1]
+    assert making["depends_on"].keys() == set(names)
+    for name in names:
+        service = SERVICES[name]
+        assert service["hostname"] == name
+        assert service["volumes"] == [f"{name}:/data"]
+        assert name in COMPOSE["volumes"]
+        for option in ("--appendonly yes", "noeviction", "--cluster-enabled yes", "endpoint-type hostname"):
+            assert option in service["command"][-1]
+    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["cluster"]} == {
+        *names,
+        "redis-cluster",
+    }
 
 
 @pytest.mark.parametrize("name", ["kafka", "redis"])
