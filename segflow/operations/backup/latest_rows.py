@@ -15,7 +15,7 @@ ROW: Final = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<i8")])
 
 
 class LatestRows:
-    """Keeps of each key its hash and the number of its last row: 24 bytes, and as much again at a look."""
+    """Keeps of each key its hash and the number of its last row: 24 bytes, and some 90 while it looks."""
 
     def __init__(self) -> None:
         self.rows = 0
