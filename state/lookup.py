@@ -20,6 +20,7 @@ class Installation:
     partitions: int
     partitioner: str
     topics: dict[str, str] = field(default_factory=dict)  # ids by role; empty where the broker has none
+    reshard_us: int = 0  # when the customers were divided anew for the last time; 0: never, as far as is noted
     secret: str = ""  # fingerprint of the control topic's; empty: not noted yet
 
 
@@ -48,6 +49,7 @@ def installation(servers: RedisServers, prefix: str) -> Installation | None:
             partitions=int(content["partitions"]),
             partitioner=str(content["partitioner"]),
             topics={str(role): str(topic_id) for role, topic_id in content.get("topics", {}).items()},
+            reshard_us=int(content.get("reshard_us", 0)),
             secret=str(content.get("secret", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

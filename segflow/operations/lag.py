@@ -13,10 +13,8 @@ from segflow.streams.kafka.first_records import FirstRecords
 from segflow.streams.kafka.topic_kinds import INPUTS
 
 
-def lag_finding(settings: Settings, client: KafkaAdminClient, heads: Sequence[Head | None]) -> Finding:
-    """The records that are not in the state yet: offsets live in Redis, not with Kafka's group.
-
-    Transaction markers and aborted records behind the last one are none: no worker will ever take them.
+def records_behind(settings: Settings, heads: Sequence[Head | None], roles: Sequence[str] = INPUTS) -> list[int]:
+    """The records of each shard's partitions that its head has not read; of a shard without a head all there are.
 
     Raises:
         kafka.errors.KafkaError: Kafka does not answer or refuses.
@@ -25,7 +23,7 @@ def lag_finding(settings: Settings, client: KafkaAdminClient, heads: Sequence[He
         TopicPartition(getattr(settings.kafka.topics, role), partition): (
             getattr(head, role).offset if head is not None else 0
         )
-        for role in INPUTS
+        for role in roles
         for partition, head in enumerate(heads)
     }
     with FirstRecords(settings.kafka) as records:
@@ -38,6 +36,18 @@ def lag_finding(settings: Settings, client: KafkaAdminClient, heads: Sequence[He
         record = found.get(place)
         if record is not None or place not in found:
             behind[place.partition] += ends[place] - (start if record is None else record.offset)
+    return behind
+
+
+def lag_finding(settings: Settings, client: KafkaAdminClient, heads: Sequence[Head | None]) -> Finding:
+    """The records that are not in the state yet: offsets live in Redis, not with Kafka's group.
+
+    Transaction markers and aborted records behind the last one are none: no worker will ever take them.
+
+    Raises:
+        kafka.errors.KafkaError: Kafka does not answer or refuses.
+    """
+    behind = records_behind(settings, heads)
     worst = max(range(len(behind)), key=behind.__getitem__)
     workers = group_members(client, settings.kafka.group)
     message = f"{sum(behind):,} records behind" + (

@@ -4,9 +4,10 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-LASTING: Final = ("definition", "cuts", "parameters", "secret")
+LASTING: Final = ("definition", "cuts", "parameters", "secret", "reshard")
 """Kinds of which every record stays needed: each but the secret is a version of the rules, which a head, a redirect, an
-erasure or a customer's record may name for ever; of secrets the first one counts."""
+erasure or a customer's record may name for ever; of secrets the first one counts. A reshard says where its shards begin
+in other topics."""
 KEY_BYTES: Final = 8
 """Random: of a million records no two share a key, with a chance of 10^-8 that some do."""
 

@@ -53,6 +53,10 @@ class ShardScans:
         self.answered_us = max(at_us, self.answered_us)
         self._scans = {each: scans for each, scans in self._scans.items() if each > self.answered_us}
 
+    def begin_anew(self) -> None:
+        """Customers are divided in another way: each shard has to be scanned again."""
+        self._scans = {}
+
     @property
     def asked_us(self) -> int:
         """The latest boundary any shard has scanned for, UNKNOWN where all are answered."""

@@ -24,6 +24,7 @@ from segflow.schemas.parameters import Parameters as WrittenParameters
 from segflow.schemas.settings import Settings
 from segflow.segments.recut import RecutPolicy, instants_of, kept_cuts
 from segflow.segments.rules import from_settings, parameters_of, recut_policy_of
+from segflow.streams.control import reshards
 from segflow.streams.control.definitions import (
     Content,
     Definition,
@@ -37,6 +38,7 @@ from segflow.streams.control.definitions import (
     whole,
 )
 from segflow.streams.control.record_keys import LastingKeys, lasting
+from segflow.streams.control.reshards import Reshard
 from segflow.streams.control.scans import ShardScans
 from segflow.streams.kafka.clients import aiokafka_options, kafka_python_options
 from segflow.streams.runtime.backoff import Backoff
@@ -82,6 +84,7 @@ class Control:
         self.settings = settings  # in force: of the latest definition
         self.rule_versions: RuleVersions
         self.shard_scans = ShardScans()
+        self.reshard: Reshard | None = None  # the last one
 
     @property
     def secret(self) -> bytes | None:
@@ -304,6 +307,9 @@ class Control:
             self.shard_scans.answered(content["at_us"])
         elif content["kind"] == "histogram":
             self.shard_scans.add(content)
+        elif content["kind"] == "reshard":
+            self.reshard = reshards.of_record(content["content"])
+            self.shard_scans.begin_anew()
 
     def _take_parameters(self, version: int, record: dict[str, Any]) -> None:
         """Parameters of a fit; those that no label could stand on are left out, by every worker alike."""

@@ -16,6 +16,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     interactions_from: int
     handover_from: int = 0
     reset: bool = False  # the positions were moved by hand (`segflow reset`); else they follow from the commit before
+    reshard: int = 0  # customers were divided anew, into so many shards: it is no commit of events, nothing replays it
     changes: int
     dead_letters: int
     alerts: int = 0

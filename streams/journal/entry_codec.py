@@ -42,7 +42,7 @@ _SHORT: Final = msgspec.msgpack.Decoder(list[Any])
 def encode(entry: Entry) -> bytes:
     """The entry's bytes: short where the topics are those of the commit before."""
     plan = entry.plan
-    if entry.topic_ids or entry.reset or entry.segflow:
+    if entry.topic_ids or entry.reset or entry.reshard or entry.segflow:
         return msgspec.json.encode(entry)
     owner, digest = _unhexed(plan.owner, OWNER_BYTES), _unhexed(entry.digest, DIGEST_BYTES)
     if owner is None or digest is None:

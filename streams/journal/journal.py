@@ -88,10 +88,12 @@ class JournalReader(ShardTopicReader):
     """One shard's journal.
 
     Use it when no transaction of the shard is open (after InitTransactions), or take `settled_end` for its end.
+
+    since: an offset; what stands before it is taken for cut.
     """
 
-    def __init__(self, settings: Settings, partition: int) -> None:
-        super().__init__(settings.kafka, settings.kafka.topics.journal, partition)
+    def __init__(self, settings: Settings, partition: int, since: int = 0) -> None:
+        super().__init__(settings.kafka, settings.kafka.topics.journal, partition, since)
 
     async def settled_end(self, transaction_timeout_s: float) -> int:
         """See PartitionReader."""

@@ -109,6 +109,11 @@ class JournalReplay:
             InputGoneError, OtherVersionError, JournalError: see `run`.
         """
         sequence, topics = entry.plan.sequence, self.settings.kafka.topics
+        if entry.reshard:
+            raise InputGoneError(
+                f"commit {sequence} divided the customers into {entry.reshard} shards (`segflow reshard`): no inputs "
+                f"give that, and {topics.state} does not have all that came of it"
+            )
         if entry.engine != ENGINE:
             self._other = entry
             if not self.tries_other_versions:

@@ -34,10 +34,13 @@ class PartitionReader:
     """A consumer of one partition. An async context.
 
     Never jumps: a record that retention has cut raises aiokafka.errors.OffsetOutOfRangeError where it is read.
+
+    since: an offset; what stands before it is taken for cut.
     """
 
-    def __init__(self, kafka: Kafka, topic: str, partition: int) -> None:
+    def __init__(self, kafka: Kafka, topic: str, partition: int, since: int = 0) -> None:
         self.place = TopicPartition(topic, partition)
+        self._since = since
         self._options = aiokafka_options(kafka) | {"enable_auto_commit": False, "auto_offset_reset": "none"}
         self._consumer = AIOKafkaConsumer(isolation_level="read_committed", **self._options)
         self._held: deque[Any] = deque()  # fetched, beyond what was asked for
@@ -60,7 +63,7 @@ class PartitionReader:
 
     async def first(self) -> int:
         """The oldest offset that is kept."""
-        return int((await self._consumer.beginning_offsets([self.place]))[self.place])
+        return max(self._since, int((await self._consumer.beginning_offsets([self.place]))[self.place]))
 
     async def end(self) -> int:
         """The offset after the last committed record (the last stable offset)."""

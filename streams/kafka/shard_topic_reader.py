@@ -10,10 +10,10 @@ from segflow.streams.kafka.partition_reader import PartitionReader
 class ShardTopicReader:
     """One shard's partition of a topic of segflow's own, of which subclasses know the records. An async context."""
 
-    def __init__(self, kafka: Kafka, topic: str, partition: int) -> None:
+    def __init__(self, kafka: Kafka, topic: str, partition: int, since: int = 0) -> None:
         self.topic = topic
         self._partition = partition
-        self._reader = PartitionReader(kafka, topic, partition)
+        self._reader = PartitionReader(kafka, topic, partition, since)
 
     async def __aenter__(self) -> Self:
         await self._reader.__aenter__()

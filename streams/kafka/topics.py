@@ -1,5 +1,6 @@
 """The topics in Kafka: looking at them, and making those that are missing."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, Final
@@ -15,6 +16,7 @@ from segflow.streams.kafka.topic_kinds import INPUTS, KINDS, SHOWN_CONFIGS, conf
 from segflow.streams.kafka.topics_report import Topic, TopicsReport, report_on, unequal
 from segflow.streams.runtime.error_reason import reason
 from segflow.streams.runtime.errors import UsageError
+from segflow.streams.runtime.failpoints import failpoint
 
 DEFAULT_PARTITIONS: Final = 8
 """Shards of a new installation: enough for eight worker processes, few enough for one."""
@@ -22,6 +24,9 @@ DEFAULT_PARTITIONS: Final = 8
 NO_ERROR: Final = 0
 UNKNOWN_TOPIC: Final = 3
 ALREADY_EXISTS: Final = 36
+GROWN_S: Final = 30.0
+"""For new partitions to get their leaders, which takes a broker milliseconds."""
+LOOK_S: Final = 0.05
 LATEST_OFFSET: Final = -1
 """Of Kafka's ListOffsets: after the last record."""
 
@@ -130,6 +135,46 @@ def alter(settings: Settings, configs: Mapping[str, Mapping[str, str]]) -> None:
     refused = [f"{name}: {said}" for name, said in answer.items() if said != "OK"]
     if refused:
         raise TopicsError(f"Kafka refuses to alter {'; '.join(refused)}")
+
+
+def grow(settings: Settings, partitions: int) -> list[str]:
+    """Raise every topic that has one partition a shard to so many, and wait until they can be used.
+
+    The inputs come first: from then on no worker of the former number goes on.
+
+    Returns:
+        The names of the topics that had fewer.
+
+    Raises:
+        TopicsError: the broker refuses, or does not come to an end.
+        kafka.errors.KafkaError: Kafka cannot be reached or refuses.
+    """
+    with admin(settings.kafka) as client:
+        fewer = [
+            topic.name
+            for role, topic in _describe(client, settings.kafka).items()
+            if not KINDS[role].single and topic.partitions < partitions
+        ]
+        for name in fewer:
+            (answer,) = client.create_partitions({name: partitions}, raise_errors=False).results
+            if answer.error_code != NO_ERROR:
+                why = answer.error_message or reason(for_code(answer.error_code)())
+                raise TopicsError(f"Kafka refuses to add partitions to {name}: {why}")
+            failpoint("reshard:one-grown")
+        until = time.monotonic() + GROWN_S
+        while fewer and not _are_led(client, fewer, partitions):
+            if time.monotonic() > until:
+                raise TopicsError(f"partitions were added to {', '.join(fewer)}, and have no leader yet: try again")
+            time.sleep(LOOK_S)
+        return fewer
+
+
+def _are_led(client: KafkaAdminClient, names: list[str], partitions: int) -> bool:
+    """Whether topics have so many partitions, each with a leader."""
+    return all(
+        len(each["partitions"]) >= partitions and all(part["leader_id"] >= 0 for part in each["partitions"])
+        for each in client.describe_topics(names)
+    )
 
 
 @contextmanager

@@ -247,8 +247,8 @@ def partitions_added(found: Mapping[str, int], known: Mapping[str, int]) -> str:
         return ""
     return (
         f"partitions were added: {', '.join(grown)}. Producers now put customers elsewhere than before, and they would "
-        "stand in two shards; so nothing is read or published any more. Kafka takes no partition back: begin a new "
-        "installation (another redis.prefix, kafka.group and output topics), which reads the inputs from their start"
+        "stand in two shards; so nothing is read or published any more. Stop the workers and type `segflow reshard "
+        f"--partitions {max(found.values())}`, which divides the customers anew"
     )
 
 

@@ -28,8 +28,19 @@ OLDER: Final = ("acquire:one-replayed", "acquire:cleared")
 anew, after the older one was cleared away."""
 BACKUP: Final = ("snapshot:shard-written", "snapshot:shards-written", "restore:fenced", "restore:filled")
 """After each step of a snapshot, and of restoring a shard from one."""
+RESHARD: Final = (
+    "reshard:taken",
+    "reshard:one-grown",
+    "reshard:grown",
+    "reshard:written",
+    "reshard:swapped",
+    "reshard:one-copied",
+    "reshard:noted",
+)
+"""The old shards are fenced; a topic, and all of them, have their partitions; all is written, and the transaction open;
+it is committed; a shard is in Redis; the installation is noted."""
 SPECIFICATION: Final = re.compile(
-    rf"({'|'.join(COMMIT + ACQUIRE + OLDER + BACKUP)}):([1-9]\d{{0,8}})(?::(kill|stop|raise))?"
+    rf"({'|'.join(COMMIT + ACQUIRE + OLDER + BACKUP + RESHARD)}):([1-9]\d{{0,8}})(?::(kill|stop|raise))?"
 )
 
 

@@ -9,6 +9,7 @@ from segflow.schemas.settings import Settings
 from segflow.state import lookup
 from segflow.state.keys import installation
 from segflow.state.redis_servers import RedisServers
+from segflow.streams.control.reshards import Reshard
 from segflow.streams.control.topic import Control
 from segflow.streams.kafka import topics
 from segflow.streams.kafka.topic_kinds import READ
@@ -39,8 +40,9 @@ def claim(servers: RedisServers, settings: Settings, report: TopicsReport) -> No
     if (stored.partitions, stored.partitioner) != tuple(divided.values()):
         raise OtherInstallationError(
             f"the state in Redis is of {stored.partitions} partitions and the partitioner {stored.partitioner}, the "
-            f"inputs have {report.partitions} and {settings.kafka.partitioner}: customers would change shards. Take "
-            "the old number of partitions and partitioner back, or begin anew with another redis.prefix"
+            f"inputs have {report.partitions} and {settings.kafka.partitioner}: customers would change shards. "
+            f"To divide them anew, type `segflow reshard --partitions {report.partitions}`. Of the partitioner take "
+            "the old one back, or begin anew with another redis.prefix"
         )
     recreated = topics_recreated(stored, report)
     if recreated:
@@ -162,6 +164,20 @@ def claim_again(servers: RedisServers, settings: Settings, report: TopicsReport,
     """Note what `claim` and `note_secret` noted, in a Redis that was emptied under a running worker; raises as they."""
     claim(servers, settings, report)
     note_secret(servers, settings, control)
+
+
+def note_reshard(servers: RedisServers, settings: Settings, report: TopicsReport, reshard: Reshard) -> None:
+    """Note how customers are divided since a reshard: the end of it, for workers start again.
+
+    Raises:
+        redis.RedisError: Redis does not answer.
+    """
+    key = installation(settings.redis.prefix)
+    connected = servers.of(key)
+    stored = json.loads(connected.get(key) or b"{}")
+    divided = {"partitions": reshard.partitions, "partitioner": settings.kafka.partitioner}
+    ids = {role: topic.topic_id for role, topic in report.topics.items()}
+    connected.set(key, json.dumps(stored | divided | {"topics": ids, "reshard_us": reshard.at_us}))
 
 
 def fingerprint(secret: bytes | None) -> str:

@@ -1,6 +1,5 @@
 """docs/how-to/runbooks.md, walked: what it says to type is typed, and it helps."""
 
-import copy
 import json
 import re
 import shutil
@@ -15,7 +14,6 @@ from redis.exceptions import ResponseError
 
 from segflow.embedded.redis_server import RedisServer
 from segflow.engine.commit.engine_version import ENGINE
-from segflow.schemas.settings_file import parse
 from segflow.streams.kafka.topic_kinds import INPUTS
 from tests.faults.installation import Installation, Make
 from tests.faults.runbook import PAGE, PASSWORD, changed, commands, purchases, shown, typed
@@ -112,42 +110,41 @@ def test_misplaced_events_are_sent_again_to_where_they_belong(installed: Install
         assert len(installed.read(PURCHASES)) == 40 + 2 * len(records)
 
 
-def test_partitions_that_were_added_need_a_new_installation_over_the_same_inputs(installed: Installation) -> None:
-    """Doctor says what was added; the new one has everybody once, also those whose partition is another one now."""
-    look, create, replay, check = commands("Partitions were added")
+def test_more_shards_take_one_command_with_everything_read(installed: Installation) -> None:
+    """Nobody is lost on the way, and events after it find their customers."""
+    look, divide, check = commands("More shards are needed")
+    assert "0 records behind" in typed(look, installed)
+    assert "4 shards with 40 customers" in typed(divide, installed)
+    installed.partitions = 4
+    with installed.ready_worker() as worker:
+        installed.put(purchases(40, first=100))
+        installed.settles()
+        worker.stop()
+    assert "clean" in typed(check, installed, 2)
+    assert ": 80 customers" in typed(look, installed, 1)  # its `keys` are of the records of before, as the page says
+
+
+def test_partitions_that_were_added_are_brought_in(installed: Installation) -> None:
+    """Doctor says what was added; then everybody is there once, also those whose partition is another one now."""
+    look, divide, replay, check = commands("Partitions were added")
     grown = 4
     names = [getattr(installed.settings.kafka.topics, role) for role in INPUTS]
     installed.add_partitions(grown)
+    installed.put(purchases(40, first=100))
     assert f"{names[0]} has {grown} partitions and had {installed.partitions}" in typed(look, installed, 1)
-    new = beside(installed, grown)
-    assert typed(create, installed).count("made ") == len(new.settings.kafka.topics.model_fields_set) - len(names)
-    with new.ready_worker() as worker:
-        new.settles()
-        misplaced = len(new.read("dead_letters"))
+    assert "40 records wait" in typed(divide, installed)
+    installed.partitions = grown
+    with installed.ready_worker() as worker:
+        installed.settles()
+        misplaced = len(installed.read("dead_letters"))
         assert 0 < misplaced < 40
         assert f"{misplaced} sent again" in typed(replay, installed)
-        new.settles()
+        installed.settles()
         worker.stop()
-    typed(check, installed)
-    said = typed("segflow doctor --settings new.yaml", installed, 1)
-    assert ": 40 customers" in said
+    assert "clean" in typed(check, installed, 2)
+    said = typed(look, installed, 1)
+    assert ": 80 customers" in said
     assert re.findall(r"^FAIL (\w+)", said, re.MULTILINE) == ["keys"]  # of the records of before, as the page says
-
-
-def beside(installed: Installation, partitions: int) -> Installation:
-    """Another installation over the same inputs, with its settings in new.yaml, as the page says."""
-    kafka, redis = installed.content["kafka"], installed.content["redis"]
-    names = {role: name if role in INPUTS else f"{name}-new" for role, name in kafka["topics"].items()}
-    new = copy.copy(installed)
-    new.content = installed.content | {
-        "kafka": kafka | {"group": f"{kafka['group']}-new", "topics": names},
-        "redis": redis | {"prefix": f"{redis['prefix']}-new"},
-    }
-    new.file = installed.file.parent / "new.yaml"
-    new.file.write_text(yaml.safe_dump(new.content), encoding="utf-8")
-    new.settings = parse(new.content, name="test", environment={})
-    new.partitions = partitions
-    return new
 
 
 def test_records_too_large_are_sent_again_once_the_setting_allows_them(installed: Installation) -> None:

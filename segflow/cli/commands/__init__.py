@@ -27,6 +27,7 @@ SUMMARIES: Final = {
     "rebuild": "Rebuild the state in Redis from the journal and the inputs.",
     "snapshot": "Write the state of all shards into files, beside running workers.",
     "restore": "Bring shards back from a snapshot, where both Redis and segments.state have lost them.",
+    "reshard": "Divide the customers into another number of shards.",
     "schemas": "Write the JSON Schemas and the AsyncAPI document.",
 }
 """Each command in the order of the help, with its line there.

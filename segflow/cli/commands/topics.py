@@ -66,7 +66,7 @@ def command(
 ) -> None:
     """Describe segflow's topics and check them: partitions, compaction, retention, size.
 
-    Each partition of the inputs is one shard, and their number cannot change later without moving every customer.
+    Each partition of the inputs is one shard. Their number can grow later (`segflow reshard`), but not shrink.
     """
     loaded = load(settings)
     if partitions is not None and not create:

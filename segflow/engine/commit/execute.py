@@ -266,9 +266,10 @@ def _result(part: ShardResult) -> CommitResult:
         longest_run=int(np.bincount(commit.rows).max(initial=0)),
         published=part.published,
         adopts=commit.head.rules if commit.head.rules != commit.before.rules else None,
-        digest=_digest([*(each.change_ids for each in encoded), *(each.value for _, each in handover)]),
+        digest=digest_of([*(each.change_ids for each in encoded), *(each.value for _, each in handover)]),
     )
 
 
-def _digest(contents: list[bytes]) -> str:
+def digest_of(contents: list[bytes]) -> str:
+    """The hash of what a commit publishes, for the journal."""
     return blake2b(b"".join(contents), digest_size=DIGEST_BYTES).hexdigest()

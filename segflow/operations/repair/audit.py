@@ -124,12 +124,18 @@ class _Auditing:
         stack: AsyncExitStack,
     ) -> "_Auditing":
         """All that is read of the shard, open until `stack` closes."""
-        names = settings.kafka.topics
-        journal = await stack.enter_async_context(JournalReader(settings, partition))
+        names, reshard = settings.kafka.topics, control.reshard
+
+        def since(role: str) -> int:
+            return 0 if reshard is None else reshard.begin(role, partition)
+
+        journal = await stack.enter_async_context(JournalReader(settings, partition, since("journal")))
         inputs = await stack.enter_async_context(InputReader(settings, partition))
         changes, alerts, letters = [
-            await stack.enter_async_context(PartitionReader(settings.kafka, name, partition))
-            for name in (names.changes, names.alerts, names.dead_letters)
+            await stack.enter_async_context(
+                PartitionReader(settings.kafka, getattr(names, role), partition, since(role))
+            )
+            for role in ("changes", "alerts", "dead_letters")
         ]
         memory = MemoryStore()
         replay = JournalReplay(
@@ -172,7 +178,7 @@ class _Auditing:
 
     async def run(self, show: Callable[[int, str], None]) -> ShardAudit:
         """The audit of this shard."""
-        self.changes.note = self._note_change
+        self.changes.note, self.changes.follows = self._note_change, self.control.reshard is not None
         if self.state is not None:
             self.state.begin()
         patience_s = self.settings.worker.transaction_timeout.total_seconds()
@@ -225,7 +231,7 @@ class _Auditing:
         """Replay every commit and compare what it gives; whether all could be replayed."""
         found = self.found
         try:
-            late = await begins_late(self.journal, end)
+            late = await begins_late(self.journal, end, self.control.reshard)
             if late:
                 await self._only_the_journal(late, end)
                 return False

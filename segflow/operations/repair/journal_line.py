@@ -6,6 +6,7 @@ from typing import Any
 
 from segflow.operations.repair.findings import ShardAudit
 from segflow.operations.repair.output_stream import OutputStream
+from segflow.streams.control.reshards import Reshard
 from segflow.streams.journal.entry import Entry
 from segflow.streams.journal.journal import JournalReader
 
@@ -39,13 +40,18 @@ class JournalLine:
                 yield f"commit {number} is by an owner from whom another had acquired the shard"
 
 
-async def begins_late(journal: JournalReader, end: int) -> str:
+async def begins_late(journal: JournalReader, end: int, reshard: Reshard | None = None) -> str:
     """The reason for which commits cannot be executed from the first one on; empty: they may.
 
     Raises:
         JournalError: a record that has an entry's key cannot be read.
     """
     entry = await journal.first_entry(end)
+    if reshard is not None and entry is not None:
+        return (
+            f"{journal.topic} is compared from commit {entry.plan.sequence:,} on: before it there were "
+            f"{reshard.before} shards (`segflow reshard`), and a commit is executed on the state before it"
+        )
     if entry is not None and entry.plan.sequence > 1:
         return (
             f"{journal.topic} is kept from commit {entry.plan.sequence:,} on (kafka.journal_retention), and a commit "

@@ -27,6 +27,7 @@ class OutputStream(Generic[Content]):
     identity: Callable[[Content], bytes]
     note: Callable[[Content, int], None] = lambda *_: None
     passes_over: Callable[[Any], bool] = lambda _: False
+    follows: bool = False  # the shard's customers had changes before, in other partitions (`segflow reshard`)
     start: int = 0
     stop: int = 0
     expired: int = 0
@@ -50,8 +51,8 @@ class OutputStream(Generic[Content]):
 
     @property
     def cut(self) -> bool:
-        """Whether retention has cut it."""
-        return self.start > 0
+        """Whether retention has cut it, or its customers' changes begin elsewhere."""
+        return self.start > 0 or self.follows
 
     async def expect(self, messages: Sequence[tuple[bytes, Message]], where: str) -> None:
         """The next records that should be there, each with its identity; as many published ones are read."""

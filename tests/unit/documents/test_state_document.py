@@ -16,7 +16,7 @@ from segflow.state.keys import Keys
 from segflow.state.layout import FIXED_BYTES, ID_BYTES, LAYOUT, RECORD, REMEMBERED, SECTIONS
 from segflow.state.tails import TAILS
 from segflow.streams.control import messages as control_messages
-from segflow.streams.control import scans, topic
+from segflow.streams.control import reshards, scans, topic
 from segflow.streams.journal.entry import Entry
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "state.md").read_text(encoding="utf-8")
@@ -145,4 +145,5 @@ def test_every_kind_of_control_record_has_a_row() -> None:
     messages = [control_messages.cuts_message(cuts, 0, 0, moved=moved) for moved in (False, True)]
     messages.append(scans.message(PopulationHistograms(), 0, 0))
     messages.append(control_messages.parameters_message(CDNOW, 0, 0))
+    messages.append(reshards.message(reshards.Reshard(before=1, partitions=2, at_us=0, begins={})))
     assert {json.loads(message.value)["kind"] for message in messages} == known - {"definition", "secret"}

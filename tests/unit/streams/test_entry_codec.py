@@ -86,6 +86,7 @@ TOLD: dict[str, st.SearchStrategy[Any]] = {
     "digest": st.sampled_from(["0" * 32, "0" * 34, "", "7"]),
     "engine": numbers,
     "reset": st.booleans(),
+    "reshard": numbers,
     "topic_ids": st.sampled_from([(), ("a", "b", "c")]),
     "segflow": st.sampled_from(["", "0.2.0"]),
 }

@@ -74,7 +74,7 @@ def test_partitions_added_beside_what_workers_wrote_are_the_one_thing_said(grown
     }
     (problem,) = report_on(found, Settings(), divided=3).problems
     assert f"{grown[0]} has 5 partitions and had 3" in problem
-    assert "begin a new installation" in problem
+    assert "segflow reshard --partitions 5" in problem
     before = " ".join(report_on(found, Settings()).problems)
     assert "partitions were added" not in before
     assert "Recreate one of them" in before or "delete it and run `segflow topics --create`" in before

@@ -1,0 +1,1 @@
+"""`segflow reshard`: the customers of N shards become those of M."""
