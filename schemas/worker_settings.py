@@ -74,6 +74,12 @@ class Worker(Section):
         timedelta(seconds=10), description="time after which the broker ends a dead worker's transaction"
     )
     session_timeout: Wait = Field(timedelta(seconds=8), description="silence after which a worker counts as dead")
+    group_instance_id: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9._-]|\{hostname\}){0,200}$")] = Field(
+        "",
+        description="lasting name of a worker in its group (Kafka's static membership), a different one for each; "
+        "{hostname} in it is filled in. One that is back within session_timeout finds its shards where they were; one "
+        "that is stopped for good leaves them waiting for that long. Empty: none",
+    )
     watchdog_after: Wait = Field(
         timedelta(seconds=60),
         description="a worker that reads nothing for so long, although there is something to read, is ended",

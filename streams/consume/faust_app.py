@@ -7,7 +7,7 @@ from faust.app import BootStrategy
 
 from segflow.schemas.settings import Settings
 from segflow.streams.consume.feed import KafkaFeed
-from segflow.streams.consume.transport import HEARTBEAT_SHARE
+from segflow.streams.consume.transport import heartbeat_s
 
 
 class WithoutProducer(BootStrategy):
@@ -32,7 +32,7 @@ def faust_app(settings: Settings, feed: KafkaFeed) -> App:
         settings.kafka.group,
         broker=f"segflow://{settings.kafka.address.split(',')[0]}",
         broker_session_timeout=session_s,
-        broker_heartbeat_interval=session_s * HEARTBEAT_SHARE,
+        broker_heartbeat_interval=heartbeat_s(settings),
         broker_max_poll_interval=0,
         broker_check_crcs=True,
         stream_wait_empty=False,  # a shard finishes its commit by itself, see segflow.streams.worker.assignment

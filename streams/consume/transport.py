@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aiokafka
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from segflow.schemas.settings import Settings
+from segflow.streams.consume.assignor import StickyAssignor
+from segflow.streams.consume.static_member import is_taken, name_of, says_its_name
 from segflow.streams.kafka.bounded_fetch import BoundedResults, Taken
 from segflow.streams.kafka.clients import aiokafka_options
 from segflow.streams.runtime.error_reason import reason
+from segflow.streams.runtime.loose_errors import unhandled
 from segflow.streams.runtime.wall_clock import now_us
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,9 @@ for the fetch under way, so this bounds a quiet partition's delay; fifty empty f
 HEARTBEAT_SHARE: Final = 0.1
 """Of a session timeout: a heartbeat. A member learns at its next one that another is dead and the group is divided
 again, so with the usual third or fourth that alone would take seconds; a heartbeat costs a request."""
+HEARTBEAT_MOST_S: Final = 1.0
+"""The longest pause between two. A session timeout of a minute, so that a worker that is started again keeps its
+shards, must not make every division of the group take six seconds."""
 CREATED: Final = 0
 """Kafka's code for a timestamp that is not the broker's."""
 POLL_S: Final = 0.1
@@ -41,8 +46,17 @@ TELLING_S: Final = 10.0
 """The time after which such a commit is given up and tried again: an outage may have swallowed the answer."""
 
 
+def heartbeat_s(settings: Settings) -> float:
+    """Seconds between two heartbeats of a member."""
+    return min(HEARTBEAT_SHARE * settings.worker.session_timeout.total_seconds(), HEARTBEAT_MOST_S)
+
+
 class MembershipEndedError(Exception):
     """The consumer cannot be a member of its group any more; only a new process can."""
+
+
+class NameTakenError(MembershipEndedError):
+    """Another worker has joined the group by this one's name; a new process would take it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,7 @@ class PartitionGate:
     def __init__(self, settings: Settings, full: Callable[[TP], bool]) -> None:
         self.settings = settings
         self.full = full  # whether so much of a partition is held that nothing more is fetched from it
+        self.assignor = StickyAssignor()
         self.open: set[TP] = set()
         self.positions: dict[TP, int] = {}  # the consumer thread's own: where each partition's next batch starts
         self.assignments: dict[TP, Any] = {}  # likewise: the assignment in which each partition was opened
@@ -104,29 +119,32 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002 - Faust's signature
         """As Faust does it, but for what docs/architecture.md#what-does-faust-do-and-what-not lists.
 
-        Range: partition i of both inputs to one worker (their counts are equal). read_committed. No silent reset:
+        Partition i of every input to one worker, and what need not move stays. read_committed. No silent reset:
         positions are set by the shards. A member is dead after the settings' silence, not after a minute.
         """
-        settings: Settings = self.app.gate.settings
-        self._assignor = RangePartitionAssignor
+        self.thread_loop.set_exception_handler(unhandled)
+        gate: PartitionGate = self.app.gate
+        settings, self._assignor = gate.settings, gate.assignor
         session_ms = int(settings.worker.session_timeout.total_seconds() * 1000)
         return aiokafka.AIOKafkaConsumer(
             group_id=settings.kafka.group,
+            group_instance_id=name_of(settings.worker.group_instance_id),
             client_id=self.app.conf.broker_client_id,
-            partition_assignment_strategy=[RangePartitionAssignor],
+            partition_assignment_strategy=[gate.assignor],
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
             fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=session_ms,
             rebalance_timeout_ms=session_ms,
-            heartbeat_interval_ms=int(session_ms * HEARTBEAT_SHARE),
+            heartbeat_interval_ms=int(heartbeat_s(settings) * 1000),
             max_poll_interval_ms=24 * 3_600_000,  # progress is watched by the worker, by lag and not by polls
             **aiokafka_options(settings.kafka),
         )
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Hold every partition back until its shard opens it."""
+        says_its_name(self._ensure_consumer()._coordinator)  # noqa: SLF001 - as Faust; the first heartbeat comes after this
         self._ensure_consumer().pause(*map(driver.ensure_aiokafka_TP, assigned))
         await super().on_partitions_assigned(assigned, generation_id)
 
@@ -142,16 +160,25 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return {}
 
     async def open(self, offsets: Mapping[TP, int]) -> None:
-        """Read the partitions from the given offsets on."""
+        """Read the partitions from the given offsets on; one that is not assigned any more is left out."""
         await self.call_thread(self._open, offsets)
 
     async def _open(self, offsets: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
-        for place, offset in offsets.items():
+        assigned = consumer.assignment()
+        mine = {place: offset for place, offset in offsets.items() if driver.ensure_aiokafka_TP(place) in assigned}
+        for place, offset in mine.items():
             consumer.seek(driver.ensure_aiokafka_TP(place), offset)
             self.app.gate.positions[place] = offset
             self.app.gate.assignments[place] = consumer._subscription.subscription.assignment  # noqa: SLF001 - as Faust
-        consumer.resume(*map(driver.ensure_aiokafka_TP, offsets))
+        consumer.resume(*map(driver.ensure_aiokafka_TP, mine))
+
+    async def join_again(self) -> None:
+        """Have the group divided again."""
+        await self.call_thread(self._join_again)
+
+    async def _join_again(self) -> None:
+        self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - as Faust
 
     async def tell(self, offsets: Mapping[TP, int]) -> None:
         """Commit the offsets for the group's monitors, from this thread's loop; where that fails, the next will do."""
@@ -175,7 +202,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         see the error; Faust and `_fetch_records` ask the fetcher, which passes it on only to a poll that is waiting.
 
         Raises:
-            MembershipEndedError: the coordination itself has ended.
+            MembershipEndedError: the coordination itself has ended, or another worker has the name.
         """
         found: Exception | None = await self.call_thread(self._membership_error)
         return found
@@ -185,6 +212,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         try:
             coordinator.check_errors()
         except Exception as error:
+            if is_taken(error):
+                name = coordinator._group_instance_id  # noqa: SLF001
+                raise NameTakenError(f"another worker has joined by its name, {name}") from error
             if coordinator._coordination_task.done():  # noqa: SLF001
                 raise MembershipEndedError(reason(error)) from error
             coordinator.request_rejoin()
@@ -277,6 +307,10 @@ class Consumer(driver.Consumer):
     async def membership_error(self) -> Exception | None:
         """See ConsumerThread; none before there is a consumer."""
         return None if self._thread._consumer is None else await self._thread.membership_error()  # noqa: SLF001
+
+    async def join_again(self) -> None:
+        """See ConsumerThread."""
+        await self._thread.join_again()
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run something on the consumer thread's event loop."""

@@ -14,7 +14,7 @@ from segflow.schemas.model_error import ModelError
 from segflow.state.head import Head, decode
 from segflow.state.parking import MENDED_ELSEWHERE, Parked, Reason
 from segflow.state.store import RolledBackError, ShardLostError, TornStateError, head_error
-from segflow.streams.consume.transport import HEARTBEAT_SHARE
+from segflow.streams.consume.transport import heartbeat_s
 from segflow.streams.publish.publisher import Publisher
 from segflow.streams.runtime.backoff import Backoff
 from segflow.streams.runtime.error_reason import reason
@@ -85,6 +85,7 @@ class Shard:
             if state.parking.hold is not None:
                 await self._wait_for_lift(state.parking.hold)
                 continue
+            await state.joined.wait()  # or it might take back what the group is giving to another
             started_s, least_s, parked = monotonic(), 0.0, None
             try:
                 await acquire(state)
@@ -164,7 +165,7 @@ class Shard:
 
     @property
     def _heartbeats_s(self) -> float:
-        return HEARTBEATS * HEARTBEAT_SHARE * self.state.settings.worker.session_timeout.total_seconds()
+        return HEARTBEATS * heartbeat_s(self.state.settings)
 
     def _failed(self, error: Exception) -> None:
         state = self.state

@@ -61,8 +61,11 @@ class View:
         why_not += [self.clocks.problem] if self.clocks.problem else []
         if self.ended.is_set():
             why_not.append("it is stopping")
-        if not self.assignment.joined:
-            why_not.append("the consumer group has not said yet which shards are its own")
+        if not self.assignment.joined.is_set():
+            trouble = self.assignment.trouble
+            why_not.append(
+                "the consumer group has not said yet which shards are its own" + (f": {trouble}" if trouble else "")
+            )
         hold = self.parking.hold
         if hold is not None:
             why_not.append(f"every shard is parked ({hold.reason}): {hold.why}")

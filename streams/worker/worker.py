@@ -22,7 +22,7 @@ from segflow.state.redis_connection import servers
 from segflow.streams.consume.faust_app import faust_app
 from segflow.streams.consume.feed import KafkaFeed
 from segflow.streams.consume.membership import WATCH_S, keep_membership
-from segflow.streams.consume.transport import MembershipEndedError
+from segflow.streams.consume.transport import MembershipEndedError, NameTakenError
 from segflow.streams.control.topic import Control
 from segflow.streams.health.clocks import Clocks
 from segflow.streams.health.metrics import Metrics
@@ -35,6 +35,7 @@ from segflow.streams.health.watch import Watch
 from segflow.streams.kafka.topics_report import TopicsReport, ends
 from segflow.streams.publish.packing import Packing
 from segflow.streams.runtime.error_reason import reason
+from segflow.streams.runtime.loose_errors import unhandled
 from segflow.streams.runtime.memory import tune_process_memory
 from segflow.streams.shard.commit_batcher import CommitBatcher
 from segflow.streams.shard.parking import LOOK_S, Parking
@@ -91,10 +92,9 @@ class Worker:
         self._end: threading.Timer | None = None
         self._feed = KafkaFeed(settings, lambda: self.app.consumer)
         self._assignment = Assignment(
-            self._feed.topics,
+            self._feed,
             self._partitions,
             shard_of=self._shard_of,
-            close=self._feed.close,
             look_at_topics=self._look_at_topics,
             fail=self._fail,
         )
@@ -155,7 +155,7 @@ class Worker:
         self.app.finalize()
         self.app.worker_init()
         self.app.worker_init_post_autodiscover()
-        loop.set_exception_handler(_unhandled)
+        loop.set_exception_handler(unhandled)
         self._watch.pulses["event loop"] = Pulse(loop.call_soon_threadsafe)
         self._watch.start()
         watching = [asyncio.create_task(self._watch_faust()), asyncio.create_task(self._keep_membership())]
@@ -231,7 +231,12 @@ class Worker:
     async def _keep_membership(self) -> None:
         """End the worker where it cannot be a member of its group any more."""
         try:
-            await keep_membership(self.app)
+            await keep_membership(self.app, self._assignment.note_trouble)
+        except NameTakenError as taken:
+            log.error(  # noqa: TRY400 - for a person
+                "%s, and this one is ended (exit code 2): give each worker a worker.group_instance_id of its own", taken
+            )
+            self._fail(2)
         except MembershipEndedError as ended:
             log.error("this worker cannot be a member of its group any more (%s) and is ended", ended)  # noqa: TRY400 - for a person
             self._fail(1)
@@ -262,6 +267,7 @@ class Worker:
             packing=self._packing,
             parking=self._parking,
             look_at_topics=self._look_at_topics,
+            joined=self._assignment.joined,
             short_entries=self._short_entries,
             clock_is_right=lambda: self._clocks.trusted,
             telemetry=self._telemetry,
@@ -309,12 +315,3 @@ class Worker:
         }
         if offsets:
             await self.app.consumer.tell(offsets)
-
-
-def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handle errors that nobody awaits any more: aiokafka leaves some in producers that were thrown away for them."""
-    error = context.get("exception")
-    if isinstance(error, KafkaError):
-        log.debug("of a client that was thrown away: %s: %s", type(error).__name__, error)
-    else:
-        loop.default_exception_handler(context)

@@ -18,6 +18,10 @@ BAD: Final = "#bad"
 AMOUNTS: Final = ("0", "0.005", "49.99", "50", 99.99, "250", "1e3", "12345.678")
 STEP_HOURS: Final = 8
 """The longest time between two events: with 60 customers, of whom some are heard of often, others fall silent."""
+LEAPS: Final = timedelta(days=700)
+"""The time that a stream covers in such steps; then it goes on by seconds. On a slow machine it flows for minutes, and
+must not reach the future."""
+SMALL_STEP_US: Final = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +124,8 @@ class Stream:
     def _event(self) -> Record:
         random = self._random
         if random.random() > 0.05:  # else a tie
-            self._moment += timedelta(microseconds=random.randrange(self._step_us))
+            step_us = self._step_us if self._moment < START + LEAPS else SMALL_STEP_US
+            self._moment += timedelta(microseconds=random.randrange(step_us))
         moment: datetime = self._moment
         if random.random() < 0.05:
             moment -= timedelta(hours=random.randrange(100 * 24))

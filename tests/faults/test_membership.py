@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+import yaml
 
 from segflow.embedded.redis_server import RedisServer
 from segflow.streams.runtime.error_reason import FENCED
-from tests.faults.installation import Make
+from tests.faults.installation import Installation, Make
 from tests.faults.stream import Stream
+from tests.faults.worker_process import WorkerProcess
+from tests.support.health import Health
 from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.proxy import HEARTBEAT, SYNC_GROUP, Proxy, kafka_request, redis_exec
 from tests.support.until import until
@@ -26,6 +29,13 @@ def wire(own_redis: RedisServer) -> Iterator[Proxy]:
     """A wire to the test's own Redis."""
     with Proxy(own_redis.ports[0]) as proxy:
         yield proxy
+
+
+def named(installed: Installation, name: str) -> Installation:
+    """The installation, its next worker with this lasting name."""
+    installed.content["worker"]["group_instance_id"] = name
+    installed.file.write_text(yaml.safe_dump(installed.content))
+    return installed
 
 
 def test_a_storm_of_workers_coming_and_going_loses_and_repeats_nothing(installation: Make, seed: int) -> None:
@@ -132,10 +142,31 @@ def test_a_commit_slower_than_the_session_timeout_keeps_its_shard(
     assert found.events == 200
 
 
+def test_a_worker_that_comes_gets_its_share_and_the_others_keep_working_the_rest(installation: Make, seed: int) -> None:
+    """Four shards of six and three stay where they are, and nobody has a shard twice: no commit is broken off."""
+    installed = installation(partitions=6)
+    stream = Stream(seed, step_hours=1)
+    with installed.flowing(stream, rate=60), ExitStack() as workers:
+        said = []
+        for count, share in ((1, 6), (2, 3), (3, 2)):
+            worker = workers.enter_context(installed.worker())
+            worker.says("acquired shard", times=share)
+            said.append(worker)
+            installed.commits_more(6 * count)
+        assert [each.said().count("acquired shard") for each in said] == [6, 3, 2]
+        said[2].stop()  # its two go to the others, who keep theirs
+        until(lambda: sum(each.said().count("acquired shard") for each in said) == 6 + 3 + 2 + 2, said[0].said)
+        installed.commits_more(12)
+        assert not any("acquiring it again" in each.said() for each in said)
+    with installed.worker() as last:
+        installed.comes_out_right()
+        last.stop()
+
+
 def test_a_heartbeat_answered_with_an_unforeseen_error_makes_the_worker_join_again(
     installation: Make, hurt_kafka: ProxiedKafka, seed: int
 ) -> None:
-    """It acquires its shard again and stays a member; nothing is lost or repeated."""
+    """It keeps its shard and stays a member; nothing is lost or repeated."""
     installed = installation(proxied=True, partitions=1)
     stream = Stream(seed)
     wire = hurt_kafka.wire
@@ -146,12 +177,11 @@ def test_a_heartbeat_answered_with_an_unforeseen_error_makes_the_worker_join_aga
         wire.alter_reply_to(kafka_request(HEARTBEAT), UNKNOWN_SERVER_ERROR)
         until(lambda: wire.altered == before + 1, "no heartbeat was answered otherwise")
         worker.says("joining again")
-        worker.says("acquired shard", times=2)
         installed.has_members(1)
         installed.put(stream.take(100))
         found = installed.comes_out_right()
         installed.has_members(1)
-        assert worker.said().count("acquired shard") == 2, worker.said()
+        assert worker.said().count("acquired shard") == 1, worker.said()
         worker.stop()
     assert found.events == 200
 
@@ -170,3 +200,48 @@ def test_a_worker_that_cannot_be_a_member_any_more_ends(
         found = installed.comes_out_right()
         heir.stop()
     assert found.events == 100
+
+
+def test_a_worker_with_a_lasting_name_that_is_started_again_finds_its_shards_where_they_were(
+    installation: Make, seed: int
+) -> None:
+    """Within the session timeout, stopped as well as killed: no shard moves, to it or from it."""
+    installed = installation(partitions=4, worker={"session_timeout": "60s"})
+    stream = Stream(seed, step_hours=1)
+    with ExitStack() as workers:
+        other = workers.enter_context(named(installed, "second").worker())
+        other.says("acquired shard", times=4)
+        first = workers.enter_context(named(installed, "first").worker())
+        first.says("acquired shard", times=2)
+        for end in (WorkerProcess.stop, WorkerProcess.kill):
+            installed.put(stream.take(50))
+            end(first)
+            first = workers.enter_context(installed.worker())
+            first.says("acquired shard", times=2)
+            installed.put(stream.take(50))
+            installed.settles()
+        assert other.said().count("acquired shard") == 4
+        installed.comes_out_right()
+
+
+def test_of_two_workers_with_one_lasting_name_the_earlier_ends(installation: Make, seed: int) -> None:
+    """It says what to do, and does not take the shards back: both would do so in turn."""
+    installed = named(installation(), "same")
+    with installed.worker() as earlier:
+        earlier.says("acquired shard", times=2)
+        with installed.worker() as later:
+            assert earlier.ends() == 2, earlier.said()
+            assert "give each worker a worker.group_instance_id of its own" in earlier.said()
+            later.says("acquired shard", times=2)
+            installed.put(Stream(seed).take(100))
+            found = installed.comes_out_right()
+            later.stop()
+    assert found.events == 100
+
+
+def test_a_session_timeout_that_kafka_refuses_is_named_by_ready(installation: Make) -> None:
+    """The worker goes on trying: the broker's bounds can be changed."""
+    page = Health.at_free_port()
+    with installation(worker={"session_timeout": "40m"}).worker(http_port=page.port) as worker:
+        until(lambda: "group.max.session.timeout.ms" in str(page.verdict("ready").get("why_not")), worker.said)
+        assert worker.process.poll() is None

@@ -7,6 +7,7 @@ import typer
 
 from segflow.cli.options import SettingsFile, load
 from segflow.cli.supervisor import Supervisor, end_with_supervisor
+from segflow.schemas.settings import Settings
 from segflow.streams.health.log_rate_limiter import LogRateLimiter
 
 EPILOG: Final = """\b
@@ -49,7 +50,7 @@ def command(
             help="Where these settings bring a new definition: classify every customer, but publish no changes of it.",
         ),
     ] = False,
-    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    supervised: Annotated[int | None, typer.Option("--supervised", hidden=True, metavar="N")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log what the libraries say, too.")] = False,
 ) -> None:
     """Consume both inputs, keep segments in Redis and publish every change, until stopped.
@@ -66,8 +67,10 @@ def command(
     loaded = load(settings)
     if http_port is not None:
         loaded = loaded.model_copy(update={"worker": loaded.worker.model_copy(update={"http_port": http_port})})
+    if supervised is not None:
+        loaded = _named(loaded, supervised)
     if processes == 1:
-        if supervised:
+        if supervised is not None:
             end_with_supervisor()
         from segflow.streams.worker.startup import work  # Faust takes half a second to import
 
@@ -75,13 +78,21 @@ def command(
     port = loaded.worker.http_port
     shared = [
         "worker",
-        "--supervised",
         *(["--settings", str(settings)] if settings else []),
         *(["--verbose"] if verbose else []),
         *(["--quiet-definition-changes"] if quiet_definition_changes else []),
     ]
-    ports = [str(port + number if port else 0) for number in range(processes)]
+    own = [
+        ["--supervised", str(number), "--http-port", str(port + number if port else 0)] for number in range(processes)
+    ]
     first = ["--wait"] if wait else []
-    raise typer.Exit(
-        Supervisor([[*shared, "--http-port", each] for each in ports], first=first, again=["--wait"]).run()
-    )
+    raise typer.Exit(Supervisor([[*shared, *each] for each in own], first=first, again=["--wait"]).run())
+
+
+def _named(settings: Settings, process: int) -> Settings:
+    """The settings of one of several processes, each of which needs a name of its own in the group."""
+    name = settings.worker.group_instance_id
+    if not name:
+        return settings
+    worker = settings.worker.model_copy(update={"group_instance_id": f"{name}-{process}"})
+    return settings.model_copy(update={"worker": worker})

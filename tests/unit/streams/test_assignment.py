@@ -1,19 +1,36 @@
 """Partitions that the group gives a worker: those of the installation, each with all of its inputs."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from faust.types import TP
 
+from segflow.streams.consume.placement import Claim
 from segflow.streams.worker.assignment import Assignment
 
 TOPICS = ("purchases", "interactions", "handover")
 PARTITIONS = 3
 
 
+class UnreadFeed:
+    """A feed of which nobody reads."""
+
+    topics = TOPICS
+
+    def claim(self, claim: Claim) -> None:
+        """See KafkaFeed."""
+
+    async def go_on(self, partitions: set[int]) -> None:
+        """See KafkaFeed."""
+
+
 class Idle:
     """A shard that has nothing to do."""
+
+    def __init__(self, partition: int) -> None:
+        self.state = SimpleNamespace(partition=partition, acquired=True)
 
     async def run(self) -> None:
         """Nothing."""
@@ -26,13 +43,12 @@ def given(*places: TP, as_ever: bool) -> tuple[list[int], list[int]]:
     async def look() -> bool:
         return as_ever
 
-    def shard_of(_: int) -> Any:
-        return Idle()
+    def shard_of(partition: int) -> Any:
+        return Idle(partition)
 
-    assignment = Assignment(
-        TOPICS, PARTITIONS, shard_of=shard_of, close=lambda _: None, look_at_topics=look, fail=codes.append
-    )
-    asyncio.run(assignment.assigned(None, set(places)))
+    feed: Any = UnreadFeed()
+    assignment = Assignment(feed, PARTITIONS, shard_of=shard_of, look_at_topics=look, fail=codes.append)
+    asyncio.run(assignment.assigned(SimpleNamespace(consumer_generation_id=1), set(places)))
     return sorted(assignment.shards), codes
 
 
