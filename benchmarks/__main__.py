@@ -37,6 +37,7 @@ class Name(StrEnum):
     GUARANTEE = "guarantee"
     SCALING = "scaling"
     WORKERS = "workers"
+    SHARDS = "shards"
     STEPS = "steps"
 
 

@@ -52,6 +52,7 @@ class Installation:
     folder: Path
     redis: redis.Redis
     servers: RedisServers
+    partitions: int = PARTITIONS
     rule_versions: RuleVersions  # where there is Kafka, those of its control topic: state is refused without one
 
     def stores(self) -> list[RedisStore]:
@@ -60,11 +61,11 @@ class Installation:
 
     def places(self) -> list[Keys]:
         """Each shard's keys."""
-        return [Keys(self.settings.redis.prefix, number) for number in range(PARTITIONS)]
+        return [Keys(self.settings.redis.prefix, number) for number in range(self.partitions)]
 
     def heads(self) -> list[Head | None]:
         """Each shard's head."""
-        return heads(self.servers, self.settings.redis.prefix, PARTITIONS)
+        return heads(self.servers, self.settings.redis.prefix, self.partitions)
 
     @contextmanager
     def worker(self, name: str = "worker", *, http_port: int = 0) -> Iterator["WorkerProcess"]:
@@ -158,6 +159,7 @@ def installation(
     kafka: bool = True,
     worker: dict[str, Any] | None = None,
     more: dict[str, Any] | None = None,
+    partitions: int = PARTITIONS,
 ) -> Iterator[Installation]:
     """A new installation under names nobody else uses; `kafka` False: only Redis and settings; `more` of these."""
     name = f"bench-{secrets.token_hex(4)}"
@@ -177,7 +179,7 @@ def installation(
     with TemporaryDirectory(prefix="segflow-bench-") as folder, client(settings.redis) as connected:
         rule_versions = RuleVersions(from_settings(settings))
         if kafka:
-            topics.create(settings, PARTITIONS)
+            topics.create(settings, partitions)
             control = Control(settings)
             control.start(lambda: 0)
             rule_versions = control.rule_versions
@@ -186,6 +188,7 @@ def installation(
             folder=Path(folder),
             redis=connected,
             servers=OneServer(connected),
+            partitions=partitions,
             rule_versions=rule_versions,
         )
         try:
