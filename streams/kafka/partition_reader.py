@@ -42,11 +42,12 @@ class PartitionReader:
         self.place = TopicPartition(topic, partition)
         self._since = since
         self._options = aiokafka_options(kafka) | {"enable_auto_commit": False, "auto_offset_reset": "none"}
-        self._consumer = AIOKafkaConsumer(isolation_level="read_committed", **self._options)
+        self._consumer: Any = None  # while the context is open: one that never starts would be missed by its library
         self._held: deque[Any] = deque()  # fetched, beyond what was asked for
         self._next: int | None = None  # the offset after the last one handed out
 
     async def __aenter__(self) -> Self:
+        self._consumer = AIOKafkaConsumer(isolation_level="read_committed", **self._options)
         try:
             await self._consumer.start()
         except BaseException:

@@ -144,7 +144,7 @@ def test_a_commit_slower_than_the_session_timeout_keeps_its_shard(
 
 def test_a_worker_that_comes_gets_its_share_and_the_others_keep_working_the_rest(installation: Make, seed: int) -> None:
     """Four shards of six and three stay where they are, and nobody has a shard twice: no commit is broken off."""
-    installed = installation(partitions=6)
+    installed = installation(partitions=6, worker={"session_timeout": "60s"})
     stream = Stream(seed, step_hours=1)
     with installed.flowing(stream, rate=60), ExitStack() as workers:
         said = []
@@ -158,6 +158,8 @@ def test_a_worker_that_comes_gets_its_share_and_the_others_keep_working_the_rest
         until(lambda: sum(each.said().count("acquired shard") for each in said) == 6 + 3 + 2 + 2, said[0].said)
         installed.commits_more(12)
         assert not any("acquiring it again" in each.said() for each in said)
+        for each in said[:2]:
+            each.stop()
     with installed.worker() as last:
         installed.comes_out_right()
         last.stop()
