@@ -34,7 +34,7 @@ class StickyAssignor:
         self.some_wait = False  # of the latest assignment: it must be followed by another
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        """What this worker tells of itself when it joins."""
+        """The claim of this worker, as it joins."""
         return ConsumerProtocolMemberMetadata(VERSION, list(topics), msgspec.json.encode(self.claim))
 
     def assign(

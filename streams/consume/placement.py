@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one worker says it has when the group is divided anew."""
+    """The shards that one worker says it has, when the group is divided anew."""
 
     generation: int = -1  # the group's, in which it was given its shards; -1: it has none
     held: frozenset[int] = frozenset()  # shards it works, or is acquiring
