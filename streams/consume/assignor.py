@@ -15,8 +15,6 @@ log = logging.getLogger(__name__)
 VERSION: Final = 0
 """Of Kafka's consumer protocol; the claims are the user data that every version of it has room for."""
 CLAIMS: Final = msgspec.json.Decoder(Claim)
-SOME_WAIT: Final = b"waiting"
-"""User data of an assignment: shards were left out of it until they are given up, so another must follow."""
 
 
 class StickyAssignor:
@@ -31,7 +29,6 @@ class StickyAssignor:
 
     def __init__(self) -> None:
         self.claim = Claim()  # this worker's; read by the consumer's thread
-        self.some_wait = False  # of the latest assignment: it must be followed by another
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """The claim of this worker, as it joins."""
@@ -44,20 +41,18 @@ class StickyAssignor:
         topics = sorted({topic for metadata in members.values() for topic in metadata.subscription})
         partitions = {topic: cluster.partitions_for_topic(topic) or set() for topic in topics}
         shards = max((max(its) + 1 for its in partitions.values() if its), default=0)
-        placement = place({member: _claim(metadata.user_data) for member, metadata in members.items()}, shards)
-        user_data = SOME_WAIT if placement.waiting else b""
+        placed = place({member: _claim(metadata.user_data) for member, metadata in members.items()}, shards)
         return {
             member: ConsumerProtocolMemberAssignment(
                 VERSION,
                 [(topic, [shard for shard in its if shard in partitions[topic]]) for topic in topics],
-                user_data,
+                b"",
             )
-            for member, its in placement.shards.items()
+            for member, its in placed.items()
         }
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
-        """Note what came of it for this worker."""
-        self.some_wait = assignment.user_data == SOME_WAIT
+        """Nothing: the worker says by itself what it has, once it has been told."""
 
 
 def _claim(user_data: bytes) -> Claim:

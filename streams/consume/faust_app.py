@@ -24,13 +24,6 @@ class App(faust.App):
     def _create_directories(self) -> None:
         """Nothing to create."""
 
-    def on_rebalance_return(self) -> None:
-        """Tell no sensor how long the group was divided: Faust warns where it was divided again meanwhile."""
-
-    def on_rebalance_end(self) -> None:
-        """See on_rebalance_return."""
-        self.rebalancing = False
-
 
 def faust_app(settings: Settings, feed: KafkaFeed) -> App:
     """The app of one worker; its one agent hands each poll's records to `feed`."""

@@ -1,7 +1,6 @@
 """The feed of shards: each opens its partitions, gets what the consumer reads of them, and closes them."""
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from faust.types import TP
@@ -51,7 +50,10 @@ class KafkaFeed:
         self._most_held = HELD_BATCHES * settings.worker.batch_max_records
         self._consumer = consumer
         self._inputs: dict[int, ShardInputs] = {}  # of the partitions that are open
-        self._reading_again: dict[int, asyncio.Task[None]] = {}
+
+    def claim(self, claim: Claim) -> None:
+        """Say, when the group is divided next, that the worker has these shards."""
+        self.gate.assignor.claim = claim
 
     async def open(self, partition: int, offsets: tuple[int, ...], inputs: ShardInputs) -> None:
         """See Feed."""
@@ -61,35 +63,6 @@ class KafkaFeed:
         await self._consumer().open(places)
         self._inputs[partition] = inputs
         self.gate.open.update(places)
-
-    def claim(self, claim: Claim) -> None:
-        """Say, when the group is divided next, that the worker has these shards."""
-        self.gate.assignor.claim = claim
-
-    async def join_again(self) -> None:
-        """Have the group divided again."""
-        await self._consumer().join_again()
-
-    def hold(self) -> None:
-        """Read nothing while the group is divided; `go_on` follows. Nothing that is held back so is a stall."""
-        self.gate.open.clear()
-
-    async def go_on(self, partitions: Iterable[int]) -> None:
-        """Read on where each of these was read to, if it is open: they were assigned anew, and have no position now.
-
-        What was on its way may be lost or come twice; a shard's buffers leave out what they have.
-        """
-        places = {
-            TP(topic, partition): self._inputs[partition].buffers[side].read_to
-            for partition in partitions
-            if partition in self._inputs
-            for side, topic in enumerate(self.topics)
-        }
-        for place in places:
-            self.gate.readings.pop(place, None)
-        if places:
-            await self._consumer().open(places)
-            self.gate.open.update(place for place in places if place.partition in self._inputs)
 
     def close(self, partition: int) -> None:
         """See Feed."""
@@ -110,16 +83,10 @@ class KafkaFeed:
         return buffer.waiting >= self._most_held or buffer.waiting_bytes >= HELD_BYTES
 
     def deliver(self, place: TP, batch: Batch) -> None:
-        """Put what the consumer read of a partition into its shard's buffer, unless it has been closed since.
-
-        Where a batch does not join on, one before it was lost on its way: Faust empties its queues when the group was
-        divided. It is read again.
-        """
-        partition, inputs = place.partition, self._inputs.get(place.partition)
-        if inputs is None or inputs.offer(self._side(place), batch) or partition in self._reading_again:
-            return
-        self._reading_again[partition] = task = asyncio.create_task(self.go_on({partition}))
-        task.add_done_callback(lambda _: self._reading_again.pop(partition, None))
+        """Put what the consumer read of a partition into its shard's buffer, unless it has been closed since."""
+        inputs = self._inputs.get(place.partition)
+        if inputs is not None:
+            inputs.offer(self._side(place), batch)
 
     def reaches(self) -> dict[tuple[str, int], Reach]:
         """The progress of inputs that nothing holds back, by topic and partition. Called from the watchdog's thread."""

@@ -1,4 +1,4 @@
-"""A worker's membership in its consumer group, watched: after an error, or where shards wait, it joins again."""
+"""A worker's membership in its consumer group, watched: an error is answered by joining again."""
 
 import asyncio
 import logging
@@ -17,13 +17,10 @@ WATCH_S: Final = 0.5
 process, both within a heartbeat of the shortest session timeout Kafka allows (6 s)."""
 RETRY_S: Final = (0.5, 10.0)
 """First and longest pause between two tries at the group."""
-REMIND_S: Final = 6.0
-"""Seconds for which shards may wait for a worker that gives them up. It has 5 s to finish their commits and then has
-the group divided again; where it died and was back before the group missed it, it does not know of them."""
 
 
 async def keep_membership(app: App, trouble: Callable[[str], None]) -> None:
-    """Join the group again after an error, and where shards wait too long, until the app stops.
+    """Join the group again after an error, until the app stops.
 
     Args:
         app: the worker's.
@@ -33,8 +30,7 @@ async def keep_membership(app: App, trouble: Callable[[str], None]) -> None:
         MembershipEndedError: it cannot be a member any more.
     """
     backoff = Backoff(*RETRY_S, steady_s=RETRY_S[1])
-    well_since_s = divided_s = time.monotonic()
-    generation = -1
+    well_since_s = time.monotonic()
     while not app.should_stop:
         await asyncio.sleep(WATCH_S)
         error = await app.consumer.membership_error()
@@ -43,8 +39,3 @@ async def keep_membership(app: App, trouble: Callable[[str], None]) -> None:
             trouble(reason(error))
             await asyncio.sleep(backoff.next_s(after_s=time.monotonic() - well_since_s))
             well_since_s = time.monotonic()
-        if generation != app.consumer_generation_id or not app.gate.assignor.some_wait:
-            generation, divided_s = app.consumer_generation_id, time.monotonic()
-        elif time.monotonic() - divided_s > REMIND_S:
-            divided_s = time.monotonic()
-            await app.consumer.join_again()

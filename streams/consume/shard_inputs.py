@@ -153,27 +153,24 @@ class ShardInputs:
         """Records held, of all inputs."""
         return sum(buffer.waiting for buffer in self.buffers)
 
-    def offer(self, side: int, batch: Batch) -> bool:
-        """Put a batch in, unless it does not join on.
+    def offer(self, side: int, batch: Batch) -> None:
+        """Put a batch in.
 
-        What was read before is left out. A batch that does not join on is left out as a whole: it is a leftover from
-        before the shard was acquired, or one before it was lost on its way.
-
-        Returns:
-            Whether it joined on.
+        What was read before is left out; a batch that does not join on is a leftover of an earlier reading, from
+        before the shard was acquired, and is left out as a whole.
         """
         buffer = self.buffers[side]
         if batch.start > buffer.read_to:
             log.info(
-                "records from %d on are read again later: those from %d on come first", batch.start, buffer.read_to
+                "records from %d on left out: read before the shard was acquired at %d", batch.start, buffer.read_to
             )
-            return False
+            return
         newest = max((epoch for _, epoch in batch.epochs), default=UNKNOWN_EPOCH)
         if newest > buffer.newest_epoch > UNKNOWN_EPOCH:
             self.new_leader = self.new_leader or f"epoch {newest} after {buffer.newest_epoch}"
             self.arrived = True
             self.on_arrival()
-            return True
+            return
         fresh = batch.records
         if fresh and fresh[0].offset < buffer.read_to:
             fresh = [record for record in fresh if record.offset >= buffer.read_to]
@@ -188,7 +185,6 @@ class ShardInputs:
         buffer.read_to = max(buffer.read_to, batch.stop)
         self.arrived = True
         self.on_arrival()
-        return True
 
 
 def _contexts(records: Sequence[Any]) -> dict[int, bytes]:

@@ -160,25 +160,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return {}
 
     async def open(self, offsets: Mapping[TP, int]) -> None:
-        """Read the partitions from the given offsets on; one that is not assigned any more is left out."""
+        """Read the partitions from the given offsets on."""
         await self.call_thread(self._open, offsets)
 
     async def _open(self, offsets: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
-        assigned = consumer.assignment()
-        mine = {place: offset for place, offset in offsets.items() if driver.ensure_aiokafka_TP(place) in assigned}
-        for place, offset in mine.items():
+        for place, offset in offsets.items():
             consumer.seek(driver.ensure_aiokafka_TP(place), offset)
             self.app.gate.positions[place] = offset
             self.app.gate.assignments[place] = consumer._subscription.subscription.assignment  # noqa: SLF001 - as Faust
-        consumer.resume(*map(driver.ensure_aiokafka_TP, mine))
-
-    async def join_again(self) -> None:
-        """Have the group divided again."""
-        await self.call_thread(self._join_again)
-
-    async def _join_again(self) -> None:
-        self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - as Faust
+        consumer.resume(*map(driver.ensure_aiokafka_TP, offsets))
 
     async def tell(self, offsets: Mapping[TP, int]) -> None:
         """Commit the offsets for the group's monitors, from this thread's loop; where that fails, the next will do."""
@@ -307,10 +298,6 @@ class Consumer(driver.Consumer):
     async def membership_error(self) -> Exception | None:
         """See ConsumerThread; none before there is a consumer."""
         return None if self._thread._consumer is None else await self._thread.membership_error()  # noqa: SLF001
-
-    async def join_again(self) -> None:
-        """See ConsumerThread."""
-        await self._thread.join_again()
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run something on the consumer thread's event loop."""

@@ -85,7 +85,6 @@ class Shard:
             if state.parking.hold is not None:
                 await self._wait_for_lift(state.parking.hold)
                 continue
-            await state.joined.wait()  # or it might take back what the group is giving to another
             started_s, least_s, parked = monotonic(), 0.0, None
             try:
                 await acquire(state)

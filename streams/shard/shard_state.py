@@ -26,13 +26,6 @@ from segflow.streams.state_topic.reader import TopicFacts
 log = logging.getLogger(__name__)
 
 
-def _joined() -> asyncio.Event:
-    """The event of a shard that no group gives to anybody."""
-    event = asyncio.Event()
-    event.set()
-    return event
-
-
 @dataclass(kw_only=True)
 class ShardState:
     """Partition p of the inputs, as this process has it."""
@@ -49,7 +42,6 @@ class ShardState:
     packing: Packing  # of the worker
     parking: Parking  # of the worker
     look_at_topics: Callable[[], Awaitable[bool]]  # whether they are as they were; else every shard is parked by now
-    joined: asyncio.Event = field(default_factory=_joined)  # not while the group is being divided
     short_entries: bool = False  # in the journal: no version of segflow is at work that cannot read them
     clock_is_right: Callable[[], bool] = lambda: True  # this machine's, as far as others say
     telemetry: Telemetry | None = None  # of the worker, where it is on

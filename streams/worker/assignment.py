@@ -1,9 +1,8 @@
-"""The shards of this process: the group assigns their partitions, and what it leaves with this worker goes on."""
+"""The shards of this process: the group assigns and revokes their partitions."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from faust.types import TP
@@ -43,19 +42,18 @@ class Assignment:
         fail: Callable[[int], None],
     ) -> None:
         self.shards: dict[int, Shard] = {}
-        self.joined = asyncio.Event()  # the group has said which partitions are this worker's
-        self.trouble = ""  # why the group does not say so; empty once it has
+        self.joined = False  # the group: it has said which partitions are this worker's
+        self.trouble = ""  # why it has not; empty once it has
         self._feed = feed
         self._shard_of = shard_of
         self._partitions = partitions
         self._look_at_topics = look_at_topics
         self._fail = fail
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._claimed = Claim()
-        self._giving_up: dict[int, asyncio.Task[None]] = {}
 
     async def assigned(self, app: Any, assigned: set[TP], **_: Any) -> None:
-        """Start shards that are new here, go on with those that were here, give up the others; called by Faust."""
+        """Start the shards of these partitions; called by Faust."""
+        self.joined, self.trouble = True, ""
         places = self._known(assigned)
         halves = [
             (partition, topic)
@@ -73,26 +71,11 @@ class Assignment:
             )
             self._fail(1)
             return
-        wanted = {place.partition for place in places}
-        gone = set(self.shards) - wanted
-        self._say(Claim(app.consumer_generation_id, frozenset(wanted), frozenset(self._giving_up) | gone))
-        await self._feed.go_on(wanted & set(self.shards))
-        for partition in sorted(wanted - set(self.shards)):
+        wanted = frozenset(place.partition for place in places)
+        self._feed.claim(Claim(app.consumer_generation_id, wanted))
+        for partition in sorted(wanted):
             self.shards[partition] = shard = self._shard_of(partition)
             self._tasks[partition] = asyncio.create_task(self._work(shard), name=f"shard-{partition}")
-        self.trouble = ""
-        self.joined.set()
-        if gone:
-            task = asyncio.create_task(self._give_up(gone))
-            self._giving_up |= dict.fromkeys(gone, task)
-
-    async def _give_up(self, gone: set[int]) -> None:
-        """Release shards that another is to have. Nobody is given them before this has the group divided again."""
-        await self.release(gone)
-        for partition in gone:
-            self._giving_up.pop(partition, None)
-        self._say(replace(self._claimed, leaving=frozenset(self._giving_up)))
-        await self._feed.join_again()
 
     def _known(self, assigned: set[TP]) -> set[TP]:
         """Those of partitions that the installation has; one beyond them is refused."""
@@ -109,19 +92,14 @@ class Assignment:
             log.warning("looking at the topics: %s", reason(error))
             return False
 
+    async def revoked(self, _app: Any, revoked: set[TP], **_: Any) -> None:
+        """Release the shards of these partitions; called by Faust."""
+        self.joined = False
+        await self.release({place.partition for place in revoked})
+
     def note_trouble(self, why: str) -> None:
         """Note, for `/ready`, the error that keeps this worker out of its group."""
         self.trouble = why
-
-    def _say(self, claim: Claim) -> None:
-        self._claimed = claim
-        self._feed.claim(claim)
-
-    async def revoked(self, _app: Any, _revoked: set[TP], **_: Any) -> None:
-        """The group is about to be divided: shards that are acquired go on, the others begin when it was; by Faust."""
-        self.joined.clear()
-        self._feed.hold()
-        await self.release({number for number, shard in self.shards.items() if not shard.state.acquired})
 
     async def release(self, partitions: set[int]) -> bool:
         """Let shards finish the commit under way, for FINISH_S; one that is not acquired has nothing to finish.
@@ -171,10 +149,7 @@ class Assignment:
         return [shard for shard in self.shards.values() if shard.state.acquired]
 
     async def _work(self, shard: Shard) -> None:
-        given_up = self._giving_up.get(shard.state.partition)
         try:
-            if given_up is not None:  # a worker of an earlier version divides the group in one step
-                await asyncio.wait({given_up})
             await shard.run()
         except ModelError as error:
             log.error("%s", reason(error))  # noqa: TRY400 - the message is for a person, a traceback is not

@@ -61,7 +61,7 @@ class View:
         why_not += [self.clocks.problem] if self.clocks.problem else []
         if self.ended.is_set():
             why_not.append("it is stopping")
-        if not self.assignment.joined.is_set():
+        if not self.assignment.joined:
             trouble = self.assignment.trouble
             why_not.append(
                 "the consumer group has not said yet which shards are its own" + (f": {trouble}" if trouble else "")

@@ -267,7 +267,6 @@ class Worker:
             packing=self._packing,
             parking=self._parking,
             look_at_topics=self._look_at_topics,
-            joined=self._assignment.joined,
             short_entries=self._short_entries,
             clock_is_right=lambda: self._clocks.trusted,
             telemetry=self._telemetry,

@@ -19,18 +19,16 @@ class UnreadFeed:
 
     topics = TOPICS
 
+    def __init__(self) -> None:
+        self.claimed: Claim | None = None
+
     def claim(self, claim: Claim) -> None:
         """See KafkaFeed."""
-
-    async def go_on(self, partitions: set[int]) -> None:
-        """See KafkaFeed."""
+        self.claimed = claim
 
 
 class Idle:
     """A shard that has nothing to do."""
-
-    def __init__(self, partition: int) -> None:
-        self.state = SimpleNamespace(partition=partition, acquired=True)
 
     async def run(self) -> None:
         """Nothing."""
@@ -43,12 +41,13 @@ def given(*places: TP, as_ever: bool) -> tuple[list[int], list[int]]:
     async def look() -> bool:
         return as_ever
 
-    def shard_of(partition: int) -> Any:
-        return Idle(partition)
+    def shard_of(_: int) -> Any:
+        return Idle()
 
     feed: Any = UnreadFeed()
     assignment = Assignment(feed, PARTITIONS, shard_of=shard_of, look_at_topics=look, fail=codes.append)
-    asyncio.run(assignment.assigned(SimpleNamespace(consumer_generation_id=1), set(places)))
+    asyncio.run(assignment.assigned(SimpleNamespace(consumer_generation_id=7), set(places)))
+    assert feed.claimed in (None, Claim(7, frozenset(assignment.shards)))
     return sorted(assignment.shards), codes
 
 

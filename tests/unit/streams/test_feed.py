@@ -55,39 +55,6 @@ def test_what_is_read_goes_to_the_shard_that_has_the_partition_open() -> None:
     assert feed.full(TP(NAME, 1))
 
 
-def test_a_partition_that_stays_is_read_on_where_it_was_read_to() -> None:
-    """Not while the group is divided; and what comes twice then counts once."""
-    feed, inputs = opened()
-    consumer = feed._consumer()
-    feed.deliver(PLACE, batch(5, 7))
-    feed.hold()
-    assert not feed.gate.open
-    assert feed.reaches() == {}
-    asyncio.run(feed.go_on({0, 1}))
-    assert consumer.opened[PLACE] == 7
-    assert {place.partition for place in feed.gate.open} == {0}
-    feed.deliver(PLACE, batch(6, 9))
-    assert inputs.waiting == 4
-
-
-def test_what_was_lost_on_its_way_is_read_again() -> None:
-    """Faust may empty its queue when the group was divided: the next batch does not join on, and tells."""
-    feed, inputs = opened()
-    consumer = feed._consumer()
-
-    async def deliver() -> None:
-        feed.deliver(PLACE, batch(7, 9))
-        feed.deliver(PLACE, batch(9, 10))
-        await asyncio.sleep(0)
-
-    consumer.opened.clear()
-    asyncio.run(deliver())
-    assert consumer.opened[PLACE] == 5
-    assert inputs.waiting == 0
-    feed.deliver(PLACE, batch(5, 10))
-    assert inputs.waiting == 5
-
-
 def test_nothing_more_is_fetched_of_an_input_of_which_enough_waits() -> None:
     """Two commits' worth; the others go on."""
     feed, inputs = opened()

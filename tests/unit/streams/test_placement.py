@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segflow.streams.consume.placement import Claim, Placement, place
+from segflow.streams.consume.placement import Claim, place
 
 MEMBERS = st.lists(st.text("abcdef", min_size=1, max_size=3), min_size=1, max_size=7, unique=True)
 
@@ -11,77 +11,56 @@ MEMBERS = st.lists(st.text("abcdef", min_size=1, max_size=3), min_size=1, max_si
 @st.composite
 def groups(draw: st.DrawFn) -> tuple[dict[str, Claim], int]:
     """Workers with claims of every kind: overlapping, of shards that are none, of several generations."""
-    shards = draw(st.integers(0, 20))
     numbers = st.frozensets(st.integers(0, 24), max_size=20)
-    return {
-        member: Claim(generation, held - leaving, leaving) if held | leaving else Claim()
-        for member in draw(MEMBERS)
-        for generation, held, leaving in [(draw(st.integers(0, 9)), draw(numbers), draw(numbers))]
-    }, shards
+    claims = {member: Claim(draw(st.integers(0, 9)), draw(numbers)) for member in draw(MEMBERS)}
+    return claims, draw(st.integers(0, 20))
 
 
-def rounds(claims: dict[str, Claim], shards: int) -> tuple[Placement, int]:
-    """Divide until nothing waits, each worker giving up what it must; the last division, and how many there were."""
-    for count in range(1, 4):
-        found = place(claims, shards)
-        if not found.waiting:
-            return found, count
-        claims = {member: Claim(9 + count, frozenset(its)) for member, its in found.shards.items()}
-    raise AssertionError("it does not come to an end")
+def claimed(placed: dict[str, list[int]]) -> dict[str, Claim]:
+    """The claims of workers that were given these."""
+    return {member: Claim(10, frozenset(its)) for member, its in placed.items()}
 
 
 @given(groups())
-def test_nobody_gets_a_shard_that_another_has_and_every_other_shard_has_one_worker(
-    group: tuple[dict[str, Claim], int],
-) -> None:
-    """Whatever is claimed; a shard that waits has none."""
+def test_every_shard_has_one_worker_and_none_has_two_more_than_another(group: tuple[dict[str, Claim], int]) -> None:
+    """Whatever is claimed."""
     claims, shards = group
-    found = place(claims, shards)
-    given_out = [shard for its in found.shards.values() for shard in its]
-    assert sorted([*given_out, *found.waiting]) == list(range(shards))
-    for member, its in found.shards.items():
-        for shard in its:
-            others = [each for other, each in claims.items() if other != member and shard in each.held]
-            assert all(each.generation <= claims[member].generation for each in others if shard in claims[member].held)
-            assert not others or shard in claims[member].held
-            assert not any(shard in each.leaving for each in claims.values())
-
-
-@given(groups())
-def test_within_two_more_rounds_all_are_placed_evenly(group: tuple[dict[str, Claim], int]) -> None:
-    """The first may leave some waiting, and what was given up is then free."""
-    claims, shards = group
-    found, _ = rounds(claims, shards)
-    sizes = [len(its) for its in found.shards.values()]
-    assert sum(sizes) == shards
+    placed = place(claims, shards)
+    assert sorted(shard for its in placed.values() for shard in its) == list(range(shards))
+    sizes = [len(its) for its in placed.values()]
     assert max(sizes) - min(sizes) <= 1
+
+
+@given(st.integers(0, 9), st.integers(0, 9))
+def test_of_two_that_claim_a_shard_the_later_generation_keeps_it(one: int, other: int) -> None:
+    """The other was taken for dead meanwhile."""
+    claims = {"one": Claim(one, frozenset({0})), "other": Claim(other, frozenset({0}))}
+    placed = place(claims, 1)
+    assert placed["one"] + placed["other"] == [0]
+    if one != other:
+        assert placed["one" if one > other else "other"] == [0]
 
 
 @given(MEMBERS, st.integers(0, 20))
 def test_a_group_that_is_divided_evenly_stays_as_it_is(members: list[str], shards: int) -> None:
-    """Divided again, with the same workers, nothing moves and nothing waits."""
-    first, _ = rounds({member: Claim() for member in members}, shards)
-    again = place({member: Claim(1, frozenset(its)) for member, its in first.shards.items()}, shards)
-    assert again == first
+    """Divided again, with the same workers, nothing moves."""
+    first = place({member: Claim() for member in members}, shards)
+    assert place(claimed(first), shards) == first
 
 
 @given(MEMBERS.filter(lambda members: len(members) > 1), st.integers(0, 20))
 def test_what_another_leaves_behind_is_all_that_moves_when_a_worker_goes(members: list[str], shards: int) -> None:
-    """The others keep every shard; none waits."""
-    first, _ = rounds({member: Claim() for member in members}, shards)
-    claims = {member: Claim(1, frozenset(its)) for member, its in first.shards.items() if member != members[0]}
-    after = place(claims, shards)
-    assert not after.waiting
-    assert all(claims[member].held <= set(its) for member, its in after.shards.items())
+    """The others keep every shard."""
+    first = place({member: Claim() for member in members}, shards)
+    left = {member: claim for member, claim in claimed(first).items() if member != members[0]}
+    after = place(left, shards)
+    assert all(claim.held <= set(after[member]) for member, claim in left.items())
 
 
 @given(MEMBERS, st.integers(0, 20))
 def test_a_worker_that_comes_gets_its_share_and_no_more_moves(members: list[str], shards: int) -> None:
-    """What waits in the first round is what the newcomer gets in the second, its share at the least."""
-    first, _ = rounds({member: Claim() for member in members}, shards)
-    claims = {member: Claim(1, frozenset(its)) for member, its in first.shards.items()} | {"new": Claim()}
-    between = place(claims, shards)
-    assert len(between.waiting) == shards // (len(members) + 1)
-    after, count = rounds(claims, shards)
-    assert count <= 2
-    assert set(after.shards["new"]) == between.waiting
+    """Every other worker keeps what it is left with."""
+    first = place({member: Claim() for member in members}, shards)
+    after = place(claimed(first) | {"new": Claim()}, shards)
+    assert len(after["new"]) == shards // (len(members) + 1)
+    assert all(set(after[member]) <= set(first[member]) for member in members)
