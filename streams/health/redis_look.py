@@ -108,7 +108,8 @@ class RedisLook:
         self._written = written
         self._lost = lost
         self._claim = claim
-        self._run_ids: dict[int, str] = {}  # by shard, of the process that had it at the last look
+        self._run_ids: dict[int, str] = {}  # by shard, of the process that had it when it was looked at last
+        self._known: frozenset[str] = frozenset()  # the run ids of all processes seen so far
 
     def __call__(self) -> RedisAnswer:
         """One look.
@@ -132,7 +133,8 @@ class RedisLook:
             self._claim(self._servers)
         timers, heads = replies[: len(partitions)], replies[len(partitions) :]
         restarted = self._are_others(
-            dict(zip(written, (each.server.run_id for each in seen[1 + len(partitions) :]), strict=True))
+            dict(zip(written, (each.server.run_id for each in seen[1 + len(partitions) :]), strict=True)),
+            frozenset(each.server.run_id for each in seen),
         )
         for number, stored in zip(written, heads, strict=True):
             self._compare(number, stored, written[number], restarted=number in restarted)
@@ -176,11 +178,17 @@ class RedisLook:
         self._clocks.note("Redis", *max(clocks, key=_apart_us))
         return [each for _, each in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
 
-    def _are_others(self, run_ids: dict[int, str]) -> set[int]:
-        """The shards that another process has than at the last look."""
-        before, self._run_ids = self._run_ids, run_ids
-        others = {number for number, run_id in run_ids.items() if before.get(number, run_id) != run_id}
-        if others:
+    def _are_others(self, run_ids: dict[int, str], seen: frozenset[str]) -> set[int]:
+        """The shards that another process has than before; `seen`: the processes that answered.
+
+        A look in which no shard is acquired, as just after a restart, forgets nothing.
+        """
+        before, self._run_ids = self._run_ids, self._run_ids | run_ids
+        known, self._known = self._known or seen, self._known | seen
+        others = {
+            number for number, run_id in run_ids.items() if run_id not in known or before.get(number, run_id) != run_id
+        }
+        if others or not seen <= known:
             log.warning("Redis was restarted, or another server has its address; looking whether the state is there")
         return others
 
